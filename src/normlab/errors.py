@@ -1,0 +1,76 @@
+"""The exceptions of normlab.
+
+    NormlabError
+    ├── UsageError (ValueError)     what the user gave cannot be used; the sentence says the remedy
+    │   ├── UnknownNameError        a name that no registry holds; names the nearest one
+    │   ├── DataError               a folder, table, archive or image that cannot be used
+    │   └── PlanError               a study plan that contradicts itself, the data or its folder
+    ├── StorageError (OSError)      a disk that is full, a folder that cannot be written
+    ├── MissingExtraError (ImportError)  an optional library is not installed
+    ├── DivergedError               the training loss is no longer finite
+    └── InterruptedRunError         somebody asked the run to stop
+
+Every message states the rule, the value and the remedy in one sentence. The command line prints
+the sentence and exits with code 2; only a defect of normlab itself shows a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NormlabError(Exception):
+    """The base of every error that normlab raises on purpose."""
+
+
+class UsageError(NormlabError, ValueError):
+    """What the user gave cannot be used."""
+
+
+class UnknownNameError(UsageError):
+    """A name that is not in its registry.
+
+    >>> print(UnknownNameError("norm", "gnn", ["bn", "gn"]))
+    unknown norm 'gnn'; did you mean 'gn'? available: bn, gn
+    """
+
+    def __init__(self, kind: str, name: str, available: Iterable[str]) -> None:
+        """State the kind of thing, the name that was given and the names that exist."""
+        available = list(available)
+        nearest = difflib.get_close_matches(name, available, n=1, cutoff=0.3)
+        hint = f" did you mean {nearest[0]!r}?" if nearest else ""
+        super().__init__(f"unknown {kind} {name!r};{hint} available: {', '.join(available)}")
+
+
+class DataError(UsageError):
+    """A folder, table, archive or image that cannot be used."""
+
+
+class PlanError(UsageError):
+    """A study plan that contradicts itself, the data or the folder that it is to fill."""
+
+
+class StorageError(NormlabError, OSError):
+    """A file that cannot be written or read back."""
+
+
+class MissingExtraError(NormlabError, ImportError):
+    """An optional library that this step needs is not installed."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        """Name the library and the extra of normlab that brings it."""
+        super().__init__(f'this needs {library}; install it with: pip install "normlab[{extra}]"')
+
+
+class DivergedError(NormlabError):
+    """The training loss is no longer a finite number."""
+
+    def __init__(self, epoch: int) -> None:
+        """Remember the epoch (from 1) in which the loss was lost."""
+        super().__init__(f"the training loss is not finite in epoch {epoch}")
+        self.epoch = epoch
+
+
+class InterruptedRunError(NormlabError):
+    """Somebody asked the run to stop (Ctrl-C, SIGTERM); what was finished is stored."""

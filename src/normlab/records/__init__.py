@@ -1,0 +1,1 @@
+"""Run records: the narrow waist between what trains (left) and what judges (right). No torch."""

@@ -1,0 +1,161 @@
+"""The plan of a study: what study.toml says, frozen and hashed before the first run."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from normlab.errors import PlanError, UsageError
+from normlab.records.schema import METRICS, Frozen, NetworkSpec, content_hash, known
+from normlab.records.store import atomic_write
+
+
+class DataPlan(Frozen):
+    """Where the images are and how they are cut and scaled."""
+
+    source: str
+    """A folder, table or archive, relative to where the command runs; or "demo:digits"."""
+    image_size: int = Field(default=64, ge=8, le=1024)
+    resize: Literal["squash", "fit", "crop"] = "squash"
+    evaluation_fraction: float = Field(default=0.2, gt=0, lt=1)
+    selection_fraction: float = Field(default=0.1, gt=0, lt=1)
+
+
+class Factors(Frozen):
+    """One full factorial: every combination of the listed levels is a cell."""
+
+    norm: tuple[str, ...] = ("bn", "in", "bin", "ln", "gn", "none", "torch-bn")
+    optimizer: tuple[str, ...] = ("sgd",)
+    learning_rate: tuple[float, ...] = (0.1,)
+    batch_size: tuple[int, ...] = (32,)
+
+    @model_validator(mode="after")
+    def _no_empty_or_repeated_level(self) -> Factors:
+        for name, levels in self:
+            if not levels:
+                raise PlanError(f"factor {name!r} has no level; give at least one")
+            if len(set(levels)) < len(levels):
+                raise PlanError(f"factor {name!r} repeats a level in {list(levels)}; list it once")
+        return self
+
+
+class TrainingPlan(Frozen):
+    """What all arms share."""
+
+    network: NetworkSpec = NetworkSpec()
+    epochs: int = Field(default=30, ge=1)
+    schedule: str = "onecycle"
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    step_epochs: float = Field(default=10.0, gt=0)
+    milestones: tuple[float, ...] = ()
+    factor: float = Field(default=0.1, gt=0, lt=1)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(default=5e-4, ge=0)
+    decay_norm_parameters: bool = False
+    patience: int | None = Field(default=None, ge=1)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    clip_gradient_norm: float | None = Field(default=None, gt=0)
+    augmentation: str = "light"
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+class AnalysisPlan(Frozen):
+    """How the answer will be judged, fixed before the first run."""
+
+    reference: str = "bn"
+    metric: str = "accuracy"
+    margin: float = Field(default=0.01, gt=0)
+    """Differences inside ± margin are practically equal (accuracy: 0.01 is one point)."""
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return known("metric", name, METRICS)
+
+
+class Frozenness(Frozen):
+    """Written when the study starts: the hash of the plan and the identity of the data."""
+
+    hash: str
+    created: str
+    normlab: str
+    fingerprint: str
+    classes: tuple[str, ...]
+
+
+class StudyPlan(Frozen):
+    """A study: data, factors, shared training, analysis, and the number of blocks."""
+
+    name: str
+    seed: int = 0
+    blocks: int = Field(default=3, ge=1)
+    data: DataPlan
+    factors: tuple[Factors, ...] = (Factors(),)
+    training: TrainingPlan = TrainingPlan()
+    analysis: AnalysisPlan = AnalysisPlan()
+    frozen: Frozenness | None = None
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of everything but the number of blocks (which may grow) and the data's path."""
+        content = self.model_dump(mode="json", exclude={"blocks": True, "frozen": True})
+        del content["data"]["source"]
+        return content_hash(content)
+
+
+def read_plan(path: Path) -> StudyPlan:
+    """Read a study.toml; a defect in it becomes one sentence that names the key.
+
+    Raises:
+        PlanError: the file is missing, is not TOML, has unknown or wrong values, or was changed
+            after it had been frozen.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PlanError(f"no study plan at {path}; make one with: normlab compare FOLDER") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path} is not valid TOML: {error}") from None
+    plan = parse_plan(content, where=str(path))
+    if plan.frozen is not None and plan.frozen.hash != plan.hash:
+        raise PlanError(
+            f"{path} was changed after its study had started (its frozen hash differs); undo the "
+            "change, or start another study in another folder"
+        )
+    return plan
+
+
+def parse_plan(content: dict[str, Any], where: str = "the plan") -> StudyPlan:
+    """Turn plain data into a StudyPlan; raises PlanError with one sentence."""
+    if isinstance(content.get("factors"), dict):  # one [factors] table is a list of one
+        content = {**content, "factors": [content["factors"]]}
+    try:
+        return StudyPlan.model_validate(content)
+    except ValidationError as error:
+        raise PlanError(f"{where}: {first_fault(error)}") from None
+    except UsageError as error:
+        raise PlanError(f"{where}: {error}") from None
+
+
+def write_plan(plan: StudyPlan, path: Path) -> None:
+    """Write the plan as TOML, whole or not at all."""
+    content = plan.model_dump(mode="json", exclude_none=True)
+    atomic_write(path, tomli_w.dumps(content).encode())
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first fault that pydantic found, in one sentence with the key and the value."""
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key {key!r}; remove it or correct its spelling"
+    if fault["type"] == "missing":
+        return f"the key {key!r} is missing; add it"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{key} = {fault['input']!r}: {message[0].lower()}{message[1:]}"

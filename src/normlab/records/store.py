@@ -1,0 +1,205 @@
+"""One folder a run: rows are appended and flushed, everything else is written beside and renamed.
+
+    runs/<block>-<arm>-<id>/
+        spec.json  environment.json  epochs.jsonl  outcome.json
+        predictions.npz  weights.safetensors  checkpoint/  log.txt
+
+At whatever moment the process dies, the folder can be read and the run can go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import ValidationError
+
+from normlab.errors import StorageError
+from normlab.records.schema import EpochRow, Frozen, Outcome, RunSpec
+
+Environment = dict[str, Any]
+Model = TypeVar("Model", bound=Frozen)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that a run left behind, read back; `outcome` is None while it has not ended."""
+
+    folder: Path
+    spec: RunSpec
+    environment: Environment
+    rows: tuple[EpochRow, ...]
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Per evaluation image: its id, its true class and the probability of each class."""
+
+    ids: np.ndarray
+    """Shape (images,), text: the path inside the source."""
+    labels: np.ndarray
+    """Shape (images,), integer class index."""
+    probabilities: np.ndarray
+    """Shape (images, classes), float32, rows sum to 1."""
+
+
+def atomic_write(path: Path, content: bytes) -> None:
+    """Write the file whole or not at all: beside it, flushed to disk, then renamed.
+
+    Raises:
+        StorageError: the folder cannot be written or the disk is full; no half file is left.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        raise StorageError(
+            f"cannot write {path}: {reason}; free some space or choose another folder"
+        ) from error
+
+
+class RunFolder:
+    """The folder of one run; the only code that knows its files."""
+
+    def __init__(self, path: Path) -> None:
+        """Bind to the folder; nothing is read or made yet."""
+        self.path = path
+        self.checkpoint_path = path / "checkpoint"
+        self.weights_path = path / "weights.safetensors"
+
+    def create(self, spec: RunSpec, environment: Environment) -> None:
+        """Write the spec (once) and the environment (of this continuation)."""
+        if not (self.path / "spec.json").exists():
+            self._write_model("spec.json", spec)
+        content = json.dumps(environment, indent=1, sort_keys=True)
+        atomic_write(self.path / "environment.json", content.encode())
+
+    def append_row(self, row: EpochRow) -> None:
+        """Append one finished epoch and flush it to disk."""
+        try:
+            with (self.path / "epochs.jsonl").open("a", encoding="utf-8") as file:
+                file.write(row.model_dump_json() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StorageError(f"cannot append to {self.path / 'epochs.jsonl'}: {error}") from error
+
+    def keep_rows(self, epochs: int) -> tuple[EpochRow, ...]:
+        """Drop rows after the given epoch (and a half-written one); returns those kept."""
+        rows = tuple(row for row in self.read_rows() if row.epoch <= epochs)
+        content = "".join(row.model_dump_json() + "\n" for row in rows)
+        atomic_write(self.path / "epochs.jsonl", content.encode())
+        return rows
+
+    def read_rows(self) -> tuple[EpochRow, ...]:
+        """The finished epochs; a last line that was cut in half is not one of them."""
+        path = self.path / "epochs.jsonl"
+        if not path.exists():
+            return ()
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        rows = []
+        for number, line in enumerate(lines[:-1], start=1):  # the text after the last \n is half
+            try:
+                rows.append(EpochRow.model_validate_json(line))
+            except ValidationError as error:
+                raise StorageError(
+                    f"{path} line {number} is damaged; delete the run's folder to train it again"
+                ) from error
+        return tuple(rows)
+
+    def write_predictions(self, predictions: Predictions) -> None:
+        """Store what the network said of every evaluation image."""
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            ids=predictions.ids,
+            labels=predictions.labels,
+            probabilities=predictions.probabilities,
+        )
+        atomic_write(self.path / "predictions.npz", buffer.getvalue())
+
+    def read_predictions(self) -> Predictions | None:
+        """What the network said of every evaluation image, or None if the run has not."""
+        path = self.path / "predictions.npz"
+        if not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as content:
+            return Predictions(content["ids"], content["labels"], content["probabilities"])
+
+    def write_outcome(self, outcome: Outcome) -> None:
+        """Seal the run: written last, when everything else is in place."""
+        self._write_model("outcome.json", outcome)
+
+    def discard_checkpoint(self) -> None:
+        """Remove what only a continuation would need."""
+        shutil.rmtree(self.checkpoint_path, ignore_errors=True)
+
+    def log(self, text: str) -> None:
+        """Append a line to log.txt."""
+        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(text.rstrip() + "\n")
+
+    def read_outcome(self) -> Outcome | None:
+        """The outcome, or None while the run has not ended."""
+        path = self.path / "outcome.json"
+        return _read_model(path, Outcome) if path.exists() else None
+
+    def read(self) -> RunRecord:
+        """Everything but the predictions and the weights.
+
+        Raises:
+            StorageError: a file is missing or damaged.
+        """
+        environment_path = self.path / "environment.json"
+        environment: Environment = {}
+        if environment_path.exists():
+            environment = json.loads(environment_path.read_text(encoding="utf-8"))
+        return RunRecord(
+            folder=self.path,
+            spec=_read_model(self.path / "spec.json", RunSpec),
+            environment=environment,
+            rows=self.read_rows(),
+            outcome=self.read_outcome(),
+        )
+
+    def _write_model(self, name: str, model: Frozen) -> None:
+        atomic_write(self.path / name, (model.model_dump_json(indent=1) + "\n").encode())
+
+
+def _read_model(path: Path, model: type[Model]) -> Model:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise StorageError(f"{path} is missing; this folder is not a normlab run") from None
+    except ValidationError as error:
+        raise StorageError(
+            f"{path} is damaged or of another version of normlab: {error.errors()[0]['msg']}"
+        ) from error
+
+
+def run_folders(study_folder: Path) -> Iterator[RunFolder]:
+    """The run folders of a study, in the order of their names."""
+    for path in sorted((study_folder / "runs").glob("*/spec.json")):
+        yield RunFolder(path.parent)
+
+
+def read_runs(study_folder: Path) -> Sequence[RunRecord]:
+    """All runs of a study that have at least a spec."""
+    return [folder.read() for folder in run_folders(study_folder)]
