@@ -1,0 +1,1 @@
+"""Normalization layers: planes → engine → rules → layers → spec."""

@@ -1,0 +1,191 @@
+"""What all normalization layers share: the call, the check of the input, running statistics."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from normlab.errors import UsageError
+from normlab.norms import rules
+from normlab.norms.engine import fixed_affine
+from normlab.norms.planes import ACTIVATIONS, Activation
+
+
+class Normalization(nn.Module, ABC):
+    """A normalization of (N, C, H, W) tensors with one scale and one shift per channel.
+
+    Called as `norm(x, residual=None, activation="none")` it returns act(normalized x + residual):
+    the addition and the activation ride on the sweep that writes y.
+    """
+
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        channels: int,
+        eps: float,
+        affine: bool,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        """Make γ = 1 and β = 0, each of shape (channels,), or neither."""
+        super().__init__()
+        self.eps = eps
+        self.affine = affine
+        if affine:
+            self.weight = nn.Parameter(torch.ones(channels, device=device, dtype=dtype))
+            self.bias = nn.Parameter(torch.zeros(channels, device=device, dtype=dtype))
+        else:
+            self.register_parameter("weight", None)
+            self.register_parameter("bias", None)
+
+    @abstractmethod
+    def forward(
+        self,
+        x: Float[Tensor, "n c h w"],
+        residual: Float[Tensor, "n c h w"] | None = None,
+        activation: Activation = "none",
+    ) -> Float[Tensor, "n c h w"]:
+        """act(normalized x + residual), in the dtype and memory format of x."""
+
+    @property
+    @abstractmethod
+    def channels(self) -> int:
+        """The number of channels C that x must have."""
+
+    def reset_parameters(self) -> None:
+        """γ = 1, β = 0."""
+        if self.affine:
+            assert self.weight is not None
+            assert self.bias is not None
+            nn.init.ones_(self.weight)
+            nn.init.zeros_(self.bias)
+
+    def check(self, x: Tensor, residual: Tensor | None, activation: str) -> None:
+        """Raise a UsageError that names the rule, the value and the remedy."""
+        name = type(self).__name__
+        if x.dim() != 4:
+            raise UsageError(f"{name} takes (N, C, H, W), got shape {tuple(x.shape)}; add the axes")
+        if x.shape[1] != self.channels:
+            raise UsageError(
+                f"{name} was made for {self.channels} channels, got {x.shape[1]}; "
+                f"make it with {x.shape[1]}"
+            )
+        if not x.is_floating_point():
+            raise UsageError(f"{name} takes floating point, got {x.dtype}; convert with x.float()")
+        if residual is not None and residual.shape != x.shape:
+            raise UsageError(
+                f"the residual must have the shape of x {tuple(x.shape)}, got "
+                f"{tuple(residual.shape)}; project it first"
+            )
+        if activation not in ACTIVATIONS:
+            raise UsageError(f"unknown activation {activation!r}; one of {', '.join(ACTIVATIONS)}")
+
+    def check_count(self, values: int, remedy: str) -> None:
+        """In training, one value has no variance: the output would not depend on x."""
+        if values == 1 and self.training:
+            raise UsageError(
+                f"{type(self).__name__} needs more than 1 value per statistic in training, got 1; "
+                f"{remedy}"
+            )
+
+
+class RunningNormalization(Normalization):
+    """A normalization that keeps exponential averages of its statistics for evaluation.
+
+    running ← (1 − momentum)·running + momentum·batch, with the *unbiased* batch variance, as torch
+    does; momentum None gives the plain average over all batches so far.
+    """
+
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float,
+        momentum: float | None,
+        affine: bool,
+        track_running_stats: bool,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        """Make the buffers (mean 0, variance 1, count 0), or none of them."""
+        super().__init__(num_features, eps, affine, device, dtype)
+        self.num_features = num_features
+        self.momentum = momentum
+        self.track_running_stats = track_running_stats
+        mean = var = count = None
+        if track_running_stats:
+            mean = torch.zeros(num_features, device=device, dtype=dtype)
+            var = torch.ones(num_features, device=device, dtype=dtype)
+            count = torch.tensor(0, dtype=torch.long, device=device)
+        self.register_buffer("running_mean", mean)
+        self.register_buffer("running_var", var)
+        self.register_buffer("num_batches_tracked", count)
+
+    @property
+    def channels(self) -> int:
+        """The number of channels C."""
+        return self.num_features
+
+    @property
+    def uses_running(self) -> bool:
+        """Whether this call normalizes by the running statistics."""
+        return not self.training and self.track_running_stats
+
+    def running(self) -> tuple[Tensor, Tensor]:
+        """The running mean and variance, each (C,)."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        return self.running_mean, self.running_var
+
+    def normalize_by_running(
+        self,
+        x: Float[Tensor, "n c h w"],
+        residual: Float[Tensor, "n c h w"] | None,
+        activation: Activation,
+    ) -> Float[Tensor, "n c h w"]:
+        """act(γ·(x − running mean)/√(running variance + ε) + β + residual)."""
+        mean, variance = self.running()
+        scale, offset = rules.apply_affine(
+            (variance + self.eps).rsqrt(), torch.zeros_like(mean), self.weight, self.bias
+        )
+        return fixed_affine(x, mean, scale, offset, residual, activation)
+
+    def reset_running_stats(self) -> None:
+        """Forget: mean 0, variance 1, count 0."""
+        if self.track_running_stats:
+            mean, var = self.running()
+            assert self.num_batches_tracked is not None
+            mean.zero_()
+            var.fill_(1)
+            self.num_batches_tracked.zero_()
+
+    @torch.no_grad()
+    def observe(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Move the running statistics towards those (C,) of a batch of `count` values each."""
+        if not (self.training and self.track_running_stats) or count == 0:
+            return
+        running_mean, running_var = self.running()
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        weight: Any = self.momentum
+        if weight is None:
+            weight = 1.0 / self.num_batches_tracked.to(running_mean.dtype)
+        unbiased = variance * (count / max(count - 1, 1))
+        running_mean.lerp_(mean.to(running_mean.dtype), weight)
+        running_var.lerp_(unbiased.to(running_var.dtype), weight)
+
+    def extra_repr(self) -> str:
+        """The arguments, as torch prints them."""
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )

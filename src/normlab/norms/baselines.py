@@ -1,0 +1,71 @@
+"""The two arms against which normalizations are measured: none at all, and the framework's own."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from normlab.norms.base import RunningNormalization
+from normlab.norms.planes import Activation, activate
+
+Images = Float[Tensor, "n c h w"]
+
+
+class NoNorm2d(nn.Module):
+    """No normalization: y = act(x + residual). No parameters; not a Normalization."""
+
+    def forward(
+        self, x: Images, residual: Images | None = None, activation: Activation = "none"
+    ) -> Images:
+        """act(x + residual), in plain operations."""
+        return activate(x if residual is None else x + residual, activation)
+
+
+class TorchBatchNorm2d(RunningNormalization):
+    """The framework's batch normalization, called as the other arms are: the sanity check of bn.
+
+    It calls torch's functional form rather than subclass torch.nn.BatchNorm2d, which a SyncBN
+    conversion would replace without its residual and activation.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """As torch.nn.BatchNorm2d."""
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+
+    def forward(
+        self, x: Images, residual: Images | None = None, activation: Activation = "none"
+    ) -> Images:
+        """torch.nn.functional.batch_norm, then + residual, then the activation."""
+        self.check(x, residual, activation)
+        by_batch = not self.uses_running
+        if by_batch:
+            count = x.shape[0] * x.shape[2] * x.shape[3]
+            self.check_count(count, "use a larger batch or image")
+        weight = self.momentum
+        if self.training and self.track_running_stats:
+            assert self.num_batches_tracked is not None
+            self.num_batches_tracked.add_(1)
+            if weight is None:
+                weight = 1.0 / float(self.num_batches_tracked)
+        z = functional.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            training=by_batch,
+            momentum=0.0 if weight is None else weight,
+            eps=self.eps,
+        )
+        return activate(z if residual is None else z + residual, activation)
