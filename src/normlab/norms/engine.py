@@ -165,5 +165,5 @@ def _plain(
 
 
 def _must_stay_plain() -> bool:
-    """Compilers, exporters and tracers get plain operations, which they fuse or write themselves."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+    """Compilers, exporters and tracers get plain operations, which they fuse themselves."""
+    return torch.compiler.is_compiling() or torch.jit._trace.is_tracing()

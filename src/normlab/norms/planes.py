@@ -29,7 +29,7 @@ Activation = Literal["none", "relu", "leaky_relu", "silu"]
 ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "leaky_relu", "silu")
 LEAKY_SLOPE = 0.01
 
-_library = torch.library.Library("normlab", "DEF")  # noqa: TOR901  (lives as long as the process)
+_library = torch.library.Library("normlab", "DEF")
 _library.define("plane_statistics(Tensor x) -> (Tensor, Tensor)")
 _library.define(
     "plane_affine(Tensor x, Tensor center, Tensor scale, Tensor offset, Tensor? residual, "
