@@ -1,0 +1,58 @@
+"""normlab: which normalization should your network use, how sure is that, and why.
+
+    normlab.resnet(n=2, num_classes=25, norm="gn:groups=8")   a residual network of 6n+2 layers
+    normlab.make_norm("bin", channels=64)                     a normalization layer by name
+    normlab.BatchNorm2d, …                                    the layers themselves
+    normlab.parameter_groups, normlab.clamp_gates             for a training loop of your own
+    normlab.Study                                             a controlled study on disk
+
+Names are imported when they are first used, so that `import normlab` itself costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from normlab._version import __version__
+
+_HOMES = {
+    "BatchInstanceNorm2d": "normlab.norms.layers",
+    "BatchNorm2d": "normlab.norms.layers",
+    "ChannelLayerNorm2d": "normlab.norms.layers",
+    "GroupNorm2d": "normlab.norms.layers",
+    "InstanceNorm2d": "normlab.norms.layers",
+    "LayerNorm2d": "normlab.norms.layers",
+    "clamp_gates": "normlab.norms.parameters",
+    "parameter_groups": "normlab.norms.parameters",
+    "make_norm": "normlab.norms.spec",
+    "resnet": "normlab.models.resnet",
+    "Study": "normlab.study.study",
+    "NormlabError": "normlab.errors",
+}
+
+__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604
+
+if TYPE_CHECKING:
+    from normlab.errors import NormlabError as NormlabError
+    from normlab.models.resnet import resnet as resnet
+    from normlab.norms.layers import BatchInstanceNorm2d as BatchInstanceNorm2d
+    from normlab.norms.layers import BatchNorm2d as BatchNorm2d
+    from normlab.norms.layers import ChannelLayerNorm2d as ChannelLayerNorm2d
+    from normlab.norms.layers import GroupNorm2d as GroupNorm2d
+    from normlab.norms.layers import InstanceNorm2d as InstanceNorm2d
+    from normlab.norms.layers import LayerNorm2d as LayerNorm2d
+    from normlab.norms.parameters import clamp_gates as clamp_gates
+    from normlab.norms.parameters import parameter_groups as parameter_groups
+    from normlab.norms.spec import make_norm as make_norm
+    from normlab.study.study import Study as Study
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'normlab' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

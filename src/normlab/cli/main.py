@@ -1,0 +1,65 @@
+"""The command `normlab`: its verbs, and how errors become one sentence and an exit code.
+
+Exit codes: 0 done; 1 done, but some run failed; 2 the input cannot be used; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from normlab.cli.compare import compare
+from normlab.cli.norms import norms
+from normlab.cli.predict import predict
+from normlab.cli.report import report
+from normlab.cli.run import run
+from normlab.cli.status import status
+from normlab.cli.train import train
+from normlab.errors import NormlabError
+
+app = typer.Typer(
+    name="normlab",
+    help="Which normalization should your network use, how sure is that, and why.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for _verb in (compare, run, status, report, train, predict, norms):
+    app.command()(_verb)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from normlab._version import __version__
+
+        typer.echo(f"normlab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command; a NormlabError is one sentence on stderr and exit code 2."""
+    try:
+        app()
+    except NormlabError as error:
+        typer.echo(f"normlab: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("normlab: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe (head, less) has gone
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

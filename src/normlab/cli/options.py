@@ -1,0 +1,73 @@
+"""Options that several verbs share, and lists written with commas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from normlab.errors import UsageError
+
+Value = TypeVar("Value")
+
+ImageSize = Annotated[int | None, typer.Option(help="Side of the square images, in pixels.")]
+Resize = Annotated[str, typer.Option(help="squash, fit (letterbox) or crop (centre).")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs of every run.")]
+Model = Annotated[str, typer.Option(help="resnet{6n+2}, or resnet18, resnet34 for large images.")]
+Schedule = Annotated[str, typer.Option(help="constant, step, multistep, cosine or onecycle.")]
+Augmentation = Annotated[str, typer.Option(help="none, shift, or light (mirror and shift).")]
+WeightDecay = Annotated[float, typer.Option(help="On weights; scales, shifts and gates have none.")]
+Patience = Annotated[
+    int | None, typer.Option(min=1, help="Stop after so many epochs without a better selection.")
+]
+Precision = Annotated[str, typer.Option(help="float32, or bfloat16 (autocast).")]
+Seed = Annotated[int, typer.Option(help="Root of all random streams.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse a source with unreadable files.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before long work.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda; auto takes a GPU where there is one.")]
+
+
+def split_list(text: str) -> tuple[str, ...]:
+    """The parts between commas; a comma inside options of a norm (key=value) does not split.
+
+    >>> split_list("bn,gn:groups=4,eps=1e-3,none")
+    ('bn', 'gn:groups=4,eps=1e-3', 'none')
+    """
+    parts: list[str] = []
+    for piece in (p.strip() for p in text.split(",")):
+        if "=" in piece and ":" not in piece and parts:
+            parts[-1] += f",{piece}"
+        elif piece:
+            parts.append(piece)
+    return tuple(parts)
+
+
+def split_numbers(text: str, kind: Callable[[str], Value], name: str) -> tuple[Value, ...]:
+    """Numbers between commas.
+
+    Raises:
+        UsageError: a part is not a number of this kind.
+    """
+    values = []
+    for part in split_list(text):
+        try:
+            values.append(kind(part))
+        except ValueError:
+            raise UsageError(f"{name} takes numbers with commas, got {part!r}") from None
+    return tuple(values)
+
+
+def choose_device(name: str) -> str:
+    """The device by name.
+
+    Raises:
+        UsageError: a device that this machine does not have.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cpu" or (name.startswith("cuda") and torch.cuda.is_available()):
+        return name
+    raise UsageError(f"there is no device {name!r} here; use --device cpu")

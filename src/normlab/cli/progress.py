@@ -1,0 +1,125 @@
+"""Running a study on a terminal: a bar with time left, or a line a run where there is none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from normlab.data.dataset import Dataset
+from normlab.records.schema import EpochRow, Outcome, RunSpec
+from normlab.study.budget import format_seconds
+from normlab.study.study import Study
+from normlab.train.fit import Batches
+from normlab.train.interrupt import StopRequest
+
+
+class StudyProgress:
+    """Counts expected seconds: those of finished runs and the finished share of this one.
+
+    Time left is the expected rest, scaled by how the expectation has held so far.
+    """
+
+    def __init__(self, console: Console, expected: Mapping[str, float], steps: int) -> None:
+        """`expected` gives the seconds of every missing run by id; `steps` those of an epoch."""
+        self.console = console
+        self.expected = expected
+        self.steps = steps
+        self.total = sum(expected.values())
+        self.finished = 0.0
+        self.runs = 0
+        self.share = 0.0
+        self.current: RunSpec | None = None
+        self.start = time.monotonic()
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:3.0f} %  {task.fields[left]} left"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.task = self.bar.add_task("starting", total=max(self.total, 1e-9), left="?")
+
+    def around(self, batches: Batches) -> Batches:
+        """The batches, moving the bar after each."""
+        for batch in batches:
+            yield batch
+            if self.current is not None:
+                self.share += 1 / (self.steps * self.current.epochs)
+                self._draw()
+
+    def row(self, spec: RunSpec, row: EpochRow) -> None:
+        """An epoch has ended."""
+        self.current = spec
+        self.share = row.epoch / spec.epochs
+        accuracy = f"selection accuracy {100 * row.selection.accuracy:.1f} %"
+        self._draw(f"epoch {row.epoch}/{spec.epochs}  {accuracy}")
+
+    def outcome(self, spec: RunSpec, outcome: Outcome) -> None:
+        """A run has ended: print its line."""
+        self.finished += self.expected.get(spec.id, 0.0)
+        self.runs += 1
+        self.share, self.current = 0.0, None
+        text = describe(outcome)
+        place = f"{self.runs:>3}/{len(self.expected)}  block {spec.block + 1}  {spec.arm:<10}"
+        self.console.print(
+            f"{place} {text}   {format_seconds(self.seconds_left)} left",
+            highlight=False,
+            markup=False,
+        )
+        self._draw()
+
+    @property
+    def seconds_left(self) -> float:
+        """Expected seconds until the end."""
+        done = self.finished + self._current_seconds()
+        elapsed = time.monotonic() - self.start
+        pace = elapsed / done if done > 0.02 * self.total else 1.0
+        return max(self.total - done, 0.0) * pace
+
+    def _current_seconds(self) -> float:
+        if self.current is None:
+            return 0.0
+        return min(self.share, 1.0) * self.expected.get(self.current.id, 0.0)
+
+    def _draw(self, note: str = "") -> None:
+        fields = {"left": format_seconds(self.seconds_left)}
+        done = self.finished + self._current_seconds()
+        if self.current is not None and note:
+            description = f"block {self.current.block + 1}  {self.current.arm}  {note}"
+            self.bar.update(self.task, completed=done, description=description, **fields)
+        else:
+            self.bar.update(self.task, completed=done, **fields)
+
+
+def describe(outcome: Outcome) -> str:
+    """The outcome in a few words."""
+    if outcome.evaluation is not None:
+        return f"accuracy {100 * outcome.evaluation.accuracy:5.1f} %  {outcome.seconds:5.0f} s"
+    reason = f": {outcome.error}" if outcome.error else ""
+    return f"{outcome.status.replace('_', ' ')}{reason}"
+
+
+def run_study(
+    study: Study,
+    dataset: Dataset,
+    expected: Mapping[str, float],
+    console: Console,
+    *,
+    steps_per_epoch: int,
+    device: str,
+) -> bool:
+    """Do what is missing; returns False when somebody asked to stop."""
+    progress = StudyProgress(console, expected, steps_per_epoch)
+    with StopRequest().listening() as stop, progress.bar:
+        for spec, event in study.run(
+            dataset, device=device, around=lambda b: progress.around(stop.between(b))
+        ):
+            if isinstance(event, EpochRow):
+                progress.row(spec, event)
+            elif event.status != "interrupted":
+                progress.outcome(spec, event)
+        return not stop.is_set

@@ -1,0 +1,166 @@
+"""What compare, run and train have in common: data, plan, pilot, question, runs, answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from normlab.cli.confirm import confirm
+from normlab.cli.progress import run_study
+from normlab.cli.scan_progress import load_with_progress
+from normlab.cli.summary import print_analysis, print_paths
+from normlab.data.dataset import Dataset
+from normlab.data.load import BlockData, block_data
+from normlab.records.plan import StudyPlan
+from normlab.report.build import build_report
+from normlab.stats.analysis import analyse
+from normlab.study.budget import (
+    Cost,
+    CostKey,
+    cost_key,
+    fit_to_budget,
+    format_seconds,
+    measure_costs,
+    parse_duration,
+    run_seconds,
+)
+from normlab.study.design import cells, freeze, plan_runs
+from normlab.study.study import Study
+from normlab.train.network import check_trainable
+
+DEFAULT_BUDGET = "1h"
+
+
+@dataclass(frozen=True)
+class StudyRequest:
+    """A study that somebody asked for."""
+
+    plan: StudyPlan
+    folder: Path
+    chosen: Mapping[str, int]
+    """What the user fixed among blocks, epochs and image_size; the budget chooses the rest."""
+    budget: str | None
+    device: str
+    strict: bool
+    yes: bool
+
+
+def conduct(request: StudyRequest) -> None:
+    """Plan the study, ask, run it and print the answer."""
+    console = Console()
+    if (request.folder / "study.toml").exists():
+        plan = _as_before(request)
+        dataset = load_with_progress(plan.data, console, strict=request.strict)
+        study = Study.create(request.folder, plan, dataset)
+        console.print(f"Go on    {request.folder} (begun before)", highlight=False)
+        continue_study(study, dataset, console, device=request.device, yes=request.yes)
+        return
+    dataset = load_with_progress(request.plan.data, console, strict=request.strict)
+    costs, data = _pilot(request.plan, dataset, request.device, console)
+    plan = _sized(request, costs, data)
+    if plan.data.image_size != request.plan.data.image_size:
+        dataset = load_with_progress(plan.data, console, strict=request.strict)
+    study = Study.create(request.folder, plan, dataset)
+    continue_study(study, dataset, console, device=request.device, yes=request.yes)
+
+
+def continue_study(
+    study: Study, dataset: Dataset, console: Console, *, device: str, yes: bool
+) -> None:
+    """Run what is missing, then print tables, verdict and paths."""
+    missing = study.missing()
+    print_plan(study.plan, console)
+    finished = True
+    if missing:
+        costs, data = _pilot(study.plan, dataset, device, console)
+        expected = {spec.id: run_seconds(spec, costs[cost_key(spec)], data) for spec in missing}
+        total = sum(expected.values())
+        console.print(f"         {len(missing)} runs to do, about {format_seconds(total)}")
+        confirm(total, yes=yes)
+        finished = run_study(
+            study, dataset, expected, console, steps_per_epoch=data.steps_per_epoch, device=device
+        )
+    records = study.records()
+    print_analysis(analyse(study.plan, records), console)
+    with console.status("drawing the report"):
+        page = build_report(study.folder)
+    print_paths(page, study.folder, console)
+    if not finished:
+        console.print(
+            f"Stopped; what was finished is stored. Go on with: normlab run {study.folder}",
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+        )
+        raise typer.Exit(130)
+    if any(r.outcome and r.outcome.status in ("failed", "out_of_memory") for r in records):
+        raise typer.Exit(1)
+
+
+def print_plan(plan: StudyPlan, console: Console) -> None:
+    """What is going to be run, in one line."""
+    rows = cells(plan)
+    arms = " ".join(dict.fromkeys(cell.norm for cell in rows))
+    training = plan.training
+    console.print(
+        f"Plan     {arms} × {plan.blocks} blocks = {len(rows) * plan.blocks} runs, "
+        f"{training.network.name} at {plan.data.image_size} px, {training.epochs} epochs",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
+
+
+def _as_before(request: StudyRequest) -> StudyPlan:
+    """The request's plan with the size that an earlier budget chose for this folder."""
+    before = Study.open(request.folder).plan
+    chosen = request.chosen
+    return request.plan.model_copy(
+        update={
+            "blocks": chosen.get("blocks", before.blocks),
+            "data": request.plan.data.model_copy(
+                update={"image_size": chosen.get("image_size", before.data.image_size)}
+            ),
+            "training": request.plan.training.model_copy(
+                update={"epochs": chosen.get("epochs", before.training.epochs)}
+            ),
+        }
+    )
+
+
+def _pilot(
+    plan: StudyPlan, dataset: Dataset, device: str, console: Console
+) -> tuple[dict[CostKey, Cost], BlockData]:
+    """Measured costs of every kind of run of the plan, and the first block's data."""
+    manifest = dataset.manifest
+    frozen = plan
+    if plan.frozen is None:
+        frozen = freeze(plan, manifest.fingerprint, manifest.classes)
+    specs = plan_runs(frozen.model_copy(update={"blocks": 1}))
+    for spec in specs:
+        check_trainable(spec)
+    data = block_data(dataset, specs[0], device)
+    with console.status("measuring a few training steps of every arm"):
+        return measure_costs(specs, dataset, device), data
+
+
+def _sized(
+    request: StudyRequest, costs: Mapping[CostKey, Cost], data: BlockData
+) -> StudyPlan:
+    """The plan with blocks, epochs and size as the user or the budget chose them."""
+    plan = request.plan
+    if {"blocks", "epochs"} <= request.chosen.keys() and request.budget is None:
+        return plan
+    seconds = parse_duration(request.budget or DEFAULT_BUDGET)
+    choice = fit_to_budget(plan, costs, data, seconds, fixed=request.chosen)
+    return plan.model_copy(
+        update={
+            "blocks": choice.blocks,
+            "data": plan.data.model_copy(update={"image_size": choice.image_size}),
+            "training": plan.training.model_copy(update={"epochs": choice.epochs}),
+        }
+    )

@@ -1,0 +1,75 @@
+"""`normlab train`: one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from normlab.cli import options
+
+
+def train(
+    source: Annotated[str, typer.Argument(help="A folder, table or zip; or demo:digits.")],
+    norm: Annotated[str, typer.Option(help="The normalization.")] = "bn",
+    optimizer: Annotated[str, typer.Option(help="sgd, rmsprop, adam, adamw.")] = "sgd",
+    learning_rate: Annotated[float, typer.Option(help="Its peak.")] = 0.05,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a step.")] = 32,
+    epochs: options.Epochs = 10,
+    image_size: options.ImageSize = 64,
+    resize: options.Resize = "squash",
+    model: options.Model = "resnet14",
+    schedule: options.Schedule = "onecycle",
+    augmentation: options.Augmentation = "light",
+    weight_decay: options.WeightDecay = 5e-4,
+    patience: options.Patience = None,
+    precision: options.Precision = "float32",
+    seed: options.Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="The folder, a study of one run.")] = None,
+    device: options.Device = "auto",
+    strict: options.Strict = False,
+    yes: options.Yes = False,
+) -> None:
+    """Train one network; the folder is a study with one arm and one block."""
+    from normlab.cli.study_session import StudyRequest, conduct
+    from normlab.records.plan import parse_plan
+
+    location = source if source.startswith("demo:") else str(Path(source).resolve())
+    name = location.removeprefix("demo:") if source.startswith("demo:") else Path(location).stem
+    plan = parse_plan(
+        {
+            "name": name,
+            "seed": seed,
+            "blocks": 1,
+            "data": {"source": location, "image_size": image_size, "resize": resize},
+            "factors": {
+                "norm": [norm],
+                "optimizer": [optimizer],
+                "learning_rate": [learning_rate],
+                "batch_size": [batch_size],
+            },
+            "training": {
+                "network": {"name": model},
+                "epochs": epochs,
+                "schedule": schedule,
+                "augmentation": augmentation,
+                "weight_decay": weight_decay,
+                "patience": patience,
+                "precision": precision,
+            },
+            "analysis": {"reference": norm},
+        },
+        where="the command",
+    )
+    conduct(
+        StudyRequest(
+            plan=plan,
+            folder=out or Path(f"{name}-{norm.replace(':', '-')}-run"),
+            chosen={"blocks": 1, "epochs": plan.training.epochs},
+            budget=None,
+            device=options.choose_device(device),
+            strict=strict,
+            yes=yes,
+        )
+    )

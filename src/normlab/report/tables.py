@@ -1,0 +1,148 @@
+"""The tables of the original work as plain data: by norm, by optimizer and by batch size.
+
+Every number is a mean ± standard deviation over blocks, with their number n. "train" is the
+training part in evaluation mode, "validation" the evaluation part, both at the reported epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from normlab.records.schema import METRICS
+from normlab.stats.analysis import Analysis, ArmRow, SettingAnalysis
+from normlab.stats.intervals import Summary
+from normlab.stats.metrics import LABELS
+from normlab.stats.setting import Setting
+
+TablePart = Literal["train", "validation"]
+Cell = str | int | Summary
+"""Text, a count, or a mean with its standard deviation."""
+
+PART_TITLES: dict[TablePart, str] = {"train": "Training", "validation": "Validation"}
+_MEASURED: dict[TablePart, str] = {
+    "train": "the training part, in evaluation mode and without augmentation",
+    "validation": "the evaluation part, which no choice was made on",
+}
+COLUMN_METRICS = ("loss", "accuracy", "micro_f1", "macro_f1")
+"""The order of the original's tables."""
+assert set(COLUMN_METRICS) == set(METRICS)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a paper, before it has a form."""
+
+    slug: str
+    """Portable characters only: the file's name and the page's anchor."""
+    title: str
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    @property
+    def text_columns(self) -> tuple[bool, ...]:
+        """Whether each column holds text: text is set to the left, numbers to the right."""
+        return tuple(
+            all(isinstance(row[index], str) for row in self.rows) for index in range(len(self.head))
+        )
+
+
+def study_tables(analysis: Analysis) -> tuple[Table, ...]:
+    """All tables that the factors of the study make, training before validation.
+
+    By norm: always, one a setting. By optimizer and learning rate: one a batch size at which there
+    are two or more of them. By batch size: one an optimizer and rate that has two or more. Each
+    holds its other factors still, so that no table mixes two of them.
+    """
+    settings = analysis.settings
+    tables = []
+    for setting in settings:
+        tables += [by_norm(setting, part) for part in PART_TITLES]
+    for group in _groups(settings, lambda s: (s.batch_size,)):
+        if len({(s.setting.optimizer, s.setting.learning_rate) for s in group}) >= 2:
+            tables += [by_optimizer(group, part) for part in PART_TITLES]
+    for group in _groups(settings, lambda s: (s.optimizer, s.learning_rate)):
+        if len({s.setting.batch_size for s in group}) >= 2:
+            tables += [by_batch_size(group, part) for part in PART_TITLES]
+    return tuple(tables)
+
+
+def by_norm(setting: SettingAnalysis, part: TablePart) -> Table:
+    """One row an arm, in the order of the plan."""
+    return Table(
+        slug=f"norm-{part}-{setting.setting.slug}",
+        title=f"{PART_TITLES[part]} by normalization",
+        caption=_caption(part, str(setting.setting)),
+        head=("norm", *_metric_head()),
+        rows=tuple((row.arm, *_figures(row, part)) for row in setting.rows),
+    )
+
+
+def by_optimizer(group: Sequence[SettingAnalysis], part: TablePart) -> Table:
+    """One row an optimizer, learning rate and arm, at one batch size."""
+    batch_size = group[0].setting.batch_size
+    return Table(
+        slug=f"optimizer-{part}-batch{batch_size}",
+        title=f"{PART_TITLES[part]} by optimizer and normalization",
+        caption=_caption(part, f"batch {batch_size}"),
+        head=("optimizer", "learning rate", "norm", *_metric_head()),
+        rows=tuple(
+            (
+                one.setting.optimizer,
+                f"{one.setting.learning_rate:g}",
+                row.arm,
+                *_figures(row, part),
+            )
+            for one in group
+            for row in one.rows
+        ),
+    )
+
+
+def by_batch_size(group: Sequence[SettingAnalysis], part: TablePart) -> Table:
+    """One row an arm and batch size, at one optimizer and learning rate, as the original has it."""
+    setting = group[0].setting
+    arms = dict.fromkeys(row.arm for one in group for row in one.rows)
+    ordered = sorted(group, key=lambda one: one.setting.batch_size)
+    return Table(
+        slug=f"batch-{part}-{setting.optimizer}-lr{setting.learning_rate:g}",
+        title=f"{PART_TITLES[part]} by batch size and normalization",
+        caption=_caption(part, f"{setting.optimizer}, learning rate {setting.learning_rate:g}"),
+        head=("norm", "batch size", *_metric_head()),
+        rows=tuple(
+            (arm, one.setting.batch_size, *_figures(row, part))
+            for arm in arms
+            for one in ordered
+            for row in one.rows
+            if row.arm == arm
+        ),
+    )
+
+
+def _groups(
+    settings: Sequence[SettingAnalysis], key: Callable[[Setting], Hashable]
+) -> list[list[SettingAnalysis]]:
+    """The settings that share a key, in the order in which the keys occur."""
+    groups: dict[Hashable, list[SettingAnalysis]] = {}
+    for setting in settings:
+        groups.setdefault(key(setting.setting), []).append(setting)
+    return list(groups.values())
+
+
+def _metric_head() -> tuple[str, ...]:
+    return (*(LABELS[metric] for metric in COLUMN_METRICS), "n")
+
+
+def _figures(row: ArmRow, part: TablePart) -> tuple[Cell, ...]:
+    summaries = row.train if part == "train" else row.validation
+    cells = [summaries[metric] for metric in COLUMN_METRICS]
+    return (*cells, max(cell.n for cell in cells))
+
+
+def _caption(part: TablePart, where: str) -> str:
+    return (
+        f"{where}. Measured on {_MEASURED[part]}; mean ± standard deviation over n blocks; a "
+        "diverged run counts as guessing."
+    )

@@ -1,0 +1,1 @@
+"""The checks of validity, one file a code (method.md, "Checks of validity")."""

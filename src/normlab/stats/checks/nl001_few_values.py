@@ -1,0 +1,57 @@
+"""NL001: statistics over the batch that rest on fewer than 16 values."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from normlab.records.plan import StudyPlan
+from normlab.records.store import RunRecord
+from normlab.stats.checks.check import Check, listed
+
+CODE = "NL001"
+TITLE = "Batch statistics rest on enough values"
+FEWEST = 16
+"""Values per channel below which mean and variance of a batch are mostly noise."""
+
+BATCH_NORMS = ("bn", "torch-bn", "bin")
+"""The norms that use statistics over the batch; an option follows after a colon."""
+
+
+def check_few_values(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
+    """Values a channel = batch size · (side of the smallest map)², against 16.
+
+    The 6n+2 network (He et al. 2015, section 4.2) halves the image twice, each time rounding up:
+    its smallest map has a side of ⌈image size/4⌉. Other networks are not judged here.
+    """
+    seen = {
+        (run.spec.norm, run.spec.batch_size, run.spec.data.image_size)
+        for run in runs
+        if run.spec.norm.split(":")[0] in BATCH_NORMS and is_6n_plus_2(run.spec.network.name)
+    }
+    if not seen:
+        return Check(CODE, TITLE, "not applicable", "warning", "no arm uses batch statistics")
+    few = [
+        f"{norm} at batch {batch_size} and {image_size} px has "
+        f"{smallest_map_values(batch_size, image_size)}"
+        for norm, batch_size, image_size in sorted(seen)
+        if smallest_map_values(batch_size, image_size) < FEWEST
+    ]
+    if few:
+        message = f"fewer than {FEWEST} values a channel in the last stage: {listed(few)}"
+        return Check(CODE, TITLE, "finding", "warning", message)
+    fewest = min(smallest_map_values(batch_size, size) for _, batch_size, size in seen)
+    message = f"at least {fewest} values a channel in the last stage"
+    return Check(CODE, TITLE, "passed", "warning", message)
+
+
+def smallest_map_values(batch_size: int, image_size: int) -> int:
+    """Values of one channel in a batch at the last stage of the 6n+2 network."""
+    return batch_size * math.ceil(image_size / 4) ** 2
+
+
+def is_6n_plus_2(network: str) -> bool:
+    """Whether a network's name is a residual network of 6n+2 layers, such as resnet14."""
+    match = re.fullmatch(r"resnet(\d+)", network)
+    return match is not None and int(match[1]) % 6 == 2 and int(match[1]) >= 8

@@ -1,0 +1,78 @@
+"""NL008: arms that differ in more than the factor."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from normlab.records.plan import StudyPlan
+from normlab.records.schema import RunSpec
+from normlab.records.store import RunRecord
+from normlab.stats.checks.check import Check, listed
+from normlab.stats.layout import arrange
+from normlab.stats.setting import Setting
+
+CODE = "NL008"
+TITLE = "Arms differ in the factor alone"
+
+_MAY_DIFFER = ("arm", "norm", "block")
+
+
+def check_broken_pairing(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
+    """Inside a setting all specs must agree in everything but arm, norm and block.
+
+    An arm must also keep its norm through all blocks, and a cell must not have two rival records.
+    """
+    if len(runs) < 2:
+        return Check(CODE, TITLE, "not applicable", "error", "there are no two runs to compare")
+    faults = []
+    by_setting: dict[Setting, list[RunSpec]] = defaultdict(list)
+    for run in runs:
+        by_setting[Setting.of(run.spec)].append(run.spec)
+    for setting, specs in by_setting.items():
+        faults += [f"{setting}: {fault}" for fault in differing_fields(specs)]
+        faults += [f"{setting}: {fault}" for fault in _changed_norms(specs)]
+    for layout in arrange(plan, runs):
+        faults += [
+            f"{layout.setting}: {arm} in block {block} has several finished records, none is used"
+            for arm in layout.arms
+            for block in layout.blocks
+            if layout.status(arm, block) == "ambiguous"
+        ]
+    if faults:
+        return Check(CODE, TITLE, "finding", "error", listed(faults))
+    message = "the specifications of all arms agree in everything but the norm"
+    return Check(CODE, TITLE, "passed", "error", message)
+
+
+def differing_fields(specs: Sequence[RunSpec]) -> list[str]:
+    """The fields in which specs differ though they should not, each with its values."""
+    flat = [_flatten(spec.model_dump(mode="json", exclude=set(_MAY_DIFFER))) for spec in specs]
+    faults = []
+    for field in flat[0]:
+        values = dict.fromkeys(str(content[field]) for content in flat)
+        if len(values) > 1:
+            faults.append(f"{field} is {' and '.join(_short(value) for value in values)}")
+    return faults
+
+
+def _changed_norms(specs: Sequence[RunSpec]) -> list[str]:
+    norms: dict[str, dict[str, None]] = defaultdict(dict)
+    for spec in specs:
+        norms[spec.arm].setdefault(spec.norm)
+    return [f"{arm} is {' and '.join(found)}" for arm, found in norms.items() if len(found) > 1]
+
+
+def _flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,49 @@
+"""NL009: micro F1 that differs from accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from normlab.records.plan import StudyPlan
+from normlab.records.schema import Measures
+from normlab.records.store import RunRecord
+from normlab.stats.checks.check import Check, listed
+
+CODE = "NL009"
+TITLE = "Micro F1 equals accuracy"
+TOLERANCE = 1e-6
+"""Ten times the rounding of a share that was computed in float32."""
+
+
+def check_micro_f1(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
+    """With one label an image each mistake is one false positive and one false negative.
+
+    So micro precision = micro recall = micro F1 = accuracy; a difference is a defect of the code
+    that measured, or a number copied wrongly.
+    """
+    compared = 0
+    faults = []
+    for run in runs:
+        for where, measures in _all_measures(run):
+            compared += 1
+            if abs(measures.micro_f1 - measures.accuracy) > TOLERANCE:
+                faults.append(
+                    f"{run.spec.arm}, block {run.spec.block}, {where}: micro F1 "
+                    f"{measures.micro_f1:.4f}, accuracy {measures.accuracy:.4f}"
+                )
+    if not compared:
+        return Check(CODE, TITLE, "not applicable", "error", "no run has been measured yet")
+    if faults:
+        return Check(CODE, TITLE, "finding", "error", listed(faults))
+    return Check(CODE, TITLE, "passed", "error", f"in all {compared} measurements")
+
+
+def _all_measures(run: RunRecord) -> Iterator[tuple[str, Measures]]:
+    for row in run.rows:
+        yield f"epoch {row.epoch}, train", row.train
+        yield f"epoch {row.epoch}, selection", row.selection
+    if run.outcome is not None:
+        for part in ("train", "selection", "evaluation"):
+            measures = getattr(run.outcome, part)
+            if measures is not None:
+                yield f"outcome, {part}", measures

@@ -1,0 +1,39 @@
+"""NL014: runs that diverged, and cells of the design that have no result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from normlab.records.plan import StudyPlan
+from normlab.records.store import RunRecord
+from normlab.stats.checks.check import Check, listed
+from normlab.stats.pairing import paired_tables
+
+CODE = "NL014"
+TITLE = "Every planned run has a result"
+
+
+def check_missing_runs(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
+    """Diverged runs count as chance level; cells without a result leave their pairs out."""
+    tables = paired_tables(plan, runs, plan.analysis.metric)
+    several = len(tables) > 1
+    diverged = []
+    absent = []
+    for table in tables:
+        where = f" ({table.setting})" if several else ""
+        for arm, row in zip(table.arms, table.status, strict=True):
+            for block, status in zip(table.blocks, row, strict=True):
+                if status == "diverged":
+                    diverged.append(f"{arm} in block {block}{where}")
+        for arm, block, status in table.cells_without_value():
+            word = status.replace("_", " ")
+            absent.append(f"{arm} in block {block} is {word}{where}")
+    cells = sum(table.values.size for table in tables)
+    parts = []
+    if diverged:
+        parts.append(f"{len(diverged)} diverged, counted as guessing: {listed(diverged)}")
+    if absent:
+        parts.append(f"{len(absent)} of {cells} without a result: {listed(absent)}")
+    if parts:
+        return Check(CODE, TITLE, "finding", "warning", ". ".join(parts))
+    return Check(CODE, TITLE, "passed", "warning", f"all {cells} runs have ended, none diverged")

@@ -1,0 +1,168 @@
+"""Every pair of arms of a setting, compared and decided with error control.
+
+All pairs of a setting, those with the reference included, are one family: Holm's step-down
+correction over it keeps the chance of any false "better" or "worse" in a setting at α, whichever
+pair the reader looks at. The equivalence tests are corrected in the same way, as a family of their
+own, so that a "practically equal" is no cheaper to get.
+
+Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from statsmodels.stats.multitest import multipletests
+
+from normlab.records.plan import AnalysisPlan
+from normlab.stats.equivalence import equivalence_p_value
+from normlab.stats.intervals import (
+    PairedDifference,
+    ShareBetter,
+    paired_difference,
+    share_better,
+)
+from normlab.stats.metrics import orientation
+from normlab.stats.pairing import PairedTable
+from normlab.stats.power import BLOCKS_CAP, blocks_to_decide
+
+Decision = Literal["better", "worse", "practically equal", "undecided"]
+
+_MIRRORED: dict[Decision, Decision] = {"better": "worse", "worse": "better"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One arm against another; every difference is arm − other, in the metric's own units."""
+
+    arm: str
+    other: str
+    difference: PairedDifference
+    adjusted_p: float | None
+    """Of no difference, Holm over the setting; None below two common blocks."""
+    equivalence_p: float | None
+    """Of a difference outside ± margin, Holm over the setting."""
+    share: ShareBetter | None
+    """P(arm better than other)."""
+    decision: Decision
+    further_blocks: int | None
+    """About how many more blocks would decide it: 0 where it is decided, BLOCKS_CAP + 1 for more
+    than BLOCKS_CAP, None where fewer than two blocks leave no spread to estimate it from."""
+
+    def reversed(self) -> Comparison:
+        """The same comparison seen from the other arm."""
+        return replace(
+            self,
+            arm=self.other,
+            other=self.arm,
+            difference=self.difference.reversed(),
+            share=self.share and self.share.reversed(),
+            decision=_MIRRORED.get(self.decision, self.decision),
+        )
+
+
+def compare_all(table: PairedTable, analysis: AnalysisPlan) -> tuple[Comparison, ...]:
+    """Every pair of the arms that have a value, in the order of the plan.
+
+    Differences are taken over the blocks that both arms of a pair have. A pair without two such
+    blocks cannot be tested; it stays in the family with p = 1, so that the family does not grow
+    when its blocks arrive.
+    """
+    pairs = list(itertools.combinations(table.measured_arms(), 2))
+    samples = [table.differences(later, earlier) for earlier, later in pairs]
+    differences = [paired_difference(sample, analysis.alpha) for sample in samples]
+    adjusted, open_difference = _holm([d.p_value for d in differences], analysis.alpha)
+    equal, open_equivalence = _holm(
+        [equivalence_p_value(sample, analysis.margin) for sample in samples], analysis.alpha
+    )
+    sign = orientation(table.metric)
+    comparisons = []
+    for index, (earlier, later) in enumerate(pairs):
+        difference = differences[index]
+        decision = decide(difference, adjusted[index], equal[index], sign, analysis.alpha)
+        comparisons.append(
+            Comparison(
+                arm=later,
+                other=earlier,
+                difference=difference,
+                adjusted_p=adjusted[index],
+                equivalence_p=equal[index],
+                share=share_better(sign * samples[index], analysis.alpha),
+                decision=decision,
+                further_blocks=0
+                if decision != "undecided"
+                else _further_blocks(difference, analysis, open_difference, open_equivalence),
+            )
+        )
+    return tuple(comparisons)
+
+
+def find(comparisons: Sequence[Comparison], arm: str, other: str) -> Comparison | None:
+    """The comparison of two arms, seen from the first; None if it is not among those given."""
+    for comparison in comparisons:
+        if (comparison.arm, comparison.other) == (arm, other):
+            return comparison
+        if (comparison.other, comparison.arm) == (arm, other):
+            return comparison.reversed()
+    return None
+
+
+def against(
+    comparisons: Sequence[Comparison], arms: Sequence[str], reference: str | None
+) -> tuple[Comparison, ...]:
+    """Each arm against the reference, in the order given; empty without a reference."""
+    if reference is None:
+        return ()
+    found = (find(comparisons, arm, reference) for arm in arms)
+    return tuple(comparison for comparison in found if comparison is not None)
+
+
+def decide(
+    difference: PairedDifference,
+    adjusted_p: float | None,
+    equivalence_p: float | None,
+    sign: int,
+    alpha: float,
+) -> Decision:
+    """The three-way decision; `sign` is +1 where a higher value is better.
+
+    A difference that is shown to be both real and inside the margin is practically equal: the
+    margin says what is too small to act on.
+    """
+    if equivalence_p is not None and equivalence_p < alpha:
+        return "practically equal"
+    if adjusted_p is not None and adjusted_p < alpha and difference.mean is not None:
+        return "better" if sign * difference.mean > 0 else "worse"
+    return "undecided"
+
+
+def _holm(p_values: Sequence[float | None], alpha: float) -> tuple[list[float | None], int]:
+    """The corrected p-values and the number of hypotheses that still stand (at least one)."""
+    if not p_values:
+        return [], 1
+    family = np.array([1.0 if p is None else p for p in p_values])
+    rejected, corrected, _, _ = multipletests(family, alpha=alpha, method="holm")
+    values = [None if p is None else float(c) for p, c in zip(p_values, corrected, strict=True)]
+    return values, max(1, len(p_values) - int(np.count_nonzero(rejected)))
+
+
+def _further_blocks(
+    difference: PairedDifference, analysis: AnalysisPlan, open_difference: int, open_equal: int
+) -> int | None:
+    """Holm tests the next hypothesis at α / (those that still stand); plan for that level."""
+    if difference.mean is None or difference.sd is None:
+        return None
+    total = blocks_to_decide(
+        difference.mean,
+        difference.sd,
+        analysis.margin,
+        analysis.alpha / open_difference,
+        analysis.alpha / open_equal,
+    )
+    if total is None:
+        return BLOCKS_CAP + 1
+    return min(max(1, total - difference.n), BLOCKS_CAP + 1)

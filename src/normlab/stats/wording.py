@@ -1,0 +1,117 @@
+"""The verdict of a setting in one sentence that claims no more than the numbers do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from normlab.records.plan import AnalysisPlan
+from normlab.stats.comparison import Comparison, Decision, against
+from normlab.stats.metrics import LABELS, format_difference, unit
+from normlab.stats.pairing import PairedTable
+from normlab.stats.power import BLOCKS_CAP
+
+
+def verdict_sentence(
+    table: PairedTable,
+    analysis: AnalysisPlan,
+    comparisons: Sequence[Comparison],
+    best: Sequence[str],
+    blocks: int,
+    exploratory: bool,
+) -> str:
+    """One sentence; every number in it stands in the table of the setting too."""
+    arms = table.measured_arms()
+    if not arms:
+        return "No run has finished here yet, so nothing can be said."
+    if len(arms) == 1:
+        return f"Only {arms[0]} has results here, so there is nothing to compare it with."
+    if blocks < 2:
+        return (
+            f"{count(blocks, 'common block').capitalize()} cannot tell a difference between arms "
+            "from chance, so nothing is decided; the study needs more blocks."
+        )
+    reference = analysis.reference if analysis.reference in arms else None
+    start = f"{'Exploratory, from' if exploratory else 'From'} {count(blocks, 'block')}: "
+    clauses = _against_reference(table.metric, analysis, against(comparisons, arms, reference))
+    if reference is None:
+        clauses.append(f"the reference {analysis.reference} has no result here")
+    clauses.append(_best_clause(arms, best))
+    clauses.extend(_divergence_clause(table))
+    return start + "; ".join(clauses) + "."
+
+
+def _against_reference(
+    metric: str, analysis: AnalysisPlan, comparisons: Sequence[Comparison]
+) -> list[str]:
+    """A clause for each decision that occurs, e.g. "bin is better than bn (+0.9 points)"."""
+    clauses = []
+    for decision in ("better", "practically equal", "worse", "undecided"):
+        group = [c for c in comparisons if c.decision == decision]
+        if group:
+            clauses.append(_clause(decision, group, metric, analysis))
+    return clauses
+
+
+def _clause(
+    decision: Decision, group: Sequence[Comparison], metric: str, analysis: AnalysisPlan
+) -> str:
+    names = join([comparison.arm for comparison in group])
+    verb = "is" if len(group) == 1 else "are"
+    reference = group[0].other
+    if decision == "undecided":
+        return f"{names} {verb} undecided against {reference} ({further_blocks(group)})"
+    if decision == "practically equal":
+        margin = format_difference(metric, analysis.margin).removeprefix("+")
+        return f"{names} {verb} practically equal to {reference} (within ±{margin} {unit(metric)})"
+    differences = [c.difference.mean for c in group if c.difference.mean is not None]
+    numbers = join([format_difference(metric, value) for value in differences])
+    label = f"{LABELS[metric]}, " if metric == "loss" else ""
+    return f"{names} {verb} {decision} than {reference} ({label}{numbers} {unit(metric)})"
+
+
+def _best_clause(arms: Sequence[str], best: Sequence[str]) -> str:
+    if len(best) == 1:
+        return f"the best arm is {best[0]}"
+    if len(best) == len(arms):
+        return "no arm is ruled out as the best"
+    return f"the best arm is among {join(best)}"
+
+
+def _divergence_clause(table: PairedTable) -> list[str]:
+    blocks = len(table.blocks)
+    diverged = [(arm, table.count(arm, "diverged")) for arm in table.arms]
+    parts = [f"{arm} in {n} of {count(blocks, 'block')}" for arm, n in diverged if n]
+    return [f"diverged, and counted as guessing: {join(parts)}"] if parts else []
+
+
+def further_blocks(comparisons: Sequence[Comparison]) -> str:
+    """How many more blocks would decide these, e.g. "about 4 to 12 more blocks"."""
+    known = [c.further_blocks for c in comparisons if c.further_blocks is not None]
+    if not known:
+        return "at least two blocks are needed to say how many more"
+    low, high = min(known), max(known)
+    if low > BLOCKS_CAP:
+        return f"more than {BLOCKS_CAP} more blocks"
+    if high > BLOCKS_CAP:
+        return f"about {low} to more than {BLOCKS_CAP} more blocks"
+    if low < high:
+        return f"about {low} to {high} more blocks"
+    return f"about {count(low, 'more block')}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun.
+
+    >>> count(1, "block"), count(0, "block")
+    ('1 block', '0 blocks')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def join(names: Sequence[str]) -> str:
+    """A list in words.
+
+    >>> join(["bn", "gn", "ln"])
+    'bn, gn and ln'
+    """
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -1,0 +1,164 @@
+"""What a study will cost, from a measured pilot; and the largest study that fits into a time."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+
+from normlab.data.dataset import Dataset
+from normlab.data.load import BlockData, block_data
+from normlab.errors import PlanError, UsageError
+from normlab.records.plan import StudyPlan
+from normlab.records.schema import RunSpec
+from normlab.study.design import plan_runs
+from normlab.train.fit import evaluate, train_epoch
+from normlab.train.network import build_network
+from normlab.train.optimizers import make_optimizer, make_schedule
+
+PILOT_STEPS = 4
+SIZES = (96, 64, 48, 32)
+PREFERRED = ((10, 30), (5, 30), (5, 20), (5, 15), (5, 10), (3, 15), (3, 10))
+"""(blocks, epochs) from the best down: five blocks make a verdict, below it is exploratory."""
+MODEST = ((3, 5), (2, 5), (1, 5), (1, 3), (1, 1))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Measured seconds of one image, in training and in evaluation, for one kind of run."""
+
+    train: float
+    evaluate: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The size of study that a budget allows."""
+
+    blocks: int
+    epochs: int
+    image_size: int
+    seconds: float
+
+
+CostKey = tuple[str, int]
+
+
+def cost_key(spec: RunSpec) -> CostKey:
+    """Runs with the same norm and batch size cost the same per image."""
+    return spec.norm, spec.batch_size
+
+
+def measure_costs(
+    specs: Iterable[RunSpec], dataset: Dataset, device: torch.device | str = "cpu"
+) -> dict[CostKey, Cost]:
+    """Train a few real steps of every kind of run and throw them away."""
+    costs: dict[CostKey, Cost] = {}
+    for spec in specs:
+        if cost_key(spec) not in costs:
+            costs[cost_key(spec)] = _measure(spec, block_data(dataset, spec, device), device)
+    return costs
+
+
+def run_seconds(spec: RunSpec, cost: Cost, data: BlockData) -> float:
+    """Expected seconds of a whole run, its evaluations included."""
+    train, selection, evaluation = data.sizes
+    steps = train // spec.batch_size * spec.batch_size
+    epoch = steps * cost.train + selection * cost.evaluate
+    return spec.epochs * epoch + (train + selection + evaluation) * cost.evaluate
+
+
+def study_seconds(
+    specs: Iterable[RunSpec], costs: Mapping[CostKey, Cost], data: BlockData
+) -> float:
+    """Expected seconds of all the runs."""
+    return sum(run_seconds(spec, costs[cost_key(spec)], data) for spec in specs)
+
+
+def fit_to_budget(
+    plan: StudyPlan,
+    costs: Mapping[CostKey, Cost],
+    data: BlockData,
+    seconds: float,
+    *,
+    fixed: Mapping[str, int],
+) -> Choice:
+    """The best study that fits: enough blocks first, then epochs, then the image's size.
+
+    `fixed` holds what the user chose ("blocks", "epochs", "image_size") and is not touched. A
+    smaller image costs its share of pixels.
+
+    Raises:
+        PlanError: not even one epoch of one block fits.
+    """
+    size = plan.data.image_size
+    sizes = [size, *(s for s in SIZES if s < size and "image_size" not in fixed)]
+    candidates = [(b, e, s) for s in sizes for b, e in PREFERRED]
+    candidates += [(b, e, sizes[-1]) for b, e in MODEST]
+    one = plan_runs(plan.model_copy(update={"blocks": 1}))
+    expected = 0.0
+    for blocks, epochs, image_size in candidates:
+        blocks, epochs = fixed.get("blocks", blocks), fixed.get("epochs", epochs)
+        runs = [spec.model_copy(update={"epochs": epochs}) for spec in one]
+        pixels = (image_size / size) ** 2
+        expected = blocks * pixels * study_seconds(runs, costs, data)
+        if expected <= seconds:
+            return Choice(blocks, epochs, image_size, expected)
+    raise PlanError(
+        f"the budget of {format_seconds(seconds)} is too small: the least study takes about "
+        f"{format_seconds(expected)}; give more time or fewer norms"
+    )
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of "90s", "10m", "1.5h", or "night" (8 hours).
+
+    >>> parse_duration("10m")
+    600.0
+    """
+    if text == "night":
+        return 8 * 3600.0
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip())
+    if match is None:
+        raise UsageError(f"a budget is like 10m, 1h or night, got {text!r}")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration in the unit that fits it.
+
+    >>> format_seconds(59), format_seconds(150), format_seconds(5400)
+    ('59 s', '2.5 min', '1.5 h')
+    """
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        minutes = seconds / 60
+        return f"{minutes:.1f} min" if minutes < 9.95 else f"{minutes:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _measure(spec: RunSpec, data: BlockData, device: torch.device | str) -> Cost:
+    network = build_network(spec, device)
+    optimizer = make_optimizer(network, spec.optimizer)
+    schedule = make_schedule(optimizer, spec.schedule, epochs=100, steps_per_epoch=100)
+    train_times, evaluate_times = [], []
+    batches = iter(data.train_batches(1))
+    for step in range(PILOT_STEPS):
+        batch = next(batches, None)
+        if batch is None:
+            break
+        _, seconds = train_epoch(network, optimizer, schedule, [batch], spec)
+        start = time.perf_counter()
+        evaluate(network, [batch], spec)
+        if step > 0:  # the first step pays for allocations and for choosing kernels
+            train_times.append(seconds)
+            evaluate_times.append(time.perf_counter() - start)
+    if not train_times:  # a training part of one batch: the first step is all there is
+        train_times, evaluate_times = [seconds], [seconds / 3]
+    size = spec.batch_size
+    return Cost(train=median(train_times) / size, evaluate=median(evaluate_times) / size)

@@ -1,0 +1,152 @@
+"""One run from its spec to its outcome, in one folder, continued wherever it was cut off."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import nn
+
+from normlab.data.load import BlockData
+from normlab.errors import DivergedError, InterruptedRunError, StorageError
+from normlab.records.environment import describe_environment
+from normlab.records.schema import EpochRow, Outcome, RunSpec
+from normlab.records.store import Predictions, RunFolder
+from normlab.train.checkpoint import (
+    Weights,
+    copy_weights,
+    load_checkpoint,
+    save_checkpoint,
+    save_weights,
+)
+from normlab.train.early_stopping import best_epoch, patience_is_over
+from normlab.train.fit import AroundBatches, evaluate, fit
+from normlab.train.network import build_network
+from normlab.train.optimizers import make_optimizer, make_schedule
+
+
+def execute(
+    spec: RunSpec,
+    data: BlockData,
+    folder: RunFolder,
+    *,
+    device: torch.device | str = "cpu",
+    around: AroundBatches = iter,
+) -> Iterator[EpochRow]:
+    """Train the run to its end, yielding the rows of newly finished epochs.
+
+    Every way to end becomes an outcome in the folder: finished, stopped early, diverged, out of
+    memory, failed, interrupted. Only a disk that cannot be written is raised.
+    """
+    folder.create(spec, describe_environment(str(device), torch.get_num_threads()))
+    try:
+        yield from _train(spec, data, folder, device, around)
+    except DivergedError as error:
+        _end(folder, Outcome(status="diverged", epochs=error.epoch - 1, error=str(error)))
+    except InterruptedRunError as error:
+        _end(folder, Outcome(status="interrupted", epochs=_done(folder), error=str(error)))
+    except StorageError:
+        raise
+    except Exception as error:
+        status = "out_of_memory" if _is_out_of_memory(error) else "failed"
+        folder.log(traceback.format_exc())
+        message = f"{type(error).__name__}: {error}"
+        _end(folder, Outcome(status=status, epochs=_done(folder), error=message))
+
+
+def _train(
+    spec: RunSpec,
+    data: BlockData,
+    folder: RunFolder,
+    device: torch.device | str,
+    around: AroundBatches,
+) -> Iterator[EpochRow]:
+    network = build_network(spec, device)
+    optimizer = make_optimizer(network, spec.optimizer)
+    schedule = make_schedule(
+        optimizer, spec.schedule, epochs=spec.epochs, steps_per_epoch=data.steps_per_epoch
+    )
+    resumed = load_checkpoint(folder.checkpoint_path, network, optimizer, schedule)
+    rows = list(folder.keep_rows(resumed.epoch))
+    best_weights = resumed.best_weights
+    if not patience_is_over(rows, spec.patience):
+        for row in fit(
+            network,
+            optimizer,
+            schedule,
+            data,
+            spec,
+            first_epoch=resumed.epoch + 1,
+            around=around,
+        ):
+            rows.append(row)
+            if spec.patience is not None and best_epoch(rows) == row.epoch:
+                best_weights = copy_weights(network)
+            # The row first: a checkpoint without its row could not be continued.
+            folder.append_row(row)
+            save_checkpoint(
+                folder.checkpoint_path, row.epoch, network, optimizer, schedule, best_weights
+            )
+            yield row
+            if patience_is_over(rows, spec.patience):
+                break
+    _report(spec, data, folder, network, rows, best_weights, around)
+
+
+def _report(
+    spec: RunSpec,
+    data: BlockData,
+    folder: RunFolder,
+    network: nn.Module,
+    rows: Sequence[EpochRow],
+    best_weights: Weights | None,
+    around: AroundBatches,
+) -> None:
+    """Evaluate the reported epoch's weights on all parts, once, and seal the run."""
+    reported = rows[-1].epoch
+    if best_weights is not None:
+        network.load_state_dict(best_weights)
+        reported = best_epoch(rows)
+    evaluation, probabilities = evaluate(network, around(data.evaluation_batches()), spec)
+    selection, _ = evaluate(network, around(data.selection_batches()), spec)
+    train, _ = evaluate(network, around(data.plain_train_batches()), spec)
+    save_weights(folder.weights_path, network, spec, data.mean, data.std)
+    folder.write_predictions(
+        Predictions(
+            ids=data.evaluation_names,
+            labels=data.evaluation_labels,
+            probabilities=probabilities.float().cpu().numpy(),
+        )
+    )
+    stopped_early = rows[-1].epoch < spec.epochs
+    outcome = Outcome(
+        status="stopped_early" if stopped_early else "finished",
+        epochs=rows[-1].epoch,
+        reported_epoch=reported,
+        train=train,
+        selection=selection,
+        evaluation=evaluation,
+        parameters=sum(p.numel() for p in network.parameters()),
+        seconds=sum(row.seconds for row in rows),
+    )
+    _end(folder, outcome)
+
+
+def _end(folder: RunFolder, outcome: Outcome) -> None:
+    folder.write_outcome(outcome)
+    folder.log(f"{outcome.status} after {outcome.epochs} epochs {outcome.error or ''}")
+    if outcome.is_final:
+        folder.discard_checkpoint()
+
+
+def _done(folder: RunFolder) -> int:
+    rows = folder.read_rows()
+    return rows[-1].epoch if rows else 0
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # torch has a type for it on accelerators; on the CPU it is a RuntimeError with this text.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )

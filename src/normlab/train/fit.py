@@ -1,0 +1,121 @@
+"""The training loop. It yields a row after every epoch; whoever consumes it stores and stops it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from normlab.errors import DivergedError
+from normlab.norms.parameters import clamp_gates
+from normlab.records.schema import EpochRow, Measures, RunSpec
+from normlab.train.metrics import measure
+
+Batches = Iterable[tuple[Float[Tensor, "n 3 h w"], Int[Tensor, " n"]]]
+AroundBatches = Callable[[Batches], Batches]
+"""Wraps the batches of an epoch: draws progress, or stops between two of them."""
+
+
+class TrainingData(Protocol):
+    """What `fit` needs of a block's data."""
+
+    def train_batches(self, epoch: int) -> Batches:
+        """Shuffled and augmented, a pure function of the epoch."""
+
+    def selection_batches(self) -> Batches:
+        """In order, without augmentation."""
+
+
+def fit(
+    network: nn.Module,
+    optimizer: Optimizer,
+    schedule: LRScheduler,
+    data: TrainingData,
+    spec: RunSpec,
+    *,
+    first_epoch: int = 1,
+    around: AroundBatches = iter,
+) -> Iterator[EpochRow]:
+    """Train from `first_epoch` to the spec's last, yielding what every epoch did.
+
+    Raises:
+        DivergedError: the mean training loss of an epoch is not finite.
+    """
+    for epoch in range(first_epoch, spec.epochs + 1):
+        train, seconds = train_epoch(
+            network, optimizer, schedule, around(data.train_batches(epoch)), spec
+        )
+        if not torch.isfinite(torch.tensor(train.loss)):
+            raise DivergedError(epoch)
+        selection, _ = evaluate(network, around(data.selection_batches()), spec)
+        yield EpochRow(
+            epoch=epoch,
+            learning_rate=schedule.get_last_lr()[0],
+            train=train,
+            selection=selection,
+            seconds=seconds,
+            images_per_second=train.images / seconds,
+        )
+
+
+def train_epoch(
+    network: nn.Module,
+    optimizer: Optimizer,
+    schedule: LRScheduler,
+    batches: Batches,
+    spec: RunSpec,
+) -> tuple[Measures, float]:
+    """One pass over the training part; its running figures and its seconds."""
+    network.train()
+    collected = []
+    start = time.perf_counter()
+    for images, labels in batches:
+        logits = forward(network, images, spec)
+        losses = functional.cross_entropy(
+            logits, labels, reduction="none", label_smoothing=spec.label_smoothing
+        )
+        optimizer.zero_grad(set_to_none=True)
+        losses.mean().backward()
+        if spec.clip_gradient_norm is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), spec.clip_gradient_norm)
+        optimizer.step()
+        clamp_gates(network)
+        schedule.step()
+        collected.append((losses.detach(), logits.detach().argmax(1), labels))
+    seconds = time.perf_counter() - start
+    losses, predicted, labels = (torch.cat(parts) for parts in zip(*collected, strict=True))
+    return measure(losses, predicted, labels, len(spec.data.classes)), seconds
+
+
+@torch.inference_mode()
+def evaluate(
+    network: nn.Module, batches: Batches, spec: RunSpec
+) -> tuple[Measures, Float[Tensor, "images classes"]]:
+    """The figures and the class probabilities of one part, in evaluation mode."""
+    network.eval()
+    collected = []
+    for images, labels in batches:
+        logits = forward(network, images, spec)
+        losses = functional.cross_entropy(logits, labels, reduction="none")
+        collected.append((losses, logits.argmax(1), labels, logits.softmax(1)))
+    losses, predicted, labels, probabilities = (
+        torch.cat(parts) for parts in zip(*collected, strict=True)
+    )
+    return measure(losses, predicted, labels, len(spec.data.classes)), probabilities
+
+
+def forward(
+    network: nn.Module, images: Float[Tensor, "n 3 h w"], spec: RunSpec
+) -> Float[Tensor, "n classes"]:
+    """Logits in float32, computed in the spec's precision."""
+    bfloat16 = spec.precision == "bfloat16"
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
+        logits: Tensor = network(images)
+    return logits.float()

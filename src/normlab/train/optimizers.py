@@ -1,0 +1,89 @@
+"""torch's optimizers and schedules from their specs."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LambdaLR,
+    LinearLR,
+    LRScheduler,
+    MultiStepLR,
+    OneCycleLR,
+    SequentialLR,
+    StepLR,
+)
+
+from normlab.norms.parameters import parameter_groups
+from normlab.records.schema import OptimizerSpec, ScheduleSpec
+
+
+def make_optimizer(network: nn.Module, spec: OptimizerSpec) -> Optimizer:
+    """The optimizer over the network's parameter groups.
+
+    Momentum and Nesterov belong to sgd. rmsprop, adam and adamw run with torch's own constants
+    (α = 0.99; β = (0.9, 0.999)). Decay is L2 in sgd, rmsprop, adam and decoupled in adamw.
+    """
+    groups = parameter_groups(
+        network,
+        spec.learning_rate,
+        spec.weight_decay,
+        decay_norm_parameters=spec.decay_norm_parameters,
+        gate_learning_rate_multiplier=spec.gate_learning_rate_multiplier,
+    )
+    rate = spec.learning_rate
+    match spec.name:
+        case "sgd":
+            nesterov = spec.nesterov and spec.momentum > 0
+            return SGD(groups, lr=rate, momentum=spec.momentum, nesterov=nesterov)
+        case "rmsprop":
+            return RMSprop(groups, lr=rate)
+        case "adam":
+            return Adam(groups, lr=rate)
+        case "adamw":
+            return AdamW(groups, lr=rate)
+    raise AssertionError(f"the schema let {spec.name} through")
+
+
+def make_schedule(
+    optimizer: Optimizer, spec: ScheduleSpec, *, epochs: int, steps_per_epoch: int
+) -> LRScheduler:
+    """A schedule that is stepped once a batch; every group keeps its ratio to the others.
+
+    constant   η
+    step       η·factor^⌊epoch / step_epochs⌋
+    multistep  η·factor^(number of milestones passed)
+    cosine     η·(1 + cos(π·t/T))/2                             (Loshchilov & Hutter 2017)
+    onecycle   up to η over the first 30 %, then down to 0      (Smith & Topin 2018)
+
+    Warm-up raises the rate linearly from η/100 over `warmup_epochs` before the schedule begins;
+    one-cycle brings its own and takes none.
+    """
+    total = epochs * steps_per_epoch
+    if spec.name == "onecycle":
+        peaks = [group["lr"] for group in optimizer.param_groups]
+        return OneCycleLR(optimizer, max_lr=peaks, total_steps=total + 1, cycle_momentum=False)
+    warmup = min(round(spec.warmup_epochs * steps_per_epoch), total)
+    after = _after_warmup(optimizer, spec, max(total - warmup, 1), steps_per_epoch)
+    if warmup == 0:
+        return after
+    rise = LinearLR(optimizer, start_factor=0.01, total_iters=warmup)
+    return SequentialLR(optimizer, [rise, after], milestones=[warmup])
+
+
+def _after_warmup(
+    optimizer: Optimizer, spec: ScheduleSpec, steps: int, steps_per_epoch: int
+) -> LRScheduler:
+    match spec.name:
+        case "constant":
+            return LambdaLR(optimizer, lambda step: 1.0)
+        case "step":
+            every = max(round(spec.step_epochs * steps_per_epoch), 1)
+            return StepLR(optimizer, every, gamma=spec.factor)
+        case "multistep":
+            at = [round(epoch * steps_per_epoch) for epoch in sorted(spec.milestones)]
+            return MultiStepLR(optimizer, at, gamma=spec.factor)
+        case "cosine":
+            return CosineAnnealingLR(optimizer, T_max=steps)
+    raise AssertionError(f"the schema let {spec.name} through")
