@@ -148,7 +148,7 @@ class EpochRow(Frozen):
 
     epoch: int = Field(ge=1)
     learning_rate: float
-    """At the last step of the epoch."""
+    """After the last step of the epoch; that of the first parameter group."""
     train: Measures
     """Running figures in training mode, with augmentation, while the weights moved."""
     selection: Measures

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
-from normlab.data.load import BlockData
 from normlab.errors import DivergedError, InterruptedRunError, StorageError
 from normlab.records.environment import describe_environment
 from normlab.records.schema import EpochRow, Outcome, RunSpec
@@ -21,14 +20,14 @@ from normlab.train.checkpoint import (
     save_weights,
 )
 from normlab.train.early_stopping import best_epoch, patience_is_over
-from normlab.train.fit import AroundBatches, evaluate, fit
+from normlab.train.fit import AroundBatches, RunData, evaluate, fit
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule
 
 
 def execute(
     spec: RunSpec,
-    data: BlockData,
+    data: RunData,
     folder: RunFolder,
     *,
     device: torch.device | str = "cpu",
@@ -57,7 +56,7 @@ def execute(
 
 def _train(
     spec: RunSpec,
-    data: BlockData,
+    data: RunData,
     folder: RunFolder,
     device: torch.device | str,
     around: AroundBatches,
@@ -96,7 +95,7 @@ def _train(
 
 def _report(
     spec: RunSpec,
-    data: BlockData,
+    data: RunData,
     folder: RunFolder,
     network: nn.Module,
     rows: Sequence[EpochRow],
@@ -108,14 +107,14 @@ def _report(
     if best_weights is not None:
         network.load_state_dict(best_weights)
         reported = best_epoch(rows)
-    evaluation, probabilities = evaluate(network, around(data.evaluation_batches()), spec)
-    selection, _ = evaluate(network, around(data.selection_batches()), spec)
-    train, _ = evaluate(network, around(data.plain_train_batches()), spec)
+    evaluation, probabilities = evaluate(network, around(data.plain_batches("evaluation")), spec)
+    selection, _ = evaluate(network, around(data.plain_batches("selection")), spec)
+    train, _ = evaluate(network, around(data.plain_batches("train")), spec)
     save_weights(folder.weights_path, network, spec, data.mean, data.std)
     folder.write_predictions(
         Predictions(
-            ids=data.evaluation_names,
-            labels=data.evaluation_labels,
+            ids=data.names("evaluation"),
+            labels=data.labels("evaluation"),
             probabilities=probabilities.float().cpu().numpy(),
         )
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Literal, Protocol
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -18,26 +19,45 @@ from normlab.norms.parameters import clamp_gates
 from normlab.records.schema import EpochRow, Measures, RunSpec
 from normlab.train.metrics import measure
 
+Part = Literal["train", "selection", "evaluation"]
 Batches = Iterable[tuple[Float[Tensor, "n 3 h w"], Int[Tensor, " n"]]]
 AroundBatches = Callable[[Batches], Batches]
 """Wraps the batches of an epoch: draws progress, or stops between two of them."""
 
 
-class TrainingData(Protocol):
-    """What `fit` needs of a block's data."""
+class RunData(Protocol):
+    """What a run needs of its block's data; normlab.data.load.BlockData is one."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch of training."""
+
+    @property
+    def mean(self) -> Tensor:
+        """Of the training part's pixels in [0, 1], per channel: (3,)."""
+
+    @property
+    def std(self) -> Tensor:
+        """Likewise."""
 
     def train_batches(self, epoch: int) -> Batches:
-        """Shuffled and augmented, a pure function of the epoch."""
+        """The training part, shuffled and augmented: a pure function of the epoch."""
 
-    def selection_batches(self) -> Batches:
-        """In order, without augmentation."""
+    def plain_batches(self, part: Part) -> Batches:
+        """A part in its order, without augmentation."""
+
+    def names(self, part: Part) -> np.ndarray:
+        """The id of every image of a part, in its order."""
+
+    def labels(self, part: Part) -> np.ndarray:
+        """The class of every image of a part, in its order."""
 
 
 def fit(
     network: nn.Module,
     optimizer: Optimizer,
     schedule: LRScheduler,
-    data: TrainingData,
+    data: RunData,
     spec: RunSpec,
     *,
     first_epoch: int = 1,
@@ -54,7 +74,7 @@ def fit(
         )
         if not torch.isfinite(torch.tensor(train.loss)):
             raise DivergedError(epoch)
-        selection, _ = evaluate(network, around(data.selection_batches()), spec)
+        selection, _ = evaluate(network, around(data.plain_batches("selection")), spec)
         yield EpochRow(
             epoch=epoch,
             learning_rate=schedule.get_last_lr()[0],

@@ -1,0 +1,111 @@
+"""The run folder: whole files, rows that survive a cut, and no silent repair."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from normlab.errors import StorageError
+from normlab.records.schema import DataSpec, EpochRow, Measures, Outcome, RunSpec
+from normlab.records.store import Predictions, RunFolder, atomic_write, read_runs
+
+SPEC = RunSpec(
+    arm="bn",
+    block=0,
+    norm="bn",
+    data=DataSpec(fingerprint="f", classes=("a", "b"), image_size=32),
+)
+
+
+def row(epoch: int) -> EpochRow:
+    measures = Measures(loss=0.1 * epoch, accuracy=1 / 3, micro_f1=1 / 3, macro_f1=0.2, images=3)
+    return EpochRow(
+        epoch=epoch,
+        learning_rate=0.1,
+        train=measures,
+        selection=measures,
+        seconds=1.5,
+        images_per_second=2.0,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    made = RunFolder(tmp_path / "runs" / SPEC.folder_name)
+    made.create(SPEC, {"threads": 2})
+    return made
+
+
+def test_everything_comes_back(folder: RunFolder, tmp_path: Path) -> None:
+    for epoch in (1, 2, 3):
+        folder.append_row(row(epoch))
+    predictions = Predictions(
+        ids=np.array(["a/1.jpg", "ä/2.jpg"]),
+        labels=np.array([0, 1]),
+        probabilities=np.array([[0.25, 0.75], [1, 0]], np.float32),
+    )
+    folder.write_predictions(predictions)
+    folder.write_outcome(Outcome(status="finished", epochs=3))
+    (record,) = read_runs(tmp_path)
+    assert record.spec == SPEC
+    assert record.rows == (row(1), row(2), row(3))
+    assert record.outcome.status == "finished"
+    assert record.environment == {"threads": 2}
+    back = folder.read_predictions()
+    assert list(back.ids) == ["a/1.jpg", "ä/2.jpg"]
+    np.testing.assert_array_equal(back.probabilities, predictions.probabilities)
+
+
+@pytest.mark.parametrize("cut", range(1, 40))
+def test_a_row_cut_in_half_never_happened(folder: RunFolder, cut: int) -> None:
+    folder.append_row(row(1))
+    folder.append_row(row(2))
+    path = folder.path / "epochs.jsonl"
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert folder.read_rows() == (row(1),)
+    assert folder.keep_rows(5) == (row(1),)
+    folder.append_row(row(2))
+    assert folder.read_rows() == (row(1), row(2))
+
+
+def test_rows_after_the_checkpoint_are_dropped(folder: RunFolder) -> None:
+    for epoch in (1, 2, 3):
+        folder.append_row(row(epoch))
+    assert folder.keep_rows(2) == (row(1), row(2)) == folder.read_rows()
+    assert folder.keep_rows(0) == ()
+
+
+def test_a_damaged_row_in_the_middle_is_named(folder: RunFolder) -> None:
+    folder.append_row(row(1))
+    path = folder.path / "epochs.jsonl"
+    path.write_text("half a row\n" + path.read_text())
+    with pytest.raises(StorageError, match=r"epochs.jsonl line 1 is damaged"):
+        folder.read_rows()
+
+
+def test_a_damaged_outcome_is_named(folder: RunFolder) -> None:
+    (folder.path / "outcome.json").write_text('{"status": "fin')
+    with pytest.raises(StorageError, match=r"outcome.json is damaged"):
+        folder.read()
+
+
+def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "file"
+    atomic_write(path, b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StorageError, match="cannot write .*file: No space left on device"):
+        atomic_write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        atomic_write(tmp_path / "file" / "below", b"")

@@ -1,0 +1,267 @@
+"""Runs on disk: outcomes, continuation after any death, the weights that were kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from normlab.errors import InterruptedRunError, StorageError, UsageError
+from normlab.records.schema import EpochRow
+from normlab.records.store import RunFolder
+from normlab.train.checkpoint import load_weights
+from normlab.train.early_stopping import best_epoch, patience_is_over
+from normlab.train.execute import execute
+from normlab.train.fit import evaluate
+from normlab.train.interrupt import StopRequest
+from normlab.train.network import build_network
+
+
+def run(spec, data, path: Path, **options) -> RunFolder:
+    folder = RunFolder(path)
+    list(execute(spec, data, folder, **options))
+    return folder
+
+
+def figures(rows) -> list[dict]:
+    """What must repeat to the bit: everything but the clock."""
+    clock = {"seconds", "images_per_second"}
+    return [row.model_dump(exclude=clock) for row in rows]
+
+
+def test_a_finished_run_has_everything(spec, make_data, tmp_path) -> None:
+    data = make_data(spec)
+    folder = run(spec, data, tmp_path / "run")
+    record = folder.read()
+    assert record.spec == spec
+    assert record.outcome.status == "finished"
+    assert record.outcome.reported_epoch == spec.epochs
+    assert [row.epoch for row in record.rows] == [1, 2, 3, 4]
+    assert record.outcome.selection == record.rows[-1].selection
+    assert record.environment["libraries"]["torch"] == torch.__version__
+    assert not folder.checkpoint_path.exists()
+    predictions = folder.read_predictions()
+    assert list(predictions.ids) == list(data.names("evaluation"))
+    np.testing.assert_allclose(predictions.probabilities.sum(1), 1, rtol=1e-5)
+    right = predictions.probabilities.argmax(1) == predictions.labels
+    assert right.mean() == pytest.approx(record.outcome.evaluation.accuracy)
+
+
+def test_the_stored_weights_reproduce_the_reported_figures(make_spec, make_data, tmp_path) -> None:
+    """Peers: "best saved, last evaluated". The reported epoch is the best by selection."""
+    spec = make_spec(epochs=12, patience=2, optimizer={"learning_rate": 0.2})
+    data = make_data(spec)
+    folder = run(spec, data, tmp_path / "run")
+    outcome, rows = folder.read_outcome(), folder.read_rows()
+    assert outcome.status == "stopped_early"
+    assert len(rows) < 12
+    assert outcome.reported_epoch == best_epoch(rows) == rows[-1].epoch - 2
+    assert outcome.selection == rows[outcome.reported_epoch - 1].selection
+    weights, stored_spec, _, _ = load_weights(folder.weights_path)
+    network = build_network(stored_spec)
+    network.load_state_dict(weights)
+    measures, _ = evaluate(network, data.plain_batches("evaluation"), spec)
+    assert measures == outcome.evaluation
+
+
+def test_early_stopping_looks_at_selection_alone(make_spec, make_data, tmp_path) -> None:
+    """The evaluation part is read once, after the last epoch."""
+    spec = make_spec(epochs=6, patience=2)
+    data = make_data(spec)
+    touched = []
+    plain = data.plain_batches
+    data.plain_batches = lambda part: touched.append(part) or plain(part)
+    folder = run(spec, data, tmp_path / "run")
+    epochs = len(folder.read_rows())
+    assert touched == ["selection"] * epochs + ["evaluation", "selection", "train"]
+
+
+def test_patience_on_rows() -> None:
+    def rows(*accuracies: float) -> list[EpochRow]:
+        def row(epoch: int, accuracy: float) -> EpochRow:
+            measures = {"loss": 1, "micro_f1": 0, "macro_f1": 0, "images": 5}
+            measures["accuracy"] = accuracy
+            return EpochRow(
+                epoch=epoch,
+                learning_rate=1,
+                train=measures,
+                selection=measures,
+                seconds=1,
+                images_per_second=1,
+            )
+
+        return [row(i, a) for i, a in enumerate(accuracies, start=1)]
+
+    assert best_epoch(rows(0.1, 0.5, 0.5, 0.4)) == 2
+    assert patience_is_over(rows(0.1, 0.5, 0.5, 0.4), 2)
+    assert not patience_is_over(rows(0.1, 0.5, 0.4), 2)
+    assert not patience_is_over(rows(0.5, 0.1, 0.1, 0.1), None)
+
+
+def test_divergence_is_an_outcome(make_spec, make_data, tmp_path) -> None:
+    spec = make_spec(norm="none", optimizer={"learning_rate": 1e18}, schedule={"name": "constant"})
+    outcome = run(spec, make_data(spec), tmp_path / "run").read_outcome()
+    assert outcome.status == "diverged"
+    assert outcome.is_final
+    assert outcome.error == f"the training loss is not finite in epoch {outcome.epochs + 1}"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "out_of_memory"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "out_of_memory"),
+        (MemoryError(), "out_of_memory"),
+        (ValueError("something else"), "failed"),
+    ],
+)
+def test_errors_become_outcomes_and_the_run_can_go_on(
+    error, status, spec, make_data, tmp_path
+) -> None:
+    def broken(batches):
+        for step, batch in enumerate(batches):
+            if step == 3:
+                raise error
+            yield batch
+
+    data = make_data(spec)
+    folder = run(spec, data, tmp_path / "run", around=broken)
+    assert folder.read_outcome().status == status
+    assert not folder.read_outcome().is_final
+    assert type(error).__name__ in (folder.path / "log.txt").read_text()
+    run(spec, data, folder.path)
+    assert folder.read_outcome().status == "finished"
+
+
+def test_a_full_disk_is_raised_and_leaves_no_half_file(
+    spec, make_data, tmp_path, monkeypatch
+) -> None:
+    data = make_data(spec)
+    replace = Path.replace
+
+    def full(self, target):
+        if Path(target).name == "state.pt":
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(StorageError, match="No space left on device; free some space"):
+        run(spec, data, tmp_path / "run")
+    monkeypatch.undo()
+    assert not list((tmp_path / "run").rglob("*.partial"))
+    folder = run(spec, data, tmp_path / "run")
+    assert figures(folder.read_rows()) == figures(run(spec, data, tmp_path / "b").read_rows())
+
+
+def test_missing_weights_are_an_error_and_never_random(tmp_path) -> None:
+    with pytest.raises(UsageError, match="no weights at .*finish the run first"):
+        load_weights(tmp_path / "weights.safetensors")
+    (tmp_path / "weights.safetensors").write_bytes(b"no weights at all")
+    with pytest.raises(StorageError, match="damaged or not a normlab file"):
+        load_weights(tmp_path / "weights.safetensors")
+
+
+def test_a_stop_request_ends_between_two_batches() -> None:
+    with StopRequest().listening() as stop:
+        before = signal.getsignal(signal.SIGINT)
+        seen = []
+        with pytest.raises(InterruptedRunError):
+            for number in stop.between(range(10)):
+                seen.append(number)
+                if number == 2:
+                    os.kill(os.getpid(), signal.SIGINT)
+        assert seen == [0, 1, 2]
+        assert signal.getsignal(signal.SIGINT) is not before  # the next one is not held back
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_interrupted_equals_undisturbed(make_spec, make_data, tmp_path) -> None:
+    """Peers: "resume loses optimizer state, RNG, patience"."""
+    spec = make_spec(norm="bin", epochs=6, patience=4)
+    data = make_data(spec)
+    whole = run(spec, data, tmp_path / "whole")
+    cut = RunFolder(tmp_path / "cut")
+    for stop_after in (5, 3, 11):
+        stop = StopRequest()
+
+        def limited(batches, stop=stop, left=[stop_after]):  # noqa: B006
+            for batch in stop.between(batches):
+                left[0] -= 1
+                stop.is_set = left[0] <= 0
+                yield batch
+
+        list(execute(spec, data, cut, around=limited))
+        assert cut.read_outcome().status == "interrupted"
+    run(spec, data, cut.path)
+    assert figures(cut.read_rows()) == figures(whole.read_rows())
+    same(whole, cut)
+
+
+def same(one: RunFolder, other: RunFolder) -> None:
+    """Raise unless the two runs ended with the same weights and figures, to the bit."""
+    first, second = load_weights(one.weights_path)[0], load_weights(other.weights_path)[0]
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    a, b = (f.read_outcome().model_dump(exclude={"seconds"}) for f in (one, other))
+    assert a == b
+
+
+def test_the_comparison_can_fail(make_spec, make_data, tmp_path) -> None:
+    one, other = make_spec(), make_spec(block=1)
+    with pytest.raises(AssertionError):
+        same(run(one, make_data(one), tmp_path / "a"), run(other, make_data(other), tmp_path / "b"))
+
+
+KILLED = textwrap.dedent(
+    """
+    import sys
+    from pathlib import Path
+    sys.path.insert(0, sys.argv[1])
+    from conftest import ToyData, toy_spec
+    from normlab.records.store import RunFolder
+    from normlab.train.execute import execute
+    spec = toy_spec(norm="bin", epochs=30)
+    print("ready", flush=True)
+    list(execute(spec, ToyData(spec), RunFolder(Path(sys.argv[2]))))
+    """
+)
+
+
+def test_killed_at_random_moments_equals_undisturbed(make_spec, make_data, tmp_path) -> None:
+    """SIGKILL, again and again; the run goes on each time and ends with the same bits."""
+    spec = make_spec(norm="bin", epochs=30)
+    whole = run(spec, make_data(spec), tmp_path / "whole")
+    cut = RunFolder(tmp_path / "cut")
+    here = str(Path(__file__).parent)
+    moments = random.Random(0)
+    kills = 0
+    for _ in range(8):
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, here, str(cut.path)], stdout=subprocess.PIPE
+        )
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(moments.uniform(0.02, 0.5))
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+        process.stdout.close()
+    assert kills >= 3
+    run(spec, make_data(spec), cut.path)
+    assert figures(cut.read_rows()) == figures(whole.read_rows())
+    same(whole, cut)
+
+
+def test_the_environment_is_plain_json(spec, make_data, tmp_path) -> None:
+    folder = run(spec, make_data(spec), tmp_path / "run")
+    environment = json.loads((folder.path / "environment.json").read_text())
+    assert environment["threads"] == torch.get_num_threads()
+    assert environment["device"] == "cpu"
