@@ -31,7 +31,7 @@ _HOMES = {
     "NormlabError": "normlab.errors",
 }
 
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604
+__all__ = [*_HOMES, "__version__"]
 
 if TYPE_CHECKING:
     from normlab.errors import NormlabError as NormlabError

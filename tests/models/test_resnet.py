@@ -57,9 +57,7 @@ def test_the_chosen_norm_is_in_every_place(arm: str, shortcut: str) -> None:
     """Peers: "the chosen norm never reaches the residual blocks"; none has no norm at all."""
     network = normlab.resnet(2, 10, arm, shortcut=shortcut)
     convolutions = sum(isinstance(m, nn.Conv2d) for m in network.modules())
-    types = Counter(
-        type(m) for m in network.modules() if isinstance(m, Normalization | NoNorm2d)
-    )
+    types = Counter(type(m) for m in network.modules() if isinstance(m, Normalization | NoNorm2d))
     assert types == {ARMS[arm]: convolutions}
     norms_by_name = [m for m in network.modules() if "norm" in type(m).__name__.lower()]
     assert len(norms_by_name) == convolutions

@@ -52,9 +52,7 @@ def test_the_id_is_the_content() -> None:
 @given(st.text(min_size=1, max_size=60))
 def test_folder_names_are_portable(arm: str) -> None:
     name = spec(arm=arm).folder_name
-    assert set(name) <= set(
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.=-"
-    )
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.=-")
     assert len(name) < 64
 
 

@@ -127,13 +127,15 @@ def make_run(spec: RunSpec, accuracy: float, status: str = "finished", seed: int
             )
         )
     done = status in ("finished", "stopped_early")
+    measures = make_measures(accuracy)  # the loss is that of no other arm, as in real training
+    measures = measures.model_copy(update={"loss": measures.loss * (1 + 0.01 * noise.random())})
     outcome = Outcome(
         status="failed" if status == "unfinished" else status,  # type: ignore[arg-type]
         epochs=epochs,
         reported_epoch=epochs if done else None,
         train=make_measures(accuracy + 0.02, 4000) if done else None,
         selection=make_measures(accuracy, 500) if done else None,
-        evaluation=make_measures(accuracy) if done else None,
+        evaluation=measures if done else None,
         parameters=173481,
         seconds=4.0 * epochs,
         error="the training loss is not finite" if status == "diverged" else None,

@@ -119,7 +119,10 @@ def test_divergence_is_an_outcome(make_spec, make_data, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "out_of_memory"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+            "out_of_memory",
+        ),
         (torch.OutOfMemoryError("CUDA out of memory"), "out_of_memory"),
         (MemoryError(), "out_of_memory"),
         (ValueError("something else"), "failed"),

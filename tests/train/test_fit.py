@@ -119,9 +119,7 @@ def test_arms_of_a_block_differ_in_the_norm_alone(make_spec, make_data) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert networks[0].stem.norm.eps == networks[1].stem.norm.eps
     for epoch in (1, 2):
-        pairs = zip(
-            *(make_data(spec).train_batches(epoch) for spec in specs), strict=True
-        )
+        pairs = zip(*(make_data(spec).train_batches(epoch) for spec in specs), strict=True)
         assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in pairs)
     groups = [make_optimizer(n, s.optimizer).param_groups for n, s in zip(networks, specs)]
     settings = [

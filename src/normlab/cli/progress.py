@@ -32,6 +32,7 @@ class StudyProgress:
         self.runs = 0
         self.share = 0.0
         self.current: RunSpec | None = None
+        self.label = "starting"
         self.start = time.monotonic()
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -86,13 +87,11 @@ class StudyProgress:
         return min(self.share, 1.0) * self.expected.get(self.current.id, 0.0)
 
     def _draw(self, note: str = "") -> None:
-        fields = {"left": format_seconds(self.seconds_left)}
+        left = format_seconds(self.seconds_left)
         done = self.finished + self._current_seconds()
         if self.current is not None and note:
-            description = f"block {self.current.block + 1}  {self.current.arm}  {note}"
-            self.bar.update(self.task, completed=done, description=description, **fields)
-        else:
-            self.bar.update(self.task, completed=done, **fields)
+            self.label = f"block {self.current.block + 1}  {self.current.arm}  {note}"
+        self.bar.update(self.task, completed=done, description=self.label, left=left)
 
 
 def describe(outcome: Outcome) -> str:

@@ -40,11 +40,7 @@ def run(
         if blocks is not None:
             plan = plan.model_copy(update={"blocks": blocks})
         if data is not None:
-            plan = plan.model_copy(
-                update={"data": plan.data.model_copy(update={"source": data})}
-            )
+            plan = plan.model_copy(update={"data": plan.data.model_copy(update={"source": data})})
         dataset = load_with_progress(plan.data, console, strict=strict)
         opened = Study.create(out or Path(f"{study.stem}-study"), plan, dataset)
-    continue_study(
-        opened, dataset, console, device=options.choose_device(device), yes=yes
-    )
+    continue_study(opened, dataset, console, device=options.choose_device(device), yes=yes)

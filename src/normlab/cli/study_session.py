@@ -148,9 +148,7 @@ def _pilot(
         return measure_costs(specs, dataset, device), data
 
 
-def _sized(
-    request: StudyRequest, costs: Mapping[CostKey, Cost], data: BlockData
-) -> StudyPlan:
+def _sized(request: StudyRequest, costs: Mapping[CostKey, Cost], data: BlockData) -> StudyPlan:
     """The plan with blocks, epochs and size as the user or the budget chose them."""
     plan = request.plan
     if {"blocks", "epochs"} <= request.chosen.keys() and request.budget is None:

@@ -61,7 +61,9 @@ def _cells(row: ArmRow, metric: str, reference: str) -> list[str]:
         share = row.comparison.share
         better = "–" if share is None else f"{share.share:.2f}"
     time = "–" if row.relative_time is None else f"{row.relative_time:.2f}×"
-    runs = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in row.outcomes.items())
+    runs = ", ".join(
+        f"{count} {status.replace('_', ' ')}" for status, count in row.outcomes.items()
+    )
     return [row.arm, mean, sd, against, better, time, runs]
 
 

@@ -43,7 +43,7 @@ def plane_norm(
         return y, mean.detach(), variance.detach()
     inputs = (x, residual, *parameters)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
-        return _PlaneNorm.apply(x, residual, activation, rule, *parameters)
+        return _PlaneNorm.apply(x, residual, activation, rule, *parameters)  # type: ignore[no-any-return,no-untyped-call]
     mean, variance = planes.statistics(x)
     scale, offset = rule(mean, variance, *parameters)
     return planes.affine(x, mean, scale, offset, residual, activation), mean, variance

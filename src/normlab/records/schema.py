@@ -20,7 +20,7 @@ NUMERICS_VERSION = 1
 
 OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
 SCHEDULES = ("constant", "step", "multistep", "cosine", "onecycle")
-AUGMENTATIONS = ("none", "light")
+AUGMENTATIONS = ("none", "shift", "light")
 METRICS = ("accuracy", "loss", "micro_f1", "macro_f1")
 
 Status = Literal["finished", "stopped_early", "diverged", "out_of_memory", "failed", "interrupted"]

@@ -18,17 +18,52 @@ MUTED = "#5b6570"
 RULE = "#dde2e7"
 BAND = "#e6ebf0"
 
-FONT = "Helvetica, Arial, sans-serif"
+STYLE: dict[str, Any] = {
+    "font": "Helvetica, Arial, sans-serif",
+    "background": "transparent",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": MUTED,
+        "titleColor": INK,
+        "gridColor": RULE,
+        "domainColor": RULE,
+        "tickColor": RULE,
+        "labelFontSize": 12,
+        "labelPadding": 5,
+        "titleFontSize": 12.5,
+        "titleFontWeight": "normal",
+        "titlePadding": 8,
+    },
+    "axisY": {"labelLimit": 220},
+    "title": {
+        "color": INK,
+        "fontSize": 13,
+        "fontWeight": "normal",
+        "anchor": "start",
+        "offset": 8,
+    },
+    "legend": {
+        "labelColor": INK,
+        "titleColor": INK,
+        "labelFontSize": 12,
+        "labelLimit": 220,
+        "symbolStrokeWidth": 2.5,
+        "symbolOpacity": 1,
+        "symbolSize": 260,
+    },
+    "concat": {"spacing": 18},
+}
+"""Given whole and once: each of altair's configure_… copies the chart with all of its data."""
 
 
 def panel_chart(
     panel: CurvePanel, figure: CurveFigure, width: int = 400, height: int = 210
-) -> alt.LayerChart:
+) -> alt.TopLevelMixin:
     """One panel without a legend: the page has one for all."""
     return _curve_layers(panel, figure, legend=False).properties(width=width, height=height)
 
 
-def curves_chart(figure: CurveFigure) -> alt.VConcatChart:
+def curves_chart(figure: CurveFigure) -> alt.TopLevelMixin:
     """All panels in one picture with a legend, for a paper."""
     pairs = zip(figure.panels[::2], figure.panels[1::2], strict=True)
     rows = [
@@ -45,7 +80,7 @@ def curves_chart(figure: CurveFigure) -> alt.VConcatChart:
     return alt.vconcat(*rows, title=figure.title)
 
 
-def difference_chart(figure: DifferenceFigure, width: int = 520) -> alt.LayerChart:
+def difference_chart(figure: DifferenceFigure, width: int = 520) -> alt.TopLevelMixin:
     """Each arm's difference to the reference on a line of its own, around the band of equality."""
     low, high = figure.limits
     arms = [row.arm for row in figure.rows]
@@ -85,7 +120,7 @@ def difference_chart(figure: DifferenceFigure, width: int = 520) -> alt.LayerCha
         .mark_rule(strokeWidth=3, clip=True)
         .encode(x=alt.X("low:Q", scale=x_scale, axis=x_axis), x2="high:Q", y=y, color=colour),
         alt.Chart(dots)
-        .mark_tick(thickness=1.5, height=11, opacity=0.75)
+        .mark_tick(thickness=1.5, height=11, opacity=1)
         .encode(x=alt.X("value:Q", scale=x_scale, axis=x_axis), y=y, color=colour),
         alt.Chart(inside)
         .mark_point(size=95, filled=True, opacity=1, stroke=INK, strokeWidth=0.8)
@@ -101,41 +136,14 @@ def difference_chart(figure: DifferenceFigure, width: int = 520) -> alt.LayerCha
 
 def configured(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """The Vega-Lite specification, data inside, in the style that all figures share."""
-    styled = (
-        chart.configure(font=FONT, background="transparent")  # type: ignore[attr-defined]
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelColor=MUTED,
-            titleColor=INK,
-            gridColor=RULE,
-            domainColor=RULE,
-            tickColor=RULE,
-            labelFontSize=12,
-            titleFontSize=12.5,
-            titleFontWeight="normal",
-            titlePadding=8,
-            labelPadding=5,
-        )
-        .configure_axisY(labelLimit=220)
-        .configure_title(color=INK, fontSize=13, fontWeight="normal", anchor="start", offset=8)
-        .configure_legend(
-            labelColor=INK,
-            titleColor=INK,
-            labelFontSize=12,
-            labelLimit=220,
-            symbolStrokeWidth=2.5,
-            symbolOpacity=1,
-            symbolSize=260,
-        )
-        .configure_concat(spacing=18)
-    )
     with alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=True):
-        spec: dict[str, Any] = styled.to_dict()
-    return spec
+        spec: dict[str, Any] = chart.to_dict()
+    return {**spec, "config": STYLE}
 
 
 def _curve_layers(panel: CurvePanel, figure: CurveFigure, legend: bool) -> alt.LayerChart:
     low, high = panel.range
+    clip = bool((panel.blocks["value"] > high).any())  # only where needed: it is slow to paint
     x = alt.X(
         "epoch:Q",
         scale=alt.Scale(domain=[1, max(2, panel.last_epoch)], nice=False),
@@ -160,15 +168,16 @@ def _curve_layers(panel: CurvePanel, figure: CurveFigure, legend: bool) -> alt.L
     )
     thin = (
         alt.Chart(panel.blocks)
-        .mark_line(strokeWidth=0.8, opacity=0.38, clip=True)
+        .mark_line(strokeWidth=0.8, strokeOpacity=0.38, clip=clip)
         .encode(x=x, y=y, color=colour, strokeDash=dash, detail="block:N")
     )
     bold = (
         alt.Chart(panel.medians)
-        .mark_line(strokeWidth=2.4, clip=True)
+        .mark_line(strokeWidth=2.4, clip=clip)
         .encode(x=x, y=y, color=colour, strokeDash=dash)
     )
-    return alt.layer(thin, bold)
+    layers: alt.LayerChart = alt.LayerChart(layer=[thin, bold])
+    return layers
 
 
 def _colour_scale(strokes: Any, arms: Sequence[str], legend: bool) -> alt.Color:

@@ -47,9 +47,9 @@ def to_markdown(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """One line a row; a figure becomes two columns, its mean and its sd, in full precision.
+    r"""One line a row; a figure becomes two columns, its mean and its sd, in full precision.
 
-    RFC 4180, with \\n as the end of a line. Text that a spreadsheet would run as a formula gets an
+    RFC 4180, with \n as the end of a line. Text that a spreadsheet would run as a formula gets an
     apostrophe in front.
     """
     buffer = io.StringIO()
@@ -71,7 +71,7 @@ def to_csv(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """A table environment for the booktabs package, ready to be \\input."""
+    """A table environment for the booktabs package, ready to be input."""
     columns = "".join("l" if text else "r" for text in table.text_columns)
     head = " & ".join(escape_latex(text) for text in table.head)
     rows = [" & ".join(escape_latex(cell_text(cell)) for cell in row) for row in table.rows]
@@ -119,10 +119,10 @@ def escape_formula(text: str) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Text in which every character prints as itself.
+    r"""Text in which every character prints as itself.
 
     >>> print(escape_latex("50% of a_b"))
-    50\\% of a\\_b
+    50\% of a\_b
     """
     return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
 

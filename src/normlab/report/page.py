@@ -52,9 +52,8 @@ class Answer:
     setting: str
     slug: str
     sentence: str
-    metric: str
-    difference_head: str
-    interval_head: str
+    head: tuple[str, ...]
+    """Of the columns after the arm, in the order of AnswerRow."""
     rows: tuple[AnswerRow, ...]
     figure: PageFigure | None
 
@@ -126,7 +125,7 @@ def render_page(page: PageContent) -> str:
         lstrip_blocks=True,
     )
     environment.filters["cell_text"] = cell_text
-    css = Markup((TEMPLATES / "page.css").read_text(encoding="utf-8"))  # noqa: S704 — our own file
+    css = Markup((TEMPLATES / "page.css").read_text(encoding="utf-8"))
     return environment.get_template("page.html.j2").render(page=page, css=css)
 
 

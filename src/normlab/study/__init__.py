@@ -1,1 +1,1 @@
-"""Controlled studies: a plan becomes runs, block by block; what is missing is what is left to do."""
+"""Controlled studies: a plan becomes runs; what is missing of them is what is left to do."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,11 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
+from normlab.data.decode import resize_pixels
 from normlab.data.load import standardise
-from normlab.errors import StorageError
+from normlab.errors import DataError, StorageError
 from normlab.models.resnet import ResNet
-from normlab.records.schema import RunSpec
+from normlab.records.schema import DataSpec, RunSpec
 from normlab.train.checkpoint import load_weights
 from normlab.train.fit import forward
 from normlab.train.network import build_network
@@ -69,3 +71,33 @@ def _batches(
             batch = []
     if batch:
         yield batch
+
+
+def images_of_values(
+    lines: Iterable[str], data: DataSpec, where: str
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """Images from lines of 3·S·S values, channel by channel, scaled to the run's size.
+
+    Raises:
+        DataError: a line that is not so many numbers in [0, 255].
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            values = np.array([float(value) for value in line.split(",")])
+        except ValueError:
+            raise DataError(
+                f"{where} line {number} is not numbers with commas; write 3·S·S values a line, "
+                "without a header"
+            ) from None
+        side = math.isqrt(len(values) // 3)
+        if 3 * side * side != len(values) or side == 0:
+            raise DataError(f"{where} line {number} has {len(values)} values, not 3·S·S")
+        if not np.all((values >= 0) & (values <= 255)):
+            raise DataError(f"{where} line {number} has values outside of 0 to 255")
+        pixels = values.round().astype(np.uint8).reshape(3, side, side).transpose(1, 2, 0)
+        if side == data.image_size:
+            yield pixels
+        else:
+            yield resize_pixels(pixels, data.image_size)

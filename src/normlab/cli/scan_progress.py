@@ -1,0 +1,53 @@
+"""Loading data with progress on the terminal, and what was found in a line."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from normlab.data.dataset import Dataset, load_data
+from normlab.records.plan import DataPlan
+
+SHOWN = 5
+"""Unreadable files that are listed by name."""
+
+
+def load_with_progress(
+    plan: DataPlan, console: Console, *, strict: bool, location: str | None = None
+) -> Dataset:
+    """Prepare the plan's images (or those at `location`) and say what there is."""
+    source = location or plan.source
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("reading", total=None)
+
+        def show(what: str, done: int, total: int) -> None:
+            bar.update(task, description=f"{what} images", completed=done, total=total)
+
+        dataset = load_data(source, plan.image_size, plan.resize, strict=strict, progress=show)
+    _describe(dataset, source, console)
+    return dataset
+
+
+def _describe(dataset: Dataset, source: str, console: Console) -> None:
+    manifest = dataset.manifest
+    notes = []
+    if manifest.unreadable:
+        notes.append(f"{len(manifest.unreadable)} unreadable, left out")
+    if manifest.copies:
+        notes.append(f"{manifest.copies} exact copies, kept on one side of the split")
+    text = f" ({'; '.join(notes)})" if notes else ""
+    line = f"Data     {source}  {len(manifest.classes)} classes, {len(manifest):,} images{text}"
+    console.print(line, soft_wrap=True, markup=False, highlight=False)
+    for name, reason in manifest.unreadable[:SHOWN]:
+        console.print(f"         {name}: {reason}", soft_wrap=True, markup=False, highlight=False)
+    if len(manifest.unreadable) > SHOWN:
+        console.print(f"         … and {len(manifest.unreadable) - SHOWN} more")

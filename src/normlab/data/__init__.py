@@ -1,0 +1,1 @@
+"""From photographs to batches: sources → scan → prepare → split → load."""

@@ -1,0 +1,46 @@
+"""The cache on this machine: a folder an entry, made beside and renamed, one maker at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import platformdirs
+
+from normlab.errors import StorageError
+
+try:
+    import fcntl
+except ImportError:  # Windows: two makers of one entry both work, and the later rename wins
+    fcntl = None  # type: ignore[assignment]
+
+
+def cache_folder() -> Path:
+    """$NORMLAB_CACHE, or the user's cache folder.
+
+    Raises:
+        StorageError: it cannot be made or written.
+    """
+    chosen = os.environ.get("NORMLAB_CACHE")
+    folder = Path(chosen) if chosen else Path(platformdirs.user_cache_dir("normlab"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise StorageError(
+            f"the cache {folder} cannot be written; set NORMLAB_CACHE to a folder that can"
+        )
+    return folder
+
+
+@contextlib.contextmanager
+def entry_lock(entry: Path) -> Iterator[None]:
+    """Hold an entry while it is made; another process waits and then finds it finished."""
+    with entry.with_name(f"{entry.name}.lock").open("w") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

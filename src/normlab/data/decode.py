@@ -1,0 +1,94 @@
+"""Encoded bytes to square RGB pixels, the same on every machine with the same Pillow.
+
+Grey, palette, CMYK and 16-bit images become 8-bit RGB (16 bits are scaled, not clipped);
+transparency is laid on white; the EXIF orientation is applied. Resizing is antialiased (bicubic):
+
+    squash   both sides to the size, proportions are not kept
+    fit      the longer side to the size, black bars beside
+    crop     the shorter side to the size, the centre of the longer
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from normlab.errors import DataError
+
+DECODER_VERSION = 1
+"""Raised when the same bytes would give other pixels."""
+PIXEL_LIMIT = 178_956_970
+"""About 13,400 × 13,400: what a header may promise before it counts as a decompression bomb."""
+_RESAMPLING = Image.Resampling.BICUBIC
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Pillow's remarks on odd files are ours to judge, not the user's to read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def decode(content: bytes, size: int, resize: str) -> tuple[UInt8[np.ndarray, "s s 3"], int, int]:
+    """Pixels of shape (size, size, 3), and the image's own width and height.
+
+    Raises:
+        DataError: not an image, truncated, or larger than PIXEL_LIMIT; says which.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            width, height = image.size
+            if width * height > PIXEL_LIMIT:
+                raise DataError(f"{width}×{height} px is over the limit of {PIXEL_LIMIT} px")
+            if image.format == "JPEG":  # decodes at 1/2, 1/4, 1/8, still twice the size we need
+                image.draft("RGB", (2 * size, 2 * size))
+            upright = ImageOps.exif_transpose(image)
+            return np.asarray(_resized(to_rgb(upright), size, resize)), width, height
+    except DataError:
+        raise
+    except Image.DecompressionBombError:
+        raise DataError(f"its header promises more than {PIXEL_LIMIT} px") from None
+    except UnidentifiedImageError:
+        what = "is empty" if not content else "is not an image"
+        raise DataError(what) from None
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, OverflowError) as error:
+        raise DataError(f"cannot be decoded: {error}") from None
+
+
+def resize_pixels(pixels: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "s s 3"]:
+    """Decoded pixels at another size; a square stays a square."""
+    return np.asarray(_resized(Image.fromarray(pixels), size, "squash"))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode of Pillow as 8-bit RGB."""
+    if image.mode.startswith("I"):  # 16 bits of grey, in Pillow's several spellings
+        grey = np.asarray(image).astype(np.int64)
+        return Image.fromarray(np.clip(grey / 257, 0, 255).round().astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        grey = np.nan_to_num(np.asarray(image), posinf=255.0, neginf=0.0)
+        return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        layers = image.convert("RGBA")
+        background = Image.new("RGBA", layers.size, "white")
+        return Image.alpha_composite(background, layers).convert("RGB")
+    return image.convert("RGB")
+
+
+def _resized(image: Image.Image, size: int, resize: str) -> Image.Image:
+    target = (size, size)
+    match resize:
+        case "squash":
+            return image.resize(target, _RESAMPLING, reducing_gap=3.0)
+        case "fit":
+            return ImageOps.pad(image, target, _RESAMPLING, color="black")
+        case "crop":
+            return ImageOps.fit(image, target, _RESAMPLING)
+    raise AssertionError(f"the schema let {resize} through")

@@ -1,0 +1,139 @@
+"""Batches of a block: a pure function of (seed, block, epoch), the same for every arm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from normlab.data.augment import augment, draw
+from normlab.data.dataset import Dataset
+from normlab.data.split import Split, make_split
+from normlab.errors import PlanError
+from normlab.randomness import torch_stream
+from normlab.records.schema import RunSpec
+
+Part = Literal["train", "selection", "evaluation"]
+Batch = tuple[Float[Tensor, "n 3 s s"], Int[Tensor, " n"]]
+EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class BlockData:
+    """All that a run needs of its data."""
+
+    dataset: Dataset
+    split: Split
+    spec: RunSpec
+    device: torch.device
+    mean: Float[Tensor, " 3"]
+    """Of the training part, per channel, in units of the full range [0, 1]."""
+    std: Float[Tensor, " 3"]
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Images of the train, selection and evaluation parts."""
+        return len(self.split.train), len(self.split.selection), len(self.split.evaluation)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in the training part."""
+        return len(self.split.train) // self.spec.batch_size
+
+    def train_batches(self, epoch: int) -> Iterator[Batch]:
+        """The training part in the epoch's order, augmented by the epoch's draws.
+
+        The ragged rest of an epoch is left out (other images each time), because batch statistics
+        over fewer images would be another treatment.
+        """
+        spec = self.spec
+        order_stream = torch_stream(spec.seed, spec.block, "order", epoch)
+        order = torch.randperm(len(self.split.train), generator=order_stream).numpy()
+        augment_stream = torch_stream(spec.seed, spec.block, "augment", epoch)
+        size = self.dataset.images.shape[1]
+        draws = draw(spec.augmentation, len(order), size, augment_stream)
+        for step in range(self.steps_per_epoch):
+            place = slice(step * spec.batch_size, (step + 1) * spec.batch_size)
+            chosen = self.split.train[order[place]]
+            images, labels = self._gather(chosen)
+            if spec.augmentation == "none":
+                yield standardise(images, self.mean, self.std), labels
+            else:
+                moved, mask = augment(images, draws[place])
+                # 0 is the mean colour once the pixels are standardised.
+                yield standardise(moved, self.mean, self.std) * mask.permute(0, 3, 1, 2), labels
+
+    def plain_batches(self, part: Part) -> Iterator[Batch]:
+        """A part in the order of the manifest, without augmentation, ragged rest included."""
+        indices = self._indices(part)
+        for first in range(0, len(indices), EVALUATION_BATCH):
+            images, labels = self._gather(indices[first : first + EVALUATION_BATCH])
+            yield standardise(images, self.mean, self.std), labels
+
+    def names(self, part: Part) -> np.ndarray:
+        """The name of every image of a part, in its order."""
+        names: np.ndarray = self.dataset.manifest.names[self._indices(part)]
+        return names
+
+    def labels(self, part: Part) -> np.ndarray:
+        """The class of every image of a part, in its order."""
+        labels: np.ndarray = self.dataset.manifest.labels[self._indices(part)]
+        return labels
+
+    def _indices(self, part: Part) -> np.ndarray:
+        return {
+            "train": self.split.train,
+            "selection": self.split.selection,
+            "evaluation": self.split.evaluation,
+        }[part]
+
+    def _gather(self, indices: np.ndarray) -> tuple[UInt8[Tensor, "n s s 3"], Tensor]:
+        images = torch.from_numpy(self.dataset.images[indices])
+        labels = torch.from_numpy(self.dataset.manifest.labels[indices])
+        return images.to(self.device), labels.to(self.device)
+
+
+def block_data(dataset: Dataset, spec: RunSpec, device: torch.device | str = "cpu") -> BlockData:
+    """Split the data for the spec's block and take the statistics of its training part.
+
+    Raises:
+        PlanError: the batch is larger than the training part.
+        DataError: a class is too small to be in every part.
+    """
+    split = make_split(dataset.manifest, spec.data, spec.seed, spec.block)
+    if spec.batch_size > len(split.train):
+        raise PlanError(
+            f"a batch of {spec.batch_size} is larger than the training part of "
+            f"{len(split.train)} images; choose a batch size up to {len(split.train)}"
+        )
+    mean, std = channel_statistics(dataset, split.train)
+    device = torch.device(device)
+    return BlockData(dataset, split, spec, device, mean.to(device), std.to(device))
+
+
+def channel_statistics(
+    dataset: Dataset, indices: Int[np.ndarray, " images"]
+) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
+    """Mean and standard deviation of the pixels/255 of some images, from exact integer sums.
+
+    A channel without variation gets 1/255 as its deviation, so that nothing is divided by 0.
+    """
+    pixels = len(indices) * dataset.images.shape[1] * dataset.images.shape[2]
+    mean = dataset.pixel_sums[indices].sum(0) / pixels
+    variance = dataset.pixel_squares[indices].sum(0) / pixels - mean**2
+    std = np.sqrt(np.maximum(variance, 1.0))
+    return torch.tensor(mean / 255).float(), torch.tensor(std / 255).float()
+
+
+def standardise(
+    pixels: UInt8[Tensor, "n s s 3"], mean: Float[Tensor, " 3"], std: Float[Tensor, " 3"]
+) -> Float[Tensor, "n 3 s s"]:
+    """(pixels/255 − mean)/std as float32, in channels_last memory format without a copy."""
+    scale = 1 / (255 * std)
+    values = torch.addcmul(-mean / std, pixels.to(torch.float32), scale)
+    return values.permute(0, 3, 1, 2)

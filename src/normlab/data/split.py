@@ -1,0 +1,108 @@
+"""Three parts of the data: train, selection (cut anew in each block), evaluation (fixed).
+
+The evaluation part is the source's own `test` part, or its `val` part, or a cut that is the same in
+every block. The selection part is the source's `val` part where it also has `test`, or else is cut
+out of the training part anew in each block, so that its choice is part of what varies between
+blocks. Exact copies of an image are kept on one side; where the source's own parts share copies,
+those in training (or selection) are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from normlab.data.scan import Manifest
+from normlab.errors import DataError
+from normlab.randomness import numpy_stream
+from normlab.records.schema import DataSpec
+
+Indices = Int[np.ndarray, " images"]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Indices into the manifest, ascending; the three parts share no image and no group."""
+
+    train: Indices
+    selection: Indices
+    evaluation: Indices
+    removed_copies: int
+    """Images left out because a copy of them is in a part that judges."""
+
+
+def make_split(manifest: Manifest, spec: DataSpec, seed: int, block: int) -> Split:
+    """The split of a block, the same for every arm.
+
+    Raises:
+        DataError: a class is too small to be in every part.
+    """
+    everything = np.arange(len(manifest))
+    parts = set(manifest.parts.tolist())
+    if parts == {""}:
+        generator = numpy_stream(seed, 0, "evaluation")
+        evaluation = _cut(manifest, everything, spec.evaluation_fraction, generator)
+    else:
+        _require_parts(manifest, parts)
+        evaluation = np.flatnonzero(manifest.parts == ("test" if "test" in parts else "val"))
+    if parts == {"train", "val", "test"}:
+        selection = _without_copies(manifest, np.flatnonzero(manifest.parts == "val"), evaluation)
+    else:
+        rest = _without_copies(manifest, np.setdiff1d(everything, evaluation), evaluation)
+        generator = numpy_stream(seed, block, "split")
+        selection = _cut(manifest, rest, spec.selection_fraction, generator)
+    judged = np.concatenate([evaluation, selection])
+    own = everything if parts == {""} else np.flatnonzero(manifest.parts != "test")
+    candidates = np.setdiff1d(own, judged)
+    if "train" in parts:
+        candidates = candidates[manifest.parts[candidates] == "train"]
+    train = _without_copies(manifest, candidates, judged)
+    used = len(train) + len(selection) + len(evaluation)
+    split = Split(train, np.sort(selection), np.sort(evaluation), len(manifest) - used)
+    _require_all_classes(manifest, split)
+    return split
+
+
+def _cut(
+    manifest: Manifest, candidates: Indices, fraction: float, generator: np.random.Generator
+) -> Indices:
+    """About `fraction` of every class, whole groups at a time, at least one and not all."""
+    taken: set[int] = set()
+    for label in range(len(manifest.classes)):
+        members = candidates[manifest.labels[candidates] == label]
+        groups, sizes = np.unique(manifest.groups[members], return_counts=True)
+        wanted = max(1, round(fraction * len(members)))
+        count = 0
+        for index in generator.permutation(len(groups))[:-1]:
+            if count >= wanted:
+                break
+            taken.add(int(groups[index]))
+            count += int(sizes[index])
+    return candidates[np.isin(manifest.groups[candidates], list(taken))]
+
+
+def _without_copies(manifest: Manifest, candidates: Indices, judged: Indices) -> Indices:
+    """The candidates that have no copy among the judged images."""
+    return candidates[~np.isin(manifest.groups[candidates], manifest.groups[judged])]
+
+
+def _require_parts(manifest: Manifest, parts: set[str]) -> None:
+    if "train" not in parts or len(parts) < 2 or "" in parts:
+        have = ", ".join(repr(part) for part in sorted(parts))
+        raise DataError(
+            f"{manifest.location} has the parts {have}; it needs train and val (or test), or no "
+            "parts at all"
+        )
+
+
+def _require_all_classes(manifest: Manifest, split: Split) -> None:
+    for name in ("train", "selection", "evaluation"):
+        counts = np.bincount(manifest.labels[getattr(split, name)], minlength=len(manifest.classes))
+        for label in np.flatnonzero(counts == 0):
+            total = int(np.count_nonzero(manifest.labels == label))
+            raise DataError(
+                f"class {manifest.classes[label]!r} has {total} images, too few to be in the "
+                f"{name} part too; add images, or remove the class"
+            )

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from normlab.stats.checks.nl013_mixed_environment import check_mixed_environment
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"device": "cuda:0"}, "block 0: device is cpu and cuda:0"),
+        ({"threads": 8}, "block 0: threads is 2 and 8"),
+        ({"libraries": {"torch": "2.10.0"}}, "block 0: torch is 2.13.0 and 2.10.0"),
+    ],
+)
+def test_a_mixed_block_is_found(study, change, text):
+    plan, runs = study
+    other = replace(runs[1], environment={**runs[1].environment, **change})
+    check = check_mixed_environment(plan, [runs[0], other, *runs[2:]])
+    assert check.state == "finding"
+    assert text in check.message
+
+
+def test_blocks_may_differ_and_the_kernel_too(study):
+    plan, runs = study
+    moved = [
+        replace(
+            run,
+            environment={
+                **run.environment,
+                "device": f"cuda:{run.spec.block}",
+                "platform": f"Linux-{index}",
+            },
+        )
+        for index, run in enumerate(runs)
+    ]
+    assert check_mixed_environment(plan, moved).state == "passed"
