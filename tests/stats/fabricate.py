@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -188,6 +189,11 @@ def make_runs(
 
 def write_study(folder: Path, plan: StudyPlan, runs: Sequence[RunRecord]) -> list[RunRecord]:
     """Write study.toml and a folder for every run; returns the records with their real folders."""
+    with mock.patch("os.fsync"):  # a made-up study may be lost in a power cut
+        return _write_study(folder, plan, runs)
+
+
+def _write_study(folder: Path, plan: StudyPlan, runs: Sequence[RunRecord]) -> list[RunRecord]:
     folder.mkdir(parents=True, exist_ok=True)
     write_plan(plan, folder / "study.toml")
     written = []

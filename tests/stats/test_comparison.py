@@ -119,7 +119,7 @@ def test_a_pair_without_two_blocks_stays_in_the_family():
 
 def test_hopeless_comparisons_say_more_than_the_cap():
     base = np.array([0.8, 0.81, 0.79, 0.8])
-    (comparison,) = compare_all(table([base, base + [0.2, -0.2, 0.2, -0.19]]), ANALYSIS)
+    (comparison,) = compare_all(table([base, base + np.array([0.2, -0.2, 0.2, -0.19])]), ANALYSIS)
     assert comparison.further_blocks == BLOCKS_CAP + 1
 
 

@@ -117,7 +117,7 @@ def difference_chart(figure: DifferenceFigure, width: int = 520) -> alt.TopLevel
         .mark_rule(color=MUTED, strokeWidth=1)
         .encode(x=alt.X("zero:Q", scale=x_scale)),
         alt.Chart(bars)
-        .mark_rule(strokeWidth=3, clip=True)
+        .mark_rule(strokeWidth=3)
         .encode(x=alt.X("low:Q", scale=x_scale, axis=x_axis), x2="high:Q", y=y, color=colour),
         alt.Chart(dots)
         .mark_tick(thickness=1.5, height=11, opacity=1)

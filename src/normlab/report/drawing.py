@@ -15,6 +15,7 @@ SVG = "http://www.w3.org/2000/svg"
 PNG_SCALE = 2.0
 """Pixels a point: sharp on paper at column width."""
 
+_ID = re.compile(r'\bid="([^"]+)"')
 _LONG_NUMBER = re.compile(r"(\.\d\d)\d+")
 """Coordinates beyond a hundredth of a point: half of the page's size, and nothing to see."""
 
@@ -23,8 +24,12 @@ ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 
 
 def to_svg(chart: alt.TopLevelMixin) -> str:
-    """The chart as a standalone SVG file."""
+    """The chart as a standalone SVG file; the same chart always gives the same text."""
     svg: str = vl_convert.vegalite_to_svg(configured(chart), vl_version=_version())
+    # the renderer goes on counting its ids from chart to chart
+    for number, name in enumerate(dict.fromkeys(_ID.findall(svg))):
+        svg = svg.replace(f'id="{name}"', f'id="part-{number}"')
+        svg = svg.replace(f"url(#{name})", f"url(#part-{number})")
     return svg
 
 
