@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from normlab.errors import UsageError
 from normlab.norms import rules
 from normlab.norms.engine import fixed_affine
-from normlab.norms.planes import ACTIVATIONS, Activation
+from normlab.norms.planes import ACTIVATIONS, Activation, statistics_dtype
 
 
 class Normalization(nn.Module, ABC):
@@ -35,6 +35,10 @@ class Normalization(nn.Module, ABC):
     ) -> None:
         """Make γ = 1 and β = 0, each of shape (channels,), or neither."""
         super().__init__()
+        if not 0 <= eps < float("inf"):
+            raise UsageError(
+                f"eps is added to a variance, so {eps} cannot be used; the usual is 1e-5"
+            )
         self.eps = eps
         self.affine = affine
         if affine:
@@ -76,15 +80,14 @@ class Normalization(nn.Module, ABC):
                 f"{name} was made for {self.channels} channels, got {x.shape[1]}; "
                 f"make it with {x.shape[1]}"
             )
+        if x.shape[2] == 0 or x.shape[3] == 0:
+            raise UsageError(
+                f"{name} takes maps of at least 1×1, got {x.shape[2]}×{x.shape[3]}; "
+                "use a larger image or less pooling"
+            )
         if not x.is_floating_point():
             raise UsageError(f"{name} takes floating point, got {x.dtype}; convert with x.float()")
-        if residual is not None and residual.shape != x.shape:
-            raise UsageError(
-                f"the residual must have the shape of x {tuple(x.shape)}, got "
-                f"{tuple(residual.shape)}; project it first"
-            )
-        if activation not in ACTIVATIONS:
-            raise UsageError(f"unknown activation {activation!r}; one of {', '.join(ACTIVATIONS)}")
+        check_fused(x, residual, activation)
 
     def check_count(self, values: int, remedy: str) -> None:
         """In training, one value has no variance: the output would not depend on x."""
@@ -93,6 +96,17 @@ class Normalization(nn.Module, ABC):
                 f"{type(self).__name__} needs more than 1 value per statistic in training, got 1; "
                 f"{remedy}"
             )
+
+
+def check_fused(x: Tensor, residual: Tensor | None, activation: str) -> None:
+    """Raise a UsageError if the residual or the activation cannot ride along with x."""
+    if residual is not None and residual.shape != x.shape:
+        raise UsageError(
+            f"the residual must have the shape of x {tuple(x.shape)}, got "
+            f"{tuple(residual.shape)}; project it first"
+        )
+    if activation not in ACTIVATIONS:
+        raise UsageError(f"unknown activation {activation!r}; one of {', '.join(ACTIVATIONS)}")
 
 
 class RunningNormalization(Normalization):
@@ -118,6 +132,10 @@ class RunningNormalization(Normalization):
     ) -> None:
         """Make the buffers (mean 0, variance 1, count 0), or none of them."""
         super().__init__(num_features, eps, affine, device, dtype)
+        if momentum is not None and not 0 <= momentum <= 1:
+            raise UsageError(
+                f"momentum is the weight of the new batch, and {momentum} is not in [0, 1]"
+            )
         self.num_features = num_features
         self.momentum = momentum
         self.track_running_stats = track_running_stats
@@ -146,6 +164,12 @@ class RunningNormalization(Normalization):
         assert self.running_var is not None
         return self.running_mean, self.running_var
 
+    def running_for(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The running mean and variance in the dtype of x's statistics, also in a half model."""
+        mean, variance = self.running()
+        dtype = statistics_dtype(x)
+        return mean.to(dtype), variance.to(dtype)
+
     def normalize_by_running(
         self,
         x: Float[Tensor, "n c h w"],
@@ -153,7 +177,7 @@ class RunningNormalization(Normalization):
         activation: Activation,
     ) -> Float[Tensor, "n c h w"]:
         """act(γ·(x − running mean)/√(running variance + ε) + β + residual)."""
-        mean, variance = self.running()
+        mean, variance = self.running_for(x)
         scale, offset = rules.apply_affine(
             (variance + self.eps).rsqrt(), torch.zeros_like(mean), self.weight, self.bias
         )

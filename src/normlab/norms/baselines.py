@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from normlab.norms.base import RunningNormalization
+from normlab.norms.base import RunningNormalization, check_fused
 from normlab.norms.planes import Activation, activate
 
 Images = Float[Tensor, "n c h w"]
@@ -20,6 +20,7 @@ class NoNorm2d(nn.Module):
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
         """act(x + residual), in plain operations."""
+        check_fused(x, residual, activation)
         return activate(x if residual is None else x + residual, activation)
 
 

@@ -90,7 +90,7 @@ class InstanceNorm2d(RunningNormalization):
         self.check_count(count, "use a larger image")
         rule = partial(rules.instance, eps=self.eps)
         y, mean, variance = plane_norm(x, rule, (self.weight, self.bias), residual, activation)
-        if self.track_running_stats:
+        if self.track_running_stats and x.shape[0] > 0:
             self.observe(mean.mean(0), variance.mean(0), count)
         return y
 
@@ -128,7 +128,7 @@ class BatchInstanceNorm2d(RunningNormalization):
         self.check(x, residual, activation)
         count = x.shape[0] * x.shape[2] * x.shape[3]
         self.check_count(count, _ONE_VALUE_PER_CHANNEL)
-        running = self.running() if self.uses_running else None
+        running = self.running_for(x) if self.uses_running else None
         rule = partial(rules.batch_instance, eps=self.eps, running=running)
         parameters = (self.weight, self.bias, self.gate)
         y, mean, variance = plane_norm(x, rule, parameters, residual, activation)
@@ -263,7 +263,7 @@ class ChannelLayerNorm2d(Normalization):
         z = functional.layer_norm(pixels, (self.num_channels,), self.weight, self.bias, self.eps)
         z = z.permute(0, 3, 1, 2)
         y = activate(z if residual is None else z + residual, activation)
-        return torch.empty_like(x).copy_(y) if y.stride() != x.stride() else y
+        return torch.empty_like(x).copy_(y) if y.stride() != x.stride() else y.to(x.dtype)
 
     def extra_repr(self) -> str:
         """The arguments."""

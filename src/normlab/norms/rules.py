@@ -89,7 +89,8 @@ def group(
     eps: float,
 ) -> tuple[PlaneValues, PlaneValues]:
     """Group normalization: C/G adjacent planes of a sample. Wu & He 2018, equation 7."""
-    grouped = (mean.shape[0] * num_groups, -1)
+    samples, channels = mean.shape
+    grouped = (samples * num_groups, channels // num_groups)  # no -1: the batch may be empty
     by = merge(mean.reshape(grouped), variance.reshape(grouped), dim=1)
     scale, offset = standardize(mean.reshape(grouped), by, eps)
     return apply_affine(scale.reshape_as(mean), offset.reshape_as(mean), weight, bias)

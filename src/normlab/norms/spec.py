@@ -76,12 +76,16 @@ def parse_norm(text: str) -> NormSpec:
         raise UnknownNameError("norm", code, NORMS)
     info = NORMS[code]
     options = dict(info.options)
+    given: set[str] = set()
     for part in filter(None, rest.split(",")):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if key not in options:
             raise UnknownNameError(f"option of {code}", key, info.options or ["(none)"])
         if not equals:
             raise UsageError(f"option {key!r} of {code} has no value; write {key}={options[key]}")
+        if key in given:
+            raise UsageError(f"option {key!r} of {code} is given twice; keep one")
+        given.add(key)
         options[key] = _convert(code, key, value, info.options[key])
     return NormSpec(info, options)
 

@@ -1,0 +1,1 @@
+"""The compiled CPU backend of the plane operators: C++ sources, their build, their loading."""

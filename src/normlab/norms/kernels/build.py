@@ -1,0 +1,113 @@
+"""Compiles the kernel: one call of the machine's C++ compiler, a few seconds.
+
+Only the standard library is needed to read this file, and torch for its headers, so that setup.py
+can use it before the package is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+SOURCE = Path(__file__).parent / "planes.cpp"
+HEADERS = ("vector.h", "sweeps.h", "tiles.h")
+
+INSTRUCTION_SETS: dict[str, tuple[str, ...]] = {
+    "avx512": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma"),
+    "avx2": ("-mavx2", "-mfma"),
+    "baseline": (),  # SSE2 on x86, NEON on arm64
+}
+"""One library for each; `instruction_set` says which one this processor gets."""
+
+
+class BuildError(Exception):
+    """The compiler is not there or refuses; the message holds what it said."""
+
+
+def instruction_set() -> str:
+    """The one that torch itself uses here; ATEN_CPU_CAPABILITY=avx2 or default lowers it."""
+    import torch
+
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {"AVX512": "avx512", "AVX2": "avx2"}.get(capability, "baseline")
+
+
+def instruction_sets_of_machine() -> tuple[str, ...]:
+    """All that processors of this architecture can have."""
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return tuple(INSTRUCTION_SETS) if x86 else ("baseline",)
+
+
+def library_name(instructions: str) -> str:
+    """The file's name, which changes with the sources."""
+    digest = hashlib.sha256()
+    for path in (SOURCE, *(SOURCE.parent / header for header in HEADERS)):
+        digest.update(path.read_bytes())
+    return f"planes-{instructions}-{platform.machine()}-{digest.hexdigest()[:12]}.so"
+
+
+def compiler() -> list[str] | None:
+    """$CXX, or the first C++ compiler on the path; None if there is none that could serve."""
+    if sys.platform not in ("linux", "darwin"):
+        return None
+    chosen = os.environ.get("CXX")
+    candidates = [shlex.split(chosen)] if chosen else [["c++"], ["g++"], ["clang++"]]
+    return next((words for words in candidates if words and shutil.which(words[0])), None)
+
+
+def build(library: Path, instructions: str) -> None:
+    """Compile to `library`. Several processes may do so at once: each renames a whole file there.
+
+    Raises:
+        BuildError: no compiler, no torch, or they do not get along.
+        OSError: the folder cannot be written.
+    """
+    words = compiler()
+    torch = find_spec("torch")
+    if words is None or torch is None or torch.origin is None:
+        raise BuildError("a C++ compiler and torch are needed; there is no " + _missing(words))
+    root = Path(torch.origin).parent
+    library.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=library.parent, prefix=".build-") as folder:
+        target = Path(folder) / library.name
+        command = [*words, *_flags(root), *INSTRUCTION_SETS[instructions]]
+        command += [str(SOURCE), *_link_flags(root), "-o", str(target)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BuildError(f"{shlex.join(command)}\n{error}") from error
+        if done.returncode != 0:
+            raise BuildError(f"{shlex.join(command)}\n{done.stderr}")
+        target.replace(library)
+
+
+def _missing(words: list[str] | None) -> str:
+    return "compiler" if words is None else "torch"
+
+
+def _flags(torch: Path) -> list[str]:
+    return [
+        "-std=c++17",
+        "-O2",  # the inner loops are written in vectors; -O3 makes them no faster
+        "-fPIC",
+        "-shared",
+        "-fvisibility=hidden",
+        "-ffp-contract=fast",
+        "-DTORCH_TARGET_VERSION=0x020a000000000000",  # 2.10: what it may use, and so needs
+        "-isystem",
+        str(torch / "include"),
+    ]
+
+
+def _link_flags(torch: Path) -> list[str]:
+    if sys.platform == "darwin":
+        return ["-undefined", "dynamic_lookup"]
+    return [f"-L{torch / 'lib'}", "-ltorch_cpu"]
