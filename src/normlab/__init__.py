@@ -4,7 +4,7 @@
     normlab.make_norm("bin", channels=64)                     a normalization layer by name
     normlab.BatchNorm2d, …                                    the layers themselves
     normlab.parameter_groups, normlab.clamp_gates             for a training loop of your own
-    normlab.Study                                             a controlled study on disk
+    normlab.load_data, normlab.StudyPlan, normlab.Study       a controlled study on disk
 
 Names are imported when they are first used, so that `import normlab` itself costs nothing.
 """
@@ -28,12 +28,15 @@ _HOMES = {
     "make_norm": "normlab.norms.spec",
     "resnet": "normlab.models.resnet",
     "Study": "normlab.study.study",
+    "StudyPlan": "normlab.records.plan",
+    "load_data": "normlab.data.dataset",
     "NormlabError": "normlab.errors",
 }
 
 __all__ = [*_HOMES, "__version__"]
 
 if TYPE_CHECKING:
+    from normlab.data.dataset import load_data as load_data
     from normlab.errors import NormlabError as NormlabError
     from normlab.models.resnet import resnet as resnet
     from normlab.norms.layers import BatchInstanceNorm2d as BatchInstanceNorm2d
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from normlab.norms.parameters import clamp_gates as clamp_gates
     from normlab.norms.parameters import parameter_groups as parameter_groups
     from normlab.norms.spec import make_norm as make_norm
+    from normlab.records.plan import StudyPlan as StudyPlan
     from normlab.study.study import Study as Study
 
 

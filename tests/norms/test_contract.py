@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from normlab.norms.spec import make_norm
-from normlab.testing import NormContract, assert_close, relative_error
+from normlab.testing import TOLERANCES, NormContract, assert_close, relative_error
 
 
 class TestBatchNorm(NormContract):
@@ -50,6 +51,10 @@ class TestNoNorm(NormContract):
 
 
 class TestTorchBatchNorm(NormContract):
+    # In a module converted to half precision the framework's dγ is off by more than ours: 2.2 %
+    # in bfloat16, 0.3 % in float16.
+    tolerances: ClassVar = {**TOLERANCES, torch.bfloat16: 2**-5, torch.float16: 2**-8}
+
     def make(self, channels: int) -> nn.Module:
         return make_norm("torch-bn", channels)
 
@@ -74,64 +79,89 @@ class BatchStatisticsAlways(nn.Module):
         return functional.batch_norm(x, None, None, self.weight, training=True)
 
 
-class WrongBackward(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
-        return x.square()
-
-    @staticmethod
-    def backward(ctx, dy: Tensor) -> Tensor:
-        return dy
-
-
-class Defective(nn.Module):
-    """Wrong backward, float32 out, layout lost, buffer that keeps the graph, random numbers."""
+class IgnoresResidual(nn.Module):
+    """Always float32, always NCHW, and deaf to residual and activation."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.rand(channels))
-        self.register_buffer("average", torch.zeros(channels))
 
     def forward(
         self, x: Tensor, residual: Tensor | None = None, activation: str = "none"
     ) -> Tensor:
-        self.average = self.average + (x * self.weight[:, None, None]).mean((0, 2, 3))
-        return WrongBackward.apply(x.contiguous()).float() + self.average[:, None, None]
+        return x.contiguous().float()
 
 
-class DefectiveContract(NormContract):
-    def make(self, channels: int) -> nn.Module:
-        return Defective(channels)
+class WrongBackward(nn.Module):
+    """x² whose derivative is said to be 1."""
+
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x.square()
+
+        @staticmethod
+        def backward(ctx: Any, dy: Tensor) -> Tensor:
+            return dy.clone()
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.Square.apply(x)
 
 
-class BatchContract(NormContract):
-    fuses_residual_and_activation = False
+class CountsEvaluations(nn.Module):
+    """A random scale that grows with every call, evaluation included."""
 
-    def make(self, channels: int) -> nn.Module:
-        return BatchStatisticsAlways(channels)
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(channels))
+        self.register_buffer("calls", torch.tensor(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return x * self.weight[:, None, None] * self.calls.item()
+
+
+class KeepsGraph(nn.Module):
+    """An average that is never detached: the memory grows with every step."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.register_buffer("average", torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x * self.weight[:, None, None]
+        self.average = 0.9 * self.average + y.mean((0, 2, 3))
+        return y
+
+
+def contract_of(module: type[nn.Module]) -> NormContract:
+    class Contract(NormContract):
+        def make(self, channels: int) -> nn.Module:
+            return module(channels)
+
+    return Contract()
 
 
 @pytest.mark.parametrize(
-    ("test", "message"),
+    ("module", "test", "message"),
     [
-        ("test_both_memory_formats", "y lost its format|relative error"),
-        ("test_dtypes", "in, torch.float32 out"),
-        ("test_autocast_sums_in_full_precision", "bfloat16 in, torch.float32 out"),
-        ("test_gradcheck", "Jacobian mismatch|dtype"),
-        ("test_evaluation_changes_nothing", "two evaluations of one input differ"),
-        ("test_no_global_randomness", "two new norms differ"),
-        ("test_nothing_keeps_the_graph_alive", "buffer average requires|second time"),
-        ("test_fused_equals_unfused", "relative error"),
+        (IgnoresResidual, "test_both_memory_formats", "y: relative|y lost its format"),
+        (IgnoresResidual, "test_dtypes", "torch.float64 in, torch.float32 out"),
+        (IgnoresResidual, "test_autocast_sums_in_full_precision", "torch.float32 out"),
+        (IgnoresResidual, "test_fused_equals_unfused", "y, none with residual: relative error"),
+        (WrongBackward, "test_gradcheck", "Jacobian mismatch"),
+        (CountsEvaluations, "test_evaluation_changes_nothing", "two evaluations of one input"),
+        (CountsEvaluations, "test_no_global_randomness", "two new norms differ"),
+        (KeepsGraph, "test_nothing_keeps_the_graph_alive", "buffer average requires a gradient"),
+        (BatchStatisticsAlways, "test_evaluation_is_per_sample", "a sample alone: relative error"),
     ],
 )
-def test_the_contract_finds_defects(test: str, message: str) -> None:
+def test_the_contract_finds_defects(module: type[nn.Module], test: str, message: str) -> None:
     with pytest.raises((AssertionError, RuntimeError), match=message):
-        getattr(DefectiveContract(), test)()
-
-
-def test_the_contract_finds_evaluation_by_the_batch() -> None:
-    with pytest.raises(AssertionError, match="a sample alone: relative error"):
-        BatchContract().test_evaluation_is_per_sample()
+        getattr(contract_of(module), test)()
 
 
 def test_the_comparing_helper_can_fail() -> None:

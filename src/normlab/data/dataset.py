@@ -11,6 +11,7 @@ that dies leaves its finished chunks to the next one, and nobody ever opens a ha
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -25,7 +26,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from normlab.data.cache import cache_folder, entry_lock
-from normlab.data.decode import DECODER_VERSION, decode, quiet_pillow
+from normlab.data.decode import DECODER_VERSION, decode, header_size, quiet_pillow
 from normlab.data.scan import Manifest, Progress, check_classes, hash_items, no_progress
 from normlab.data.sources import Item, Source, open_source
 from normlab.errors import DataError, StorageError
@@ -81,6 +82,21 @@ def load_data(
         name, reason = dataset.manifest.unreadable[0]
         raise DataError(f"{location}: {name} {reason}; repair or remove it, or leave --strict out")
     return dataset
+
+
+def typical_size(location: str, sample: int = 64) -> int:
+    """The median shorter side of some images, in pixels, read from their headers.
+
+    Raises:
+        DataError: the source cannot be used.
+    """
+    source = open_source(location)
+    items = source.items()
+    sides = []
+    for item in items[:: max(1, len(items) // sample)]:
+        with contextlib.suppress(OSError, DataError):
+            sides.append(min(header_size(source.read(item.name))))
+    return int(np.median(sides)) if sides else 0
 
 
 def _entry_key(source: Source, hashes: Sequence[str], image_size: int, resize: str) -> str:

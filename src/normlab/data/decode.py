@@ -62,6 +62,19 @@ def decode(content: bytes, size: int, resize: str) -> tuple[UInt8[np.ndarray, "s
         raise DataError(f"cannot be decoded: {error}") from None
 
 
+def header_size(content: bytes) -> tuple[int, int]:
+    """Width and height as the header states them.
+
+    Raises:
+        DataError: not an image.
+    """
+    try:
+        with quiet_pillow(), Image.open(io.BytesIO(content)) as image:
+            return image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"cannot be read: {error}") from None
+
+
 def resize_pixels(pixels: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "s s 3"]:
     """Decoded pixels at another size; a square stays a square."""
     return np.asarray(_resized(Image.fromarray(pixels), size, "squash"))

@@ -18,12 +18,15 @@ have x's dtype and memory format, whatever the layout of the incoming gradient.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
+
+from normlab.norms.kernels import loader
 
 Activation = Literal["none", "relu", "leaky_relu", "silu"]
 ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "leaky_relu", "silu")
@@ -193,10 +196,12 @@ def _per_plane(values: Float[Tensor, "n c"]) -> Float[Tensor, "n c 1 1"]:
     return values[:, :, None, None]
 
 
-for _name, _function in {
+_REFERENCE: dict[str, Callable[..., object]] = {
     "plane_statistics": plain_statistics,
     "plane_affine": plain_affine,
     "plane_sums": _reference_sums,
     "plane_affine_backward": _reference_affine_backward,
-}.items():
+}
+for _name, _function in _REFERENCE.items():
     _library.impl(_name, _function, "CompositeExplicitAutograd")
+loader.load(_library, _REFERENCE)  # faster ones for the CPU, where there is a compiler

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -41,7 +42,9 @@ def library_path() -> Path | None:
 
 def cache_folder() -> Path:
     """Where kernels built here are kept; those of another torch version are not used."""
-    return Path(user_cache_dir("normlab", appauthor=False)) / "kernels" / f"torch-{torch.__version__}"
+    return (
+        Path(user_cache_dir("normlab", appauthor=False)) / "kernels" / f"torch-{torch.__version__}"
+    )
 
 
 def load(library: torch.library.Library, reference: Mapping[str, Callable[..., object]]) -> None:
@@ -85,10 +88,9 @@ def find_or_build() -> Path | None:
     try:
         build(cached, instructions)
     except BuildError as error:
-        try:  # do not try again at every import; `python -m normlab.norms.kernels` does
+        # Not again at every import; `python -m normlab.norms.kernels` tries again.
+        with suppress(OSError):
             failure.write_text(str(error))
-        except OSError:
-            pass
         return None
     except OSError:
         return None
