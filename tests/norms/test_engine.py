@@ -206,11 +206,11 @@ def test_half_precision_rounds_once(dtype: torch.dtype) -> None:
     x, residual, dy = (draw(*shape, seed=seed, dtype=dtype) for seed in range(3))
     results = []
     for precision in (dtype, torch.float64):
-        own_x, own_r = (t.to(precision).requires_grad_() for t in (x, residual))
-        parameters = parameters_for(count)
-        values = [p.to(torch.float32 if precision == dtype else precision) for p in parameters]
-        y, mean, variance = plane_norm(own_x, rule, values, own_r, "relu")
-        assert mean.dtype == variance.dtype == planes.statistics_dtype(own_x)
+        own_x, own_r = (t.to(precision, copy=True).requires_grad_() for t in (x, residual))
+        wide = planes.statistics_dtype(x.to(precision))
+        parameters = [p.detach().to(wide).requires_grad_() for p in parameters_for(count)]
+        y, mean, variance = plane_norm(own_x, rule, parameters, own_r, "relu")
+        assert mean.dtype == variance.dtype == wide
         y.backward(dy.to(precision))
         results.append((y, own_x.grad, own_r.grad, *(p.grad for p in parameters)))
     for half, exact in zip(*results, strict=True):

@@ -61,8 +61,10 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("normlab: interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:  # the reader of a pipe (head, less) has gone
-        sys.exit(0)
+    except OSError as error:  # a disk or a folder that refuses; not a defect of normlab
+        where = f" {error.filename}" if error.filename else ""
+        typer.echo(f"normlab: cannot use{where}: {error.strerror or error}", err=True)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ def predict(
     A CSV of pixels (values 0 to 255, no header, channel by channel) gives one class id a line, in
     the same order.
     """
+    from normlab.records.store import atomic_write
     from normlab.study.predict import Predictor
 
     if not images.exists():
@@ -45,8 +47,9 @@ def predict(
     if out is None:
         _write(rows, sys.stdout)
         return
-    with out.open("w", encoding="utf-8", newline="") as file:
-        _write(rows, file)
+    content = io.StringIO(newline="")
+    _write(rows, content)
+    atomic_write(out, content.getvalue().encode())
     typer.echo(f"written to {out}")
 
 
@@ -78,28 +81,38 @@ def _table(predictor: Predictor, images: Path) -> Iterator[Sequence[object]]:
         if not paths:
             raise DataError(f"{images} holds no images")
     data = predictor.spec.data
+    read: list[Path] = []
 
-    def pixels(path: Path) -> np.ndarray:
-        try:
-            with quiet_pillow():
-                return decode(path.read_bytes(), data.image_size, data.resize)[0]
-        except (DataError, OSError) as error:
-            raise DataError(f"{path} {error}") from None
+    def pixels() -> Iterator[np.ndarray]:
+        for path in paths:
+            try:
+                with quiet_pillow():
+                    image = decode(path.read_bytes(), data.image_size, data.resize)[0]
+            except (DataError, OSError) as error:
+                if path is images:
+                    raise DataError(f"{path} {error}") from None
+                typer.echo(f"normlab: {path} {error}; left out", err=True)
+                continue
+            read.append(path)
+            yield image
 
     yield ["path", "class", *data.classes]
-    predictions = predictor.probabilities(map(pixels, paths))
-    for path, probabilities in zip(paths, predictions, strict=True):
+    for index, probabilities in enumerate(predictor.probabilities(pixels())):
         best = data.classes[int(probabilities.argmax())]
-        yield [str(path), best, *(f"{p:.6f}" for p in probabilities)]
+        yield [str(read[index]), best, *(f"{p:.6f}" for p in probabilities)]
 
 
 def _class_ids(predictor: Predictor, table: Path) -> Iterator[Sequence[object]]:
     from normlab.study.predict import images_of_values
 
-    with table.open(encoding="utf-8", newline="") as file:
+    with table.open(encoding="utf-8", errors="replace", newline="") as file:
         images = images_of_values(file, predictor.spec.data, str(table))
+        lines = 0
         for probabilities in predictor.probabilities(images):
+            lines += 1
             yield [int(probabilities.argmax())]
+    if lines == 0:
+        raise DataError(f"{table} is empty; write 3·S·S values a line, without a header")
 
 
 def _write(rows: Iterable[Sequence[object]], file: object) -> None:

@@ -8,19 +8,23 @@ from typing import Annotated
 import typer
 
 
-def report(study: Annotated[Path, typer.Argument(help="A study folder.")]) -> None:
+def report(
+    study: Annotated[Path, typer.Argument(help="A study folder, or the study.toml in it.")],
+) -> None:
     """Rebuild report/ from the records; needs no images and no training."""
     from rich.console import Console
 
     from normlab.cli.summary import print_analysis, print_paths
-    from normlab.records.plan import read_plan
-    from normlab.records.store import read_runs
     from normlab.report.build import build_report
     from normlab.stats.analysis import analyse
+    from normlab.stats.reading import read_study
 
     console = Console()
-    plan = read_plan(study / "study.toml")
+    folder = study.parent if study.name == "study.toml" else study
+    records = read_study(folder)
     with console.status("drawing the report"):
-        page = build_report(study)
-    print_analysis(analyse(plan, read_runs(study)), console)
-    print_paths(page, study, console)
+        page = build_report(folder)
+    print_analysis(analyse(records.plan, records.runs), console)
+    for damaged in records.unreadable:
+        typer.echo(f"Damaged  {damaged.folder}: {damaged.reason}")
+    print_paths(page, folder, console, blocks=records.plan.blocks)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from normlab.cli import options
+from normlab.errors import DataError
 
 
 def run(
@@ -25,22 +26,28 @@ def run(
     from normlab.cli.scan_progress import load_with_progress
     from normlab.cli.study_session import continue_study
     from normlab.records.plan import read_plan
+    from normlab.study.check import check_folder, check_plan
     from normlab.study.study import Study
 
     console = Console()
-    if study.is_dir():
-        opened = Study.open(study)
-        plan = opened.plan
+    device = options.choose_device(device)
+    folder = study.parent if study.name == "study.toml" else study
+    plan = read_plan(folder / "study.toml" if study.is_dir() else study)
+    if blocks is not None:
+        plan = plan.model_copy(update={"blocks": blocks})
+    source = data or plan.data.source
+    if not source.startswith("demo:") and not Path(source).exists():
+        raise DataError(f"the study's images are not at {source}; say where they are with --data")
+    check_plan(plan)
+    if study.is_dir() or (study.name == "study.toml" and plan.frozen is not None):
+        opened = Study.open(folder).with_blocks(plan.blocks)
         dataset = load_with_progress(plan.data, console, strict=strict, location=data)
         opened.check_data(dataset)
-        if blocks is not None:
-            opened.set_blocks(blocks)
     else:
-        plan = read_plan(study)
-        if blocks is not None:
-            plan = plan.model_copy(update={"blocks": blocks})
-        if data is not None:
-            plan = plan.model_copy(update={"data": plan.data.model_copy(update={"source": data})})
+        plan = plan.model_copy(update={"data": plan.data.model_copy(update={"source": source})})
+        folder = out or Path(f"{study.stem}-study")
+        if not (folder / "study.toml").exists():
+            check_folder(folder, source)
         dataset = load_with_progress(plan.data, console, strict=strict)
-        opened = Study.create(out or Path(f"{study.stem}-study"), plan, dataset)
-    continue_study(opened, dataset, console, device=options.choose_device(device), yes=yes)
+        opened = Study.planned(folder, plan, dataset)
+    continue_study(opened, dataset, console, device=device, yes=yes)

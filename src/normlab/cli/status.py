@@ -9,25 +9,28 @@ from typing import Annotated
 import typer
 
 
-def status(study: Annotated[Path, typer.Argument(help="A study folder.")]) -> None:
+def status(
+    study: Annotated[Path, typer.Argument(help="A study folder, or the study.toml in it.")],
+) -> None:
     """Count the runs of a study by outcome, list those that need a look, estimate the rest."""
     from statistics import median
 
     from rich.console import Console
 
+    from normlab.cli.summary import count
     from normlab.study.budget import format_seconds
     from normlab.study.study import Study
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     opened = Study.open(study)
-    counts: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     seconds = []
     for spec in opened.specs():
         folder = opened.run_folder(spec)
         outcome = folder.read_outcome()
         rows = folder.read_rows()
         kind = outcome.status if outcome else "begun" if rows else "not begun"
-        counts[kind] += 1
+        outcomes[kind] += 1
         if outcome is not None and outcome.evaluation is not None:
             seconds.append(outcome.seconds)
         if kind in ("begun", "interrupted"):
@@ -35,9 +38,13 @@ def status(study: Annotated[Path, typer.Argument(help="A study folder.")]) -> No
         elif outcome is not None and outcome.error is not None:
             console.print(f"{kind:<12} {spec.folder_name}  {outcome.error}")
     left = len(opened.missing())
-    console.print(", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items()))
+    study = opened.folder
+    page = study / "report" / "index.html"
+    console.print(", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in outcomes.items()))
     if left:
         rest = f", about {format_seconds(left * median(seconds))}" if seconds else ""
-        console.print(f"{left} runs left{rest}. Go on: normlab run {study}")
+        console.print(f"{count(left, 'run')} left{rest}. Go on: normlab run {study}")
+    elif page.exists():
+        console.print(f"all runs are done. Report: {page}")
     else:
-        console.print(f"all runs are done. Report: {study / 'report' / 'index.html'}")
+        console.print(f"all runs are done. See them: normlab report {study}")

@@ -12,7 +12,7 @@ from rich.console import Console
 from normlab.cli.confirm import confirm
 from normlab.cli.progress import run_study
 from normlab.cli.scan_progress import load_with_progress
-from normlab.cli.summary import print_analysis, print_paths
+from normlab.cli.summary import count, print_analysis, print_paths
 from normlab.data.dataset import Dataset
 from normlab.data.load import BlockData, block_data
 from normlab.records.plan import StudyPlan
@@ -28,9 +28,9 @@ from normlab.study.budget import (
     parse_duration,
     run_seconds,
 )
+from normlab.study.check import check_folder, check_plan
 from normlab.study.design import cells, freeze, plan_runs
 from normlab.study.study import Study
-from normlab.train.network import check_trainable
 
 DEFAULT_BUDGET = "1h"
 
@@ -52,26 +52,32 @@ class StudyRequest:
 def conduct(request: StudyRequest) -> None:
     """Plan the study, ask, run it and print the answer."""
     console = Console()
+    if request.budget is not None:
+        parse_duration(request.budget)
+    check_plan(request.plan)
     if (request.folder / "study.toml").exists():
         plan = _as_before(request)
         dataset = load_with_progress(plan.data, console, strict=request.strict)
-        study = Study.create(request.folder, plan, dataset)
-        console.print(f"Go on    {request.folder} (begun before)", highlight=False)
+        study = Study.planned(request.folder, plan, dataset)
+        _say(console, f"Go on    {request.folder} (begun before)")
         continue_study(study, dataset, console, device=request.device, yes=request.yes)
         return
+    check_folder(request.folder, request.plan.data.source)
     dataset = load_with_progress(request.plan.data, console, strict=request.strict)
-    costs, data = _pilot(request.plan, dataset, request.device, console)
-    plan = _sized(request, costs, data)
+    plan = _sized(request, dataset, console)
     if plan.data.image_size != request.plan.data.image_size:
         dataset = load_with_progress(plan.data, console, strict=request.strict)
-    study = Study.create(request.folder, plan, dataset)
+    study = Study.planned(request.folder, plan, dataset)
     continue_study(study, dataset, console, device=request.device, yes=request.yes)
 
 
 def continue_study(
     study: Study, dataset: Dataset, console: Console, *, device: str, yes: bool
 ) -> None:
-    """Run what is missing, then print tables, verdict and paths."""
+    """Run what is missing, then print tables, verdict and paths.
+
+    The study is written once the work is known to be possible and agreed to.
+    """
     missing = study.missing()
     print_plan(study.plan, console)
     finished = True
@@ -79,25 +85,26 @@ def continue_study(
         costs, data = _pilot(study.plan, dataset, device, console)
         expected = {spec.id: run_seconds(spec, costs[cost_key(spec)], data) for spec in missing}
         total = sum(expected.values())
-        console.print(f"         {len(missing)} runs to do, about {format_seconds(total)}")
+        _say(console, f"         {count(len(missing), 'run')} to do, about {format_seconds(total)}")
         confirm(total, yes=yes)
+        study.save()
         finished = run_study(
             study, dataset, expected, console, steps_per_epoch=data.steps_per_epoch, device=device
         )
+    else:
+        study.save()
     records = study.records()
     print_analysis(analyse(study.plan, records), console)
     with console.status("drawing the report"):
         page = build_report(study.folder)
-    print_paths(page, study.folder, console)
     if not finished:
-        console.print(
-            f"Stopped; what was finished is stored. Go on with: normlab run {study.folder}",
-            soft_wrap=True,
-            markup=False,
-            highlight=False,
-        )
+        _say(console, f"Report   {page}")
+        _say(console, f"Stopped  what was finished is stored; go on: normlab run {study.folder}")
         raise typer.Exit(130)
-    if any(r.outcome and r.outcome.status in ("failed", "out_of_memory") for r in records):
+    print_paths(page, study.folder, console, blocks=study.plan.blocks)
+    broken = [r for r in records if r.outcome and r.outcome.status in ("failed", "out_of_memory")]
+    if broken:
+        _say(console, f"Broken   {count(len(broken), 'run')}; why: normlab status {study.folder}")
         raise typer.Exit(1)
 
 
@@ -106,12 +113,13 @@ def print_plan(plan: StudyPlan, console: Console) -> None:
     rows = cells(plan)
     arms = " ".join(dict.fromkeys(cell.norm for cell in rows))
     training = plan.training
-    console.print(
-        f"Plan     {arms} × {plan.blocks} blocks = {len(rows) * plan.blocks} runs, "
-        f"{training.network.name} at {plan.data.image_size} px, {training.epochs} epochs",
-        soft_wrap=True,
-        markup=False,
-        highlight=False,
+    settings = len({cell._replace(norm="") for cell in rows})
+    several = f" in {count(settings, 'setting')}" if settings > 1 else ""
+    _say(
+        console,
+        f"Plan     {arms}{several} × {count(plan.blocks, 'block')} = "
+        f"{count(len(rows) * plan.blocks, 'run')}, "
+        f"{training.network.name} at {plan.data.image_size} px, {count(training.epochs, 'epoch')}",
     )
 
 
@@ -141,19 +149,18 @@ def _pilot(
     if plan.frozen is None:
         frozen = freeze(plan, manifest.fingerprint, manifest.classes)
     specs = plan_runs(frozen.model_copy(update={"blocks": 1}))
-    for spec in specs:
-        check_trainable(spec)
     data = block_data(dataset, specs[0], device)
     with console.status("measuring a few training steps of every arm"):
         return measure_costs(specs, dataset, device), data
 
 
-def _sized(request: StudyRequest, costs: Mapping[CostKey, Cost], data: BlockData) -> StudyPlan:
+def _sized(request: StudyRequest, dataset: Dataset, console: Console) -> StudyPlan:
     """The plan with blocks, epochs and size as the user or the budget chose them."""
     plan = request.plan
     if {"blocks", "epochs"} <= request.chosen.keys() and request.budget is None:
         return plan
     seconds = parse_duration(request.budget or DEFAULT_BUDGET)
+    costs, data = _pilot(plan, dataset, request.device, console)
     choice = fit_to_budget(plan, costs, data, seconds, fixed=request.chosen)
     return plan.model_copy(
         update={
@@ -162,3 +169,8 @@ def _sized(request: StudyRequest, costs: Mapping[CostKey, Cost], data: BlockData
             "training": plan.training.model_copy(update={"epochs": choice.epochs}),
         }
     )
+
+
+def _say(console: Console, line: str) -> None:
+    """A line that is never wrapped, so that its paths and commands can be copied."""
+    console.print(line, soft_wrap=True, markup=False, highlight=False)

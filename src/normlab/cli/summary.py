@@ -9,6 +9,9 @@ from rich.table import Table
 
 from normlab.stats.analysis import Analysis, ArmRow, SettingAnalysis
 
+ENOUGH_BLOCKS = 5
+"""Below it a verdict is exploratory."""
+
 
 def print_analysis(analysis: Analysis, console: Console) -> None:
     """Table and verdict of every setting, then what the checks found."""
@@ -24,12 +27,25 @@ def print_analysis(analysis: Analysis, console: Console) -> None:
         console.print(f"  {check.code}  {check.message}", markup=False, highlight=False)
 
 
-def print_paths(page: Path, study: Path, console: Console) -> None:
+def print_paths(page: Path, study: Path, console: Console, *, blocks: int) -> None:
     """Where the results are and how to go on; never wrapped, so that they can be copied."""
+    more = ENOUGH_BLOCKS if blocks < ENOUGH_BLOCKS else 2 * blocks
     console.print(f"Report   {page}", soft_wrap=True, markup=False, highlight=False)
     console.print(
-        f"Go on    normlab run {study} --blocks N", soft_wrap=True, markup=False, highlight=False
+        f"Go on    normlab run {study} --blocks {more}   (now {blocks})",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
     )
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> count(1, "block"), count(3, "block")
+    ('1 block', '3 blocks')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _table(analysis: Analysis, setting: SettingAnalysis) -> Table:

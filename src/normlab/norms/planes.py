@@ -117,7 +117,10 @@ def affine_backward(
 
 def plain_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """`statistics` in plain, differentiable tensor operations."""
-    variance, mean = torch.var_mean(x.to(statistics_dtype(x)), dim=(2, 3), correction=0)
+    x = x.to(statistics_dtype(x))
+    if x.numel() == 0:  # var_mean warns of it
+        return x.sum((2, 3)), x.sum((2, 3))
+    variance, mean = torch.var_mean(x, dim=(2, 3), correction=0)
     return mean, variance
 
 

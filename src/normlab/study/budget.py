@@ -56,11 +56,18 @@ def cost_key(spec: RunSpec) -> CostKey:
 def measure_costs(
     specs: Iterable[RunSpec], dataset: Dataset, device: torch.device | str = "cpu"
 ) -> dict[CostKey, Cost]:
-    """Train a few real steps of every kind of run and throw them away."""
+    """Train a few real steps of every kind of run and throw them away.
+
+    What breaks in the pilot will break in its runs, where it becomes an outcome: it costs nothing.
+    """
     costs: dict[CostKey, Cost] = {}
     for spec in specs:
         if cost_key(spec) not in costs:
-            costs[cost_key(spec)] = _measure(spec, block_data(dataset, spec, device), device)
+            data = block_data(dataset, spec, device)
+            try:
+                costs[cost_key(spec)] = _measure(spec, data, device)
+            except (RuntimeError, MemoryError):
+                costs[cost_key(spec)] = Cost(train=0.0, evaluate=0.0)
     return costs
 
 
@@ -110,7 +117,7 @@ def fit_to_budget(
             return Choice(blocks, epochs, image_size, expected)
     raise PlanError(
         f"the budget of {format_seconds(seconds)} is too small: the least study takes about "
-        f"{format_seconds(expected)}; give more time or fewer norms"
+        f"{format_seconds(expected)}; give more time with --budget, or fewer norms"
     )
 
 

@@ -11,10 +11,12 @@ import itertools
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from pydantic import ValidationError
+
 from normlab._version import __version__
-from normlab.errors import PlanError
+from normlab.errors import PlanError, UnknownNameError
 from normlab.norms.spec import parse_norm
-from normlab.records.plan import Frozenness, StudyPlan
+from normlab.records.plan import Frozenness, StudyPlan, first_fault
 from normlab.records.schema import DataSpec, OptimizerSpec, RunSpec, ScheduleSpec
 
 
@@ -42,10 +44,13 @@ def cells(plan: StudyPlan) -> list[Cell]:
 def freeze(plan: StudyPlan, fingerprint: str, classes: tuple[str, ...]) -> StudyPlan:
     """The plan with its hash and the identity of the data it is to run on.
 
+    Norms are written in their canonical form, so that the arms of the runs are those of the plan.
+
     Raises:
         PlanError: the reference is not among the arms.
         UnknownNameError: a norm does not exist.
     """
+    plan = _with_canonical_norms(plan)
     arms = list(dict.fromkeys(cell.norm for cell in cells(plan)))
     if plan.analysis.reference not in arms:
         raise PlanError(
@@ -68,17 +73,44 @@ def plan_runs(plan: StudyPlan) -> list[RunSpec]:
 
 
 def run_spec(plan: StudyPlan, cell: Cell, block: int) -> RunSpec:
-    """The run of one cell in one block."""
+    """The run of one cell in one block.
+
+    Raises:
+        PlanError: the plan is not frozen, or has a value that no run can have.
+        UnknownNameError: there is no such optimizer, schedule or augmentation.
+    """
     if plan.frozen is None:
         raise PlanError("this plan is not bound to data yet; start it with: normlab run STUDY.toml")
+    try:
+        return _run_spec(plan, plan.frozen, cell, block)
+    except ValidationError as error:
+        cause = error.errors()[0].get("ctx", {}).get("error")
+        if isinstance(cause, UnknownNameError):
+            raise cause from None
+        raise PlanError(first_fault(error)) from None
+
+
+def _with_canonical_norms(plan: StudyPlan) -> StudyPlan:
+    factors = tuple(
+        each.model_copy(
+            update={"norm": tuple(dict.fromkeys(str(parse_norm(text)) for text in each.norm))}
+        )
+        for each in plan.factors
+    )
+    reference = str(parse_norm(plan.analysis.reference))
+    analysis = plan.analysis.model_copy(update={"reference": reference})
+    return plan.model_copy(update={"factors": factors, "analysis": analysis})
+
+
+def _run_spec(plan: StudyPlan, frozen: Frozenness, cell: Cell, block: int) -> RunSpec:
     training = plan.training
     return RunSpec(
         arm=cell.norm,
         block=block,
         seed=plan.seed,
         data=DataSpec(
-            fingerprint=plan.frozen.fingerprint,
-            classes=plan.frozen.classes,
+            fingerprint=frozen.fingerprint,
+            classes=frozen.classes,
             image_size=plan.data.image_size,
             resize=plan.data.resize,
             evaluation_fraction=plan.data.evaluation_fraction,

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from normlab.errors import PlanError
+from normlab.errors import PlanError, StorageError
 
 try:
     import fcntl
@@ -20,8 +20,13 @@ def study_lock(folder: Path) -> Iterator[None]:
 
     Raises:
         PlanError: another process holds it.
+        StorageError: the folder cannot be written.
     """
-    with (folder / ".lock").open("w") as file:
+    try:
+        file = (folder / ".lock").open("w")
+    except OSError as error:
+        raise StorageError(f"cannot write to the study {folder}: {error.strerror}") from None
+    with file:
         if fcntl is not None:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

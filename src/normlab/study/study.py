@@ -13,11 +13,11 @@ from normlab.errors import PlanError
 from normlab.records.plan import StudyPlan, read_plan, write_plan
 from normlab.records.schema import EpochRow, Outcome, RunSpec
 from normlab.records.store import RunFolder, RunRecord, read_runs
+from normlab.study.check import check_folder, check_plan
 from normlab.study.design import freeze, plan_runs
 from normlab.study.lock import study_lock
 from normlab.train.execute import execute
 from normlab.train.fit import AroundBatches
-from normlab.train.network import check_trainable
 
 Event = tuple[RunSpec, EpochRow | Outcome]
 
@@ -43,28 +43,32 @@ class Study:
             PlanError: the folder holds a study with another plan or other data.
             UsageError: an arm cannot be trained at this batch and image size.
         """
+        study = cls.planned(folder, plan, dataset)
+        study.save()
+        return study
+
+    @classmethod
+    def planned(cls, folder: str | Path, plan: StudyPlan, dataset: Dataset) -> Study:
+        """What `create` would make, with nothing written yet: `save` writes it."""
         folder = Path(folder)
+        check_plan(plan)
         frozen = freeze(plan, dataset.manifest.fingerprint, dataset.manifest.classes)
-        for spec in plan_runs(frozen.model_copy(update={"blocks": 1})):
-            check_trainable(spec)
         study = cls(folder, frozen)
         if study.path.exists():
             return cls._reopen(folder, frozen)
-        if folder.exists() and any(folder.iterdir()):
-            raise PlanError(
-                f"{folder} is not empty and holds no study; choose another folder with --out"
-            )
-        write_plan(frozen, study.path)
+        check_folder(folder, plan.data.source)
         return study
 
     @classmethod
     def open(cls, folder: str | Path) -> Study:
-        """Open a study folder.
+        """Open a study folder (or the study.toml in it).
 
         Raises:
             PlanError: there is no study, or its plan was changed after the start.
         """
         folder = Path(folder)
+        if folder.name == "study.toml":
+            folder = folder.parent
         plan = read_plan(folder / "study.toml")
         if plan.frozen is None:
             raise PlanError(
@@ -88,9 +92,7 @@ class Study:
                 f"{folder} holds a study with another plan; continue that one with: normlab run "
                 f"{folder}, or choose another folder with --out"
             )
-        if wanted.blocks > study.plan.blocks:
-            study.set_blocks(wanted.blocks)
-        return study
+        return study.with_blocks(max(wanted.blocks, study.plan.blocks))
 
     @property
     def path(self) -> Path:
@@ -99,9 +101,17 @@ class Study:
 
     def set_blocks(self, blocks: int) -> None:
         """Give the study more (or fewer) blocks; runs that exist stay."""
+        self.plan = self.with_blocks(blocks).plan
+        self.save()
+
+    def with_blocks(self, blocks: int) -> Study:
+        """The same study with so many blocks, not written yet."""
         if blocks < 1:
             raise PlanError(f"a study has at least 1 block, got {blocks}")
-        self.plan = self.plan.model_copy(update={"blocks": blocks})
+        return Study(self.folder, self.plan.model_copy(update={"blocks": blocks}))
+
+    def save(self) -> None:
+        """Write study.toml."""
         write_plan(self.plan, self.path)
 
     def specs(self) -> list[RunSpec]:

@@ -1,0 +1,41 @@
+"""What can be said against a study before an image is read or a file is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from normlab.errors import PlanError
+from normlab.records.plan import StudyPlan
+from normlab.study.design import freeze, plan_runs
+from normlab.train.network import check_trainable
+
+
+def check_plan(plan: StudyPlan) -> None:
+    """Try every arm of the plan at every batch size, on no data and no memory.
+
+    Raises:
+        PlanError: a value that no run can have, or a reference that is not among the arms.
+        UsageError: an unknown name; an arm that cannot be trained at this batch and image size.
+    """
+    if plan.frozen is None:
+        plan = freeze(plan, fingerprint="", classes=("any", "other"))
+    one_block = plan_runs(plan.model_copy(update={"blocks": 1}))
+    for spec in {(spec.norm, spec.batch_size): spec for spec in one_block}.values():
+        check_trainable(spec)
+
+
+def check_folder(folder: Path, source: str) -> None:
+    """See that a study can begin in the folder.
+
+    Raises:
+        PlanError: it is a file, is not empty, or lies among the images (where the figures of its
+            report would be images themselves).
+    """
+    if folder.exists() and not folder.is_dir():
+        raise PlanError(f"{folder} is a file; choose a folder with --out")
+    if folder.exists() and any(folder.iterdir()):
+        raise PlanError(
+            f"{folder} is not empty and holds no study; choose another folder with --out"
+        )
+    if Path(source).is_dir() and folder.resolve().is_relative_to(Path(source).resolve()):
+        raise PlanError(f"{folder} lies inside of the images; choose a folder elsewhere with --out")
