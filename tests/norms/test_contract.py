@@ -14,6 +14,8 @@ from torch.nn import functional
 from normlab.norms.spec import make_norm
 from normlab.testing import TOLERANCES, NormContract, assert_close, relative_error
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 class TestBatchNorm(NormContract):
     def make(self, channels: int) -> nn.Module:

@@ -14,6 +14,8 @@ from normlab.norms.engine import fixed_affine, plane_norm
 from normlab.norms.planes import ACTIVATIONS, Activation
 from normlab.testing import assert_close
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EPS = 1e-5
 SMALL = (2, 4, 2, 3)
 

@@ -20,7 +20,7 @@ NORMS = ["bn", "in", "bin", "ln", "gn:groups=4", "ln:axes=c", "none", "torch-bn"
 LAYOUTS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 TOLERANCE = {
     torch.float64: 1e-12,
-    torch.float32: 2e-6,
+    torch.float32: 5e-6,  # dρ is a small difference of large sums
     torch.bfloat16: 2e-2,
     torch.float16: 3e-3,
 }

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from normlab.norms import planes
 from normlab.norms.kernels import build, loader
+from normlab.norms.kernels.memory import keep_freed_memory
 
 needs_kernel = pytest.mark.skipif(
     loader.library_path() is None, reason="no compiled kernel (no C++ compiler, or switched off)"
@@ -265,3 +267,25 @@ def test_no_compiler_is_said(monkeypatch, tmp_path):
 def test_backend_names_what_serves():
     assert loader.backend("cpu") == f"compiled ({build.instruction_set()})"
     assert loader.backend("cuda") == "reference"
+
+
+def test_freed_memory_is_kept_only_if_wanted(monkeypatch):
+    monkeypatch.setenv("NORMLAB_KEEP_MEMORY", "0")
+    assert not keep_freed_memory()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator only")
+def test_kept_memory_is_not_faulted_in_again():
+    code = (
+        "import resource, torch; from normlab.norms.kernels.memory import keep_freed_memory\n"
+        "assert keep_freed_memory()\n"
+        "def fill(): torch.ones(16, 2**20)\n"
+        "fill(); before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(5): fill()\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "NORMLAB_KEEP_MEMORY"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 1000  # 5 × 16384 pages otherwise

@@ -21,6 +21,8 @@ from normlab.norms.baselines import NoNorm2d, TorchBatchNorm2d
 from normlab.norms.spec import make_norm, norm_names
 from normlab.testing import MEMORY_FORMATS, assert_close
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ARMS = [*norm_names(), "ln:axes=c"]
 WITH_PARAMETERS = [arm for arm in ARMS if arm != "none"]
 WITH_RUNNING = ["bn", "bin", "torch-bn"]

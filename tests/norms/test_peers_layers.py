@@ -41,6 +41,8 @@ from normlab.norms.base import Normalization
 from normlab.norms.spec import make_norm
 from normlab.testing import assert_close
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ARMS = ["bn", "in", "bin", "ln", "gn", "ln:axes=c", "torch-bn"]
 WITH_RUNNING = ["bn", "bin", "torch-bn"]
 PLANE_ARMS = ["bn", "in", "bin", "ln", "gn"]

@@ -28,4 +28,5 @@ def confirm(seconds: float, *, yes: bool) -> None:
             "add --yes to go on, or a smaller --budget"
         )
     if not typer.confirm("Go on?", default=True):
+        typer.echo("Nothing was started; a smaller --budget or fewer --norms take less time.")
         raise typer.Exit

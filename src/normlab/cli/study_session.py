@@ -144,11 +144,7 @@ def _pilot(
     plan: StudyPlan, dataset: Dataset, device: str, console: Console
 ) -> tuple[dict[CostKey, Cost], BlockData]:
     """Measured costs of every kind of run of the plan, and the first block's data."""
-    manifest = dataset.manifest
-    frozen = plan
-    if plan.frozen is None:
-        frozen = freeze(plan, manifest.fingerprint, manifest.classes)
-    specs = plan_runs(frozen.model_copy(update={"blocks": 1}))
+    specs = plan_runs(plan.model_copy(update={"blocks": 1}))
     data = block_data(dataset, specs[0], device)
     with console.status("measuring a few training steps of every arm"):
         return measure_costs(specs, dataset, device), data
@@ -160,8 +156,9 @@ def _sized(request: StudyRequest, dataset: Dataset, console: Console) -> StudyPl
     if {"blocks", "epochs"} <= request.chosen.keys() and request.budget is None:
         return plan
     seconds = parse_duration(request.budget or DEFAULT_BUDGET)
-    costs, data = _pilot(plan, dataset, request.device, console)
-    choice = fit_to_budget(plan, costs, data, seconds, fixed=request.chosen)
+    frozen = freeze(plan, dataset.manifest.fingerprint, dataset.manifest.classes)
+    costs, data = _pilot(frozen, dataset, request.device, console)
+    choice = fit_to_budget(frozen, costs, data, seconds, fixed=request.chosen)
     return plan.model_copy(
         update={
             "blocks": choice.blocks,

@@ -1,0 +1,330 @@
+"""Every verb from end to end on tiny pictures, and what the command line must not import."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from normlab._version import __version__
+from normlab.cli.options import split_list, split_numbers
+from normlab.errors import UsageError
+from normlab.norms.spec import norm_names
+from normlab.study.study import Study
+
+VERBS = ("compare", "run", "status", "report", "train", "predict", "norms")
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A fresh interpreter in the working folder, with this process's cache."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_WAIT_POLICY": "passive"},
+    )
+
+
+# --- help
+
+
+def test_help_names_every_verb(normlab) -> None:
+    result = normlab("--help")
+    assert result.code == 0
+    for verb in VERBS:
+        assert re.search(rf"^  {verb} ", result.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_every_verb(normlab, verb) -> None:
+    result = normlab(verb, "--help")
+    assert result.code == 0
+    assert f"Usage: normlab {verb}" in result.out
+
+
+def test_version(normlab) -> None:
+    assert normlab("--version").out == f"normlab {__version__}\n"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """The reason why --help answers at once; a time would depend on the machine."""
+    code = f"""
+import sys
+from normlab.cli.main import main
+for arguments in [["--help"], *[[verb, "--help"] for verb in {VERBS!r}]]:
+    sys.argv = ["normlab", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 0, (arguments, end.code)
+heavy = {{"torch", "numpy", "pandas", "scipy", "PIL", "sklearn", "altair", "pydantic"}}
+print(sorted(heavy & set(sys.modules)), file=sys.stderr)
+"""
+    assert python(code).stderr == "[]\n"
+
+
+def test_a_misspelled_verb_is_refused(normlab) -> None:
+    result = normlab("comapre")
+    assert result.code == 2
+    assert "No such command 'comapre'" in result.err
+
+
+# --- norms
+
+
+def test_the_table_of_norms(normlab) -> None:
+    result = normlab("norms")
+    assert result.code == 0
+    found = re.findall(r"^(\S+) ", result.out, re.MULTILINE)
+    assert found == norm_names()
+    assert "arXiv:1502.03167" in result.out
+    assert max(map(len, result.out.splitlines())) <= 95
+
+
+def test_the_norms_as_json(normlab) -> None:
+    rows = json.loads(normlab("norms", "--json").out)
+    assert [row["code"] for row in rows] == norm_names()
+    by_code = {row["code"]: row for row in rows}
+    assert by_code["bin"]["parameters per channel"] == 3
+    assert by_code["gn"]["options"] == "groups=8, eps=1e-05"
+
+
+# --- a study from end to end
+
+
+@pytest.fixture
+def study(normlab, photos, tiny, scratch) -> Path:
+    result = normlab("compare", "photos", *tiny)
+    assert result.code == 0, result.err
+    return scratch / "photos-study"
+
+
+def test_compare(normlab, photos, tiny, scratch) -> None:
+    result = normlab("compare", "photos", *tiny)
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert lines[0] == f"Data     {photos}  3 classes, 24 images"
+    assert lines[1] == "Plan     bn gn × 1 block = 2 runs, resnet8 at 8 px, 1 epoch"
+    assert re.match(r"         2 runs to do, about \d+ s$", lines[2])
+    assert re.search(r"^  1/2  block 1  bn +accuracy +\d", result.out, re.MULTILINE)
+    assert re.search(r"^bn +\d+\.\d +– +reference +– +1\.00× +1 finished", result.out, re.MULTILINE)
+    assert re.search(r"^gn +\d+\.\d +– +[+-]\d+\.\d", result.out, re.MULTILINE)
+    assert re.search(r"^Verdict +1 common block cannot", result.out, re.MULTILINE)
+    (report,) = re.findall(r"^Report +(.+)$", result.out, re.MULTILINE)
+    assert (scratch / report).read_text().startswith("<!doctype html>")
+    assert "Go on    normlab run photos-study --blocks 5   (now 1)" in lines
+
+
+def test_the_same_command_again_has_nothing_to_do(normlab, tiny, study) -> None:
+    before = sorted((path, path.stat().st_mtime_ns) for path in study.glob("runs/*/*"))
+    result = normlab("compare", "photos", *tiny)
+    assert result.code == 0
+    assert "Go on    photos-study (begun before)" in result.out
+    assert "runs to do" not in result.out
+    assert sorted((path, path.stat().st_mtime_ns) for path in study.glob("runs/*/*")) == before
+
+
+def test_the_budget_chooses_what_the_user_did_not(normlab, photos, scratch) -> None:
+    """With --blocks and --epochs left out: the plainest way to call the command."""
+    options = ("--norms", "bn", "--model", "resnet8", "--batch-sizes", "4", "--image-size", "8")
+    result = normlab("compare", "photos", *options, "--blocks", "1", "--budget", "1h")
+    assert result.code == 0, result.err
+    assert "× 1 block = 1 run, resnet8 at 8 px, 30 epochs" in result.out
+    again = normlab("compare", "photos", *options, "--blocks", "1")
+    assert again.code == 0, again.err
+    assert "begun before" in again.out
+
+
+def test_several_settings_have_a_table_each(normlab, photos, tiny) -> None:
+    options = ("--optimizers", "sgd,adam", "--norms", "bn")
+    result = normlab("compare", "photos", *tiny, *options)
+    assert result.code == 0, result.err
+    assert "Plan     bn in 2 settings × 1 block = 2 runs" in result.out
+    assert "sgd, learning rate 0.02, batch 4" in result.out
+    assert "adam, learning rate 0.02, batch 4" in result.out
+
+
+def test_compare_on_the_demo(normlab, tiny, scratch) -> None:
+    result = normlab("compare", "--demo", *tiny, "--batch-sizes", "64", "--norms", "none")
+    assert result.code == 0, result.err
+    assert "10 classes, 1,797 images" in result.out
+    assert (scratch / "demo-study" / "report" / "index.html").exists()
+
+
+def test_a_run_that_failed_is_told_by_the_exit_code(
+    normlab, photos, tiny, study, monkeypatch
+) -> None:
+    def burst(*_: object) -> None:
+        raise ZeroDivisionError("made to fail")
+
+    with monkeypatch.context() as context:
+        context.setattr("normlab.train.execute.build_network", burst)
+        result = normlab("run", "photos-study", "--blocks", "2")
+    assert result.code == 1
+    assert "failed: ZeroDivisionError: made to fail" in result.out
+    assert "Broken   2 runs; why: normlab status photos-study" in result.out
+    status = normlab("status", "photos-study").out
+    assert re.search(r"^failed +b01-bn-\w+  ZeroDivisionError: made to fail$", status, re.MULTILINE)
+    assert normlab("run", "photos-study").code == 0
+
+
+def test_run_from_a_plan_and_more_blocks(normlab, photos, scratch) -> None:
+    (scratch / "tiny.toml").write_text(
+        'name = "tiny"\nblocks = 1\n[data]\nsource = "elsewhere"\nimage_size = 8\n'
+        '[factors]\nnorm = ["bn:eps=1e-5", "gn:groups=8"]\nbatch_size = [4]\n'
+        "learning_rate = [0.02]\n"
+        '[training]\nepochs = 1\nnetwork.name = "resnet8"\n[analysis]\nreference = "gn:groups=8"\n'
+    )
+    first = normlab("run", "tiny.toml", "--data", "photos")
+    assert first.code == 0, first.err
+    assert re.search(r"^gn +\d+\.\d +– +reference", first.out, re.MULTILINE)
+    more = normlab("run", "tiny-study", "--blocks", "2")
+    assert more.code == 0, more.err
+    assert "2 runs to do" in more.out
+    again = normlab("run", "tiny-study/study.toml")
+    assert again.code == 0, again.err
+    assert "× 2 blocks = 4 runs" in again.out
+    assert "to do" not in again.out
+    assert not (scratch / "study-study").exists()
+
+
+def test_status_of_a_finished_study(normlab, study) -> None:
+    for path in ("photos-study", "photos-study/study.toml"):
+        result = normlab("status", path)
+        assert result.code == 0
+        assert result.out == (
+            "2 finished\nall runs are done. Report: photos-study/report/index.html\n"
+        )
+
+
+def test_status_of_a_study_that_is_not_done(normlab, study) -> None:
+    Study.open(study).set_blocks(2)
+    (run,) = study.glob("runs/b00-gn-*")
+    (run / "outcome.json").unlink()
+    lines = normlab("status", "photos-study").out.splitlines()
+    assert lines[0] == f"begun        {run.name}  epoch 1/1"
+    assert lines[1] == "1 finished, 1 begun, 2 not begun"
+    assert re.match(r"3 runs left, about \d+ s. Go on: normlab run photos-study$", lines[2])
+
+
+def test_the_report_is_rebuilt(normlab, study) -> None:
+    before = {path.relative_to(study) for path in (study / "report").rglob("*")}
+    shutil.rmtree(study / "report")
+    assert "See them: normlab report photos-study" in normlab("status", "photos-study").out
+    result = normlab("report", "photos-study")
+    assert result.code == 0, result.err
+    assert "Report   photos-study/report/index.html" in result.out
+    assert {path.relative_to(study) for path in (study / "report").rglob("*")} == before
+
+
+def test_the_report_names_a_damaged_run_and_shows_the_others(normlab, study) -> None:
+    (run,) = study.glob("runs/b00-gn-*")
+    (run / "spec.json").write_text("{")
+    result = normlab("report", "photos-study")
+    assert result.code == 0, result.err
+    assert f"Damaged  {run.name}: " in result.out
+    assert re.search(r"^gn .* 1 missing", result.out, re.MULTILINE)
+
+
+def test_the_report_needs_no_torch(study) -> None:
+    """Records are enough: a laptop without torch can draw what a cluster has trained."""
+    code = """
+import sys
+sys.modules["torch"] = None
+from pathlib import Path
+from normlab.report.build import build_report
+print(build_report(Path("photos-study")))
+from normlab.cli.main import main
+sys.argv = ["normlab", "report", "photos-study"]
+main()
+"""
+    result = python(code)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("photos-study/report/index.html\n")
+    assert "Verdict" in result.stdout
+
+
+def test_python_m_normlab(study) -> None:
+    code = (
+        "import runpy, sys; sys.argv = ['normlab', 'norms', '--json'];"
+        "runpy.run_module('normlab', run_name='__main__')"
+    )
+    assert json.loads(python(code).stdout)[0]["code"] == "bn"
+
+
+# --- one run
+
+
+def test_train_and_predict(normlab, photos, scratch) -> None:
+    options = ("--epochs", "2", "--image-size", "8", "--model", "resnet8", "--batch-size", "4")
+    result = normlab("train", "photos", "--norm", "gn:groups=8", *options)
+    assert result.code == 0, result.err
+    assert "Plan     gn × 1 block = 1 run" in result.out
+    (folder,) = scratch.glob("*-run")
+    table = normlab("predict", folder, "photos")
+    assert table.code == 0, table.err
+    rows = list(csv.reader(StringIO(table.out)))
+    assert rows[0] == ["path", "class", "bright", "dark", "striped"]
+    assert [row[0] for row in rows[1:]] == [str(p) for p in sorted(Path("photos").rglob("*.png"))]
+    for row in rows[1:]:
+        probabilities = [float(value) for value in row[2:]]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-5)
+        assert row[1] == rows[0][2 + int(np.argmax(probabilities))]
+    single = normlab("predict", folder, rows[1][0])
+    assert list(csv.reader(StringIO(single.out)))[1] == rows[1]
+
+
+@pytest.fixture
+def run(study) -> Path:
+    return next(study.glob("runs/b00-bn-*"))
+
+
+def test_predict_from_the_form_of_the_course(normlab, photos, run, scratch) -> None:
+    """3·S·S values a line, all red first, without a header; one class id a line, same order."""
+    paths = sorted(photos.rglob("*.png"))[::-1]
+    lines = []
+    for path in paths:
+        pixels = np.asarray(Image.open(path).convert("RGB")).transpose(2, 0, 1)
+        lines.append(",".join(map(str, pixels.ravel())))
+    (scratch / "values.csv").write_text("\n".join(lines) + "\n")
+    result = normlab("predict", run, "values.csv", "--out", "new/classes.csv")
+    assert result.out == "written to new/classes.csv\n"
+    ids = [int(line) for line in (scratch / "new" / "classes.csv").read_text().splitlines()]
+    table = list(csv.reader(StringIO(normlab("predict", run, "photos").out)))
+    classes = table[0][2:]
+    by_path = {row[0]: classes.index(row[1]) for row in table[1:]}
+    assert ids == [by_path[str(path.relative_to(scratch))] for path in paths]
+
+
+def test_predict_leaves_out_what_is_no_image(normlab, photos, run) -> None:
+    good = normlab("predict", run, "photos").out
+    (photos / "dark" / "00b.png").write_text("not a picture")
+    result = normlab("predict", run, "photos")
+    assert result.code == 0
+    assert result.out == good
+    assert result.err == "normlab: photos/dark/00b.png is not an image; left out\n"
+
+
+# --- lists with commas
+
+
+def test_commas_inside_options_do_not_split() -> None:
+    assert split_list("bn, gn:groups=4,eps=1e-3 ,none,") == ("bn", "gn:groups=4,eps=1e-3", "none")
+    assert split_list("") == ()
+
+
+def test_numbers() -> None:
+    assert split_numbers("0.1,1e-3", float, "--rates") == (0.1, 1e-3)
+    with pytest.raises(UsageError, match="--rates takes numbers with commas, got 'x'"):
+        split_numbers("1,x", int, "--rates")
