@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -22,17 +22,24 @@ class StudyProgress:
     Time left is the expected rest, scaled by how the expectation has held so far.
     """
 
-    def __init__(self, console: Console, expected: Mapping[str, float], steps: int) -> None:
-        """`expected` gives the seconds of every missing run by id; `steps` those of an epoch."""
+    def __init__(
+        self,
+        console: Console,
+        missing: Sequence[RunSpec],
+        expected: Mapping[str, float],
+        train_images: int,
+    ) -> None:
+        """The runs in the order in which they come, and the expected seconds of each by id."""
         self.console = console
+        self.missing = missing
         self.expected = expected
-        self.steps = steps
+        self.train_images = train_images
         self.total = sum(expected.values())
-        self.finished = 0.0
         self.runs = 0
-        self.share = 0.0
-        self.current: RunSpec | None = None
-        self.label = "starting"
+        self.finished = 0.0
+        self.epochs = 0
+        self.images = 0
+        self.note = ""
         self.start = time.monotonic()
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -48,26 +55,24 @@ class StudyProgress:
         """The batches, moving the bar after each."""
         for batch in batches:
             yield batch
-            if self.current is not None:
-                self.share += 1 / (self.steps * self.current.epochs)
-                self._draw()
+            self.images += len(batch[1])
+            self._draw()
 
     def row(self, spec: RunSpec, row: EpochRow) -> None:
         """An epoch has ended."""
-        self.current = spec
-        self.share = row.epoch / spec.epochs
+        self.epochs, self.images = row.epoch, 0
         accuracy = f"selection accuracy {100 * row.selection.accuracy:.1f} %"
-        self._draw(f"epoch {row.epoch}/{spec.epochs}  {accuracy}")
+        self.note = f"epoch {row.epoch}/{spec.epochs}  {accuracy}"
+        self._draw()
 
     def outcome(self, spec: RunSpec, outcome: Outcome) -> None:
         """A run has ended: print its line."""
         self.finished += self.expected.get(spec.id, 0.0)
         self.runs += 1
-        self.share, self.current = 0.0, None
-        text = describe(outcome)
-        place = f"{self.runs:>3}/{len(self.expected)}  block {spec.block + 1}  {spec.arm:<10}"
+        self.epochs, self.images, self.note = 0, 0, ""
+        place = f"{self.runs:>3}/{len(self.missing)}  block {spec.block + 1}  {spec.arm:<10}"
         self.console.print(
-            f"{place} {text}   {format_seconds(self.seconds_left)} left",
+            f"{place} {describe(outcome)}   {format_seconds(self.seconds_left)} left",
             highlight=False,
             markup=False,
         )
@@ -81,17 +86,25 @@ class StudyProgress:
         pace = elapsed / done if done > 0.02 * self.total else 1.0
         return max(self.total - done, 0.0) * pace
 
+    @property
+    def current(self) -> RunSpec | None:
+        """The run in hand."""
+        return self.missing[self.runs] if self.runs < len(self.missing) else None
+
     def _current_seconds(self) -> float:
         if self.current is None:
             return 0.0
-        return min(self.share, 1.0) * self.expected.get(self.current.id, 0.0)
+        epochs = self.epochs + min(self.images / self.train_images, 1.0)
+        return min(epochs / self.current.epochs, 1.0) * self.expected.get(self.current.id, 0.0)
 
-    def _draw(self, note: str = "") -> None:
-        left = format_seconds(self.seconds_left)
-        done = self.finished + self._current_seconds()
-        if self.current is not None and note:
-            self.label = f"block {self.current.block + 1}  {self.current.arm}  {note}"
-        self.bar.update(self.task, completed=done, description=self.label, left=left)
+    def _draw(self) -> None:
+        spec = self.current
+        self.bar.update(
+            self.task,
+            completed=self.finished + self._current_seconds(),
+            description="" if spec is None else f"block {spec.block + 1}  {spec.arm}  {self.note}",
+            left=format_seconds(self.seconds_left),
+        )
 
 
 def describe(outcome: Outcome) -> str:
@@ -108,11 +121,11 @@ def run_study(
     expected: Mapping[str, float],
     console: Console,
     *,
-    steps_per_epoch: int,
+    train_images: int,
     device: str,
 ) -> bool:
     """Do what is missing; returns False when somebody asked to stop."""
-    progress = StudyProgress(console, expected, steps_per_epoch)
+    progress = StudyProgress(console, study.missing(), expected, train_images)
     with StopRequest().listening() as stop, progress.bar:
         for spec, event in study.run(
             dataset, device=device, around=lambda b: progress.around(stop.between(b))

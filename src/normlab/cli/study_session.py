@@ -89,7 +89,7 @@ def continue_study(
         confirm(total, yes=yes)
         study.save()
         finished = run_study(
-            study, dataset, expected, console, steps_per_epoch=data.steps_per_epoch, device=device
+            study, dataset, expected, console, train_images=data.sizes[0], device=device
         )
     else:
         study.save()
