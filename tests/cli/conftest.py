@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -80,10 +83,42 @@ def photos(scratch: Path) -> Path:
     return write_pictures(scratch / "photos")
 
 
+TINY = (
+    *("--norms", "bn,gn", "--blocks", "1", "--epochs", "1", "--image-size", "8"),
+    *("--model", "resnet8", "--batch-sizes", "4", "--yes"),
+)
+
+
 @pytest.fixture
 def tiny() -> tuple[str, ...]:
     """Options that make a study of a second."""
-    return (
-        *("--norms", "bn,gn", "--blocks", "1", "--epochs", "1", "--image-size", "8"),
-        *("--model", "resnet8", "--batch-sizes", "4", "--yes"),
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """photos/ and the study that `compare photos` made of them, to be copied by each test."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_pictures(folder / "photos")
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()):
+        patch.chdir(folder)
+        patch.setenv("NORMLAB_CACHE", str(folder / "cache"))
+        patch.setattr(sys, "argv", ["normlab", "compare", "photos", *TINY])
+        with pytest.raises(SystemExit) as end:
+            main()
+    assert end.value.code in (0, None)
+    return folder
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Studies end without drawing their report, which is tested elsewhere and takes a second."""
+    monkeypatch.setattr(
+        "normlab.cli.study_session.build_report", lambda folder: folder / "report" / "index.html"
     )
+
+
+@pytest.fixture
+def study(finished: Path, photos: Path, scratch: Path) -> Path:
+    """photos-study/ in the working folder, beside photos/."""
+    return shutil.copytree(finished / "photos-study", scratch / "photos-study")

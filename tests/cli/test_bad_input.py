@@ -15,6 +15,9 @@ import pytest
 from normlab.cli import confirm
 
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_written(scratch: Path):
     """After each test: no study folder, and no partial file anywhere below the working folder."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from normlab.data.decode import decode
+from normlab.data.decode import decode, header_size, quiet_pillow, to_rgb
 from normlab.errors import DataError
 
 
@@ -96,9 +96,9 @@ def test_large_jpegs_are_decoded_reduced_and_come_out_alike() -> None:
     assert np.abs(got.astype(int) - whole).max() <= 6
 
 
-def huge_header() -> bytes:
-    """A PNG that promises 60,000 × 60,000 pixels and holds none."""
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+def huge_header(width: int = 60_000, height: int = 60_000) -> bytes:
+    """A PNG that promises many pixels and holds none."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     parts = (b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")
     content = b"\x89PNG\r\n\x1a\n"
     for kind, data in parts:
@@ -126,3 +126,140 @@ def test_what_is_no_picture(content: bytes, reason: str) -> None:
         warnings.simplefilter("ignore")
         with pytest.raises(DataError, match=reason):
             decode(content, 16, "squash")
+
+
+def test_transparency_is_laid_on_white() -> None:
+    """White × (1 − α) + colour × α, by hand."""
+    assert pixels(plain("LA", (100, 51)))[0, 0].tolist() == [224, 224, 224]
+    palette = Image.new("P", (4, 4), 1)
+    palette.putpalette([0, 0, 0, 200, 100, 0])
+    assert pixels(palette, transparency=bytes([255, 51]))[0, 0].tolist() == [244, 224, 204]
+    grey = plain("L", 7)
+    grey.putpixel((0, 0), 9)
+    assert pixels(grey, transparency=9)[0, :2, 0].tolist() == [255, 7]
+    coloured = plain("RGB", (7, 8, 9))
+    coloured.putpixel((0, 0), (1, 2, 3))
+    assert pixels(coloured, transparency=(1, 2, 3))[0, :2, 0].tolist() == [255, 7]
+
+
+def test_one_bit_is_black_or_white() -> None:
+    image = plain("1", 1)
+    image.putpixel((2, 0), 0)
+    assert pixels(image)[0, :, 1].tolist() == [255, 255, 0, 255]
+
+
+def test_cmyk_of_a_jpeg() -> None:
+    """Red is the sum of magenta and yellow; JPEG rounds a little."""
+    got = pixels(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=100)
+    assert np.abs(got.astype(int) - [255, 0, 0]).max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits_in_any_byte_order(kind: str) -> None:
+    grey = np.full((4, 4), 0x8000, dtype=np.uint16)
+    assert np.unique(pixels(Image.fromarray(grey), kind)).tolist() == [128]
+    assert np.unique(np.asarray(to_rgb(Image.new("I;16B", (2, 2), 0x8000)))).tolist() == [128]
+    assert np.unique(np.asarray(to_rgb(Image.new("I", (2, 2), 0x8000)))).tolist() == [128]
+
+
+def test_floats_that_are_no_numbers() -> None:
+    values = np.array([[-5, 0.0, 99.9, np.inf], [np.nan, 255, 1e9, -np.inf]], np.float32)
+    got = np.asarray(to_rgb(Image.fromarray(values)))[:, :, 0]
+    assert got.tolist() == [[0, 0, 99, 255], [0, 255, 255, 0]]
+
+
+CORNERS = np.array([[10, 20], [30, 40]], dtype=np.uint8)
+"""Each corner of the upright picture has a grey of its own."""
+
+
+@pytest.mark.parametrize(
+    ("orientation", "stored"),
+    [
+        (1, CORNERS),
+        (2, CORNERS[:, ::-1]),
+        (3, CORNERS[::-1, ::-1]),
+        (4, CORNERS[::-1]),
+        (5, CORNERS.T),
+        (6, np.rot90(CORNERS)),
+        (7, CORNERS[::-1, ::-1].T),
+        (8, np.rot90(CORNERS, -1)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG"])
+def test_every_orientation_comes_out_upright(
+    kind: str, orientation: int, stored: np.ndarray
+) -> None:
+    """EXIF 2.3, tag 0x0112: how the stored rows and columns lie in the upright picture."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(np.kron(stored, np.ones((8, 8), np.uint8)))
+    got = decode(encoded(image, kind, exif=exif), 16, "squash")[0]
+    expected = np.kron(CORNERS, np.ones((8, 8), np.uint8))
+    assert np.abs(got[:, :, 0].astype(int) - expected).max() <= 1
+
+
+def test_a_size_that_fits_changes_no_pixel() -> None:
+    for resize in ("squash", "fit", "crop"):
+        got, width, height = decode(encoded(NOISE), 64, resize)
+        np.testing.assert_array_equal(got, np.asarray(NOISE))
+        assert (width, height) == (64, 64)
+
+
+def test_policies_on_a_tall_picture() -> None:
+    """Three bands of 8×8: squash keeps all, crop the middle one, fit all and black bars beside."""
+    bands = np.repeat(np.array([60, 120, 180], np.uint8), 8)[:, None].repeat(8, 1)
+    content = encoded(Image.fromarray(bands))
+    assert np.unique(decode(content, 8, "crop")[0]).tolist() == [120]
+    fitted = decode(content, 24, "fit")[0][:, :, 0]
+    assert fitted[[3, 12, 20], 12].tolist() == [60, 120, 180]
+    np.testing.assert_array_equal(fitted[:, 8:16], bands)
+    assert fitted[:, :8].max() == fitted[:, 16:].max() == 0
+    squashed = decode(content, 24, "squash")[0][:, :, 0]
+    np.testing.assert_array_equal(squashed, bands[:, :1].repeat(24, 1))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "BMP", "PPM", "JPEG2000"])
+def test_other_formats(kind: str) -> None:
+    assert np.abs(pixels(plain("RGB", (255, 0, 0)), kind).astype(int) - [255, 0, 0]).max() <= 2
+
+
+def test_the_size_in_the_header() -> None:
+    assert header_size(encoded(Image.new("L", (12, 7)))) == (12, 7)
+    for content in (b"", b"text", huge_header()):
+        with pytest.raises(DataError, match="cannot be read"):
+            header_size(content)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "JPEG2000", "AVIF"])
+def test_damaged_bytes_give_pixels_or_a_reason(kind: str) -> None:
+    """Whatever Pillow's plugins raise on them, a user gets one kind of error."""
+    random = np.random.default_rng(0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = {"exif": exif} if kind in ("JPEG", "PNG", "WEBP") else {}
+    content = np.frombuffer(encoded(NOISE.resize((24, 24)), kind, **options), np.uint8)
+    reasons = 0
+    with quiet_pillow():
+        for number in range(60):
+            harmed = content.copy()
+            places = random.integers(0, 200 if number % 2 else len(content), 5)
+            harmed[places % len(content)] = random.integers(0, 256, 5)
+            if number % 3 == 0:
+                harmed = harmed[: random.integers(len(content))]
+            try:
+                assert decode(harmed.tobytes(), 8, "squash")[0].shape == (8, 8, 3)
+            except DataError:
+                reasons += 1
+    assert reasons > 0
+
+
+def test_what_pillow_remarks_does_not_reach_the_user(recwarn) -> None:
+    """A picture of 90 million pixels is large, not an attack: Pillow would warn of it."""
+    large = huge_header(10_000, 9_000)
+    with pytest.warns(Image.DecompressionBombWarning), pytest.raises(DataError):
+        decode(large, 8, "squash")
+    recwarn.clear()
+    with quiet_pillow(), pytest.raises(DataError, match="cannot be decoded"):
+        decode(large, 8, "squash")
+    assert header_size(large) == (10_000, 9_000)
+    assert not recwarn

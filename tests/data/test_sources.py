@@ -51,7 +51,7 @@ def test_a_class_that_is_named_like_a_part(tmp_path: Path) -> None:
 
 
 def test_the_order_of_the_listing_has_no_part(tmp_path: Path, monkeypatch) -> None:
-    """Peers: "class order from unsorted listdir"."""
+    """Peers: "class order from unsorted `listdir`": shuffled listing gives the same labels."""
     touch(tmp_path, *(f"{label}/{n}.png" for label in "cab" for n in range(5)))
     expected = items(tmp_path)
     walk = os.walk
@@ -164,3 +164,181 @@ def test_the_digits() -> None:
     assert len({item.label for item in source.items()}) == 10
     picture = np.asarray(Image.open(io.BytesIO(source.read("0003.png"))))
     np.testing.assert_array_equal(picture, np.round(load_digits().images[3] * 255 / 16))
+
+
+@pytest.mark.parametrize("path_column", ["path", "FILE", "filename", " image "])
+@pytest.mark.parametrize("label_column", ["label", "Class", "species"])
+def test_columns_by_any_usual_name(tmp_path: Path, path_column: str, label_column: str) -> None:
+    (tmp_path / "t.csv").write_text(
+        f"id,{label_column},{path_column}\n1, x ,a b.png\n\n2,y,c.png\n"
+    )
+    assert items(tmp_path / "t.csv") == [Item("a b.png", "x"), Item("c.png", "y")]
+
+
+def test_a_line_that_is_repeated_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("path,label\nb.png,1\na.png,0\nb.png,1\n")
+    assert items(tmp_path / "t.csv") == [Item("a.png", "0"), Item("b.png", "1")]
+
+
+def test_names_in_other_scripts(tmp_path: Path) -> None:
+    names = ["Ærfugl/søt.jpg", "мухоловка/1.jpg", "アオサギ/一.jpg", "एक पक्षी/1.jpg"]
+    touch(tmp_path, *names)
+    packed = pack(tmp_path / "z.zip", {name: name.encode() for name in names})
+    for location in (tmp_path, packed):
+        assert [item.name for item in items(location)] == sorted(names)
+        assert {item.label for item in items(location)} == {name.split("/")[0] for name in names}
+        assert open_source(str(location)).read(names[1]) == names[1].encode()
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png", "b/1.png")
+    (tmp_path / "b" / os.fsdecode(b"\xe4.png")).write_bytes(b"")
+    with pytest.raises(DataError, match=r"the name 'b/.udce4.png' is not UTF-8; rename the file"):
+        items(tmp_path)
+
+
+def test_the_line_in_a_sentence_is_the_line_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("path,label\n\na.png,x\n\nb.png,\n")
+    with pytest.raises(DataError, match="line 5 lacks a path or a label"):
+        items(tmp_path / "t.csv")
+
+
+def test_a_quotation_mark_left_open(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('path,label\n"a.png,x\n' + "b.png,y\n" * 20_000)
+    with pytest.raises(DataError, match="is a quotation mark left open"):
+        items(tmp_path / "t.csv")
+
+
+def test_a_table_that_is_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes("path,label\nä.png,x\n".encode("latin-1"))
+    with pytest.raises(DataError, match="is not UTF-8 text; save the table as UTF-8"):
+        items(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_as_on_any_system(tmp_path: Path, end: str) -> None:
+    text = end.join(["path,label", "a.png,x", "b.png,y", ""]).encode()
+    (tmp_path / "t.csv").write_bytes(text)
+    expected = [Item("a.png", "x"), Item("b.png", "y")]
+    assert items(tmp_path / "t.csv") == expected
+    assert items(pack(tmp_path / "z.zip", {"t.csv": text})) == expected
+
+
+def test_images_outside_the_class_folders_have_no_class(tmp_path: Path) -> None:
+    touch(tmp_path, "cover.png", "a/1.png", "b/1.png")
+    assert [item.name for item in items(tmp_path)] == ["a/1.png", "b/1.png"]
+
+
+def test_a_stray_image_beside_the_classes_of_a_part(tmp_path: Path) -> None:
+    """It has no class, and above all it does not turn train and val into two classes."""
+    touch(tmp_path, "train/a/1.png", "train/b/1.png", "val/a/2.png", "val/b/2.png", "train/x.png")
+    got = items(tmp_path)
+    assert {(item.label, item.part) for item in got} == {
+        (label, part) for label in "ab" for part in ("train", "val")
+    }
+    assert len(got) == 4
+
+
+def test_two_classes_that_are_named_like_parts(tmp_path: Path) -> None:
+    touch(tmp_path, "train/1.png", "test/1.png")
+    assert items(tmp_path) == [Item("test/1.png", "test"), Item("train/1.png", "train")]
+
+
+def test_a_link_to_nowhere_is_listed_and_cannot_be_read(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png", "b/1.png")
+    (tmp_path / "a" / "2.png").symlink_to(tmp_path / "gone.png")
+    source = open_source(str(tmp_path))
+    assert source.signature
+    assert [item.name for item in source.items()] == ["a/1.png", "a/2.png", "b/1.png"]
+    with pytest.raises(FileNotFoundError):
+        source.read("a/2.png")
+
+
+def test_which_of_two_links_is_followed_is_not_left_to_the_listing(
+    tmp_path: Path, monkeypatch
+) -> None:
+    touch(tmp_path, "a/1.png", "b/1.png")
+    (tmp_path / "c").symlink_to("b", target_is_directory=True)
+    expected = items(tmp_path)
+    assert [item.label for item in expected] == ["a", "b"]
+    scandir = os.scandir
+
+    class Backwards:
+        """A listing of a folder from its end."""
+
+        def __init__(self, path: str) -> None:
+            with scandir(path) as listing:
+                self.entries = iter(sorted(listing, key=lambda entry: entry.name, reverse=True))
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            return next(self.entries)
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(os, "scandir", Backwards)
+    assert items(tmp_path) == expected
+
+
+def damaged(path: Path, member: str) -> Path:
+    """The zip with the compressed bytes of one member inverted."""
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(member)
+    content = bytearray(path.read_bytes())
+    first = info.header_offset + 30 + len(member)
+    for place in range(first, first + info.compress_size):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_damaged_member_is_unreadable_and_the_others_are_not(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "z.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a/1.png", b"one" * 99)
+        archive.writestr("b/1.png", b"two" * 99)
+    source = open_source(str(damaged(path, "a/1.png")))
+    assert source.read("b/1.png") == b"two" * 99
+    with pytest.raises(OSError, match="cannot be read from the zip"):
+        source.read("a/1.png")
+
+
+def test_a_damaged_table_in_a_zip(tmp_path: Path) -> None:
+    path = pack(tmp_path / "z.zip", {"a/1.png": b"", "b/1.png": b"", "t.csv": b"path,label\n"})
+    with pytest.raises(DataError, match=r"t\.csv cannot be read from the zip: .*; pack it again"):
+        open_source(str(damaged(path, "t.csv")))
+
+
+def test_what_a_mac_adds_to_a_zip_is_no_table(tmp_path: Path) -> None:
+    members = {"a/1.png": b"", "b/1.png": b"", "t.csv": b"file,size\n"}
+    hidden = {"__MACOSX/._t.csv": b"\0\5\x16\7\rpath,label\r", ".old.csv": b"path,label\n1.png,x\n"}
+    path = pack(tmp_path / "z.zip", {**members, **hidden, "__MACOSX/a/._1.png": b""})
+    assert [item.name for item in items(path)] == ["a/1.png", "b/1.png"]
+
+
+def test_a_zip_without_its_list_of_members(tmp_path: Path) -> None:
+    path = pack(tmp_path / "z.zip", {"a/1.png": b"1", "b/1.png": b"2"})
+    path.write_bytes(path.read_bytes().replace(b"PK\x01\x02", b"PK\xff\xff"))
+    with pytest.raises(DataError, match=r"z\.zip is not a readable zip .*; pack it again"):
+        open_source(str(path))
+
+
+def test_equal_names_sizes_and_times_are_not_equal_files(tmp_path: Path) -> None:
+    """Tools that build reproducibly give every file the same time."""
+    for folder in ("one", "two"):
+        for label in "ab":
+            touch(tmp_path / folder, f"{label}/1.png")
+            os.utime(tmp_path / folder / label / "1.png", ns=(10**18, 10**18))
+    one, two = (open_source(str(tmp_path / folder)) for folder in ("one", "two"))
+    assert one.items() == two.items()
+    assert one.signature != two.signature

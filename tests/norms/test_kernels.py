@@ -257,6 +257,21 @@ def test_a_broken_library_in_the_cache_is_passed_over(tmp_path: Path):
     assert backend_of(**cache) == "reference"
 
 
+@needs_kernel
+@pytest.mark.skipif(build.compiler() is None, reason="no C++ compiler")
+def test_two_processes_build_at_once(tmp_path: Path):
+    library = tmp_path / "kernels" / build.library_name("baseline")
+    code = (
+        "import sys; from pathlib import Path; from normlab.norms.kernels import build\n"
+        "build.build(Path(sys.argv[1]), 'baseline')"
+    )
+    command = [sys.executable, "-c", code, str(library)]
+    environment = {**os.environ, "NORMLAB_KERNELS": "0"}
+    processes = [subprocess.Popen(command, env=environment) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert list(library.parent.iterdir()) == [library]
+
+
 def test_no_compiler_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(build.BuildError, match="no compiler"):

@@ -2,25 +2,26 @@
 
 Every line of the table was really there in somebody's code; ours must fail this file if it has it.
 
-| defect                                                        | test                             |
-|---------------------------------------------------------------|----------------------------------|
-| group norm over the wrong axes, groups without effect         | test_groups_have_an_effect       |
-| running statistics are attributes, not buffers                | test_running_statistics_are_…    |
-| biased running variance, Bessel by the evaluation batch       | test_running_variance_is_…,      |
-|                                                               | test_evaluation_does_not_see_…   |
-| normalizing with the unbiased variance                        | test_unit_variance_on_tiny_maps  |
-| x/(std+ε) instead of x/√(var+ε)                               | test_nearly_constant_input       |
-| moving average keeps the graph alive                          | test_memory_is_flat              |
-| gate re-created, constant, clamped without effect: BIN = BN   | test_the_gate_is_a_parameter_…,  |
-|                                                               | test_the_gate_stays_…,           |
-|                                                               | test_the_ends_of_the_gate        |
-| one scalar gate; no affine; two affines                       | test_shapes_of_the_parameters    |
-| LN with scalar or C×H×W affine                                | test_layer_norm_has_one_scale_…  |
-| statistics in half precision for some norms                   | test_autocast_with_large_values  |
-| statistics by E[x²]−μ²                                        | test_far_from_zero               |
-| ε 1e-8 in one norm and 1e-5 in the others                     | test_all_arms_share_epsilon      |
-| fails on channels_last (`view`) or drops the layout           | test_channels_last               |
-| a BN subclass that a SyncBN conversion replaces               | test_sync_conversion_leaves_…    |
+| defect                                             | test                                        |
+|----------------------------------------------------|---------------------------------------------|
+| group norm over wrong axes: groups without effect  | test_groups_have_an_effect                  |
+| running statistics are attributes, not buffers     | test_running_statistics_are_buffers         |
+| biased running variance                            | test_running_variance_is_unbiased           |
+| … or Bessel-corrected by the evaluation batch size | test_evaluation_does_not_see_the_batch_size |
+| normalizing with the unbiased variance             | test_unit_variance_on_tiny_maps             |
+| x/(std+ε) instead of x/√(var+ε)                    | test_nearly_constant_input                  |
+| moving average keeps the graph alive               | test_memory_is_flat                         |
+| gate re-created in forward, or constant            | test_the_gate_is_a_parameter_that_learns    |
+| … or clamp without effect                          | test_the_gate_stays_in_its_interval         |
+| … so BIN = BN                                      | test_the_ends_of_the_gate                   |
+| one scalar gate; no affine; two affines            | test_shapes_of_the_parameters               |
+| LN with scalar or C×H×W affine                     | test_layer_norm_has_one_scale_a_channel     |
+| statistics in half precision for some norms        | test_autocast_with_large_values             |
+| statistics by E[x²]−μ²                             | test_far_from_zero                          |
+|                                                    | test_running_variance_far_from_zero         |
+| ε 1e-8 in one norm, 1e-5 in the others             | test_all_arms_share_epsilon                 |
+| fails on channels_last, or drops the layout        | test_channels_last                          |
+| a BN subclass that a SyncBN conversion replaces    | test_sync_conversion_leaves_our_layers      |
 
 Several are held a second time, in float64 and for all combinations, by test_formulas.py.
 """
@@ -28,6 +29,7 @@ Several are held a second time, in float64 and for all combinations, by test_for
 from __future__ import annotations
 
 import gc
+import mmap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,7 +62,7 @@ NORMALIZED_AXES = {
 """With 8 channels in 8 groups, gn's groups are single channels; bin's gate starts at 1."""
 
 MEMORY_STATUS = Path("/proc/self/statm")
-PAGE_MIB = 4096 / 2**20
+PAGE_MIB = mmap.PAGESIZE / 2**20
 
 
 def images(*shape: int, seed: int = 0) -> Tensor:
@@ -267,7 +269,7 @@ def test_autocast_with_large_values(arm: str) -> None:
 @pytest.mark.parametrize("ratio", [1, 10, 1e3, 1e4])
 @pytest.mark.parametrize("arm", PLANE_ARMS)
 def test_far_from_zero(
-    arm: str, ratio: float, layout: torch.memory_format, record_property
+    arm: str, ratio: float, layout: torch.memory_format, record_testsuite_property
 ) -> None:
     """Statistics by E[x²]−μ²: at mean/std = 1000 the relative variance error must be < 1e-5."""
     x = (images(4, 8, 32, 32) + ratio).contiguous(memory_format=layout)
@@ -279,7 +281,7 @@ def test_far_from_zero(
     # y's slope is 1/√(v+ε): the variance the layer used, up to rounding of y itself.
     slope = (y.double() * centred).sum(axes) / centred.square().sum(axes)
     error = ((slope**-2 - 1e-5) / exact - 1).abs().max().item()
-    record_property("relative error of the variance", error)
+    record_testsuite_property(f"variance error, {arm}, mean/std {ratio:g}, {layout}", error)
     assert error < (1e-5 if ratio <= 1e3 else 1e-4)
     assert_close(y, expected, 1e-6 + 1e-7 * ratio, "y")  # μ itself has seven digits
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,10 @@ try:
     import fcntl
 except ImportError:  # Windows: two makers of one entry both work, and the later rename wins
     fcntl = None  # type: ignore[assignment]
+
+
+DAMAGED = (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile)
+"""What reading a missing, cut or altered .npz or .json of the cache may raise."""
 
 
 def cache_folder() -> Path:

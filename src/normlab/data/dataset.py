@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from normlab.data.cache import cache_folder, entry_lock
+from normlab.data.cache import DAMAGED, cache_folder, entry_lock
 from normlab.data.decode import DECODER_VERSION, decode, header_size, quiet_pillow
 from normlab.data.scan import Manifest, Progress, check_classes, hash_items, no_progress
 from normlab.data.sources import Item, Source, open_source
@@ -117,7 +117,7 @@ def _open_entry(entry: Path, location: str, size: int) -> Dataset | None:
             return None
         if (entry / "images.u8").stat().st_size != checks["bytes"]:
             return None
-    except (OSError, ValueError, KeyError, zlib.error):
+    except DAMAGED:
         return None
     manifest = Manifest(
         location=location,

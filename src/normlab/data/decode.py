@@ -11,6 +11,7 @@ transparency is laid on white; the EXIF orientation is applied. Resizing is anti
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ DECODER_VERSION = 1
 PIXEL_LIMIT = 178_956_970
 """About 13,400 × 13,400: what a header may promise before it counts as a decompression bomb."""
 _RESAMPLING = Image.Resampling.BICUBIC
+_BROKEN = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, struct.error)
+"""What Pillow's plugins raise on damaged files."""
 
 
 @contextmanager
@@ -58,7 +61,7 @@ def decode(content: bytes, size: int, resize: str) -> tuple[UInt8[np.ndarray, "s
     except UnidentifiedImageError:
         what = "is empty" if not content else "is not an image"
         raise DataError(what) from None
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, OverflowError) as error:
+    except (*_BROKEN, MemoryError, OverflowError) as error:
         raise DataError(f"cannot be decoded: {error}") from None
 
 
@@ -71,7 +74,7 @@ def header_size(content: bytes) -> tuple[int, int]:
     try:
         with quiet_pillow(), Image.open(io.BytesIO(content)) as image:
             return image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (*_BROKEN, Image.DecompressionBombError) as error:
         raise DataError(f"cannot be read: {error}") from None
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from normlab.data.cache import DAMAGED
 from normlab.data.sources import Item, Source
 from normlab.errors import DataError
 from normlab.records.schema import content_hash
@@ -75,13 +76,16 @@ class Manifest:
 
 
 def hash_items(source: Source, cache: Path, progress: Progress = no_progress) -> list[str]:
-    """SHA-256 of every item's bytes; from the cache where names, sizes and times are unchanged."""
+    """SHA-256 of every item's bytes; from the cache where names, sizes and times are unchanged.
+
+    Files that could not be read the last time are tried again.
+    """
     path = cache / "scans" / f"{source.signature[:32]}.npz"
     items = source.items()
-    if path.exists():
-        with np.load(path, allow_pickle=False) as content:
-            if len(content["hashes"]) == len(items):
-                return [str(value) for value in content["hashes"]]
+    hashes = _known_hashes(path, len(items))
+    missing = [index for index, value in enumerate(hashes) if value == UNREADABLE]
+    if not missing:
+        return hashes
 
     def hash_one(item: Item) -> str:
         try:
@@ -89,15 +93,25 @@ def hash_items(source: Source, cache: Path, progress: Progress = no_progress) ->
         except OSError:
             return UNREADABLE
 
-    hashes = []
     with ThreadPoolExecutor() as pool:
-        for done, value in enumerate(pool.map(hash_one, items), start=1):
-            hashes.append(value)
-            progress("reading", done, len(items))
+        values = pool.map(hash_one, [items[index] for index in missing])
+        for done, (index, value) in enumerate(zip(missing, values, strict=True), start=1):
+            hashes[index] = value
+            progress("reading", done, len(missing))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, hashes=np.array(hashes, dtype=np.str_))
     atomic_write(path, buffer.getvalue())
     return hashes
+
+
+def _known_hashes(path: Path, count: int) -> list[str]:
+    """What an earlier scan of the same signature found; UNREADABLE where there is none."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            hashes = [str(value) for value in content["hashes"]]
+    except DAMAGED:
+        hashes = []
+    return hashes if len(hashes) == count else [UNREADABLE] * count
 
 
 def check_classes(labels: Sequence[str], location: str) -> tuple[str, ...]:

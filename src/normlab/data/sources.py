@@ -14,8 +14,9 @@ import csv
 import io
 import os
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -70,8 +71,8 @@ class Source(ABC):
         """The encoded bytes of an image; OSError where they cannot be read."""
 
     @abstractmethod
-    def stamps(self) -> Iterable[tuple[int, int]]:
-        """Per item what changes when its bytes do, without reading them: size and time."""
+    def stamps(self) -> Iterable[tuple[int, ...]]:
+        """Per item what changes when its bytes do, without reading them: size, time, …"""
 
     @cached_property
     def signature(self) -> str:
@@ -117,11 +118,9 @@ class FolderSource(Source):
         """The file's bytes."""
         return (self.root / name).read_bytes()
 
-    def stamps(self) -> Iterable[tuple[int, int]]:
-        """Size and modification time of each file."""
-        for item in self._items:
-            status = (self.root / item.name).stat()
-            yield status.st_size, status.st_mtime_ns
+    def stamps(self) -> Iterable[tuple[int, ...]]:
+        """Size, modification time and file number of each file; zeros where it is missing."""
+        return (_stamp(self.root / item.name) for item in self._items)
 
 
 class TableSource(Source):
@@ -145,14 +144,9 @@ class TableSource(Source):
         """The bytes of the file that the row names."""
         return (self.root / name).read_bytes()
 
-    def stamps(self) -> Iterable[tuple[int, int]]:
-        """Size and modification time of each file; zeros where it is missing."""
-        for item in self._items:
-            try:
-                status = (self.root / item.name).stat()
-                yield status.st_size, status.st_mtime_ns
-            except OSError:
-                yield 0, 0
+    def stamps(self) -> Iterable[tuple[int, ...]]:
+        """Size, modification time and file number of each file; zeros where it is missing."""
+        return (_stamp(self.root / item.name) for item in self._items)
 
 
 class ZipSource(Source):
@@ -184,10 +178,10 @@ class ZipSource(Source):
             if info.file_size > MEMBER_LIMIT:
                 raise OSError(f"{info.file_size} bytes is no image")
             return self._archive.read(info)
-        except (KeyError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             raise OSError(f"cannot be read from the zip: {error}") from error
 
-    def stamps(self) -> Iterable[tuple[int, int]]:
+    def stamps(self) -> Iterable[tuple[int, ...]]:
         """Size and checksum of each member."""
         for item in self._items:
             info = self._members.get(item.name)
@@ -196,7 +190,12 @@ class ZipSource(Source):
     def _table_items(self) -> Sequence[Item]:
         tables = [name for name in self._members if name.lower().endswith((".csv", ".tsv"))]
         for name in sorted(tables, key=lambda name: (name.count("/"), name)):
-            text = self._archive.read(name).decode("utf-8-sig", errors="replace")
+            if _is_hidden(PurePosixPath(name)):
+                continue
+            try:
+                text = self.read(name).decode("utf-8-sig", errors="replace")
+            except OSError as error:
+                raise DataError(f"{self.location}: {name} {error}; pack it again") from None
             if _table_columns(text) is not None:
                 return items_of_table(text, f"{self.location}/{name}", PurePosixPath(name).parent)
         return ()
@@ -229,7 +228,7 @@ class DigitsSource(Source):
         Image.fromarray(self._pixels[int(name[:4])]).save(buffer, "PNG")
         return buffer.getvalue()
 
-    def stamps(self) -> Iterable[tuple[int, int]]:
+    def stamps(self) -> Iterable[tuple[int, ...]]:
         """The sum of each digit's pixels stands for its bytes."""
         return ((64, int(pixels.sum())) for pixels in self._pixels)
 
@@ -243,6 +242,9 @@ def items_by_layout(names: Iterable[str], location: str) -> list[Item]:
     paths = sorted(filter(_is_image, map(PurePosixPath, names)))
     if not paths:
         raise DataError(f"{location} holds no images; give a folder with one folder per class")
+    for path in paths:
+        if not str(path).isprintable() and any("\ud800" <= sign <= "\udfff" for sign in str(path)):
+            raise DataError(f"{location}: the name {str(path)!r} is not UTF-8; rename the file")
     depth = _common_depth(paths)
     items = []
     for path in paths:
@@ -255,8 +257,10 @@ def items_by_layout(names: Iterable[str], location: str) -> list[Item]:
         raise DataError(
             f"the images in {location} are not in folders; make one folder per class, or a table"
         )
-    parts = {item.part for item in items}
-    if "" in parts and len(parts) > 1:  # a class that is named "test" among other classes
+    tops = {path.parts[depth].lower() for path in paths if len(path.parts) > depth + 1}
+    if tops <= PARTS.keys() and any(item.part for item in items):
+        items = [item for item in items if item.part]  # train/stray.png has no class
+    elif any(item.part for item in items):  # a class that is named "test" among other classes
         items = [Item(str(p), p.parts[depth]) for p in paths if len(p.parts) > depth + 1]
     return items
 
@@ -275,7 +279,7 @@ def items_of_table(text: str, location: str, folder: PurePosixPath | None = None
         )
     path_column, label_column, part_column = columns
     found: dict[str, Item] = {}
-    for number, row in enumerate(_rows(text), start=2):
+    for number, row in _rows(text, location):
         name, label = (row.get(path_column) or "").strip(), (row.get(label_column) or "").strip()
         if not name or not label:
             raise DataError(f"{location} line {number} lacks a path or a label; complete it")
@@ -293,7 +297,10 @@ def items_of_table(text: str, location: str, folder: PurePosixPath | None = None
 
 
 def _table_columns(text: str) -> tuple[str, str, str | None] | None:
-    header = next(csv.reader(io.StringIO(text), delimiter=_delimiter(text)), [])
+    try:
+        header = next(csv.reader(_lines(text), delimiter=_delimiter(text)), [])
+    except csv.Error:
+        return None
     by_name = {name.strip().lower(): name for name in header}
     path = next((by_name[name] for name in PATH_COLUMNS if name in by_name), None)
     label = next((by_name[name] for name in LABEL_COLUMNS if name in by_name), None)
@@ -301,12 +308,24 @@ def _table_columns(text: str) -> tuple[str, str, str | None] | None:
     return (path, label, part) if path and label else None
 
 
-def _rows(text: str) -> Iterable[dict[str, str]]:
-    return csv.DictReader(io.StringIO(text), delimiter=_delimiter(text))
+def _rows(text: str, location: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """The number of each row's line, and its values by column."""
+    reader = csv.DictReader(_lines(text), delimiter=_delimiter(text))
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise DataError(
+            f"{location} line {reader.line_num}: {error}; is a quotation mark left open?"
+        ) from None
+
+
+def _lines(text: str) -> io.StringIO:
+    return io.StringIO(text, newline=None)  # a line may end as on any system
 
 
 def _delimiter(text: str) -> str:
-    first = text.partition("\n")[0]
+    first = _lines(text).readline()
     return max("\t;,", key=first.count) if any(c in first for c in "\t;,") else ","
 
 
@@ -318,13 +337,25 @@ def _files_below(root: Path) -> Iterable[str]:
             folders.clear()
             continue
         seen.add(identity)
+        folders.sort()  # of two links to one folder the first is followed, whatever the listing
         relative = Path(folder).relative_to(root)
         yield from ((relative / name).as_posix() for name in files)
 
 
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
 def _is_image(path: PurePosixPath) -> bool:
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return path.suffix.lower() in EXTENSIONS and not hidden
+    return path.suffix.lower() in EXTENSIONS and not _is_hidden(path)
+
+
+def _is_hidden(path: PurePosixPath) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
 def _common_depth(paths: Sequence[PurePosixPath]) -> int:

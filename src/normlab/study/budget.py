@@ -96,8 +96,8 @@ def fit_to_budget(
 ) -> Choice:
     """The best study that fits: enough blocks first, then epochs, then the image's size.
 
-    The plan is a frozen one. `fixed` holds what the user chose ("blocks", "epochs", "image_size") and is not touched. A
-    smaller image costs its share of pixels.
+    The plan is a frozen one. `fixed` holds what the user chose ("blocks", "epochs", "image_size")
+    and is not touched. A smaller image costs its share of pixels.
 
     Raises:
         PlanError: not even one epoch of one block fits.

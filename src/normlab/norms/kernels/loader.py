@@ -18,6 +18,7 @@ import torch
 from platformdirs import user_cache_dir
 
 from normlab.norms.kernels.build import (
+    SOURCE,
     BuildError,
     build,
     compiler,
@@ -76,6 +77,8 @@ def load(library: torch.library.Library, reference: Mapping[str, Callable[..., o
 
 def find_or_build() -> Path | None:
     """The library for this processor: the installed one, the cached one, or one built now."""
+    if not SOURCE.is_file():
+        return None
     instructions = instruction_set()
     name = library_name(instructions)
     cached = cache_folder() / name
