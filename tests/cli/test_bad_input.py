@@ -14,7 +14,6 @@ import pytest
 
 from normlab.cli import confirm
 
-
 pytestmark = pytest.mark.usefixtures("no_report")
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
+import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +95,9 @@ def test_too_few_classes_or_images(tmp_path: Path, picture) -> None:
         load_data(str(tmp_path / "bad"), 8)
 
 
-@pytest.mark.parametrize("harm", ["truncate", "flip", "manifest", "missing"])
+@pytest.mark.parametrize(
+    "harm", ["truncate", "longer", "flip", "manifest", "cut", "empty", "keys", "missing"]
+)
 def test_a_damaged_entry_is_made_again(photos: Path, cache: Path, harm: str) -> None:
     expected = np.array(load_data(str(photos), 8).images)
     (entry,) = (path.parent for path in cache.glob("images/*/images.u8"))
@@ -104,16 +110,17 @@ def test_a_damaged_entry_is_made_again(photos: Path, cache: Path, harm: str) -> 
             (entry / "images.u8").write_bytes(content)
         case "manifest":
             (entry / "manifest.npz").write_bytes(b"half")
+        case "cut":
+            (entry / "manifest.npz").write_bytes((entry / "manifest.npz").read_bytes()[:-30])
+        case "empty":
+            (entry / "manifest.npz").write_bytes(b"")
+        case "keys":
+            np.savez(entry / "manifest.npz", something=np.zeros(16))
+        case "longer":
+            (entry / "images.u8").write_bytes(content + b"12345")
         case "missing":
             (entry / "checks.json").unlink()
     np.testing.assert_array_equal(load_data(str(photos), 8).images, expected)
-
-
-def test_a_cache_that_cannot_be_written(photos: Path, tmp_path: Path, monkeypatch) -> None:
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("NORMLAB_CACHE", str(tmp_path / "file" / "below"))
-    with pytest.raises(StorageError, match="cannot be written; set NORMLAB_CACHE"):
-        load_data(str(photos), 8)
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(
@@ -128,6 +135,95 @@ def test_a_full_disk_is_noticed_before_anything_is_written(
             load_data(str(photos), 8)
     assert not list(cache.rglob("*.u8"))
     assert len(load_data(str(photos), 8).images) == 16
+
+
+def test_a_disk_that_fills_while_the_gaps_are_closed(
+    photos: Path, cache: Path, monkeypatch
+) -> None:
+    (photos / "cats" / "bad.png").write_text("text")
+    reserve, calls = os.posix_fallocate, []
+
+    def full_later(*arguments: int) -> None:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        reserve(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full_later)
+        with pytest.raises(StorageError, match="free some space or set NORMLAB_CACHE"):
+            load_data(str(photos), 8)
+    assert not list(cache.glob("images/*/images.u8"))
+    decoded = counted_decodes(monkeypatch)
+    assert len(load_data(str(photos), 8).images) == 16
+    assert decoded == []
+
+
+def test_a_system_without_reservation(photos: Path, monkeypatch) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+    assert load_data(str(photos), 8).images.shape == (16, 8, 8, 3)
+
+
+def test_size_and_policy_have_entries_of_their_own(photos: Path, cache: Path) -> None:
+    one = load_data(str(photos), 8, "squash")
+    other = load_data(str(photos), 8, "crop")
+    assert not np.array_equal(one.images, other.images)
+    assert load_data(str(photos), 10).images.shape == (16, 10, 10, 3)
+    assert len(list(cache.glob("images/*/images.u8"))) == 3
+    np.testing.assert_array_equal(load_data(str(photos), 8, "squash").images, one.images)
+
+
+def test_folder_zip_and_table_give_the_same_pixels(photos: Path, tmp_path: Path) -> None:
+    names = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.png"))
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        for name in names:
+            archive.write(photos / name, name)
+    rows = "\n".join(f"{name}\t{name.split('/')[0]}" for name in names)
+    (photos / "t.tsv").write_text(f"path\tlabel\n{rows}\n")
+    expected = load_data(str(photos), 8)
+    for location in (tmp_path / "z.zip", photos / "t.tsv"):
+        got = load_data(str(location), 8, cache=tmp_path / f"cache of {location.name}")
+        np.testing.assert_array_equal(got.images, expected.images)
+        assert got.manifest.fingerprint == expected.manifest.fingerprint
+        assert got.manifest.location == str(location)
+
+
+def large_png(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    )
+
+
+def test_each_reason_in_one_clause_and_no_warning(photos: Path, tmp_path: Path, recwarn) -> None:
+    """60,000 × 60,000 px is refused; 10,000 × 9,000, of which Pillow warns, is tried in silence."""
+    whole = (photos / "cats" / "0.png").read_bytes()
+    files = {
+        "bomb": (large_png(60_000, 60_000), "its header promises more than 178956970 px"),
+        "empty": (b"", "is empty"),
+        "half": (whole[: len(whole) // 2], "cannot be decoded: "),
+        "large": (large_png(10_000, 9_000), "cannot be decoded: "),
+        "text": (b"text", "is not an image"),
+    }
+    for name, (content, _) in files.items():
+        (photos / "cats" / f"x{name}.png").write_bytes(content)
+    unreadable = load_data(str(photos), 8).manifest.unreadable
+    assert [name for name, _ in unreadable] == [f"cats/x{name}.png" for name in files]
+    for (_, reason), (_, expected) in zip(unreadable, files.values(), strict=True):
+        assert reason.startswith(expected)
+        assert "\n" not in reason
+    assert not recwarn
+
+
+def test_a_class_that_is_too_small_once_the_unreadable_are_gone(tmp_path: Path, picture) -> None:
+    for number in range(4):
+        picture(tmp_path / "p" / "cats" / f"{number}.png", number)
+        picture(tmp_path / "p" / "dogs" / f"{number}.png", 10 + number)
+    for number in (1, 2):
+        (tmp_path / "p" / "dogs" / f"{number}.png").write_text("text")
+    with pytest.raises(DataError, match=r"class 'dogs' in .* has 2 images; it needs at least 3"):
+        load_data(str(tmp_path / "p"), 8)
 
 
 LOADER = textwrap.dedent(
@@ -160,14 +256,79 @@ def test_killed_and_continued(photos: Path, cache: Path, monkeypatch) -> None:
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert not list(cache.glob("images/*/images.u8"))
-    decoded = []
+    decoded = counted_decodes(monkeypatch)
     monkeypatch.setattr(module, "CHUNK", 2)
-    monkeypatch.setattr(module, "decode", lambda *a: decoded.append(1) or decode(*a))
     data = load_data(str(photos), 8)
-    assert len(decoded) <= 10  # of 16: the finished chunks were not decoded again
+    assert len(decoded) <= 10  # of 16
+    finished = [(photos / name).read_bytes() for name in data.manifest.names[:6]]
+    assert not set(finished) & set(decoded)
     for index, name in enumerate(data.manifest.names):
         expected = decode((photos / name).read_bytes(), 8, "squash")[0]
         np.testing.assert_array_equal(data.images[index], expected)
+
+
+def counted_decodes(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The contents that are decoded, as they are."""
+    contents: list[bytes] = []
+
+    def counting(content: bytes, *arguments: object) -> object:
+        contents.append(content)
+        return decode(content, *arguments)
+
+    monkeypatch.setattr(module, "decode", counting)
+    return contents
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["all readable", "one unreadable"])
+@pytest.mark.parametrize(
+    "moment", ["first chunk", "last chunk", "compacting", "manifest", "checks"]
+)
+def test_cut_at_any_moment_and_continued(
+    photos: Path, cache: Path, monkeypatch, moment: str, broken: bool
+) -> None:
+    """Whatever was on disk when it died, the next call ends with the same entry."""
+    if broken:
+        (photos / "cats" / "bad.png").write_text("text")
+    expected = load_data(str(photos), 8, cache=cache.with_name("undisturbed"))
+    monkeypatch.setattr(module, "CHUNK", 4)
+
+    def dies(name: str, when: Callable[..., bool]) -> None:
+        original = getattr(module, name)
+
+        def dying(*arguments: object, **options: object) -> object:
+            if when(*arguments):
+                raise KeyboardInterrupt
+            return original(*arguments, **options)
+
+        patch.setattr(module, name, dying)
+
+    with monkeypatch.context() as patch:
+        match moment:
+            case "first chunk":
+                dies("_save", lambda path, _: path.name.startswith("chunk-000000000"))
+            case "last chunk":
+                dies("_save", lambda path, _: path.name.startswith("chunk-000000012"))
+            case "compacting":
+                dies("_sample_checksum", lambda _: True)
+            case "manifest":
+                dies("_save", lambda path, _: path.name == "manifest.npz")
+            case "checks":
+                dies("atomic_write", lambda path, _: path.name == "checks.json")
+        with pytest.raises(KeyboardInterrupt):
+            load_data(str(photos), 8)
+    assert not list(cache.glob("images/*/checks.json"))
+    data = load_data(str(photos), 8)
+    np.testing.assert_array_equal(data.images, expected.images)
+    np.testing.assert_array_equal(data.pixel_sums, expected.pixel_sums)
+    assert data.manifest.fingerprint == expected.manifest.fingerprint
+    assert data.manifest.unreadable == expected.manifest.unreadable
+    (entry,) = (path.parent for path in cache.glob("images/*/images.u8"))
+    assert sorted(path.name for path in entry.iterdir()) == [
+        "checks.json",
+        "images.u8",
+        "manifest.npz",
+    ]
+    assert not list(cache.glob("images/*.partial"))
 
 
 def test_two_processes_at_once(photos: Path, cache: Path) -> None:

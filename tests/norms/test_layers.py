@@ -352,6 +352,18 @@ def test_autocast(arm: str) -> None:
     assert all(p.grad.dtype == torch.float32 for p in layer.parameters())
 
 
+@pytest.mark.parametrize("layout", MEMORY_FORMATS)
+@pytest.mark.parametrize("arm", ["bn", "in", "bin", "ln", "gn", "ln:axes=c"])
+def test_a_residual_of_another_dtype_does_not_change_that_of_y(arm: str, layout: str) -> None:
+    """Under autocast a shortcut may come in float32 beside a bfloat16 convolution."""
+    x = images().bfloat16().contiguous(memory_format=MEMORY_FORMATS[layout]).requires_grad_()
+    residual = images(seed=3).contiguous(memory_format=MEMORY_FORMATS[layout]).requires_grad_()
+    y = make_norm(arm, C)(x, residual=residual)
+    y.backward(images(seed=2).bfloat16())
+    assert (y.dtype, x.grad.dtype, residual.grad.dtype) == (x.dtype, x.dtype, torch.float32)
+    assert_close(y, make_norm(arm, C)(x.detach().float()) + residual, 2**-7, "y")
+
+
 # ── saving, copying, calling ──────────────────────────────────────────────────────────────────
 
 

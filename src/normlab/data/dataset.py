@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from normlab.data.cache import DAMAGED, cache_folder, entry_lock
+from normlab.data.cache import DAMAGED, cache_folder, entry_lock, read_arrays
 from normlab.data.decode import DECODER_VERSION, decode, header_size, quiet_pillow
 from normlab.data.scan import Manifest, Progress, check_classes, hash_items, no_progress
 from normlab.data.sources import Item, Source, open_source
@@ -109,8 +109,7 @@ def _open_entry(entry: Path, location: str, size: int) -> Dataset | None:
     """The entry, or None where it is missing or damaged."""
     try:
         checks = json.loads((entry / "checks.json").read_text())
-        with np.load(entry / "manifest.npz", allow_pickle=False) as file:
-            content = dict(file)
+        content = read_arrays(entry / "manifest.npz")
         shape = (len(content["names"]), size, size, 3)
         images = np.memmap(entry / "images.u8", np.uint8, "r", shape=shape)
         if _sample_checksum(images) != checks["sample"]:
@@ -155,7 +154,7 @@ def _make_entry(
             facts = _decode_chunk(source, items[first:last], images[first:last], resize)
             images.flush()  # the pixels before the note that says they are there
             _save(path, facts)
-        chunks.append(_load(path))
+        chunks.append(read_arrays(path))
         progress("decoding", min(first + CHUNK, len(items)), len(items))
     facts = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     _finish(partial, items, hashes, facts, images, source.location)
@@ -271,8 +270,3 @@ def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     atomic_write(path, buffer.getvalue())
-
-
-def _load(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as content:
-        return dict(content)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from normlab.data.cache import DAMAGED
+from normlab.data.cache import DAMAGED, read_arrays
 from normlab.data.sources import Item, Source
 from normlab.errors import DataError
 from normlab.records.schema import content_hash
@@ -107,8 +107,7 @@ def hash_items(source: Source, cache: Path, progress: Progress = no_progress) ->
 def _known_hashes(path: Path, count: int) -> list[str]:
     """What an earlier scan of the same signature found; UNREADABLE where there is none."""
     try:
-        with np.load(path, allow_pickle=False) as content:
-            hashes = [str(value) for value in content["hashes"]]
+        hashes = [str(value) for value in read_arrays(path)["hashes"]]
     except DAMAGED:
         hashes = []
     return hashes if len(hashes) == count else [UNREADABLE] * count
