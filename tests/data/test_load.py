@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from normlab.data.augment import draw
 from normlab.data.dataset import Dataset, load_data
-from normlab.data.load import BlockData, block_data, standardise
+from normlab.data.load import BlockData, block_data, channel_statistics, standardise
 from normlab.errors import PlanError
+from normlab.randomness import torch_stream
 from normlab.records.schema import DataSpec, RunSpec
 
 
@@ -35,7 +39,8 @@ def block(dataset: Dataset, **changes: object) -> BlockData:
 
 
 def test_statistics_come_from_the_training_part_alone(dataset: Dataset) -> None:
-    """Peers: "validation set standardised by its own statistics"."""
+    """Peers: "validation set standardised by its own statistics": statistics come from the
+    training part only."""
     data = block(dataset)
     train = dataset.images[data.split.train].astype(np.float64) / 255
     np.testing.assert_allclose(data.mean, train.mean((0, 1, 2)), rtol=1e-6)
@@ -62,7 +67,7 @@ def test_a_part_in_its_order_with_its_ragged_rest(dataset: Dataset, monkeypatch)
 
 
 def test_evaluation_is_deterministic(dataset: Dataset) -> None:
-    """Peers: "training augmentation on validation images"."""
+    """Peers: "training augmentation on validation images": evaluation is deterministic."""
     for part in ("evaluation", "selection", "train"):
         one, other = (list(block(dataset).plain_batches(part)) for _ in range(2))
         assert all(torch.equal(a[0], b[0]) for a, b in zip(one, other, strict=True))
@@ -91,7 +96,16 @@ def test_an_epoch_shows_every_image_once(dataset: Dataset) -> None:
 
 
 def test_arms_of_a_block_see_the_same_and_blocks_do_not(dataset: Dataset) -> None:
-    """Peers: "arms use different random splits"."""
+    """Peers: "arms use different random splits": the same in every arm of a block."""
+    one, other, next_block = (
+        block(dataset),
+        block(dataset, arm="gn", norm="gn"),
+        block(dataset, block=1),
+    )
+    for part in ("train", "selection", "evaluation"):
+        assert one.names(part).tolist() == other.names(part).tolist()
+    assert one.names("evaluation").tolist() == next_block.names("evaluation").tolist()
+    assert one.names("selection").tolist() != next_block.names("selection").tolist()
 
     def first(**changes: object) -> torch.Tensor:
         epoch = changes.pop("epoch", 1)
@@ -119,7 +133,99 @@ def test_what_is_shifted_in_has_the_mean_colour(dataset: Dataset) -> None:
     assert not (unmoved == 0).all(1).any()
 
 
+def test_the_recorded_batch_is_the_used_batch(dataset: Dataset) -> None:
+    """Peers: "batch size silently multiplied for data parallelism"."""
+    for size in (1, 5, 44):
+        data = block(dataset, batch_size=size)
+        assert {len(labels) for _, labels in data.train_batches(1)} == {size}
+        assert data.steps_per_epoch == 44 // size
+
+
+def test_a_ragged_part_is_judged_whole(dataset: Dataset, monkeypatch) -> None:
+    """Peers: "metrics as mean of batch means with a ragged last batch": N not divisible by the
+    batch size, every image once, and the same numbers whatever the batch."""
+    data = block(dataset)
+    ((whole, labels),) = data.plain_batches("train")
+    assert data.sizes == (44, 4, 12)
+    for size in (1, 5, 43, 44):
+        monkeypatch.setattr("normlab.data.load.EVALUATION_BATCH", size)
+        batches = list(data.plain_batches("train"))
+        assert [len(labels) for _, labels in batches] == [size] * (44 // size) + [44 % size] * (
+            44 % size > 0
+        )
+        assert torch.equal(torch.cat([images for images, _ in batches]), whole)
+        assert torch.equal(torch.cat([labels for _, labels in batches]), labels)
+        assert all(i.is_contiguous(memory_format=torch.channels_last) for i, _ in batches)
+
+
+def test_the_training_rest_is_other_images_each_time(dataset: Dataset) -> None:
+    """44 images in batches of 7: 2 are left out of an epoch, and all are seen over some epochs."""
+    data = block(dataset, augmentation="none")
+    everything = torch.cat([images for images, _ in data.plain_batches("train")]).flatten(1)
+    left_out = []
+    for epoch in range(1, 7):
+        shown = torch.cat([images for images, _ in data.train_batches(epoch)]).flatten(1)
+        seen = (shown[:, None] == everything[None]).all(2).any(0)
+        assert int(seen.sum()) == 42
+        left_out.append(tuple(torch.nonzero(~seen).flatten().tolist()))
+    assert len(set(left_out)) > 1
+    assert not set(left_out[0]).intersection(*left_out[1:])
+
+
+def test_an_augmented_batch_by_hand(dataset: Dataset) -> None:
+    """Order, draws, gather and standardisation from the named streams, one image at a time."""
+    data = block(dataset, augmentation="light", seed=3, block=2)
+    order = torch.randperm(44, generator=torch_stream(3, 2, "order", 5)).tolist()
+    draws = draw("light", 44, 8, torch_stream(3, 2, "augment", 5))
+    mean, std = data.mean.double(), data.std.double()
+    assert draws.mirrored.any()
+    for step, (images, labels) in enumerate(data.train_batches(5)):
+        for place in range(7):
+            row = 7 * step + place
+            index = data.split.train[order[row]]
+            pixels = torch.tensor(dataset.images[index]).double() / 255
+            if draws.mirrored[row]:
+                pixels = pixels.flip(1)
+            down, right = draws.shifts[row].tolist()
+            expected = torch.zeros(10, 10, 3, dtype=torch.double)  # a border of 1 on each side
+            expected[1 + down : 9 + down, 1 + right : 9 + right] = (pixels - mean) / std
+            expected = expected[1:9, 1:9].permute(2, 0, 1)
+            torch.testing.assert_close(images[place].double(), expected, rtol=1e-5, atol=2e-6)
+            assert int(labels[place]) == dataset.manifest.labels[index]
+
+
+def test_statistics_follow_the_split(dataset: Dataset) -> None:
+    """Another block trains on other images, so it is standardised by other numbers."""
+    one, other = block(dataset), block(dataset, block=1)
+    assert not torch.equal(one.mean, other.mean)
+    assert torch.equal(one.mean, block(dataset, arm="gn", norm="gn").mean)
+
+
 def test_a_channel_without_variation_stays_finite() -> None:
     pixels = torch.full((2, 4, 4, 3), 9, dtype=torch.uint8)
     mean, std = torch.full((3,), 9 / 255), torch.full((3,), 1 / 255)
     assert standardise(pixels, mean, std).abs().max() < 1e-5
+
+
+def test_a_constant_channel_has_the_deviation_of_one_step(tmp_path: Path) -> None:
+    for label, level in (("a", 10), ("b", 200)):
+        for number in range(5):
+            path = tmp_path / "flat" / label / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8), (level, level, 9)).save(path)
+    dataset = load_data(str(tmp_path / "flat"), 8)
+    mean, std = channel_statistics(dataset, np.arange(10))
+    torch.testing.assert_close(mean * 255, torch.tensor([105.0, 105.0, 9.0]))
+    torch.testing.assert_close(std * 255, torch.tensor([95.0, 95.0, 1.0]))
+
+
+def test_statistics_are_exact_on_many_bright_pixels() -> None:
+    """Sums of squares of bytes are whole numbers: nothing cancels, however bright and flat."""
+    images = np.full((300, 32, 32, 3), 254, np.uint8)
+    images[::2] = 251
+    sums = images.sum((1, 2), dtype=np.int64)
+    squares = np.square(images, dtype=np.int64).sum((1, 2))
+    made = SimpleNamespace(images=images, pixel_sums=sums, pixel_squares=squares)
+    mean, std = channel_statistics(made, np.arange(300))
+    assert (mean * 255).tolist() == pytest.approx([252.5] * 3, rel=1e-6)
+    assert (std * 255).tolist() == pytest.approx([1.5] * 3, rel=1e-6)

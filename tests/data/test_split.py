@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from normlab.data.scan import Manifest
@@ -43,7 +43,7 @@ def parts_of(split: Split) -> list[np.ndarray]:
     st.randoms(use_true_random=False),
 )
 def test_a_partition_by_groups(counts, copies, block, random) -> None:
-    """Peers: "train and validation overlap by integer ~indices". Every image, once, with copies."""
+    """Peers: "train and validation overlap by integer `~indices`": the split is a partition."""
     labels = [label for label, count in enumerate(counts) for _ in range(count)]
     groups = list(range(len(labels)))
     for _ in range(copies):  # within a class or across classes
@@ -58,6 +58,61 @@ def test_a_partition_by_groups(counts, copies, block, random) -> None:
         assert not a & b
     for part in parts_of(split):
         assert set(made.labels[part]) == set(range(len(counts)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30)), min_size=6, max_size=40),
+    st.sampled_from([("",), ("train", "val"), ("train", "test"), ("train", "val", "test")]),
+    st.integers(0, 3),
+    st.randoms(use_true_random=False),
+)
+def test_any_data_is_split_soundly_or_refused(rows, parts, block, random) -> None:
+    """Few images, many copies, the source's own parts: no group on two sides, whatever happens."""
+    labels = [0, 1, 2, *(label for label, _ in rows)]
+    own = [*parts, *(random.choice(parts) for _ in labels)][: len(labels)]
+    made = manifest(labels, [0, 1, 2, *(group for _, group in rows)], own)
+    try:
+        split = make_split(made, SPEC, seed=2, block=block)
+    except DataError:
+        event("refused")
+        return
+    event("split")
+    together = np.concatenate(parts_of(split))
+    assert len(np.unique(together)) == len(together) == len(labels) - split.removed_copies
+    groups = [set(made.groups[part]) for part in parts_of(split)]
+    assert len(set().union(*groups)) == sum(map(len, groups))
+    assert all(set(made.labels[part]) == {0, 1, 2} for part in parts_of(split))
+    assert all(np.array_equal(part, np.sort(part)) for part in parts_of(split))
+    if parts == ("",):
+        assert split.removed_copies == 0
+    else:
+        judge = "test" if "test" in parts else "val"
+        assert np.array_equal(split.evaluation, np.flatnonzero(made.parts == judge))
+        assert set(made.parts[split.train]) == {"train"}
+        selects = "val" if parts == ("train", "val", "test") else "train"
+        assert set(made.parts[split.selection]) == {selects}
+
+
+def test_the_smallest_class_is_in_every_part() -> None:
+    made = manifest([0] * 3 + [1] * 3)
+    for block in range(5):
+        split = make_split(made, SPEC, seed=0, block=block)
+        for part in parts_of(split):
+            assert made.labels[part].tolist() == [0, 1]
+
+
+def test_all_copies_of_an_image_go_together() -> None:
+    """Half of each class are copies of one image; they lie on one side in every block."""
+    made = manifest(
+        [0] * 20 + [1] * 20, [0] * 10 + list(range(1, 11)) + [11] * 10 + [*range(12, 22)]
+    )
+    for block in range(6):
+        split = make_split(made, SPEC, seed=1, block=block)
+        for first in (0, 20):
+            copies = set(range(first, first + 10))
+            assert sum(copies <= set(part.tolist()) for part in parts_of(split)) == 1
+        assert split.removed_copies == 0
 
 
 def test_fractions_are_kept_in_every_class() -> None:
@@ -107,7 +162,41 @@ def test_copies_across_the_users_parts_leave_training() -> None:
     assert split.removed_copies == 2
 
 
-@pytest.mark.parametrize("parts", [["train"] * 8, ["val"] * 4 + ["test"] * 4])
+def test_copies_across_three_parts_leave_the_part_that_does_not_judge() -> None:
+    """Evaluation keeps all; selection loses its copies of it; training its copies of either."""
+    parts = (["train"] * 6 + ["val"] * 4 + ["test"] * 4) * 2
+    groups = list(range(28))
+    groups[6] = groups[10]  # val = test
+    groups[0] = groups[11]  # train = test
+    groups[15] = groups[21]  # train = val
+    groups[16] = groups[10]  # train = test, of another class
+    made = manifest([0] * 14 + [1] * 14, groups, parts)
+    split = make_split(made, SPEC, seed=0, block=0)
+    assert split.evaluation.tolist() == [*range(10, 14), *range(24, 28)]
+    assert split.selection.tolist() == [*range(7, 10), *range(20, 24)]
+    assert split.train.tolist() == [*range(1, 6), 14, *range(17, 20)]
+    assert split.removed_copies == 4
+
+
+def test_copies_within_a_part_are_kept() -> None:
+    parts = (["train"] * 10 + ["val"] * 4) * 2
+    groups = [*range(28)]
+    groups[1] = groups[0]
+    groups[11] = groups[10]
+    split = make_split(manifest([0] * 14 + [1] * 14, groups, parts), SPEC, seed=0, block=0)
+    assert split.removed_copies == 0
+    assert {10, 11} <= set(split.evaluation.tolist())
+
+
+def test_a_class_that_the_users_val_lacks() -> None:
+    made = manifest([0] * 10 + [1] * 10, parts=["train"] * 8 + ["val"] * 2 + ["train"] * 10)
+    with pytest.raises(DataError, match=r"class 'class 1' has 10 images, .* evaluation part too"):
+        make_split(made, SPEC, seed=0, block=0)
+
+
+@pytest.mark.parametrize(
+    "parts", [["train"] * 8, ["val"] * 4 + ["test"] * 4, ["train", "val"] * 3 + [""] * 2]
+)
 def test_parts_that_do_not_suffice(parts: list[str]) -> None:
     with pytest.raises(DataError, match="it needs train and val"):
         make_split(manifest([0, 1] * 4, parts=parts), SPEC, seed=0, block=0)

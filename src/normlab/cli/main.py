@@ -18,6 +18,7 @@ from normlab.cli.run import run
 from normlab.cli.status import status
 from normlab.cli.train import train
 from normlab.errors import NormlabError
+from normlab.norms.kernels.memory import keep_freed_memory
 
 app = typer.Typer(
     name="normlab",
@@ -53,6 +54,7 @@ def main() -> None:
     # OpenMP's threads spin while they wait for each other. Where another program has one of the
     # cores, they wait for a thread that is not running: training then takes twenty times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    keep_freed_memory()
     try:
         app()
     except NormlabError as error:

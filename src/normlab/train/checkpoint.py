@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from normlab.errors import StorageError, UsageError
-from normlab.records.schema import RunSpec
+from normlab.records.schema import RunSpec, canonical_json
 from normlab.records.store import atomic_write
 
 Weights = dict[str, Tensor]
@@ -88,11 +88,13 @@ def copy_weights(network: nn.Module) -> Weights:
 def save_weights(path: Path, network: nn.Module, spec: RunSpec, mean: Tensor, std: Tensor) -> None:
     """Store the weights with all that is needed to use them: spec, input mean and std."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
-    metadata = {
-        "spec": spec.model_dump_json(),
-        "mean": json.dumps(mean.flatten().tolist()),
-        "std": json.dumps(std.flatten().tolist()),
+    facts = {
+        "spec": spec.model_dump(mode="json"),
+        "mean": mean.flatten().tolist(),
+        "std": std.flatten().tolist(),
     }
+    # One key: safetensors writes several in any order, and equal runs should give equal files.
+    metadata = {"normlab": canonical_json(facts)}
     atomic_write(path, safetensors.torch.save(tensors, metadata))
 
 
@@ -107,9 +109,8 @@ def load_weights(path: Path) -> tuple[Weights, RunSpec, list[float], list[float]
         raise UsageError(f"no weights at {path}; finish the run first with: normlab run STUDY")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            facts = json.loads((file.metadata() or {})["normlab"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        spec = RunSpec.model_validate_json(metadata["spec"])
-        return weights, spec, json.loads(metadata["mean"]), json.loads(metadata["std"])
+        return weights, RunSpec.model_validate(facts["spec"]), facts["mean"], facts["std"]
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
         raise StorageError(f"{path} is damaged or not a normlab file: {error}") from error

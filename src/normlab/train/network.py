@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from normlab.errors import UsageError
+from normlab.errors import UnknownNameError, UsageError
 from normlab.models.resnet import ResNet, resnet_by_name
 from normlab.randomness import torch_stream
 from normlab.records.schema import RunSpec
@@ -47,6 +47,8 @@ def check_trainable(spec: RunSpec) -> None:
             )
             size = spec.data.image_size
             network(torch.empty(spec.batch_size, 3, size, size))
+        except UnknownNameError:
+            raise
         except UsageError as error:
             raise UsageError(
                 f"{spec.norm} in {spec.network.name} at {size_text(spec)}: {error}"
