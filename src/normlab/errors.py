@@ -38,8 +38,9 @@ class UnknownNameError(UsageError):
     def __init__(self, kind: str, name: str, available: Iterable[str]) -> None:
         """State the kind of thing, the name that was given and the names that exist."""
         available = list(available)
-        nearest = difflib.get_close_matches(name, available, n=1, cutoff=0.3)
-        hint = f" did you mean {nearest[0]!r}?" if nearest else ""
+        by_lower_case = {known.lower(): known for known in available}
+        nearest = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.3)
+        hint = f" did you mean {by_lower_case[nearest[0]]!r}?" if nearest else ""
         super().__init__(f"unknown {kind} {name!r};{hint} available: {', '.join(available)}")
 
 

@@ -179,7 +179,7 @@ class NeverDetached(nn.Module):
 @pytest.mark.skipif(not MEMORY_STATUS.exists(), reason="reads the memory in Linux's /proc")
 def test_memory_is_flat() -> None:
     """Moving average keeps the graph alive (memory grows every step)."""
-    assert memory_growth(NeverDetached(), steps=100) > 40  # this test can fail
+    assert memory_growth(NeverDetached(), steps=200) > 40  # this test can fail
     for arm in ("bn", "bin", "gn"):
         layer = make_norm(arm, 8)
         assert memory_growth(layer, steps=200) < 20, arm

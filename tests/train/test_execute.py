@@ -167,7 +167,7 @@ def test_a_full_disk_is_raised_and_leaves_no_half_file(
 
 
 def test_missing_weights_are_an_error_and_never_random(tmp_path) -> None:
-    with pytest.raises(UsageError, match="no weights at .*finish the run first"):
+    with pytest.raises(UsageError, match=r"no weights at .*finish the run first"):
         load_weights(tmp_path / "weights.safetensors")
     (tmp_path / "weights.safetensors").write_bytes(b"no weights at all")
     with pytest.raises(StorageError, match="damaged or not a normlab file"):
@@ -177,13 +177,11 @@ def test_missing_weights_are_an_error_and_never_random(tmp_path) -> None:
 def test_a_stop_request_ends_between_two_batches() -> None:
     with StopRequest().listening() as stop:
         before = signal.getsignal(signal.SIGINT)
-        seen = []
+        numbers = stop.between(range(10))
+        assert [next(numbers), next(numbers)] == [0, 1]
+        os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(InterruptedRunError):
-            for number in stop.between(range(10)):
-                seen.append(number)
-                if number == 2:
-                    os.kill(os.getpid(), signal.SIGINT)
-        assert seen == [0, 1, 2]
+            next(numbers)
         assert signal.getsignal(signal.SIGINT) is not before  # the next one is not held back
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

@@ -121,7 +121,9 @@ def test_arms_of_a_block_differ_in_the_norm_alone(make_spec, make_data) -> None:
     for epoch in (1, 2):
         pairs = zip(*(make_data(spec).train_batches(epoch) for spec in specs), strict=True)
         assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in pairs)
-    groups = [make_optimizer(n, s.optimizer).param_groups for n, s in zip(networks, specs)]
+    groups = [
+        make_optimizer(n, s.optimizer).param_groups for n, s in zip(networks, specs, strict=True)
+    ]
     settings = [
         [{k: v for k, v in group.items() if k != "params"} for group in each] for each in groups
     ]
