@@ -121,6 +121,7 @@ def test_a_damaged_entry_is_made_again(photos: Path, cache: Path, harm: str) -> 
         case "missing":
             (entry / "checks.json").unlink()
     np.testing.assert_array_equal(load_data(str(photos), 8).images, expected)
+    assert (entry / "images.u8").stat().st_size == expected.nbytes
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(
@@ -197,13 +198,13 @@ def large_png(width: int, height: int) -> bytes:
 
 
 def test_each_reason_in_one_clause_and_no_warning(photos: Path, tmp_path: Path, recwarn) -> None:
-    """60,000 × 60,000 px is refused; 10,000 × 9,000, of which Pillow warns, is tried in silence."""
+    """60,000 × 60,000 px is refused; 9,500 × 9,500, of which Pillow warns, is tried in silence."""
     whole = (photos / "cats" / "0.png").read_bytes()
     files = {
         "bomb": (large_png(60_000, 60_000), "its header promises more than 178956970 px"),
         "empty": (b"", "is empty"),
         "half": (whole[: len(whole) // 2], "cannot be decoded: "),
-        "large": (large_png(10_000, 9_000), "cannot be decoded: "),
+        "large": (large_png(9_500, 9_500), "cannot be decoded: "),
         "text": (b"text", "is not an image"),
     }
     for name, (content, _) in files.items():
@@ -216,7 +217,9 @@ def test_each_reason_in_one_clause_and_no_warning(photos: Path, tmp_path: Path, 
     assert not recwarn
 
 
-def test_a_class_that_is_too_small_once_the_unreadable_are_gone(tmp_path: Path, picture) -> None:
+def test_a_class_that_is_too_small_once_the_unreadable_are_gone(
+    tmp_path: Path, cache: Path, picture
+) -> None:
     for number in range(4):
         picture(tmp_path / "p" / "cats" / f"{number}.png", number)
         picture(tmp_path / "p" / "dogs" / f"{number}.png", 10 + number)
@@ -224,6 +227,8 @@ def test_a_class_that_is_too_small_once_the_unreadable_are_gone(tmp_path: Path, 
         (tmp_path / "p" / "dogs" / f"{number}.png").write_text("text")
     with pytest.raises(DataError, match=r"class 'dogs' in .* has 2 images; it needs at least 3"):
         load_data(str(tmp_path / "p"), 8)
+    assert not list(cache.glob("images/*.partial"))
+    assert not list(cache.rglob("*.u8"))
 
 
 LOADER = textwrap.dedent(

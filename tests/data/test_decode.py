@@ -58,6 +58,14 @@ def test_sixteen_bits_are_scaled_and_not_clipped() -> None:
     assert pixels(Image.fromarray(grey))[0, :, 0].tolist() == [0, 1, 128, 255]
 
 
+def test_each_of_the_256_greys_has_its_sixteen_bits() -> None:
+    """v × 257 is v in both bytes; the steps between go to the nearer one."""
+    greys = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    for nearby in (0, 100, -100):
+        wide = np.clip(greys.astype(np.int64) * 257 + nearby, 0, 65535).astype(np.uint16)
+        np.testing.assert_array_equal(pixels(Image.fromarray(wide))[:, :, 2], greys)
+
+
 def test_palette_with_a_transparent_colour() -> None:
     image = Image.new("P", (4, 4), 1)
     image.putpalette([0, 0, 0, 200, 0, 0])

@@ -109,6 +109,14 @@ def test_the_smallest_class_is_in_every_part() -> None:
             assert made.labels[part].tolist() == [0, 1]
 
 
+def test_a_fraction_near_one_leaves_training_an_image() -> None:
+    spec = SPEC.model_copy(update={"selection_fraction": 0.95})
+    made = manifest([0] * 5 + [1] * 5)
+    split = make_split(made, spec, seed=0, block=0)
+    assert made.labels[split.train].tolist() == [0, 1]
+    assert len(split.selection) == 6
+
+
 def test_all_copies_of_an_image_go_together() -> None:
     """Half of each class are copies of one image; they lie on one side in every block."""
     made = manifest(

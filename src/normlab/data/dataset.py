@@ -157,7 +157,11 @@ def _make_entry(
         chunks.append(read_arrays(path))
         progress("decoding", min(first + CHUNK, len(items)), len(items))
     facts = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-    _finish(partial, items, hashes, facts, images, source.location)
+    try:
+        _finish(partial, items, hashes, facts, images, source.location)
+    except DataError:  # nothing of these images will ever be used
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     partial.replace(entry)
 
 
