@@ -9,7 +9,7 @@ import pytest
 
 # Before torch is imported: OpenMP's threads spin while they wait, and where another program has one
 # of the cores they wait for a thread that is not running.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 @pytest.fixture(autouse=True, scope="session")
