@@ -37,6 +37,15 @@ def test_a_cache_below_a_file(photos: Path, tmp_path: Path, monkeypatch) -> None
         load_data(str(photos), 8)
 
 
+def test_a_cache_by_argument(photos: Path, tmp_path: Path, cache: Path) -> None:
+    load_data(str(photos), 8, cache=tmp_path / "mine")
+    assert list((tmp_path / "mine").glob("images/*/images.u8"))
+    assert not cache.exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=SENTENCE):
+        load_data(str(photos), 8, cache=tmp_path / "file" / "below")
+
+
 def test_a_cache_without_permission(photos: Path, cache: Path, monkeypatch) -> None:
     """`os.access` is asked, for to the root user of a test machine nothing is forbidden."""
     monkeypatch.setattr(os, "access", lambda path, mode: False)

@@ -124,6 +124,14 @@ def test_a_batch_larger_than_the_training_part(dataset: Dataset) -> None:
         block(dataset, batch_size=100)
 
 
+def test_images_of_another_size_than_planned(dataset: Dataset) -> None:
+    """A run's record says which pixels it saw."""
+    planned = DataSpec(fingerprint="f", classes=("a", "b"), image_size=16)
+    sentence = "planned at 16 px and the images are prepared at 8 px; load them with image_size=16"
+    with pytest.raises(PlanError, match=sentence):
+        block(dataset, data=planned)
+
+
 def test_what_is_shifted_in_has_the_mean_colour(dataset: Dataset) -> None:
     data = block(dataset, batch_size=40, augmentation="shift")
     ((images, _),) = data.train_batches(1)
@@ -199,6 +207,20 @@ def test_statistics_follow_the_split(dataset: Dataset) -> None:
     one, other = block(dataset), block(dataset, block=1)
     assert not torch.equal(one.mean, other.mean)
     assert torch.equal(one.mean, block(dataset, arm="gn", norm="gn").mean)
+
+
+def test_standardised_by_hand() -> None:
+    """Each channel by its own numbers, at sides that are no power of two."""
+    pixels = torch.randint(
+        0, 256, (3, 5, 7, 3), dtype=torch.uint8, generator=torch_stream(0, 0, "init")
+    )
+    mean, std = torch.tensor([0.1, 0.5, 0.9]), torch.tensor([0.2, 0.3, 0.4])
+    got = standardise(pixels, mean, std)
+    assert got.shape == (3, 3, 5, 7)
+    assert got.is_contiguous(memory_format=torch.channels_last)
+    for channel in range(3):
+        expected = (pixels[..., channel].double() / 255 - mean[channel]) / std[channel]
+        torch.testing.assert_close(got[:, channel].double(), expected, rtol=1e-5, atol=2e-6)
 
 
 def test_a_channel_without_variation_stays_finite() -> None:

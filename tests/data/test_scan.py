@@ -13,7 +13,7 @@ import pytest
 
 from normlab.data.dataset import load_data
 from normlab.data.scan import UNREADABLE, check_classes, hash_items
-from normlab.data.sources import FolderSource, open_source
+from normlab.data.sources import FileSource, open_source
 from normlab.errors import DataError
 
 
@@ -24,13 +24,13 @@ def fingerprint(location: Path) -> str:
 def counted_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names that are read from folders, as they are read."""
     names: list[str] = []
-    read = FolderSource.read
+    read = FileSource.read
 
-    def counting(self: FolderSource, name: str) -> bytes:
+    def counting(self: FileSource, name: str) -> bytes:
         names.append(name)
         return read(self, name)
 
-    monkeypatch.setattr(FolderSource, "read", counting)
+    monkeypatch.setattr(FileSource, "read", counting)
     return names
 
 
@@ -134,14 +134,14 @@ def test_a_damaged_scan_is_made_again(photos: Path, cache: Path, picture, harm: 
 def test_a_file_that_could_not_be_read_is_tried_again(photos: Path, monkeypatch) -> None:
     """`chmod` repairs it without a trace in size or time."""
     with monkeypatch.context() as patch:
-        read = FolderSource.read
+        read = FileSource.read
 
-        def forbidden(self: FolderSource, name: str) -> bytes:
+        def forbidden(self: FileSource, name: str) -> bytes:
             if name == "cats/3.png":
                 raise PermissionError(13, "Permission denied")
             return read(self, name)
 
-        patch.setattr(FolderSource, "read", forbidden)
+        patch.setattr(FileSource, "read", forbidden)
         ((name, reason),) = load_data(str(photos), 8).manifest.unreadable
         assert name == "cats/3.png"
         assert "Permission denied" in reason

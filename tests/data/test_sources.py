@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from normlab.data.sources import Item, open_source
+from normlab.data.dataset import load_data
+from normlab.data.layout import Item
+from normlab.data.sources import FILE_LIMIT, open_source
 from normlab.errors import DataError
 
 
@@ -34,20 +37,6 @@ def test_a_folder_of_classes(tmp_path: Path) -> None:
         Item("b/2.jpg", "b"),
     ]
     assert open_source(str(tmp_path)).read("b/1.JPG") == b"b/1.JPG"
-
-
-@pytest.mark.parametrize("wrapped", ["", "birds/", "data/birds/"])
-@pytest.mark.parametrize("val", ["val", "valid", "Validation"])
-def test_parts_and_wrapping_folders(tmp_path: Path, wrapped: str, val: str) -> None:
-    names = [f"{wrapped}train/a/1.png", f"{wrapped}{val}/b/1.png", f"{wrapped}test/a/2.png"]
-    touch(tmp_path, *names)
-    expected = [Item(names[0], "a", "train"), Item(names[1], "b", "val")]
-    assert items(tmp_path) == sorted([*expected, Item(names[2], "a", "test")])
-
-
-def test_a_class_that_is_named_like_a_part(tmp_path: Path) -> None:
-    touch(tmp_path, "test/x/1.png", "exam/x/1.png")
-    assert [item.label for item in items(tmp_path)] == ["exam", "test"]
 
 
 def test_the_order_of_the_listing_has_no_part(tmp_path: Path, monkeypatch) -> None:
@@ -80,23 +69,6 @@ def test_a_table(tmp_path: Path, separator: str, encoding: str) -> None:
     touch(tmp_path, "2.png", "ä b/1.png")
     assert items(table) == [Item("2.png", "8", "test"), Item("ä b/1.png", "7", "train")]
     assert open_source(str(table)).read("ä b/1.png") == "ä b/1.png".encode()
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("path,name\na.png,x\n", "needs a path column"),
-        ("path,label\na.png,\n", "line 2 lacks a path or a label"),
-        ("path,label\na.png,x\na.png,y\n", "gives a.png two labels"),
-        ("path,label,split\na.png,x,dev\n", "line 2: unknown part 'dev'"),
-        ("path,label\n", "lists no images"),
-        ("", "needs a path column"),
-    ],
-)
-def test_tables_that_cannot_be(tmp_path: Path, text: str, sentence: str) -> None:
-    (tmp_path / "t.csv").write_text(text)
-    with pytest.raises(DataError, match=sentence):
-        open_source(str(tmp_path / "t.csv"))
 
 
 def pack(path: Path, members: dict[str, bytes]) -> Path:
@@ -166,20 +138,6 @@ def test_the_digits() -> None:
     np.testing.assert_array_equal(picture, np.round(load_digits().images[3] * 255 / 16))
 
 
-@pytest.mark.parametrize("path_column", ["path", "FILE", "filename", " image "])
-@pytest.mark.parametrize("label_column", ["label", "Class", "species"])
-def test_columns_by_any_usual_name(tmp_path: Path, path_column: str, label_column: str) -> None:
-    (tmp_path / "t.csv").write_text(
-        f"id,{label_column},{path_column}\n1, x ,a b.png\n\n2,y,c.png\n"
-    )
-    assert items(tmp_path / "t.csv") == [Item("a b.png", "x"), Item("c.png", "y")]
-
-
-def test_a_line_that_is_repeated_counts_once(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("path,label\nb.png,1\na.png,0\nb.png,1\n")
-    assert items(tmp_path / "t.csv") == [Item("a.png", "0"), Item("b.png", "1")]
-
-
 def test_names_in_other_scripts(tmp_path: Path) -> None:
     names = ["Ærfugl/søt.jpg", "мухоловка/1.jpg", "アオサギ/一.jpg", "एक पक्षी/1.jpg"]
     touch(tmp_path, *names)
@@ -195,53 +153,6 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "b" / os.fsdecode(b"\xe4.png")).write_bytes(b"")
     with pytest.raises(DataError, match=r"the name 'b/.udce4.png' is not UTF-8; rename the file"):
         items(tmp_path)
-
-
-def test_the_line_in_a_sentence_is_the_line_of_the_file(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("path,label\n\na.png,x\n\nb.png,\n")
-    with pytest.raises(DataError, match="line 5 lacks a path or a label"):
-        items(tmp_path / "t.csv")
-
-
-def test_a_quotation_mark_left_open(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text('path,label\n"a.png,x\n' + "b.png,y\n" * 20_000)
-    with pytest.raises(DataError, match="is a quotation mark left open"):
-        items(tmp_path / "t.csv")
-
-
-def test_a_table_that_is_not_utf8(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_bytes("path,label\nä.png,x\n".encode("latin-1"))
-    with pytest.raises(DataError, match="is not UTF-8 text; save the table as UTF-8"):
-        items(tmp_path / "t.csv")
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_lines_may_end_as_on_any_system(tmp_path: Path, end: str) -> None:
-    text = end.join(["path,label", "a.png,x", "b.png,y", ""]).encode()
-    (tmp_path / "t.csv").write_bytes(text)
-    expected = [Item("a.png", "x"), Item("b.png", "y")]
-    assert items(tmp_path / "t.csv") == expected
-    assert items(pack(tmp_path / "z.zip", {"t.csv": text})) == expected
-
-
-def test_images_outside_the_class_folders_have_no_class(tmp_path: Path) -> None:
-    touch(tmp_path, "cover.png", "a/1.png", "b/1.png")
-    assert [item.name for item in items(tmp_path)] == ["a/1.png", "b/1.png"]
-
-
-def test_a_stray_image_beside_the_classes_of_a_part(tmp_path: Path) -> None:
-    """It has no class, and above all it does not turn train and val into two classes."""
-    touch(tmp_path, "train/a/1.png", "train/b/1.png", "val/a/2.png", "val/b/2.png", "train/x.png")
-    got = items(tmp_path)
-    assert {(item.label, item.part) for item in got} == {
-        (label, part) for label in "ab" for part in ("train", "val")
-    }
-    assert len(got) == 4
-
-
-def test_two_classes_that_are_named_like_parts(tmp_path: Path) -> None:
-    touch(tmp_path, "train/1.png", "test/1.png")
-    assert items(tmp_path) == [Item("test/1.png", "test"), Item("train/1.png", "train")]
 
 
 def test_a_link_to_nowhere_is_listed_and_cannot_be_read(tmp_path: Path) -> None:
@@ -342,3 +253,66 @@ def test_equal_names_sizes_and_times_are_not_equal_files(tmp_path: Path) -> None
     one, two = (open_source(str(tmp_path / folder)) for folder in ("one", "two"))
     assert one.items() == two.items()
     assert one.signature != two.signature
+
+
+def test_a_named_pipe_is_no_image(photos: Path) -> None:
+    """Reading it would wait for ever for somebody to write."""
+    os.mkfifo(photos / "cats" / "pipe.png")
+    ((name, reason),) = load_data(str(photos), 8).manifest.unreadable
+    assert (name, reason) == ("cats/pipe.png", "is not a regular file")
+
+
+def test_a_file_that_is_too_large_to_be_an_image(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png", "b/1.png")
+    with (tmp_path / "a" / "2.png").open("wb") as file:
+        file.truncate(FILE_LIMIT + 1)  # sparse: it takes no room on the disk
+    with pytest.raises(OSError, match="is no image: 512 MiB"):
+        open_source(str(tmp_path)).read("a/2.png")
+
+
+def test_a_folder_that_cannot_be_listed_is_not_left_out_in_silence(
+    tmp_path: Path, monkeypatch
+) -> None:
+    touch(tmp_path, "a/1.png", "b/1.png", "c/1.png")
+    scandir = os.scandir
+
+    def forbidden(path: str) -> object:
+        if str(path).endswith("b"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    with pytest.raises(DataError, match="b cannot be listed: Permission denied; check its perm"):
+        items(tmp_path)
+
+
+def test_a_table_that_cannot_be_read(tmp_path: Path, monkeypatch) -> None:
+    def forbidden(self: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "t.csv").write_text("path,label\n")
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(
+        DataError, match=r"t\.csv cannot be read: Permission denied; check its perm"
+    ):
+        items(tmp_path / "t.csv")
+
+
+def test_a_table_in_a_zip_that_is_not_utf8(tmp_path: Path) -> None:
+    table = "path,label\nä.png,x\n".encode("latin-1")
+    with pytest.raises(
+        DataError, match=r"z\.zip/t\.csv is not UTF-8 text; save the table as UTF-8"
+    ):
+        items(pack(tmp_path / "z.zip", {"t.csv": table}))
+
+
+def test_the_threads_of_a_zip_do_not_mix_its_members(tmp_path: Path) -> None:
+    members = {f"{n % 2}/{n}.png": bytes([n]) * (20_000 + n) for n in range(200)}
+    source = open_source(str(pack(tmp_path / "z.zip", members)))
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(source.read, list(members) * 3)) == list(members.values()) * 3
+
+
+def test_demonstration_data_that_do_not_exist() -> None:
+    with pytest.raises(DataError, match=r"no demo:digit; .* come with normlab are demo:digits"):
+        open_source("demo:digit")

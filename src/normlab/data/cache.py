@@ -20,18 +20,18 @@ except ImportError:  # Windows: two makers of one entry both work, and the later
     fcntl = None  # type: ignore[assignment]
 
 
-DAMAGED = (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile)
+DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile)
 """What reading a missing, cut or altered .npz or .json of the cache may raise."""
 
 
-def cache_folder() -> Path:
-    """$NORMLAB_CACHE, or the user's cache folder.
+def cache_folder(chosen: Path | None = None) -> Path:
+    """The chosen folder, or $NORMLAB_CACHE, or the user's cache folder.
 
     Raises:
         StorageError: it cannot be made or written.
     """
-    chosen = os.environ.get("NORMLAB_CACHE")
-    folder = Path(chosen) if chosen else Path(platformdirs.user_cache_dir("normlab"))
+    named = os.environ.get("NORMLAB_CACHE") or platformdirs.user_cache_dir("normlab")
+    folder = chosen or Path(named)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK)
@@ -53,8 +53,29 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 @contextlib.contextmanager
 def entry_lock(entry: Path) -> Iterator[None]:
-    """Hold an entry while it is made; another process waits and then finds it finished."""
-    with entry.with_name(f"{entry.name}.lock").open("w") as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
+    """Hold an entry while it is made; another process waits and then finds it finished.
+
+    Raises:
+        StorageError: its folder cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        with storing(entry.parent):
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(entry.with_name(f"{entry.name}.lock").open("w"))
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def storing(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses while something is stored in a folder into a StorageError."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"the cache cannot store in {folder}: {error.strerror or error}; free some space or "
+            "set NORMLAB_CACHE to another folder"
+        ) from error

@@ -20,12 +20,13 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from normlab.errors import DataError
+from normlab.errors import DataError, UnknownNameError
 
 DECODER_VERSION = 1
 """Raised when the same bytes would give other pixels."""
 PIXEL_LIMIT = 178_956_970
 """About 13,400 × 13,400: what a header may promise before it counts as a decompression bomb."""
+RESIZES = ("squash", "fit", "crop")
 _RESAMPLING = Image.Resampling.BICUBIC
 _BROKEN = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, struct.error)
 """What Pillow's plugins raise on damaged files."""
@@ -107,4 +108,4 @@ def _resized(image: Image.Image, size: int, resize: str) -> Image.Image:
             return ImageOps.pad(image, target, _RESAMPLING, color="black")
         case "crop":
             return ImageOps.fit(image, target, _RESAMPLING)
-    raise AssertionError(f"the schema let {resize} through")
+    raise UnknownNameError("resize policy", resize, RESIZES)

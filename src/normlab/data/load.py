@@ -65,8 +65,9 @@ class BlockData:
                 yield standardise(images, self.mean, self.std), labels
             else:
                 moved, mask = augment(images, draws[place])
+                images = standardise(moved, self.mean, self.std)
                 # 0 is the mean colour once the pixels are standardised.
-                yield standardise(moved, self.mean, self.std) * mask.permute(0, 3, 1, 2), labels
+                yield images.mul_(mask.permute(0, 3, 1, 2)), labels
 
     def plain_batches(self, part: Part) -> Iterator[Batch]:
         """A part in the order of the manifest, without augmentation, ragged rest included."""
@@ -102,9 +103,15 @@ def block_data(dataset: Dataset, spec: RunSpec, device: torch.device | str = "cp
     """Split the data for the spec's block and take the statistics of its training part.
 
     Raises:
-        PlanError: the batch is larger than the training part.
+        PlanError: the batch is larger than the training part, or the images have another size.
         DataError: a class is too small to be in every part.
     """
+    size = dataset.images.shape[1]
+    if size != spec.data.image_size:
+        raise PlanError(
+            f"the run is planned at {spec.data.image_size} px and the images are prepared at "
+            f"{size} px; load them with image_size={spec.data.image_size}"
+        )
     split = make_split(dataset.manifest, spec.data, spec.seed, spec.block)
     if spec.batch_size > len(split.train):
         raise PlanError(
@@ -134,6 +141,9 @@ def standardise(
     pixels: UInt8[Tensor, "n s s 3"], mean: Float[Tensor, " 3"], std: Float[Tensor, " 3"]
 ) -> Float[Tensor, "n 3 s s"]:
     """(pixels/255 − mean)/std as float32, in channels_last memory format without a copy."""
-    scale = 1 / (255 * std)
-    values = torch.addcmul(-mean / std, pixels.to(torch.float32), scale)
-    return values.permute(0, 3, 1, 2)
+    count, height, width, _ = pixels.shape
+    # A row of pixels is one axis: over an innermost axis of 3 channels nothing is vectorised.
+    scale = (1 / (255 * std)).repeat(width)
+    shift = (-mean / std).repeat(width)
+    rows = pixels.reshape(count, height, 3 * width).to(torch.float32)
+    return torch.addcmul(shift, rows, scale).view(count, height, width, 3).permute(0, 3, 1, 2)

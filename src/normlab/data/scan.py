@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Int
 
 from normlab.data.cache import DAMAGED, read_arrays
-from normlab.data.sources import Item, Source
+from normlab.data.layout import Item
+from normlab.data.sources import Source
 from normlab.errors import DataError
 from normlab.records.schema import content_hash
 from normlab.records.store import atomic_write
