@@ -231,6 +231,11 @@ def test_whatever_the_disk_refuses_is_one_sentence(
     def refuse(*_: object) -> None:
         raise OSError(5, "Input/output error")
 
+    rename = Path.replace
+
+    def refuse_the_pixels(self: Path, target: Path) -> Path:
+        return refuse() if self.name == "decoded.u8" else rename(self, target)
+
     with monkeypatch.context() as patch:
         match name:
             case "flock":
@@ -238,7 +243,7 @@ def test_whatever_the_disk_refuses_is_one_sentence(
             case "flush":
                 patch.setattr(np.memmap, "flush", refuse)
             case "replace":
-                patch.setattr(Path, "replace", refuse)
+                patch.setattr(Path, "replace", refuse_the_pixels)
         with pytest.raises(StorageError, match=r"Input/output error; free some space or"):
             load_data(str(photos), 8)
     assert not list(cache.glob("images/*/checks.json"))

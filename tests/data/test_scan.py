@@ -144,7 +144,7 @@ def test_a_file_that_could_not_be_read_is_tried_again(photos: Path, monkeypatch)
         patch.setattr(FileSource, "read", forbidden)
         ((name, reason),) = load_data(str(photos), 8).manifest.unreadable
         assert name == "cats/3.png"
-        assert "Permission denied" in reason
+        assert reason == "Permission denied"
     reads = counted_reads(monkeypatch)
     source = open_source(str(photos))
     assert UNREADABLE not in hash_items(source, Path(os.environ["NORMLAB_CACHE"]))
@@ -159,7 +159,7 @@ def test_a_link_to_nowhere_is_left_out_with_its_reason(photos: Path) -> None:
     manifest = load_data(str(photos), 8).manifest
     ((name, reason),) = manifest.unreadable
     assert name == "cats/gone.png"
-    assert "No such file" in reason
+    assert reason == "No such file or directory"
     assert len(manifest) == 16
 
 
