@@ -315,6 +315,14 @@ def test_more_blocks_that_are_not_agreed_to(normlab, photos, tiny, scratch, monk
     assert (scratch / "study" / "study.toml").read_bytes() == before
 
 
+def test_options_that_a_begun_study_does_not_take(normlab, photos, tiny, scratch) -> None:
+    assert normlab("compare", "photos", *tiny, "--out", "study").code == 0
+    normlab("run", "study", "--out", "other").assert_one_sentence("leave --out away")
+    again = normlab("compare", "photos", *tiny, "--out", "study", "--budget", "1h")
+    assert again.code == 0
+    assert "--budget has no say" in again.out
+
+
 # --- predict
 
 

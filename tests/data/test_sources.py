@@ -39,6 +39,12 @@ def test_a_folder_of_classes(tmp_path: Path) -> None:
     assert open_source(str(tmp_path)).read("b/1.JPG") == b"b/1.JPG"
 
 
+def test_a_folder_beside_the_parts_is_no_class(tmp_path: Path) -> None:
+    touch(tmp_path, "train/a/1.png", "val/a/2.png", "docs/logo.png")
+    with pytest.raises(DataError, match="has images in docs beside train and val"):
+        items(tmp_path)
+
+
 def test_the_order_of_the_listing_has_no_part(tmp_path: Path, monkeypatch) -> None:
     """Peers: "class order from unsorted `listdir`": shuffled listing gives the same labels."""
     touch(tmp_path, *(f"{label}/{n}.png" for label in "cab" for n in range(5)))
@@ -109,7 +115,7 @@ def test_what_is_no_source(tmp_path: Path) -> None:
     cases = {
         "missing": "there is no .*missing; give a folder",
         "text": "is neither a folder",
-        "broken.zip": "is neither a folder",
+        "broken.zip": "is not a readable zip",
         "empty": "holds no images; give a folder with one folder per class",
         "loose": "are not in folders",
     }

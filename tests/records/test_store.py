@@ -105,6 +105,11 @@ def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypa
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_appending_where_it_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"cannot append to .*log.txt: No such file"):
+        RunFolder(tmp_path / "gone").log("a line")
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from normlab.cli import options
-from normlab.errors import DataError
+from normlab.errors import DataError, UsageError
 
 
 def run(
@@ -40,6 +40,8 @@ def run(
         raise DataError(f"the study's images are not at {source}; say where they are with --data")
     check_plan(plan)
     if study.is_dir() or (study.name == "study.toml" and plan.frozen is not None):
+        if out is not None:
+            raise UsageError(f"{folder} is a study that has begun, and it stays; leave --out away")
         opened = Study.open(folder).with_blocks(plan.blocks)
         dataset = load_with_progress(plan.data, console, strict=strict, location=data)
         opened.check_data(dataset)

@@ -59,7 +59,8 @@ def conduct(request: StudyRequest) -> None:
         plan = _as_before(request)
         dataset = load_with_progress(plan.data, console, strict=request.strict)
         study = Study.planned(request.folder, plan, dataset)
-        _say(console, f"Go on    {request.folder} (begun before)")
+        kept = "; its size stays, --budget has no say" if request.budget else ""
+        _say(console, f"Go on    {request.folder} (begun before{kept})")
         continue_study(study, dataset, console, device=request.device, yes=request.yes)
         return
     check_folder(request.folder, request.plan.data.source)

@@ -61,6 +61,12 @@ def items_by_layout(names: Iterable[str], location: str) -> list[Item]:
     tops = {path.parts[depth].lower() for path in filed}
     if inner and tops <= PARTS.keys():  # train/stray.png has no class and is not in `inner`
         return [Item(str(p), p.parts[depth + 1], PARTS[p.parts[depth].lower()]) for p in inner]
+    if {"train", "val"} <= {PARTS.get(path.parts[depth].lower()) for path in inner}:
+        others = {p.parts[depth] for p in filed if p.parts[depth].lower() not in PARTS}
+        raise DataError(
+            f"{location} has images in {', '.join(sorted(others))} beside train and val, which is "
+            "neither a part nor a class in one; move it away"
+        )
     return [Item(str(p), p.parts[depth]) for p in filed]  # "test" among other classes is one too
 
 

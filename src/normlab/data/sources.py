@@ -70,7 +70,7 @@ def open_source(location: str) -> Source:
         return FileSource(path, str(path), items_by_layout(_files_below(path), str(path)))
     if path.suffix.lower() in (".csv", ".tsv"):
         return FileSource(path.parent, str(path), items_of_table(_table(path), str(path)))
-    if zipfile.is_zipfile(path):
+    if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
         return ZipSource(path)
     raise DataError(f"{location} is neither a folder, a .csv/.tsv table nor a zip")
 

@@ -93,13 +93,7 @@ class RunFolder:
 
     def append_row(self, row: EpochRow) -> None:
         """Append one finished epoch and flush it to disk."""
-        try:
-            with (self.path / "epochs.jsonl").open("a", encoding="utf-8") as file:
-                file.write(row.model_dump_json() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise StorageError(f"cannot append to {self.path / 'epochs.jsonl'}: {error}") from error
+        self._append("epochs.jsonl", row.model_dump_json())
 
     def keep_rows(self, epochs: int) -> tuple[EpochRow, ...]:
         """Drop rows after the given epoch (and a half-written one); returns those kept."""
@@ -153,8 +147,7 @@ class RunFolder:
 
     def log(self, text: str) -> None:
         """Append a line to log.txt."""
-        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(text.rstrip() + "\n")
+        self._append("log.txt", text.rstrip())
 
     def read_outcome(self) -> Outcome | None:
         """The outcome, or None while the run has not ended."""
@@ -178,6 +171,19 @@ class RunFolder:
             rows=self.read_rows(),
             outcome=self.read_outcome(),
         )
+
+    def _append(self, name: str, line: str) -> None:
+        try:
+            with (self.path / name).open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StorageError(
+                f"cannot append to {self.path / name}: {reason}; free some space or check its "
+                "permissions, then run the command again"
+            ) from error
 
     def _write_model(self, name: str, model: Frozen) -> None:
         atomic_write(self.path / name, (model.model_dump_json(indent=1) + "\n").encode())
