@@ -119,6 +119,10 @@ class RunningNormalization(Normalization):
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
+    synchronized = False
+    """Whether training pools the batch's statistics over ranks; see `ranks.synchronize`."""
+    process_group: Any = None
+    """The ranks that share the batch; None: all."""
 
     def __init__(
         self,
@@ -193,9 +197,11 @@ class RunningNormalization(Normalization):
             self.num_batches_tracked.zero_()
 
     @torch.no_grad()
-    def observe(self, mean: Tensor, variance: Tensor, count: int) -> None:
+    def observe(self, mean: Tensor, variance: Tensor, count: int | Tensor) -> None:
         """Move the running statistics towards those (C,) of a batch of `count` values each."""
-        if not (self.training and self.track_running_stats) or count == 0:
+        if not (self.training and self.track_running_stats):
+            return
+        if isinstance(count, int) and count == 0:
             return
         running_mean, running_var = self.running()
         assert self.num_batches_tracked is not None
@@ -203,7 +209,8 @@ class RunningNormalization(Normalization):
         weight: Any = self.momentum
         if weight is None:
             weight = 1.0 / self.num_batches_tracked.to(running_mean.dtype)
-        unbiased = variance * (count / max(count - 1, 1))
+        others = max(count - 1, 1) if isinstance(count, int) else (count - 1).clamp(min=1)
+        unbiased = variance * (count / others)
         running_mean.lerp_(mean.to(running_mean.dtype), weight)
         running_var.lerp_(unbiased.to(running_var.dtype), weight)
 

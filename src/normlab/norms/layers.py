@@ -6,6 +6,7 @@ in and load torch's weights. All share ε = 1e-5 and one γ and one β per chann
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -16,11 +17,37 @@ from torch.nn import functional
 from normlab.errors import UsageError
 from normlab.norms import rules
 from normlab.norms.base import Normalization, RunningNormalization
-from normlab.norms.engine import plane_norm
+from normlab.norms.engine import Rule, plane_norm
 from normlab.norms.planes import Activation, activate
+from normlab.norms.ranks import RankPool
 
 Images = Float[Tensor, "n c h w"]
 _ONE_VALUE_PER_CHANNEL = "use a larger batch or image, or a norm without batch statistics (gn, ln)"
+
+
+def _by_batch(
+    layer: RunningNormalization,
+    x: Images,
+    rule: Rule,
+    parameters: Sequence[Tensor | None],
+    residual: Images | None,
+    activation: Activation,
+) -> Images:
+    """Normalize by a rule that pools over the batch, and update the running statistics."""
+    plane_size = x.shape[2] * x.shape[3]
+    if layer.training and layer.synchronized:
+        pool = RankPool(layer.process_group, plane_size, type(layer).__name__)
+        y, _, _ = plane_norm(x, partial(rule, pool=pool), parameters, residual, activation)
+        mean, variance = pool.found
+        layer.observe(mean[0], variance[0], pool.count)
+        return y
+    count = x.shape[0] * plane_size
+    layer.check_count(count, _ONE_VALUE_PER_CHANNEL)
+    y, own_mean, own_variance = plane_norm(x, rule, parameters, residual, activation)
+    if layer.training and layer.track_running_stats:
+        mean, variance = rules.over_batch(own_mean, own_variance)
+        layer.observe(mean[0], variance[0], count)
+    return y
 
 
 class BatchNorm2d(RunningNormalization):
@@ -49,13 +76,8 @@ class BatchNorm2d(RunningNormalization):
         self.check(x, residual, activation)
         if self.uses_running:
             return self.normalize_by_running(x, residual, activation)
-        count = x.shape[0] * x.shape[2] * x.shape[3]
-        self.check_count(count, _ONE_VALUE_PER_CHANNEL)
         rule = partial(rules.batch, eps=self.eps)
-        y, mean, variance = plane_norm(x, rule, (self.weight, self.bias), residual, activation)
-        merged, merged_variance = rules.merge(mean, variance, dim=0)
-        self.observe(merged[0], merged_variance[0], count)
-        return y
+        return _by_batch(self, x, rule, (self.weight, self.bias), residual, activation)
 
 
 class InstanceNorm2d(RunningNormalization):
@@ -126,16 +148,10 @@ class BatchInstanceNorm2d(RunningNormalization):
     ) -> Images:
         """Raises UsageError for a wrong shape, or one value per channel in training."""
         self.check(x, residual, activation)
-        count = x.shape[0] * x.shape[2] * x.shape[3]
-        self.check_count(count, _ONE_VALUE_PER_CHANNEL)
         running = self.running_for(x) if self.uses_running else None
         rule = partial(rules.batch_instance, eps=self.eps, running=running)
         parameters = (self.weight, self.bias, self.gate)
-        y, mean, variance = plane_norm(x, rule, parameters, residual, activation)
-        if self.training and self.track_running_stats:
-            merged, merged_variance = rules.merge(mean, variance, dim=0)
-            self.observe(merged[0], merged_variance[0], count)
-        return y
+        return _by_batch(self, x, rule, parameters, residual, activation)
 
     def reset_parameters(self) -> None:
         """γ = 1, β = 0, ρ as at the start."""

@@ -17,12 +17,16 @@ scale = γ/√(s²+ε) and offset = scale·(μ − m) + β. All rules are that o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from jaxtyping import Float
 from torch import Tensor
 
 PlaneValues = Float[Tensor, "n c"]
 Statistics = tuple[Tensor, Tensor]
 ChannelValues = Float[Tensor, " c"] | None
+Pool = Callable[[PlaneValues, PlaneValues], Statistics]
+"""What a batch rule takes as the batch's statistics (1, C): see `over_batch`, `ranks.RankPool`."""
 
 
 def merge(mean: Tensor, variance: Tensor, dim: int) -> Statistics:
@@ -34,6 +38,11 @@ def merge(mean: Tensor, variance: Tensor, dim: int) -> Statistics:
     merged = mean.mean(dim, keepdim=True)
     spread = (mean - merged).square().mean(dim, keepdim=True)
     return merged, variance.mean(dim, keepdim=True) + spread
+
+
+def over_batch(mean: PlaneValues, variance: PlaneValues) -> Statistics:
+    """The statistics of each channel over the samples of the batch."""
+    return merge(mean, variance, dim=0)
 
 
 def standardize(mean: PlaneValues, by: Statistics, eps: float) -> tuple[Tensor, Tensor]:
@@ -103,10 +112,10 @@ def batch(
     bias: ChannelValues,
     *,
     eps: float,
+    pool: Pool = over_batch,
 ) -> tuple[PlaneValues, PlaneValues]:
     """Batch normalization: the planes of a channel over the batch. Ioffe & Szegedy 2015, alg. 1."""
-    by = merge(mean, variance, dim=0)
-    return apply_affine(*standardize(mean, by, eps), weight, bias)
+    return apply_affine(*standardize(mean, pool(mean, variance), eps), weight, bias)
 
 
 def batch_instance(
@@ -118,12 +127,13 @@ def batch_instance(
     *,
     eps: float,
     running: Statistics | None = None,
+    pool: Pool = over_batch,
 ) -> tuple[PlaneValues, PlaneValues]:
     """Batch-instance normalization: ρ·batch + (1−ρ)·instance. Nam & Kim 2018, equation 3.
 
     `running` replaces the batch's statistics in evaluation; the instance's are always x's own.
     """
-    by_batch = merge(mean, variance, dim=0) if running is None else running
+    by_batch = pool(mean, variance) if running is None else running
     batch_scale, batch_offset = standardize(mean, by_batch, eps)
     own_scale, own_offset = standardize(mean, (mean, variance), eps)
     scale = gate * batch_scale + (1 - gate) * own_scale
