@@ -19,10 +19,11 @@ from PIL import Image
 from normlab._version import __version__
 from normlab.cli.options import split_list, split_numbers
 from normlab.errors import UsageError
+from normlab.norms.kernels import loader
 from normlab.norms.spec import norm_names
 from normlab.study.study import Study
 
-VERBS = ("compare", "run", "status", "report", "train", "predict", "norms")
+VERBS = ("compare", "run", "status", "report", "train", "predict", "norms", "bench")
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -332,3 +333,14 @@ def test_numbers() -> None:
     assert split_numbers("0.1,1e-3", float, "--rates") == (0.1, 1e-3)
     with pytest.raises(UsageError, match="--rates takes numbers with commas, got 'x'"):
         split_numbers("1,x", int, "--rates")
+
+
+def test_bench_says_what_serves_and_times_every_arm(normlab) -> None:
+    where = normlab("bench", "--where")
+    assert where.code == 0
+    assert f"cpu       {loader.backend('cpu')}, " in where.out
+    assert "images/s" not in where.out
+    times = normlab("bench", "--norms", "bn,none", "--image-size", "8", "--rounds", "2")
+    assert times.out.count("images/s") == 2
+    assert "1.00 × none" in times.out
+    normlab("bench", "--norms", "bm").assert_one_sentence("bm", "bn")

@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from normlab.cli.bench import bench
 from normlab.cli.compare import compare
 from normlab.cli.norms import norms
 from normlab.cli.predict import predict
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _verb in (compare, run, status, report, train, predict, norms):
+for _verb in (compare, run, status, report, train, predict, norms, bench):
     app.command()(_verb)
 
 
