@@ -38,7 +38,7 @@ def plane_norm(
     activation: Activation = "none",
 ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n c"], Float[Tensor, "n c"]]:
     """Normalize x by the rule; returns y and the planes' mean and variance (without gradient)."""
-    if _must_stay_plain():
+    if must_stay_plain():
         y, mean, variance = _plain(x, rule, parameters, residual, activation)
         return y, mean.detach(), variance.detach()
     inputs = (x, residual, *parameters)
@@ -63,7 +63,7 @@ def fixed_affine(
     needs_gradient = torch.is_grad_enabled() and any(
         t is not None and t.requires_grad for t in inputs
     )
-    if _must_stay_plain() or needs_gradient:  # fine-tuning on frozen statistics: rare, kept simple
+    if must_stay_plain() or needs_gradient:  # fine-tuning on frozen statistics: rare, kept simple
         return planes.plain_affine(x, center, scale, offset, residual, activation)
     return planes.affine(x, center, scale, offset, residual, activation)
 
@@ -98,7 +98,11 @@ class _PlaneNorm(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, pivot, residual, mean, scale, *parameters = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return _twice_differentiable(ctx, dy, x, residual, parameters)
+            needs = (*ctx.needs_input_grad[:2], *ctx.needs_input_grad[4:])
+            dx, dz, *others = twice_differentiable(
+                dy, x, residual, ctx.activation, ctx.rule, parameters, needs
+            )
+            return (dx, dz, None, None, *others)
         needs_x, needs_residual, _, _, *needs_parameters = ctx.needs_input_grad
         s1, s2 = planes.sums(dy, x, mean, pivot, ctx.activation)
         dmean, dvariance, *dparameters = _vector_jacobian_product(ctx.outputs, (s2, s1), ctx.leaves)
@@ -136,19 +140,24 @@ def _vector_jacobian_product(
     return [None if leaf is None else next(found) for leaf in leaves]
 
 
-def _twice_differentiable(
-    ctx: Any,
+def twice_differentiable(
     dy: Tensor,
     x: Tensor,
     residual: Tensor | None,
+    activation: Activation,
+    rule: Rule,
     parameters: Sequence[Tensor | None],
+    needs: Sequence[bool],
 ) -> tuple[Tensor | None, ...]:
-    """The backward as a differentiable function (create_graph=True), in plain operations."""
-    y, _, _ = _plain(x, ctx.rule, parameters, residual, ctx.activation)
-    inputs = (x, residual, None, None, *parameters)
-    wanted = [t for t, n in zip(inputs, ctx.needs_input_grad, strict=True) if n and t is not None]
+    """Gradients of (x, residual, *parameters), where needed, as a differentiable function.
+
+    For a backward that is itself differentiated (create_graph=True); in plain operations.
+    """
+    y, _, _ = _plain(x, rule, parameters, residual, activation)
+    inputs = (x, residual, *parameters)
+    wanted = [t for t, n in zip(inputs, needs, strict=True) if n and t is not None]
     found = iter(torch.autograd.grad(y, wanted, dy, create_graph=True, allow_unused=True))
-    return tuple(next(found) if n else None for n in ctx.needs_input_grad)
+    return tuple(next(found) if n else None for n in needs)
 
 
 def _plain(
@@ -163,6 +172,12 @@ def _plain(
     return planes.plain_affine(x, mean, scale, offset, residual, activation), mean, variance
 
 
-def _must_stay_plain() -> bool:
-    """Compilers, exporters and tracers get plain operations, which they fuse themselves."""
-    return torch.compiler.is_compiling() or torch.jit._trace.is_tracing()
+def must_stay_plain() -> bool:
+    """Whether plain operations are wanted: by compilers and exporters, which fuse them, by tracers,
+    and by torch.func's transforms, which differentiate them.
+    """
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._are_functorch_transforms_active()
+    )

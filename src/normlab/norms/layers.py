@@ -17,6 +17,7 @@ from torch.nn import functional
 from normlab.errors import UsageError
 from normlab.norms import rules
 from normlab.norms.base import Normalization, RunningNormalization
+from normlab.norms.blend import Blend, blend_norm
 from normlab.norms.engine import Rule, plane_norm
 from normlab.norms.planes import Activation, activate
 from normlab.norms.ranks import RankPool
@@ -28,10 +29,12 @@ _ONE_VALUE_PER_CHANNEL = "use a larger batch or image, or a norm without batch s
 def _by_batch(
     layer: RunningNormalization,
     x: Images,
+    blend: Blend,
     rule: Rule,
     parameters: Sequence[Tensor | None],
     residual: Images | None,
     activation: Activation,
+    fixed: rules.Statistics | None = None,
 ) -> Images:
     """Normalize by a rule that pools over the batch, and update the running statistics."""
     plane_size = x.shape[2] * x.shape[3]
@@ -43,10 +46,9 @@ def _by_batch(
         return y
     count = x.shape[0] * plane_size
     layer.check_count(count, _ONE_VALUE_PER_CHANNEL)
-    y, own_mean, own_variance = plane_norm(x, rule, parameters, residual, activation)
-    if layer.training and layer.track_running_stats:
-        mean, variance = rules.over_batch(own_mean, own_variance)
-        layer.observe(mean[0], variance[0], count)
+    y, found = blend_norm(x, blend, rule, parameters, layer.eps, residual, activation, fixed)
+    if found is not None:
+        layer.observe(*found, count)
     return y
 
 
@@ -77,7 +79,8 @@ class BatchNorm2d(RunningNormalization):
         if self.uses_running:
             return self.normalize_by_running(x, residual, activation)
         rule = partial(rules.batch, eps=self.eps)
-        return _by_batch(self, x, rule, (self.weight, self.bias), residual, activation)
+        blend = Blend(groups=0, batch=True)
+        return _by_batch(self, x, blend, rule, (self.weight, self.bias), residual, activation)
 
 
 class InstanceNorm2d(RunningNormalization):
@@ -111,8 +114,12 @@ class InstanceNorm2d(RunningNormalization):
         count = x.shape[2] * x.shape[3]
         self.check_count(count, "use a larger image")
         rule = partial(rules.instance, eps=self.eps)
-        y, mean, variance = plane_norm(x, rule, (self.weight, self.bias), residual, activation)
-        if self.track_running_stats and x.shape[0] > 0:
+        parameters = (self.weight, self.bias)
+        if not self.track_running_stats:
+            blend = Blend(groups=x.shape[1])
+            return blend_norm(x, blend, rule, parameters, self.eps, residual, activation)[0]
+        y, mean, variance = plane_norm(x, rule, parameters, residual, activation)
+        if x.shape[0] > 0:
             self.observe(mean.mean(0), variance.mean(0), count)
         return y
 
@@ -151,7 +158,8 @@ class BatchInstanceNorm2d(RunningNormalization):
         running = self.running_for(x) if self.uses_running else None
         rule = partial(rules.batch_instance, eps=self.eps, running=running)
         parameters = (self.weight, self.bias, self.gate)
-        return _by_batch(self, x, rule, parameters, residual, activation)
+        blend = Blend(groups=x.shape[1], batch=True)
+        return _by_batch(self, x, blend, rule, parameters, residual, activation, running)
 
     def reset_parameters(self) -> None:
         """γ = 1, β = 0, ρ as at the start."""
@@ -194,7 +202,8 @@ class LayerNorm2d(Normalization):
         self.check(x, residual, activation)
         self.check_count(x.shape[1] * x.shape[2] * x.shape[3], "use more channels")
         rule = partial(rules.layer, eps=self.eps)
-        return plane_norm(x, rule, (self.weight, self.bias), residual, activation)[0]
+        parameters = (self.weight, self.bias)
+        return blend_norm(x, Blend(groups=1), rule, parameters, self.eps, residual, activation)[0]
 
     def extra_repr(self) -> str:
         """The arguments."""
@@ -240,7 +249,8 @@ class GroupNorm2d(Normalization):
         values = x.shape[1] // self.num_groups * x.shape[2] * x.shape[3]
         self.check_count(values, "use fewer groups or a larger image")
         rule = partial(rules.group, num_groups=self.num_groups, eps=self.eps)
-        return plane_norm(x, rule, (self.weight, self.bias), residual, activation)[0]
+        blend, parameters = Blend(self.num_groups), (self.weight, self.bias)
+        return blend_norm(x, blend, rule, parameters, self.eps, residual, activation)[0]
 
     def extra_repr(self) -> str:
         """The arguments, as torch prints them."""

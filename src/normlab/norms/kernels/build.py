@@ -17,8 +17,9 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-SOURCE = Path(__file__).parent / "planes.cpp"
-HEADERS = ("vector.h", "sweeps.h", "tiles.h")
+FOLDER = Path(__file__).parent
+SOURCES = tuple(FOLDER / name for name in ("planes.cpp", "blend.cpp"))
+HEADERS = tuple(FOLDER / f"{name}.h" for name in ("vector", "sweeps", "tiles", "tensors", "blend"))
 
 INSTRUCTION_SETS: dict[str, tuple[str, ...]] = {
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma"),
@@ -49,7 +50,7 @@ def instruction_sets_of_machine() -> tuple[str, ...]:
 def library_name(instructions: str) -> str:
     """The file's name, which changes with the sources."""
     digest = hashlib.sha256()
-    for path in (SOURCE, *(SOURCE.parent / header for header in HEADERS)):
+    for path in (*SOURCES, *HEADERS):
         digest.update(path.read_bytes())
     return f"planes-{instructions}-{platform.machine()}-{digest.hexdigest()[:12]}.so"
 
@@ -79,7 +80,7 @@ def build(library: Path, instructions: str) -> None:
     with tempfile.TemporaryDirectory(dir=library.parent, prefix=".build-") as folder:
         target = Path(folder) / library.name
         command = [*words, *_flags(root), *INSTRUCTION_SETS[instructions]]
-        command += [str(SOURCE), *_link_flags(root), "-o", str(target)]
+        command += [*map(str, SOURCES), *_link_flags(root), "-o", str(target)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:

@@ -18,7 +18,7 @@ import torch
 from platformdirs import user_cache_dir
 
 from normlab.norms.kernels.build import (
-    SOURCE,
+    SOURCES,
     BuildError,
     build,
     compiler,
@@ -77,7 +77,7 @@ def load(library: torch.library.Library, reference: Mapping[str, Callable[..., o
 
 def find_or_build() -> Path | None:
     """The library for this processor: the installed one, the cached one, or one built now."""
-    if not SOURCE.is_file():
+    if not all(path.is_file() for path in SOURCES):
         return None
     instructions = instruction_set()
     name = library_name(instructions)

@@ -33,7 +33,7 @@ NORMLAB_INLINE Vector activate(Vector z, Activation activation) {
   __builtin_unreachable();
 }
 
-// dz = dy·act', from y (relu, leaky_relu) or z (silu).
+// dz = dy·act', from z, or from y for relu and leaky_relu.
 NORMLAB_INLINE Vector through_activation(Vector dy, Vector pivot, Activation activation) {
   switch (activation) {
     case Activation::none:
@@ -129,13 +129,53 @@ struct AffineBackward {  // dx = scale·dz + p·(x − center) + q, and dz
   }
 };
 
+// The same two where nothing of the forward pass is kept: the pre-activation is computed again as
+// z = (x − center)·scale + offset + residual, which costs less than to read it from memory.
+
+template <class T>
+struct RecomputedSums {
+  static constexpr int kCoefficients = 3, kSums = 2;  // center, scale, offset
+  const T *dy, *x, *residual;                         // residual may be null
+  Activation activation;
+
+  template <bool kPartial>
+  NORMLAB_INLINE void step(int64_t at, const Vector* coefficient, Vector* sum, int lanes) const {
+    const Vector d = get<kPartial>(x + at, lanes) - coefficient[0];
+    Vector z = d * coefficient[1] + coefficient[2];
+    if (residual) z += get<kPartial>(residual + at, lanes);
+    Vector dz = through_activation(get<kPartial>(dy + at, lanes), z, activation);
+    Vector product = dz * d;
+    if constexpr (kPartial) dz = keep(dz, lanes), product = keep(product, lanes);
+    sum[0] += dz;
+    sum[1] += product;
+  }
+};
+
+template <class T>
+struct RecomputedBackward {
+  static constexpr int kCoefficients = 5, kSums = 0;  // center, scale, offset, p, q
+  const T *dy, *x, *residual;
+  T *dx, *dz;  // dz may be null
+  Activation activation;
+
+  template <bool kPartial>
+  NORMLAB_INLINE void step(int64_t at, const Vector* coefficient, Vector*, int lanes) const {
+    const Vector d = get<kPartial>(x + at, lanes) - coefficient[0];
+    Vector z = d * coefficient[1] + coefficient[2];
+    if (residual) z += get<kPartial>(residual + at, lanes);
+    const Vector g = through_activation(get<kPartial>(dy + at, lanes), z, activation);
+    put<kPartial>(dx + at, coefficient[1] * g + (coefficient[3] * d + coefficient[4]), lanes);
+    if (dz) put<kPartial>(dz + at, g, lanes);
+  }
+};
+
 // One channel: the coefficients are numbers, and so are the sums.
 template <class Operation>
 __attribute__((noinline)) void sweep_plane(const Operation operation, int64_t size,
                                            const float* coefficients, float* sums) {
   constexpr int C = Operation::kCoefficients, S = Operation::kSums;
   Vector c[C + 1], s[kColumns][S + 1];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int i = 0; i < C; ++i) c[i] = splat(coefficients[i]);
 #pragma GCC unroll 4
   for (int k = 0; k < kColumns; ++k)
@@ -192,7 +232,7 @@ NORMLAB_INLINE void column(const Operation& operation, int64_t at, int64_t rows,
   Vector c[K][C + 1], s[K][S + 1];
 #pragma GCC unroll 4
   for (int k = 0; k < K; ++k) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int i = 0; i < C; ++i) c[k][i] = load(coefficients + i * padded + k * kLanes);
 #pragma GCC unroll 2
     for (int i = 0; i < S; ++i) s[k][i] = load(sums + i * padded + k * kLanes);

@@ -166,32 +166,16 @@ void statistics(const Geometry& g, const T* x, float* mean, float* variance) {
       });
 }
 
-template <class T>
-void affine(const Geometry& g, const T* x, PlaneValues center, PlaneValues scale,
-            PlaneValues offset, const T* residual, Activation activation, T* y) {
-  const PlaneValues values[3] = {center, scale, offset};
-  for_tiles(g, 3, [&](int64_t sample, int64_t begin, int64_t end, float* coefficients) {
-    lay_out(values, sample, g, coefficients);
-    for (int64_t tile = begin; tile < end; ++tile) {
-      const int64_t at = g.start_of(sample, tile);
-      sweep(Affine<T>{x + at, residual ? residual + at : nullptr, y + at, activation},
-            g.rows_of(tile), g, coefficients, nullptr);
-    }
-  });
-}
-
-template <class T>
-void sums(const Geometry& g, const T* dy, const T* x, PlaneValues center, const T* pivot,
-          Activation activation, float* s1, float* s2) {
-  const PlaneValues values[1] = {center};
+// make(at) is the operation on the tile that begins there.
+template <int C, class Make>
+void sum_tiles(const Geometry& g, const PlaneValues (&values)[C], const Make& make, float* s1,
+               float* s2) {
   reduce_tiles(
-      g, 3, s1, s2,
+      g, C + 2, s1, s2,
       [&](int64_t sample, int64_t tile, float* coefficients, auto* tile_s1, auto* tile_s2) {
-        const int64_t at = g.start_of(sample, tile);
-        float *first = coefficients + apart(g), *second = first + apart(g);
+        float *first = coefficients + C * apart(g), *second = first + apart(g);
         lay_out(values, sample, g, coefficients);
-        sweep(GradientSums<T>{dy + at, x + at, pivot ? pivot + at : nullptr, activation},
-              g.rows_of(tile), g, coefficients, first);
+        sweep(make(g.start_of(sample, tile)), g.rows_of(tile), g, coefficients, first);
         std::copy_n(first, g.channels, tile_s1);
         std::copy_n(second, g.channels, tile_s2);
       },
@@ -206,19 +190,42 @@ void sums(const Geometry& g, const T* dy, const T* x, PlaneValues center, const 
       });
 }
 
+template <int C, class Make>
+void map_tiles(const Geometry& g, const PlaneValues (&values)[C], const Make& make) {
+  for_tiles(g, C, [&](int64_t sample, int64_t begin, int64_t end, float* coefficients) {
+    lay_out(values, sample, g, coefficients);
+    for (int64_t tile = begin; tile < end; ++tile)
+      sweep(make(g.start_of(sample, tile)), g.rows_of(tile), g, coefficients, nullptr);
+  });
+}
+
+template <class T>
+void affine(const Geometry& g, const T* x, PlaneValues center, PlaneValues scale,
+            PlaneValues offset, const T* residual, Activation activation, T* y) {
+  const PlaneValues values[3] = {center, scale, offset};
+  map_tiles(g, values, [=](int64_t at) {
+    return Affine<T>{x + at, residual ? residual + at : nullptr, y + at, activation};
+  });
+}
+
+template <class T>
+void sums(const Geometry& g, const T* dy, const T* x, PlaneValues center, const T* pivot,
+          Activation activation, float* s1, float* s2) {
+  const PlaneValues values[1] = {center};
+  const auto make = [=](int64_t at) {
+    return GradientSums<T>{dy + at, x + at, pivot ? pivot + at : nullptr, activation};
+  };
+  sum_tiles(g, values, make, s1, s2);
+}
+
 template <class T>
 void affine_backward(const Geometry& g, const T* dy, const T* x, PlaneValues center,
                      const T* pivot, PlaneValues scale, PlaneValues p, PlaneValues q,
                      Activation activation, T* dx, T* dz) {
   const PlaneValues values[4] = {center, scale, p, q};
-  for_tiles(g, 4, [&](int64_t sample, int64_t begin, int64_t end, float* coefficients) {
-    lay_out(values, sample, g, coefficients);
-    for (int64_t tile = begin; tile < end; ++tile) {
-      const int64_t at = g.start_of(sample, tile);
-      sweep(AffineBackward<T>{dy + at, x + at, pivot ? pivot + at : nullptr, dx + at,
-                              dz ? dz + at : nullptr, activation},
-            g.rows_of(tile), g, coefficients, nullptr);
-    }
+  map_tiles(g, values, [=](int64_t at) {
+    return AffineBackward<T>{dy + at, x + at, pivot ? pivot + at : nullptr, dx + at,
+                             dz ? dz + at : nullptr, activation};
   });
 }
 

@@ -1,0 +1,103 @@
+// The six main norms in one call each way (see ../blend.py) for float32 and bfloat16 on the CPU.
+// The Python side asks only for what is served here; anything else is refused.
+
+#include "blend.h"
+#include "tensors.h"
+
+namespace normlab {
+namespace {
+
+const float* floats_of(const Optional& t) {
+  return t ? static_cast<const float*>(t->data_ptr()) : nullptr;
+}
+
+Tensor uninitialized_rows(int64_t rows, int64_t n, int64_t c) {
+  const int64_t size[3] = {rows, n, c}, stride[3] = {n * c, c, 1};
+  return uninitialized({size, 3}, {stride, 3}, aoti_torch_dtype_float32());
+}
+
+bool are_channel_values(const Tensor& x, std::initializer_list<const Optional*> parameters) {
+  for (const Optional* each : parameters)
+    if (*each && (!(*each)->is_cpu() || (*each)->dim() != 1 || (*each)->size(0) != x.size(1) ||
+                  (*each)->stride(0) != 1 || dtype_of(**each) != aoti_torch_dtype_float32()))
+      return false;
+  return true;
+}
+
+// blend_norm(x, residual?, weight?, bias?, gate?, fixed_mean?, fixed_variance?, batch, groups, eps,
+//            activation) -> y, planes (4, N, C), batch statistics (2, 1, C)
+void blend_norm(StableIValue* stack, uint64_t, uint64_t) {
+  const Tensor given = to<Tensor>(stack[0]);
+  const Optional added = to<Optional>(stack[1]), weight = to<Optional>(stack[2]),
+                 bias = to<Optional>(stack[3]), gate = to<Optional>(stack[4]),
+                 mean = to<Optional>(stack[5]), variance = to<Optional>(stack[6]);
+  const bool batch = to<bool>(stack[7]);
+  const int64_t groups = to<int64_t>(stack[8]);
+  const double eps = to<double>(stack[9]);
+  const auto activation = activation_named(to<std::string>(stack[10]));
+  STD_TORCH_CHECK(activation && is_served(given) && is_partner(added, given) &&
+                      are_channel_values(given, {&weight, &bias, &gate, &mean, &variance}),
+                  "normlab::blend_norm does not serve these tensors");
+  const Tensor x = dense(given), y = uninitialized_like(x);
+  const int64_t n = x.size(0), c = x.size(1);
+  const Tensor planes = uninitialized_rows(4, n, c), found = uninitialized_rows(2, 1, c);
+  const Optional residual = beside(added, x);
+  const Geometry g = geometry(x);
+  float* own = floats(found);
+  if (mean) std::copy_n(floats_of(mean), c, own);
+  if (variance) std::copy_n(floats_of(variance), c, own + c);
+  const Blend b{n, c, x.size(2) * x.size(3), groups, batch, mean.has_value(), floats_of(weight),
+                floats_of(bias), floats_of(gate), own, own + c, float(eps)};
+  with_type(x, [&](auto type) {
+    using T = decltype(type);
+    blend_forward<T>(g, g.channels != 1, b, data<T>(x), data<T>(residual), *activation, data<T>(y),
+                     Rows{floats(planes), n, c}, own, own + c);
+  });
+  stack[0] = from(y);
+  stack[1] = from(planes);
+  stack[2] = from(found);
+}
+
+// blend_norm_backward(dy, x, residual?, weight?, gate?, planes, statistics, batch, fixed, groups,
+//                     eps, activation, needs_dz) -> dx, dz?, dγ dβ dρ (3, 1, C)
+void blend_norm_backward(StableIValue* stack, uint64_t, uint64_t) {
+  const Tensor gradient = to<Tensor>(stack[0]), given = to<Tensor>(stack[1]);
+  const Optional added = to<Optional>(stack[2]), weight = to<Optional>(stack[3]),
+                 gate = to<Optional>(stack[4]);
+  const Tensor planes = to<Tensor>(stack[5]), statistics = to<Tensor>(stack[6]);
+  const bool batch = to<bool>(stack[7]), fixed = to<bool>(stack[8]);
+  const int64_t groups = to<int64_t>(stack[9]);
+  const double eps = to<double>(stack[10]);
+  const auto activation = activation_named(to<std::string>(stack[11]));
+  const bool needs_dz = to<bool>(stack[12]);
+  STD_TORCH_CHECK(activation && is_served(given) && is_partner(gradient, given) &&
+                      is_partner(added, given) && are_channel_values(given, {&weight, &gate}),
+                  "normlab::blend_norm_backward does not serve these tensors");
+  const Tensor x = dense(given), dy = beside(gradient, x), dx = uninitialized_like(x);
+  const Optional residual = beside(added, x);
+  const Optional dz = needs_dz ? Optional(uninitialized_like(x)) : std::nullopt;
+  const int64_t n = x.size(0), c = x.size(1);
+  const Tensor parameters = uninitialized_rows(3, 1, c), found = uninitialized_rows(kGradientRows, n, c);
+  const Geometry g = geometry(x);
+  const float* known = floats(statistics);
+  const Blend b{n, c, x.size(2) * x.size(3), groups, batch, fixed, floats_of(weight), nullptr,
+                floats_of(gate), known, known + c, float(eps)};
+  float* d = floats(parameters);
+  with_type(x, [&](auto type) {
+    using T = decltype(type);
+    blend_backward<T>(g, g.channels != 1, b, data<T>(dy), data<T>(x), data<T>(residual),
+                      *activation, Rows{floats(planes), n, c}, Rows{floats(found), n, c},
+                      data<T>(dx), data<T>(dz), d, d + c, d + 2 * c);
+  });
+  stack[0] = from(dx);
+  stack[1] = from(dz);
+  stack[2] = from(parameters);
+}
+
+}  // namespace
+}  // namespace normlab
+
+STABLE_TORCH_LIBRARY_IMPL(normlab, CPU, m) {
+  m.impl("blend_norm", normlab::blend_norm);
+  m.impl("blend_norm_backward", normlab::blend_norm_backward);
+}
