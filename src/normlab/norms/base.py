@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from normlab.errors import UsageError
 from normlab.norms import rules
+from normlab.norms.blend import Running
 from normlab.norms.engine import fixed_affine
 from normlab.norms.planes import ACTIVATIONS, Activation, statistics_dtype
 
@@ -173,6 +174,14 @@ class RunningNormalization(Normalization):
         mean, variance = self.running()
         dtype = statistics_dtype(x)
         return mean.to(dtype), variance.to(dtype)
+
+    def running_with_use(self) -> Running | None:
+        """The running statistics for the kernel: to move in training, to stand in evaluation."""
+        if not self.track_running_stats:
+            return None
+        mean, variance = self.running()
+        assert self.num_batches_tracked is not None
+        return Running(mean, variance, self.num_batches_tracked, self.momentum, not self.training)
 
     def normalize_by_running(
         self,

@@ -14,28 +14,27 @@ this does not: other dtypes and devices, compilers and exporters, ranks, no C++ 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from normlab.norms.engine import Rule, must_stay_plain, plane_norm, twice_differentiable
+from normlab.norms.engine import Rule, must_stay_plain, twice_differentiable
 from normlab.norms.kernels import loader
 from normlab.norms.planes import Activation
-from normlab.norms.rules import Statistics, over_batch
 
 _library = torch.library.Library("normlab", "FRAGMENT")
 _library.define(
     "blend_norm(Tensor x, Tensor? residual, Tensor? weight, Tensor? bias, Tensor? gate, "
-    "Tensor? fixed_mean, Tensor? fixed_variance, bool batch, int groups, float eps, "
-    "str activation) -> (Tensor, Tensor, Tensor)"
+    "Tensor(a!)? running_mean, Tensor(b!)? running_variance, Tensor(c!)? batches, "
+    "float momentum, bool fixed, bool batch, int groups, float eps, str activation)"
+    " -> (Tensor, Tensor, Tensor)"
 )
 _library.define(
     "blend_norm_backward(Tensor dy, Tensor x, Tensor? residual, Tensor? weight, Tensor? gate, "
     "Tensor planes, Tensor statistics, bool batch, bool fixed, int groups, float eps, "
-    "str activation, bool needs_dz) -> (Tensor, Tensor?, Tensor)"
+    "str activation, bool needs_dz) -> (Tensor, Tensor?, Tensor, Tensor, Tensor)"
 )
 # Looked up once: each dot costs a quarter of a microsecond.
 _forward = torch.ops.normlab.blend_norm.default
@@ -46,57 +45,76 @@ _PLAIN = (Tensor, torch.nn.Parameter)
 """A subclass of Tensor may want to see the operations."""
 
 
-@dataclass(frozen=True, slots=True)
-class Blend:
-    """Which statistics a norm takes."""
+class Running(NamedTuple):
+    """Running statistics, each (C,), and what to do with them."""
 
-    groups: int
-    """Groups of channels of one sample: C instance, 1 layer, 0 none."""
-    batch: bool = False
-    """Whether those of a channel over the batch have a part."""
+    mean: Tensor
+    variance: Tensor
+    batches: Tensor
+    """How many batches they have seen."""
+    momentum: float | None
+    """Weight of the new batch; None: the average over all."""
+    fixed: bool
+    """Whether they stand for the batch's statistics, and stay as they are."""
 
 
 def blend_norm(
     x: Float[Tensor, "n c h w"],
-    blend: Blend,
-    rule: Rule,
     parameters: Sequence[Tensor | None],
     eps: float,
-    residual: Float[Tensor, "n c h w"] | None = None,
-    activation: Activation = "none",
-    fixed: Statistics | None = None,
-) -> tuple[Float[Tensor, "n c h w"], Statistics | None]:
-    """Normalize x, by the kernel or by the rule that says the same.
+    residual: Float[Tensor, "n c h w"] | None,
+    activation: Activation,
+    rule: Rule,
+    *,
+    groups: int,
+    batch: bool = False,
+    running: Running | None = None,
+) -> Float[Tensor, "n c h w"] | None:
+    """Normalize x and move the running statistics; None where the kernel does not serve.
 
-    `parameters` are γ, β and, for a blend of both, ρ. `fixed` are the batch part's statistics, each
-    (1, C) or (C,), where they do not come from x. Returns y and, where the batch has a part, its
-    mean and variance, each (C,).
+    Args:
+        x: of any memory format.
+        parameters: γ, β and, for a blend of both parts, ρ.
+        eps: ε.
+        residual: added before the activation.
+        activation: what follows.
+        rule: says the same in plain operations, for a backward that is itself differentiated.
+        groups: groups of channels of one sample (C instance, 1 layer); 0 for no such part.
+        batch: whether the statistics of a channel over the batch have a part.
+        running: the running statistics of the batch's part.
     """
+    if not _is_served(x, residual, parameters, running):
+        return None
     weight, bias = parameters[0], parameters[1]
     gate = parameters[2] if len(parameters) > 2 else None
-    if not _is_served(x, residual, parameters, fixed):
-        y, mean, variance = plane_norm(x, rule, parameters, residual, activation)
-        if not blend.batch or fixed is not None:
-            return y, None
-        merged, spread = over_batch(mean, variance)
-        return y, (merged[0], spread[0])
+    arguments = (x, residual, weight, bias, gate, running, batch, groups, eps, activation)
     if torch.is_grad_enabled() and (
         x.requires_grad
         or (residual is not None and residual.requires_grad)
         or any(p is not None and p.requires_grad for p in parameters)
     ):
-        y, statistics = _BlendNorm.apply(  # type: ignore[no-untyped-call]
-            x, residual, weight, bias, gate, blend, rule, eps, activation, fixed
-        )
-    else:
-        fixed_mean, fixed_variance = fixed or (None, None)
-        y, _, statistics = _forward(
-            x, residual, weight, bias, gate, fixed_mean, fixed_variance,
-            blend.batch, blend.groups, eps, activation,
-        )  # fmt: skip
-    if not blend.batch or fixed is not None:
-        return y, None
-    return y, (statistics[0, 0], statistics[1, 0])
+        return _BlendNorm.apply(*arguments, rule)  # type: ignore[no-untyped-call,no-any-return]
+    return _call_forward(*arguments)[0]
+
+
+def _call_forward(
+    x: Tensor,
+    residual: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    gate: Tensor | None,
+    running: Running | None,
+    batch: bool,
+    groups: int,
+    eps: float,
+    activation: Activation,
+) -> tuple[Tensor, Tensor, Tensor]:
+    mean, variance, batches, momentum, fixed = running or (None, None, None, 0.0, False)
+    momentum = -1.0 if momentum is None else momentum
+    return _forward(  # type: ignore[no-any-return]
+        x, residual, weight, bias, gate, mean, variance, batches, momentum, fixed,
+        batch, groups, eps, activation,
+    )  # fmt: skip
 
 
 class _BlendNorm(torch.autograd.Function):
@@ -108,68 +126,72 @@ class _BlendNorm(torch.autograd.Function):
         weight: Tensor | None,
         bias: Tensor | None,
         gate: Tensor | None,
-        blend: Blend,
-        rule: Rule,
+        running: Running | None,
+        batch: bool,
+        groups: int,
         eps: float,
         activation: Activation,
-        fixed: Statistics | None,
-    ) -> tuple[Tensor, Tensor]:
-        mean, variance = fixed or (None, None)
-        y, kept, statistics = _forward(
-            x, residual, weight, bias, gate, mean, variance,
-            blend.batch, blend.groups, eps, activation,
-        )  # fmt: skip
-        ctx.mark_non_differentiable(statistics)
+        rule: Rule,
+    ) -> Tensor:
+        y, planes, statistics = _call_forward(
+            x, residual, weight, bias, gate, running, batch, groups, eps, activation
+        )
         # The pre-activation is computed again from x (and the residual); nothing else is kept.
         known = residual if activation != "none" else None
-        ctx.save_for_backward(x, known, weight, bias, gate, kept, statistics)
-        ctx.blend, ctx.rule, ctx.eps, ctx.activation = blend, rule, eps, activation
-        ctx.fixed = fixed is not None
+        ctx.save_for_backward(x, known, weight, bias, gate, planes, statistics)
+        fixed = running is not None and running.fixed
+        ctx.how = (batch, fixed, groups, eps, activation)
+        ctx.rule = rule
         ctx.has_residual = residual is not None
-        return y, statistics
+        return y
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        x, residual, weight, bias, gate, kept, statistics = ctx.saved_tensors
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, residual, weight, bias, gate, planes, statistics = ctx.saved_tensors
         needs = ctx.needs_input_grad
         if torch.is_grad_enabled():
-            return _again(ctx, dy, x, residual, (weight, bias, gate))
-        dx, dz, parameters = _backward(
-            dy, x, residual, weight, gate, kept, statistics,
-            ctx.blend.batch, ctx.fixed, ctx.blend.groups, ctx.eps, ctx.activation, needs[1],
-        )  # fmt: skip
+            return _again(ctx, dy, x, residual, weight, bias, gate)
+        dx, dz, dweight, dbias, dgate = _backward(
+            dy, x, residual, weight, gate, planes, statistics, *ctx.how, needs[1]
+        )
         return (
             dx if needs[0] else None,
             dz,
-            parameters[0, 0] if needs[2] else None,
-            parameters[1, 0] if needs[3] else None,
-            parameters[2, 0] if needs[4] else None,
-            None, None, None, None, None,
+            dweight if needs[2] else None,
+            dbias if needs[3] else None,
+            dgate if needs[4] else None,
+            None, None, None, None, None, None,
         )  # fmt: skip
 
 
 def _again(
-    ctx: Any, dy: Tensor, x: Tensor, residual: Tensor | None, parameters: tuple[Tensor | None, ...]
+    ctx: Any,
+    dy: Tensor,
+    x: Tensor,
+    residual: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    gate: Tensor | None,
 ) -> tuple[Tensor | None, ...]:
     """The backward as a differentiable function (create_graph=True), by the rule."""
-    used = parameters if ctx.blend.batch and ctx.blend.groups else parameters[:2]
+    *_, activation = ctx.how
     if residual is None and ctx.has_residual:  # linear: its value has no part in any gradient
         residual = torch.zeros_like(x).requires_grad_(ctx.needs_input_grad[1])
-    found = twice_differentiable(
-        dy, x, residual, ctx.activation, ctx.rule, used, ctx.needs_input_grad[: 2 + len(used)]
-    )
-    return (*found, *(None,) * (10 - len(found)))
+    used = (weight, bias) if gate is None else (weight, bias, gate)
+    needs = ctx.needs_input_grad[: 2 + len(used)]
+    found = twice_differentiable(dy, x, residual, activation, ctx.rule, used, needs)
+    return (*found, *(None,) * (11 - len(found)))
 
 
 def _is_served(
     x: Tensor,
     residual: Tensor | None,
     parameters: Sequence[Tensor | None],
-    fixed: Statistics | None,
+    running: Running | None,
 ) -> bool:
     if not (_is_compiled and x.is_cpu and x.dtype in _SERVED and type(x) in _PLAIN and x.numel()):
         return False
     if must_stay_plain() or (residual is not None and not residual.is_cpu):
         return False
-    others = (*parameters, *(fixed or ()))
+    others = (*parameters, *(running[:2] if running else ()))
     return all(t is None or (t.is_cpu and t.dtype is torch.float32) for t in others)

@@ -17,7 +17,7 @@ from torch.nn import functional
 from normlab.errors import UsageError
 from normlab.norms import rules
 from normlab.norms.base import Normalization, RunningNormalization
-from normlab.norms.blend import Blend, blend_norm
+from normlab.norms.blend import blend_norm
 from normlab.norms.engine import Rule, plane_norm
 from normlab.norms.planes import Activation, activate
 from normlab.norms.ranks import RankPool
@@ -29,12 +29,11 @@ _ONE_VALUE_PER_CHANNEL = "use a larger batch or image, or a norm without batch s
 def _by_batch(
     layer: RunningNormalization,
     x: Images,
-    blend: Blend,
+    groups: int,
     rule: Rule,
     parameters: Sequence[Tensor | None],
     residual: Images | None,
     activation: Activation,
-    fixed: rules.Statistics | None = None,
 ) -> Images:
     """Normalize by a rule that pools over the batch, and update the running statistics."""
     plane_size = x.shape[2] * x.shape[3]
@@ -46,10 +45,32 @@ def _by_batch(
         return y
     count = x.shape[0] * plane_size
     layer.check_count(count, _ONE_VALUE_PER_CHANNEL)
-    y, found = blend_norm(x, blend, rule, parameters, layer.eps, residual, activation, fixed)
-    if found is not None:
-        layer.observe(*found, count)
+    running = layer.running_with_use()
+    quick = blend_norm(
+        x, parameters, layer.eps, residual, activation, rule,
+        groups=groups, batch=True, running=running,
+    )  # fmt: skip
+    if quick is not None:
+        return quick
+    y, own_mean, own_variance = plane_norm(x, rule, parameters, residual, activation)
+    if layer.training and layer.track_running_stats:
+        mean, variance = rules.over_batch(own_mean, own_variance)
+        layer.observe(mean[0], variance[0], count)
     return y
+
+
+def _by_group(
+    layer: Normalization,
+    x: Images,
+    groups: int,
+    rule: Rule,
+    residual: Images | None,
+    activation: Activation,
+) -> Images:
+    """Normalize by a rule that looks at one sample at a time."""
+    parameters = (layer.weight, layer.bias)
+    quick = blend_norm(x, parameters, layer.eps, residual, activation, rule, groups=groups)
+    return plane_norm(x, rule, parameters, residual, activation)[0] if quick is None else quick
 
 
 class BatchNorm2d(RunningNormalization):
@@ -79,8 +100,7 @@ class BatchNorm2d(RunningNormalization):
         if self.uses_running:
             return self.normalize_by_running(x, residual, activation)
         rule = partial(rules.batch, eps=self.eps)
-        blend = Blend(groups=0, batch=True)
-        return _by_batch(self, x, blend, rule, (self.weight, self.bias), residual, activation)
+        return _by_batch(self, x, 0, rule, (self.weight, self.bias), residual, activation)
 
 
 class InstanceNorm2d(RunningNormalization):
@@ -114,11 +134,9 @@ class InstanceNorm2d(RunningNormalization):
         count = x.shape[2] * x.shape[3]
         self.check_count(count, "use a larger image")
         rule = partial(rules.instance, eps=self.eps)
-        parameters = (self.weight, self.bias)
         if not self.track_running_stats:
-            blend = Blend(groups=x.shape[1])
-            return blend_norm(x, blend, rule, parameters, self.eps, residual, activation)[0]
-        y, mean, variance = plane_norm(x, rule, parameters, residual, activation)
+            return _by_group(self, x, x.shape[1], rule, residual, activation)
+        y, mean, variance = plane_norm(x, rule, (self.weight, self.bias), residual, activation)
         if x.shape[0] > 0:
             self.observe(mean.mean(0), variance.mean(0), count)
         return y
@@ -158,8 +176,7 @@ class BatchInstanceNorm2d(RunningNormalization):
         running = self.running_for(x) if self.uses_running else None
         rule = partial(rules.batch_instance, eps=self.eps, running=running)
         parameters = (self.weight, self.bias, self.gate)
-        blend = Blend(groups=x.shape[1], batch=True)
-        return _by_batch(self, x, blend, rule, parameters, residual, activation, running)
+        return _by_batch(self, x, x.shape[1], rule, parameters, residual, activation)
 
     def reset_parameters(self) -> None:
         """γ = 1, β = 0, ρ as at the start."""
@@ -202,8 +219,7 @@ class LayerNorm2d(Normalization):
         self.check(x, residual, activation)
         self.check_count(x.shape[1] * x.shape[2] * x.shape[3], "use more channels")
         rule = partial(rules.layer, eps=self.eps)
-        parameters = (self.weight, self.bias)
-        return blend_norm(x, Blend(groups=1), rule, parameters, self.eps, residual, activation)[0]
+        return _by_group(self, x, 1, rule, residual, activation)
 
     def extra_repr(self) -> str:
         """The arguments."""
@@ -249,8 +265,7 @@ class GroupNorm2d(Normalization):
         values = x.shape[1] // self.num_groups * x.shape[2] * x.shape[3]
         self.check_count(values, "use fewer groups or a larger image")
         rule = partial(rules.group, num_groups=self.num_groups, eps=self.eps)
-        blend, parameters = Blend(self.num_groups), (self.weight, self.bias)
-        return blend_norm(x, blend, rule, parameters, self.eps, residual, activation)[0]
+        return _by_group(self, x, self.num_groups, rule, residual, activation)
 
     def extra_repr(self) -> str:
         """The arguments, as torch prints them."""

@@ -16,6 +16,11 @@ Tensor uninitialized_rows(int64_t rows, int64_t n, int64_t c) {
   return uninitialized({size, 3}, {stride, 3}, aoti_torch_dtype_float32());
 }
 
+Tensor uninitialized_channel(int64_t c) {
+  const int64_t size[1] = {c}, stride[1] = {1};
+  return uninitialized({size, 1}, {stride, 1}, aoti_torch_dtype_float32());
+}
+
 bool are_channel_values(const Tensor& x, std::initializer_list<const Optional*> parameters) {
   for (const Optional* each : parameters)
     if (*each && (!(*each)->is_cpu() || (*each)->dim() != 1 || (*each)->size(0) != x.size(1) ||
@@ -24,42 +29,64 @@ bool are_channel_values(const Tensor& x, std::initializer_list<const Optional*> 
   return true;
 }
 
-// blend_norm(x, residual?, weight?, bias?, gate?, fixed_mean?, fixed_variance?, batch, groups, eps,
-//            activation) -> y, planes (4, N, C), batch statistics (2, 1, C)
+// running ← (1 − weight)·running + weight·batch, with the unbiased variance.
+void update_running(const Tensor& mean, const Tensor& variance, const Tensor& batches,
+                    double momentum, const float* batch, int64_t channels, double count) {
+  int64_t& number = *static_cast<int64_t*>(batches.data_ptr());
+  ++number;
+  const double weight = momentum < 0 ? 1.0 / double(number) : momentum;
+  const double unbiased = count / std::max(count - 1, 1.0);
+  float *m = floats(mean), *v = floats(variance);
+  for (int64_t c = 0; c < channels; ++c) {
+    m[c] = float(m[c] + weight * (double(batch[c]) - m[c]));
+    v[c] = float(v[c] + weight * (unbiased * double(batch[channels + c]) - v[c]));
+  }
+}
+
+// blend_norm(x, residual?, weight?, bias?, gate?, running_mean?, running_variance?, batches?,
+//            momentum, fixed, batch, groups, eps, activation)
+//   -> y, planes (4, N, C), batch statistics (2, 1, C)
 void blend_norm(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor given = to<Tensor>(stack[0]);
   const Optional added = to<Optional>(stack[1]), weight = to<Optional>(stack[2]),
                  bias = to<Optional>(stack[3]), gate = to<Optional>(stack[4]),
-                 mean = to<Optional>(stack[5]), variance = to<Optional>(stack[6]);
-  const bool batch = to<bool>(stack[7]);
-  const int64_t groups = to<int64_t>(stack[8]);
-  const double eps = to<double>(stack[9]);
-  const auto activation = activation_named(to<std::string>(stack[10]));
+                 mean = to<Optional>(stack[5]), variance = to<Optional>(stack[6]),
+                 batches = to<Optional>(stack[7]);
+  const double momentum = to<double>(stack[8]);
+  const bool fixed = to<bool>(stack[9]), batch = to<bool>(stack[10]);
+  const int64_t groups = to<int64_t>(stack[11]);
+  const double eps = to<double>(stack[12]);
+  const auto activation = activation_named(to<std::string>(stack[13]));
   STD_TORCH_CHECK(activation && is_served(given) && is_partner(added, given) &&
-                      are_channel_values(given, {&weight, &bias, &gate, &mean, &variance}),
+                      are_channel_values(given, {&weight, &bias, &gate, &mean, &variance}) &&
+                      (!fixed || (mean && variance)),
                   "normlab::blend_norm does not serve these tensors");
   const Tensor x = dense(given), y = uninitialized_like(x);
-  const int64_t n = x.size(0), c = x.size(1);
+  const int64_t n = x.size(0), c = x.size(1), pixels = x.size(2) * x.size(3);
   const Tensor planes = uninitialized_rows(4, n, c), found = uninitialized_rows(2, 1, c);
   const Optional residual = beside(added, x);
   const Geometry g = geometry(x);
   float* own = floats(found);
-  if (mean) std::copy_n(floats_of(mean), c, own);
-  if (variance) std::copy_n(floats_of(variance), c, own + c);
-  const Blend b{n, c, x.size(2) * x.size(3), groups, batch, mean.has_value(), floats_of(weight),
-                floats_of(bias), floats_of(gate), own, own + c, float(eps)};
+  if (fixed) {
+    std::copy_n(floats_of(mean), c, own);
+    std::copy_n(floats_of(variance), c, own + c);
+  }
+  Blend b{n, c, pixels, groups, batch, fixed, floats_of(weight), floats_of(bias), floats_of(gate),
+          own, own + c, float(eps)};
   with_type(x, [&](auto type) {
     using T = decltype(type);
     blend_forward<T>(g, g.channels != 1, b, data<T>(x), data<T>(residual), *activation, data<T>(y),
                      Rows{floats(planes), n, c}, own, own + c);
   });
+  if (mean && variance && batches && !fixed)
+    update_running(*mean, *variance, *batches, momentum, own, c, double(n) * double(pixels));
   stack[0] = from(y);
   stack[1] = from(planes);
   stack[2] = from(found);
 }
 
 // blend_norm_backward(dy, x, residual?, weight?, gate?, planes, statistics, batch, fixed, groups,
-//                     eps, activation, needs_dz) -> dx, dz?, dγ dβ dρ (3, 1, C)
+//                     eps, activation, needs_dz) -> dx, dz?, dγ, dβ, dρ
 void blend_norm_backward(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor gradient = to<Tensor>(stack[0]), given = to<Tensor>(stack[1]);
   const Optional added = to<Optional>(stack[2]), weight = to<Optional>(stack[3]),
@@ -77,21 +104,24 @@ void blend_norm_backward(StableIValue* stack, uint64_t, uint64_t) {
   const Optional residual = beside(added, x);
   const Optional dz = needs_dz ? Optional(uninitialized_like(x)) : std::nullopt;
   const int64_t n = x.size(0), c = x.size(1);
-  const Tensor parameters = uninitialized_rows(3, 1, c), found = uninitialized_rows(kGradientRows, n, c);
+  const Tensor dweight = uninitialized_channel(c), dbias = uninitialized_channel(c),
+               dgate = uninitialized_channel(c);
+  const Tensor found = uninitialized_rows(kGradientRows, n, c);
   const Geometry g = geometry(x);
   const float* known = floats(statistics);
   const Blend b{n, c, x.size(2) * x.size(3), groups, batch, fixed, floats_of(weight), nullptr,
                 floats_of(gate), known, known + c, float(eps)};
-  float* d = floats(parameters);
   with_type(x, [&](auto type) {
     using T = decltype(type);
     blend_backward<T>(g, g.channels != 1, b, data<T>(dy), data<T>(x), data<T>(residual),
                       *activation, Rows{floats(planes), n, c}, Rows{floats(found), n, c},
-                      data<T>(dx), data<T>(dz), d, d + c, d + 2 * c);
+                      data<T>(dx), data<T>(dz), floats(dweight), floats(dbias), floats(dgate));
   });
   stack[0] = from(dx);
   stack[1] = from(dz);
-  stack[2] = from(parameters);
+  stack[2] = from(dweight);
+  stack[3] = from(dbias);
+  stack[4] = from(dgate);
 }
 
 }  // namespace

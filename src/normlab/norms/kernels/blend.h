@@ -23,6 +23,7 @@ struct Blend {
   const float *weight, *bias, *gate;  // C, or null
   const float *batch_mean, *batch_variance;  // C
   float eps;
+  std::vector<double> batch_share = {};
 
   double rho(int64_t c) const { return gate ? gate[c] : (batch ? 1.0 : 0.0); }
   double gamma(int64_t c) const { return weight ? weight[c] : 1.0; }
@@ -43,29 +44,39 @@ struct Blend {
     v = (variances + spread) / double(count);
   }
 
+  // ρ·r_b of every channel, so that no root is taken more than once.
+  void prepare() {
+    batch_share.resize(size_t(channels));
+    for (int64_t c = 0; batch && c < channels; ++c)
+      batch_share[c] = rho(c) * inverse(batch_variance[c]);
+  }
+
+  void group_statistics(const float* mean, const float* variance, int64_t at, double& m,
+                        double& r) const {
+    double v = 0;
+    m = r = 0;
+    if (!groups) return;
+    if (groups == channels)
+      m = mean[at], v = variance[at];
+    else
+      merge(mean + at, variance + at, group_size(), 1, m, v);
+    r = inverse(v);
+  }
+
   // scale and offset of the planes [first, last) of sample i, whole groups.
   void forward(int64_t i, int64_t first, int64_t last, const float* mean, const float* variance,
                float* scale, float* offset) const {
     const int64_t size = group_size();
     for (int64_t start = first; start < last; start += size) {
-      const int64_t at0 = i * channels + start;
-      double m_g = 0, v_g = 0, r_g = 0;
-      if (groups) {
-        merge(mean + at0, variance + at0, size, 1, m_g, v_g);
-        r_g = inverse(v_g);
-      }
+      double m_g, r_g;
+      group_statistics(mean, variance, i * channels + start, m_g, r_g);
       for (int64_t c = start; c < start + size; ++c) {
         const int64_t at = i * channels + c;
-        double s = 0, o = 0;
+        const double own = groups ? (1 - rho(c)) * r_g : 0.0;
+        double s = own, o = own * (mean[at] - m_g);
         if (batch) {
-          const double r_b = rho(c) * inverse(batch_variance[c]);
-          s += r_b;
-          o += r_b * (double(mean[at]) - batch_mean[c]);
-        }
-        if (groups) {
-          const double own = (1 - rho(c)) * r_g;
-          s += own;
-          o += own * (mean[at] - m_g);
+          s += batch_share[c];
+          o += batch_share[c] * (double(mean[at]) - batch_mean[c]);
         }
         scale[at] = float(gamma(c) * s);
         offset[at] = float(gamma(c) * o + (bias ? bias[c] : 0.0));
@@ -78,13 +89,10 @@ struct Blend {
                        const float* variance, const float* s1, const float* s2,
                        const float* scale, float* p, float* q, double* own) const {
     const int64_t size = group_size();
+    const double each = 1.0 / double(size), value = 1.0 / double(pixels);
     for (int64_t start = first; start < last; start += size) {
-      const int64_t at0 = i * channels + start;
-      double m_g = 0, v_g = 0, r_g = 0, b = 0, d = 0;
-      if (groups) {
-        merge(mean + at0, variance + at0, size, 1, m_g, v_g);
-        r_g = inverse(v_g);
-      }
+      double m_g, r_g, b = 0, d = 0;
+      group_statistics(mean, variance, i * channels + start, m_g, r_g);
       for (int64_t c = start; groups && c < start + size; ++c) {
         const int64_t at = i * channels + c;
         const double share = gamma(c) * (1 - rho(c));
@@ -93,44 +101,46 @@ struct Blend {
         b += share * t;
         d += share * s1[at];
       }
-      const double p_g = -r_g * r_g * r_g * b / (double(size) * double(pixels));
+      const double p_g = -r_g * r_g * r_g * b * each * value;
       for (int64_t c = start; c < start + size; ++c) {
         const int64_t at = i * channels + c;
         const double share = groups ? gamma(c) * (1 - rho(c)) : 0.0;
-        const double dmean =
-            r_g * (share * s1[at] - d / double(size)) + p_g * double(pixels) * (mean[at] - m_g);
+        const double dmean = r_g * (share * s1[at] - d * each);
         p[at] = float(p_g);
-        q[at] = float((dmean - double(scale[at]) * s1[at]) / double(pixels));
+        q[at] = float((dmean - double(scale[at]) * s1[at]) * value + p_g * (mean[at] - m_g));
       }
     }
   }
 
-  // The batch's part of p and q (added), and the gradients of the parameters.
+  // The batch's part of p and q (added), and the gradients of the parameters. Sample by sample, so
+  // that memory is read in its order; every channel has its own sums.
   void backward_batch(const float* mean, const float* s1, const float* s2, const double* own,
                       float* p, float* q, float* dweight, float* dbias, float* dgate) const {
-    for (int64_t c = 0; c < channels; ++c) {
-      const double share = gamma(c) * rho(c);
-      const double r_b = batch ? inverse(batch_variance[c]) : 0.0;
-      const double m_b = batch ? batch_mean[c] : 0.0;
-      double b = 0, d = 0, a = 0;
-      for (int64_t at = c; at < samples * channels; at += channels) {
-        d += s1[at];
-        if (batch) b += s2[at] + double(s1[at]) * (mean[at] - m_b);
-        if (groups) a += own[at];
-      }
-      const double p_b =
-          fixed ? 0.0 : -r_b * r_b * r_b * share * b / (double(samples) * double(pixels));
-      const double average = fixed ? 0.0 : d / double(samples);
-      for (int64_t at = c; batch && at < samples * channels; at += channels) {
-        const double dmean =
-            r_b * share * (s1[at] - average) + p_b * double(pixels) * (mean[at] - m_b);
-        p[at] += float(p_b);
-        q[at] += float(dmean / double(pixels));
-      }
-      dweight[c] = float(rho(c) * r_b * b + (1 - rho(c)) * a);
-      dbias[c] = float(d);
-      dgate[c] = float(gamma(c) * (r_b * b - a));
+    std::vector<double> memory(size_t(4 * channels));
+    double *b = memory.data(), *d = b + channels, *a = d + channels, *p_b = a + channels;
+    for (int64_t i = 0; i < samples; ++i) {
+      const int64_t at = i * channels;
+      for (int64_t c = 0; c < channels; ++c) d[c] += s1[at + c];
+      for (int64_t c = 0; batch && c < channels; ++c)
+        b[c] += s2[at + c] + double(s1[at + c]) * (double(mean[at + c]) - batch_mean[c]);
+      for (int64_t c = 0; groups && c < channels; ++c) a[c] += own[at + c];
     }
+    for (int64_t c = 0; c < channels; ++c) {
+      const double r_b = batch ? inverse(batch_variance[c]) : 0.0;
+      dweight[c] = float(rho(c) * r_b * b[c] + (1 - rho(c)) * a[c]);
+      dbias[c] = float(d[c]);
+      dgate[c] = float(gamma(c) * (r_b * b[c] - a[c]));
+      const double share = gamma(c) * rho(c) * r_b;
+      p_b[c] = fixed ? 0.0 : -r_b * r_b * share * b[c] / (double(samples) * double(pixels));
+      d[c] = fixed ? 0.0 : d[c] / double(samples);  // from here on the average
+      a[c] = share;
+    }
+    const double value = 1.0 / double(pixels);
+    for (int64_t i = 0; batch && i < samples; ++i)
+      for (int64_t c = 0, at = i * channels; c < channels; ++c, ++at) {
+        p[at] += float(p_b[c]);
+        q[at] += float(a[c] * (s1[at] - d[c]) * value + p_b[c] * (double(mean[at]) - batch_mean[c]));
+      }
   }
 };
 
@@ -179,11 +189,32 @@ const T* moved(const T* pointer, int64_t by) {
   return pointer ? pointer + by : nullptr;
 }
 
+// The statistics of every channel over the samples, which are equally large.
+inline void merge_samples(const Blend& b, const float* mean, const float* variance,
+                          float* batch_mean, float* batch_variance) {
+  std::vector<double> memory(size_t(2 * b.channels));
+  double *m = memory.data(), *v = m + b.channels;
+  const double each = 1.0 / double(b.samples);
+  for (int64_t i = 0; i < b.samples; ++i)
+    for (int64_t c = 0, at = i * b.channels; c < b.channels; ++c, ++at) m[c] += mean[at];
+  for (int64_t c = 0; c < b.channels; ++c) m[c] *= each;
+  for (int64_t i = 0; i < b.samples; ++i)
+    for (int64_t c = 0, at = i * b.channels; c < b.channels; ++c, ++at) {
+      const double d = mean[at] - m[c];
+      v[c] += variance[at] + d * d;
+    }
+  for (int64_t c = 0; c < b.channels; ++c) {
+    batch_mean[c] = float(m[c]);
+    batch_variance[c] = float(v[c] * each);
+  }
+}
+
 template <class T>
-void blend_forward(const Geometry& g, bool channels_last, const Blend& b, const T* x,
+void blend_forward(const Geometry& g, bool channels_last, Blend& b, const T* x,
                    const T* residual, Activation activation, T* y, const Rows& planes,
                    float* batch_mean, float* batch_variance) {
   float *mean = planes[kMean], *variance = planes[kVariance];
+  if (b.by_sample()) b.prepare();
   if (b.by_sample() && in_pieces(b, channels_last)) {
     for_pieces(b, channels_last,
                [&](const Geometry& piece, int64_t i, int64_t first, int64_t last, int64_t start) {
@@ -197,10 +228,9 @@ void blend_forward(const Geometry& g, bool channels_last, const Blend& b, const 
     return;
   }
   statistics<T>(g, x, mean, variance);
-  for (int64_t c = 0; b.batch && !b.fixed && c < b.channels; ++c) {
-    double m, v;
-    Blend::merge(mean + c, variance + c, b.samples, b.channels, m, v);
-    batch_mean[c] = float(m), batch_variance[c] = float(v);
+  if (!b.by_sample()) {
+    merge_samples(b, mean, variance, batch_mean, batch_variance);
+    b.prepare();
   }
   for (int64_t i = 0; i < b.samples; ++i)
     b.forward(i, 0, b.channels, mean, variance, planes[kScale], planes[kOffset]);
