@@ -27,6 +27,7 @@ _HOMES = {
     "clamp_gates": "normlab.norms.parameters",
     "convert_norms": "normlab.norms.convert",
     "freeze": "normlab.norms.frozen",
+    "precise_statistics": "normlab.norms.precise",
     "unfreeze": "normlab.norms.frozen",
     "parameter_groups": "normlab.norms.parameters",
     "make_norm": "normlab.norms.spec",
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from normlab.norms.layers import LayerNorm2d as LayerNorm2d
     from normlab.norms.parameters import clamp_gates as clamp_gates
     from normlab.norms.parameters import parameter_groups as parameter_groups
+    from normlab.norms.precise import precise_statistics as precise_statistics
     from normlab.norms.spec import make_norm as make_norm
     from normlab.records.plan import StudyPlan as StudyPlan
     from normlab.study.study import Study as Study
