@@ -26,6 +26,7 @@ _HOMES = {
     "LayerNorm2d": "normlab.norms.layers",
     "clamp_gates": "normlab.norms.parameters",
     "convert_norms": "normlab.norms.convert",
+    "fold": "normlab.norms.fold",
     "freeze": "normlab.norms.frozen",
     "precise_statistics": "normlab.norms.precise",
     "unfreeze": "normlab.norms.frozen",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from normlab.errors import NormlabError as NormlabError
     from normlab.models.resnet import resnet as resnet
     from normlab.norms.convert import convert_norms as convert_norms
+    from normlab.norms.fold import fold as fold
     from normlab.norms.frozen import freeze as freeze
     from normlab.norms.frozen import unfreeze as unfreeze
     from normlab.norms.layers import BatchInstanceNorm2d as BatchInstanceNorm2d

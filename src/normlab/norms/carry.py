@@ -58,9 +58,9 @@ def make_like(
         if isinstance(new, RunningNormalization):
             _carry_running(seen, new, same_kind, carried, notes)
         elif seen.tracks:
-            notes.append("running statistics dropped: the new norm has none")
+            notes.append("no running statistics")
         if not same_kind:
-            notes.append("the function changes: it takes other statistics")
+            notes.append("another function: other statistics")
     if any(getattr(old, hooks, None) for hooks in _STATE_HOOKS):
         notes.append("hooks on the state_dict were dropped: they know the old layout")
     new.train(old.training)

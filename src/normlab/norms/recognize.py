@@ -20,7 +20,15 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from normlab.norms.base import Normalization, RunningNormalization
-from normlab.norms.layers import GroupNorm2d, InstanceNorm2d, LayerNorm2d
+from normlab.norms.baselines import TorchBatchNorm2d
+from normlab.norms.layers import (
+    BatchInstanceNorm2d,
+    BatchNorm2d,
+    ChannelLayerNorm2d,
+    GroupNorm2d,
+    InstanceNorm2d,
+    LayerNorm2d,
+)
 
 _KIND_BY_NAME = {
     "FrozenBatchNorm2d": "batch",
@@ -32,6 +40,15 @@ _KIND_BY_NAME = {
     "GroupNorm1Act": "group",
     "LayerNorm2d": "pixel",
     "LayerNormAct2d": "pixel",
+}
+_KIND_OF_OURS: dict[type[nn.Module], str] = {
+    BatchNorm2d: "batch",
+    TorchBatchNorm2d: "batch",
+    BatchInstanceNorm2d: "batch",  # besides the instance's own, which its gate mixes in
+    InstanceNorm2d: "instance",
+    GroupNorm2d: "group",
+    LayerNorm2d: "layer",
+    ChannelLayerNorm2d: "pixel",
 }
 _KIND_BY_CLASS: dict[type[nn.Module], str] = {
     nn.BatchNorm2d: "batch",
@@ -46,7 +63,7 @@ class NormView:
     """A normalization of any library, seen as normlab sees its own."""
 
     kind: str
-    """"batch", "instance", "group", "layer", "pixel" or a class name: what statistics it takes."""
+    """What statistics it takes: "batch", "instance", "8 groups", "layer", "pixel", a class name."""
     channels: int
     eps: float
     momentum: float | None
@@ -74,6 +91,8 @@ def view(module: nn.Module) -> NormView | None:
     channels = _channels(module)
     if channels is None:
         return None
+    if kind == "group":
+        kind = f"{module.num_groups} groups"
     frozen = _named(module, "FrozenBatchNorm2d") or _named(module, "FrozenBatchNormAct2d")
     drop, act = getattr(module, "drop", None), getattr(module, "act", None)
     after = None
@@ -97,7 +116,8 @@ def view(module: nn.Module) -> NormView | None:
 def why_not(module: nn.Module) -> str | None:
     """The reason why something that is called a norm is not one to us; None for other modules."""
     name = type(module).__name__
-    if "norm" not in name.lower() or view(module) is not None:
+    derived = isinstance(module, tuple(_KIND_BY_CLASS))
+    if not (derived or "norm" in name.lower()) or view(module) is not None:
         return None
     if parametrize.is_parametrized(module):
         return "its parameters are computed by a parametrization; remove that first"
@@ -105,7 +125,7 @@ def why_not(module: nn.Module) -> str | None:
         return "it has no channels to go by; build the network with the norm instead"
     if isinstance(module, nn.modules.batchnorm._LazyNormBase):
         return "it does not know its channels yet; call the model once first"
-    if isinstance(module, tuple(_KIND_BY_CLASS)):
+    if derived:
         return f"{name} has a forward of its own, which may do more than normalize"
     return f"{name} is not a normalization of (N, C, H, W) tensors that normlab knows"
 
@@ -119,7 +139,7 @@ def is_running(module: nn.Module) -> bool:
 
 def _kind(module: nn.Module) -> str | None:
     if isinstance(module, Normalization):
-        return _own_kind(module)
+        return _KIND_OF_OURS.get(type(module), type(module).__name__)
     for name, kind in _KIND_BY_NAME.items():
         if type(module).__name__ == name:
             return kind
@@ -131,20 +151,6 @@ def _kind(module: nn.Module) -> str | None:
         if named is not None and type(module).forward is getattr(base, "forward", None):
             return named
     return None
-
-
-def _own_kind(module: Normalization) -> str:
-    match module:
-        case InstanceNorm2d():
-            return "instance"
-        case RunningNormalization():
-            return "batch"
-        case GroupNorm2d():
-            return "group"
-        case LayerNorm2d():
-            return "layer"
-        case _:
-            return type(module).__name__
 
 
 def _channels(module: nn.Module) -> int | None:
