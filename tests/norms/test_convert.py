@@ -102,7 +102,8 @@ def test_stated_options_win_over_the_old_ones() -> None:
 def test_a_synchronized_batch_norm_comes_back() -> None:
     model = nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(nn.BatchNorm2d(8)))
     model[0].running_mean.fill_(3)
-    normlab.convert_norms(model, "torch-bn")
+    conversion = normlab.convert_norms(model, "torch-bn")
+    assert conversion.layers[0].notes == ("no longer synchronized across processes",)
     assert torch.equal(model[0].running_mean, torch.full((8,), 3.0))
     model(images(8))  # SyncBatchNorm could not, on a CPU
 

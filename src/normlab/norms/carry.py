@@ -61,6 +61,8 @@ def make_like(
             notes.append("no running statistics")
         if not same_kind:
             notes.append("another function: other statistics")
+    if isinstance(old, nn.SyncBatchNorm):
+        notes.append("no longer synchronized across processes")
     if any(getattr(old, hooks, None) for hooks in _STATE_HOOKS):
         notes.append("hooks on the state_dict were dropped: they know the old layout")
     new.train(old.training)
