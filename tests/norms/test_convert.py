@@ -74,6 +74,8 @@ def test_from_batch_norm_to_batch_norm_nothing_changes(norm: str, libraries: Mod
         (lambda: nn.InstanceNorm2d(8), "in"),
         (lambda: nn.InstanceNorm2d(8, affine=True, eps=1e-2), "in"),
         (lambda: normlab.LayerNorm2d(8), "ln"),
+        (lambda: nn.GroupNorm(1, 8, eps=1e-2), "ln"),
+        (lambda: nn.GroupNorm(8, 8, eps=1e-2), "in"),
         (lambda: normlab.BatchNorm2d(8), "torch-bn"),
         (lambda: make_norm("torch-bn", 8), "bn"),
         (lambda: normlab.BatchInstanceNorm2d(8, gate=0.3), "bin"),
@@ -89,7 +91,7 @@ def test_conversions_within_a_scheme_keep_the_function(before: Any, norm: str, l
     for y, e, mode in zip(outputs(model, x), expected, ("train", "eval"), strict=True):
         assert_close(y, e, 1e-5, mode)
     for name in ("eps", "momentum"):
-        if hasattr(model[0], name):
+        if hasattr(model[0], name) and hasattr(old, name):
             assert getattr(model[0], name) == getattr(old, name)
 
 
@@ -173,10 +175,13 @@ def test_memory_format() -> None:
 
 def test_shared_modules_stay_shared() -> None:
     norm = nn.BatchNorm2d(8)
-    model = nn.ModuleDict({"a": norm, "b": nn.Sequential(nn.ReLU(), norm)})
+    model = nn.ModuleDict({"a": norm, "b": nn.Sequential(norm, nn.ReLU(), norm)})
+    left = normlab.convert_norms(model, "ln", where=lambda name, _: name != "b.2").left
+    assert [name for name, _ in left] == ["a", "b.0", "b.2"]
+    assert model["b"][0] is norm
     conversion = normlab.convert_norms(model, "ln")
-    assert model["a"] is model["b"][1]
-    assert [layer.names for layer in conversion.layers] == [("a", "b.1")]
+    assert model["a"] is model["b"][0] is model["b"][2] is not norm
+    assert [layer.names for layer in conversion.layers] == [("a", "b.0", "b.2")]
 
 
 def test_hooks_move_with_their_handles() -> None:
@@ -213,6 +218,9 @@ def test_batch_norm_with_its_activation(act: type[nn.Module], libraries: ModuleT
     for y, e, mode in zip(outputs(model, images(8)), expected, ("train", "eval"), strict=True):
         assert_close(y, e, 1e-5, mode)
     assert "activation" in conversion.layers[0].carried
+    x = images(8).requires_grad_()
+    model(x).square().sum().backward()  # timm's activations work in place
+    assert x.grad is not None
     normlab.convert_norms(model, "gn")
     assert isinstance(model[0].norm, normlab.GroupNorm2d)
 
@@ -282,8 +290,18 @@ def test_the_real_timm() -> None:
 
 
 class OwnForward(nn.BatchNorm2d):
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.act = nn.ReLU()
+
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) * 2
+        return super().forward(self.act(x))
+
+
+def test_a_forward_patched_on_the_instance() -> None:
+    model = nn.Sequential(nn.BatchNorm2d(8))
+    model[0].forward = lambda x: x
+    assert "a forward of its own" in normlab.convert_norms(model, "gn").left[0][1]
 
 
 def test_what_is_left_is_reported() -> None:

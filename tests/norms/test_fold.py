@@ -314,3 +314,14 @@ def test_a_norm_in_training_mode() -> None:
     assert normlab.fold(model).kept == (("1", "it is in training mode; call model.eval() first"),)
     normlab.freeze(model)
     assert normlab.fold(model.train()).folded == (("1", "0"),)
+
+
+def test_folding_again_after_a_remedy(libraries: ModuleType) -> None:
+    """What is already folded does not hide what is left."""
+    model = normlab.resnet(n=1, num_classes=3)
+    libraries.scramble(model)
+    handle = model.stages[1][0].norm2.register_forward_hook(lambda *_: None)
+    assert len(fold_and_compare(model, images()).folded) == 6
+    handle.remove()
+    assert fold_and_compare(model, images()).folded == (("stages.1.0.norm2", "stages.1.0.conv2"),)
+    assert str(normlab.fold(model)) == "0 of 0 normalizations folded"

@@ -82,7 +82,8 @@ def convert_norms(
         model: any network; a module that is itself a normalization cannot be replaced in place,
             so take `conversion.model`.
         norm: spec string, e.g. "gn:groups=8".
-        where: called with the name and the module; False leaves that layer.
+        where: called with the name and the module; False leaves that layer, everywhere
+            if it stands in several places.
 
     Raises:
         UsageError: the norm cannot be made for some layer. The model is then unchanged.
@@ -98,7 +99,11 @@ def convert_norms(
     given = _given(norm)
     names: dict[nn.Module, list[str]] = {}
     left: list[tuple[str, str]] = []
-    _find(model, "", where, names, left, [])
+    _find(model, "", names, left, [])
+    for module, places in list(names.items()):
+        if not all(where(place, module) for place in places):
+            left += [(place, "left out by where=…") for place in places]
+            del names[module]
     made: dict[nn.Module, nn.Module] = {}
     layers = []
     device = next((p.device for p in model.parameters()), None)
@@ -127,7 +132,6 @@ def convert_norms(
 def _find(
     module: nn.Module,
     name: str,
-    where: Callable[[str, nn.Module], bool],
     found: dict[nn.Module, list[str]],
     left: list[tuple[str, str]],
     above: list[nn.Module],
@@ -136,16 +140,14 @@ def _find(
     if module in above:  # a module that contains itself
         return
     if view(module) is not None:
-        if where(name, module):
-            found.setdefault(module, []).append(name)
-        else:
-            left.append((name, "left out by where=…"))
+        found.setdefault(module, []).append(name)
         return
     reason = why_not(module)
-    if reason is not None and not list(module.children()):
+    if reason is not None:
         left.append((name, reason))
-    for key, child in module.named_children():
-        _find(child, f"{name}.{key}" if name else key, where, found, left, [*above, module])
+    for key, child in module._modules.items():
+        if child is not None:
+            _find(child, f"{name}.{key}" if name else key, found, left, [*above, module])
 
 
 def _given(norm: str) -> frozenset[str]:

@@ -91,7 +91,7 @@ def fold(model: nn.Module) -> Folding:
         conv.weight.copy_(weight)
         if conv.bias is None:
             trains = conv.weight.requires_grad
-            conv.bias = nn.Parameter(bias.to(conv.weight.dtype), requires_grad=trains)
+            conv.bias = nn.Parameter(bias, requires_grad=trains)
         else:
             conv.bias.copy_(bias)
         _replace(model, norm, _without_norm(norm, seen))
@@ -132,8 +132,10 @@ def _convolution_stays(
     if _has_hooks(conv):
         return f"{name} has forward hooks; remove them first"
     plain = (nn.Conv2d, nn.ConvTranspose2d)
-    if type(conv).forward not in [base.forward for base in plain] or (
-        isinstance(conv, nn.Conv2d) and type(conv)._conv_forward is not nn.Conv2d._conv_forward
+    if (
+        "forward" in vars(conv)
+        or type(conv).forward not in [base.forward for base in plain]
+        or (isinstance(conv, nn.Conv2d) and type(conv)._conv_forward is not nn.Conv2d._conv_forward)
     ):
         return f"{name} is a {kind} with a forward of its own"
     if any(users[id(parameter)] > 1 for parameter in conv.parameters()):
@@ -144,7 +146,7 @@ def _convolution_stays(
 
 
 def _folded_weights(conv: Convolution, seen: NormView) -> tuple[Tensor, Tensor]:
-    """The convolution's new weight and bias, computed in float64."""
+    """The convolution's new weight and bias, computed in float64 and rounded once."""
     assert seen.running_mean is not None
     assert seen.running_var is not None
     scale = (seen.running_var.double() + seen.eps).rsqrt()
@@ -163,7 +165,7 @@ def _folded_weights(conv: Convolution, seen: NormView) -> tuple[Tensor, Tensor]:
         weight = (grouped * by_group).flatten(0, 1)
     else:
         weight = weight * scale[:, None, None, None]
-    return weight, bias
+    return weight.to(conv.weight.dtype), bias.to(conv.weight.dtype)
 
 
 def _without_norm(norm: nn.Module, seen: NormView) -> nn.Module:

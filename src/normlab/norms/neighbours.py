@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from torch import fx, nn
 
+from normlab.norms.baselines import NoNorm2d
 from normlab.norms.recognize import view
 
 
@@ -39,8 +40,8 @@ class _Tracer(fx.Tracer):
     """Looks into everything but torch's own layers, convolutions and norms of any library."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        convolves = isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))
-        return convolves or view(m) is not None or super().is_leaf_module(m, module_qualified_name)
+        known = isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, NoNorm2d))
+        return known or view(m) is not None or super().is_leaf_module(m, module_qualified_name)
 
 
 def _search(module: nn.Module, found: dict[nn.Module, Neighbour]) -> None:

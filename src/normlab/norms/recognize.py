@@ -92,7 +92,9 @@ def view(module: nn.Module) -> NormView | None:
     if channels is None:
         return None
     if kind == "group":
-        kind = f"{module.num_groups} groups"
+        assert isinstance(module.num_groups, int)
+        by_groups = {channels: "instance", 1: "layer"}
+        kind = by_groups.get(module.num_groups, f"{module.num_groups} groups")
     frozen = _named(module, "FrozenBatchNorm2d") or _named(module, "FrozenBatchNormAct2d")
     drop, act = getattr(module, "drop", None), getattr(module, "act", None)
     after = None
@@ -117,7 +119,8 @@ def why_not(module: nn.Module) -> str | None:
     """The reason why something that is called a norm is not one to us; None for other modules."""
     name = type(module).__name__
     derived = isinstance(module, tuple(_KIND_BY_CLASS))
-    if not (derived or "norm" in name.lower()) or view(module) is not None:
+    called_norm = "norm" in name.lower() and not list(module.children())
+    if not (derived or called_norm) or view(module) is not None:
         return None
     if parametrize.is_parametrized(module):
         return "its parameters are computed by a parametrization; remove that first"
@@ -138,6 +141,8 @@ def is_running(module: nn.Module) -> bool:
 
 
 def _kind(module: nn.Module) -> str | None:
+    if "forward" in vars(module):  # patched on this very instance
+        return None
     if isinstance(module, Normalization):
         return _KIND_OF_OURS.get(type(module), type(module).__name__)
     for name, kind in _KIND_BY_NAME.items():
