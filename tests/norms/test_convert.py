@@ -101,6 +101,27 @@ def test_stated_options_win_over_the_old_ones() -> None:
     assert (model[0].eps, model[0].momentum) == (1e-5, 0.4)
 
 
+def test_gates() -> None:
+    """Between BINs the gate is carried over, unless the spec states one; others report it."""
+    layer = normlab.BatchInstanceNorm2d(8, gate=0.3)
+    model = nn.Sequential(layer)
+    normlab.convert_norms(model, "bin")
+    assert model[0].gate is layer.gate
+    stated = normlab.convert_norms(model, "bin:gate=0.5")
+    assert model[0].gate.tolist() == [0.5] * 8
+    assert stated.layers[0].notes == ("gate starts as the spec states",)
+    dropped = normlab.convert_norms(model, "bn")
+    assert dropped.layers[0].notes == ("gate dropped: the new norm has none",)
+
+
+def test_tracking_instance_norms() -> None:
+    """`in` keeps no running statistics, and no empty shells of them either."""
+    model = nn.Sequential(normlab.InstanceNorm2d(8, track_running_stats=True))
+    conversion = normlab.convert_norms(model, "in")
+    assert "running statistics dropped: the new norm keeps none" in conversion.layers[0].notes
+    assert set(model.state_dict()) == {"0.weight", "0.bias"}
+
+
 def test_a_synchronized_batch_norm_comes_back() -> None:
     model = nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(nn.BatchNorm2d(8)))
     model[0].running_mean.fill_(3)

@@ -83,7 +83,13 @@ def test_onnx(norm: str, tmp_path: Path) -> None:
         assert_close(run_onnx(session, images(count)), model(images(count)), 1e-5, "y")
 
 
-@pytest.mark.parametrize("norm", ["bn", "in", "bin", "ln", "gn:groups=4", "ln:axes=c", "torch-bn"])
+@pytest.mark.parametrize(
+    "norm",
+    [
+        *("bn", "bin", "gn:groups=4"),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("in", "ln", "ln:axes=c", "torch-bn")),
+    ],
+)
 def test_converted_trained_exported(norm: str, tmp_path: Path, libraries: ModuleType) -> None:
     """A torchvision network, another norm, 20 steps, ONNX: run with -s to see the differences."""
     torch.manual_seed(0)

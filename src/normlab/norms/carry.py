@@ -50,7 +50,7 @@ def make_like(
         new.to(next((t.dtype for t in old.parameters()), reference.dtype))
     elif device is not None:
         new.to(device)
-    _carry_weights(old, seen, new, carried, notes)
+    _carry_weights(old, seen, new, given, carried, notes)
     if isinstance(new, Normalization):
         same_kind = _kind_of(new) == seen.kind
         if same_kind:
@@ -58,7 +58,7 @@ def make_like(
         if isinstance(new, RunningNormalization):
             _carry_running(seen, new, same_kind, carried, notes)
         elif seen.tracks:
-            notes.append("no running statistics")
+            notes.append("no running statistics" + (" to freeze" if is_frozen(old) else ""))
         if not same_kind:
             notes.append("another function: other statistics")
     if isinstance(old, nn.SyncBatchNorm):
@@ -77,11 +77,23 @@ def make_like(
 
 
 def _carry_weights(
-    old: nn.Module, seen: NormView, new: nn.Module, carried: list[str], notes: list[str]
+    old: nn.Module,
+    seen: NormView,
+    new: nn.Module,
+    given: frozenset[str],
+    carried: list[str],
+    notes: list[str],
 ) -> None:
     own = dict(new.named_parameters())
     same_class = type(old) is type(new)
+    if same_class:  # also what no other norm has
+        for name, buffer in old.named_buffers(recurse=False):
+            if new._buffers.get(name) is not None:
+                setattr(new, name, buffer)
     for name in own:
+        if name in given:
+            notes.append(f"{name} starts as the spec states")
+            continue
         value = getattr(old, name, None) if same_class else getattr(seen, name, None)
         if not isinstance(value, torch.Tensor) or value.shape != own[name].shape:
             notes.append(f"{name} starts anew: the old norm has none")
@@ -90,11 +102,9 @@ def _carry_weights(
             value = nn.Parameter(value, requires_grad=False)
         setattr(new, name, value)
         carried.append(name)
-    notes += [
-        f"{name} dropped: the new norm has none"
-        for name in ("weight", "bias")
-        if getattr(seen, name) is not None and name not in own
-    ]
+    named = [name for name in ("weight", "bias") if getattr(seen, name) is not None]
+    named += [name for name, _ in old.named_parameters(recurse=False) if name not in named]
+    notes += [f"{name} dropped: the new norm has none" for name in named if name not in own]
 
 
 def _carry_settings(
