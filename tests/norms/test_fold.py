@@ -124,6 +124,21 @@ def test_an_untraceable_sequential(libraries: ModuleType) -> None:
     assert folding.kept == (("3", "what stands before it, 2, is a Branch and no convolution"),)
 
 
+def test_an_optional_argument_that_changes_nothing_here(libraries: ModuleType) -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 8, 3)
+            self.norm = make_norm("bn", 8)
+
+        def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
+            return self.norm(self.conv(x), residual=skip, activation="silu")
+
+    model = Block()
+    libraries.scramble(model)
+    assert fold_and_compare(model, images()).folded == (("norm", "conv"),)
+
+
 # --- convolutions
 
 
@@ -224,6 +239,22 @@ class OwnWeight(Elsewhere):
         return self.norm(self.conv(x)) + self.conv.weight.sum()
 
 
+class Optional(Elsewhere):
+    """Around the norm goes the convolution's output only where no other was given."""
+
+    def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
+        y = self.conv(x)
+        return self.norm(y) + (y if skip is None else skip)
+
+
+class Skips(Elsewhere):
+    """The norm is called only where it is asked for."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        y = self.conv(x)
+        return self.norm(y) if mask is None else y * mask
+
+
 class Preactivation(nn.Module):
     """The norm stands before the convolution."""
 
@@ -275,6 +306,8 @@ def half_gated() -> nn.Module:
         (InPlace, "the output of conv is used elsewhere too"),
         (SharedNorm, "it is called several times"),
         (OwnWeight, "the weights of conv are used elsewhere too"),
+        (Optional, "what stands before it depends on the arguments of forward"),
+        (Skips, "what stands before it depends on the arguments of forward"),
         (Preactivation, "no convolution stands right before it"),
         (lambda: nn.BatchNorm2d(3), "no convolution stands right before it"),
         (lambda: nn.Sequential(nn.ReLU(), nn.BatchNorm2d(3)), "is a ReLU and no convolution"),

@@ -7,8 +7,9 @@ channel. Norms whose statistics depend on the image stay, and the report says so
 
 A convolution is "before" a norm where the traced graph (torch.fx) passes its output to the norm
 and to nothing else. What cannot be traced is searched child by child; an nn.Sequential needs no
-tracing, its neighbours are known. Not seen are calls from outside the traced part to modules
-within, such as `self.block.conv(x)` in the forward of a parent that cannot be traced.
+tracing, its neighbours are known. A forward with optional arguments is traced with and without
+them. Not seen are ways into the traced part other than its `forward`, such as `self.block.conv(x)`
+in the forward of a parent that cannot be traced.
 """
 
 from __future__ import annotations

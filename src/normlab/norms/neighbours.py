@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
@@ -48,14 +49,29 @@ def _search(module: nn.Module, found: dict[nn.Module, Neighbour]) -> None:
     if view(module) is not None or not any(view(m) is not None for m in module.modules()):
         return
     try:
-        graph = _Tracer().trace(module)
+        graphs = _graphs(module)
     except Exception:  # control flow that depends on data, in any of its many forms
         if type(module).forward is nn.Sequential.forward:
             _search_sequential(module, found)
         for child in module.children():
             _search(child, found)
         return
-    _search_graph(module, graph, found)
+    variants = [_search_graph(module, graph) for graph in graphs]
+    for norm in dict.fromkeys(norm for variant in variants for norm in variant):
+        first, *others = (variant.get(norm) for variant in variants)
+        if first is None or any(other != first for other in others):
+            first = Neighbour(None, "what stands before it depends on the arguments of forward")
+        found[norm] = first
+
+
+def _graphs(module: nn.Module) -> list[fx.Graph]:
+    """The traced forward with all arguments given, and with the defaults of those that have one."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+    graphs = [_Tracer().trace(module)]
+    if defaults:
+        graphs.append(_Tracer().trace(module, concrete_args=defaults))
+    return graphs
 
 
 def _search_sequential(module: nn.Module, found: dict[nn.Module, Neighbour]) -> None:
@@ -65,7 +81,8 @@ def _search_sequential(module: nn.Module, found: dict[nn.Module, Neighbour]) -> 
             found[norm] = Neighbour(before, None)
 
 
-def _search_graph(module: nn.Module, graph: fx.Graph, found: dict[nn.Module, Neighbour]) -> None:
+def _search_graph(module: nn.Module, graph: fx.Graph) -> dict[nn.Module, Neighbour]:
+    found: dict[nn.Module, Neighbour] = {}
     calls: Counter[nn.Module] = Counter()
     called: dict[fx.Node, nn.Module] = {}
     for node in graph.nodes:
@@ -90,6 +107,7 @@ def _search_graph(module: nn.Module, graph: fx.Graph, found: dict[nn.Module, Nei
         elif any(name.rpartition(".")[0] == _target(x) for name in attributes):
             reason = f"the weights of {_target(x)} are used elsewhere too"
         found[norm] = Neighbour(None if reason else before, reason)
+    return found
 
 
 def _target(node: object) -> str:
