@@ -3,6 +3,7 @@
     normlab.resnet(n=2, num_classes=25, norm="gn:groups=8")   a residual network of 6n+2 layers
     normlab.make_norm("bin", channels=64)                     a normalization layer by name
     normlab.BatchNorm2d, …                                    the layers themselves
+    normlab.convert_norms(model, "gn:groups=8")               the same in a network of any library
     normlab.parameter_groups, normlab.clamp_gates             for a training loop of your own
     normlab.load_data, normlab.StudyPlan, normlab.Study       a controlled study on disk
 
@@ -24,6 +25,11 @@ _HOMES = {
     "InstanceNorm2d": "normlab.norms.layers",
     "LayerNorm2d": "normlab.norms.layers",
     "clamp_gates": "normlab.norms.parameters",
+    "convert_norms": "normlab.norms.convert",
+    "fold": "normlab.norms.fold",
+    "freeze": "normlab.norms.frozen",
+    "precise_statistics": "normlab.norms.precise",
+    "unfreeze": "normlab.norms.frozen",
     "parameter_groups": "normlab.norms.parameters",
     "make_norm": "normlab.norms.spec",
     "resnet": "normlab.models.resnet",
@@ -39,6 +45,10 @@ if TYPE_CHECKING:
     from normlab.data.dataset import load_data as load_data
     from normlab.errors import NormlabError as NormlabError
     from normlab.models.resnet import resnet as resnet
+    from normlab.norms.convert import convert_norms as convert_norms
+    from normlab.norms.fold import fold as fold
+    from normlab.norms.frozen import freeze as freeze
+    from normlab.norms.frozen import unfreeze as unfreeze
     from normlab.norms.layers import BatchInstanceNorm2d as BatchInstanceNorm2d
     from normlab.norms.layers import BatchNorm2d as BatchNorm2d
     from normlab.norms.layers import ChannelLayerNorm2d as ChannelLayerNorm2d
@@ -47,6 +57,7 @@ if TYPE_CHECKING:
     from normlab.norms.layers import LayerNorm2d as LayerNorm2d
     from normlab.norms.parameters import clamp_gates as clamp_gates
     from normlab.norms.parameters import parameter_groups as parameter_groups
+    from normlab.norms.precise import precise_statistics as precise_statistics
     from normlab.norms.spec import make_norm as make_norm
     from normlab.records.plan import StudyPlan as StudyPlan
     from normlab.study.study import Study as Study

@@ -88,6 +88,11 @@ class Normalization(nn.Module, ABC):
             )
         if not x.is_floating_point():
             raise UsageError(f"{name} takes floating point, got {x.dtype}; convert with x.float()")
+        own = self.weight if self.weight is not None else self._buffers.get("running_mean")
+        if own is not None and own.device != x.device:
+            raise UsageError(
+                f"{name} is on {own.device}, got x on {x.device}; move one with .to(device)"
+            )
         check_fused(x, residual, activation)
 
     def check_count(self, values: int, remedy: str) -> None:
@@ -105,6 +110,10 @@ def check_fused(x: Tensor, residual: Tensor | None, activation: str) -> None:
         raise UsageError(
             f"the residual must have the shape of x {tuple(x.shape)}, got "
             f"{tuple(residual.shape)}; project it first"
+        )
+    if residual is not None and residual.device != x.device:
+        raise UsageError(
+            f"the residual is on {residual.device}, x on {x.device}; move one with .to(device)"
         )
     if activation not in ACTIVATIONS:
         raise UsageError(f"unknown activation {activation!r}; one of {', '.join(ACTIVATIONS)}")
@@ -177,7 +186,7 @@ class RunningNormalization(Normalization):
 
     def running_with_use(self) -> Running | None:
         """The running statistics for the kernel: to move in training, to stand in evaluation."""
-        if not self.track_running_stats:
+        if not self.track_running_stats or (self.training and in_backward()):  # see observe
             return None
         mean, variance = self.running()
         assert self.num_batches_tracked is not None
@@ -207,8 +216,12 @@ class RunningNormalization(Normalization):
 
     @torch.no_grad()
     def observe(self, mean: Tensor, variance: Tensor, count: int | Tensor) -> None:
-        """Move the running statistics towards those (C,) of a batch of `count` values each."""
-        if not (self.training and self.track_running_stats):
+        """Move the running statistics towards those (C,) of a batch of `count` values each.
+
+        A forward within a backward is activation checkpointing computing the same batch again; it
+        counts once (torch's own batch norm counts it twice).
+        """
+        if not (self.training and self.track_running_stats) or in_backward():
             return
         if isinstance(count, int) and count == 0:
             return
@@ -229,3 +242,8 @@ class RunningNormalization(Normalization):
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"track_running_stats={self.track_running_stats}"
         )
+
+
+def in_backward() -> bool:
+    """Whether autograd is running a backward right now; compiled code is never asked."""
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -182,6 +183,18 @@ class BatchInstanceNorm2d(RunningNormalization):
         """γ = 1, β = 0, ρ as at the start."""
         super().reset_parameters()
         nn.init.constant_(self.gate, self.initial_gate)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Refuse gates that are no blend; raises UsageError."""
+        gate = state_dict.get(f"{prefix}gate")
+        if gate is not None and not gate.is_meta and not ((gate >= 0) & (gate <= 1)).all():
+            outside = gate[~((gate >= 0) & (gate <= 1))].tolist()
+            some = ", ".join(f"{value:g}" for value in outside[:3]) + ", …" * (len(outside) > 3)
+            raise UsageError(
+                f"{prefix}gate blends batch (1) and instance (0), so {some} cannot be used; "
+                "call normlab.clamp_gates(model) before saving, or clamp it to [0, 1]"
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:
         """The arguments, as torch prints them."""
