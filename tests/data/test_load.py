@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from normlab.data.augment import draw
+from normlab.data.augment.draws import draw
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.load import BlockData, block_data, channel_statistics, standardise
 from normlab.errors import PlanError
@@ -184,7 +184,7 @@ def test_an_augmented_batch_by_hand(dataset: Dataset) -> None:
     """Order, draws, gather and standardisation from the named streams, one image at a time."""
     data = block(dataset, augmentation="light", seed=3, block=2)
     order = torch.randperm(44, generator=torch_stream(3, 2, "order", 5)).tolist()
-    draws = draw("light", 44, 8, torch_stream(3, 2, "augment", 5))
+    draws = draw(44, 8, torch_stream(3, 2, "augment", 5))
     mean, std = data.mean.double(), data.std.double()
     assert draws.mirrored.any()
     for step, (images, labels) in enumerate(data.train_batches(5)):

@@ -39,7 +39,8 @@ def compare(
     ] = None,
     schedule: options.Schedule = "onecycle",
     augmentation: Annotated[
-        str | None, typer.Option(help="none, shift, or light (mirror and shift).")
+        str | None,
+        typer.Option(help="none, light, standard, strong, or parts: mirror+shift+crop+…"),
     ] = None,
     weight_decay: options.WeightDecay = 5e-4,
     patience: options.Patience = None,

@@ -16,7 +16,9 @@ Resize = Annotated[str, typer.Option(help="squash, fit (letterbox) or crop (cent
 Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs of every run.")]
 Model = Annotated[str, typer.Option(help="resnet{6n+2}, or resnet18, resnet34 for large images.")]
 Schedule = Annotated[str, typer.Option(help="constant, step, multistep, cosine or onecycle.")]
-Augmentation = Annotated[str, typer.Option(help="none, shift, or light (mirror and shift).")]
+Augmentation = Annotated[
+    str, typer.Option(help="none, light, standard, strong, or parts: mirror+shift+crop+…")
+]
 WeightDecay = Annotated[float, typer.Option(help="On weights; scales, shifts and gates have none.")]
 Patience = Annotated[
     int | None, typer.Option(min=1, help="Stop after so many epochs without a better selection.")

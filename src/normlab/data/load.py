@@ -11,15 +11,20 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from normlab.data.augment import augment, draw
+from normlab.data.augment.apply import augment
+from normlab.data.augment.draws import Draws, draw
+from normlab.data.augment.mix import mix
+from normlab.data.augment.moves import move
+from normlab.data.augment.policy import MIXING, moves_alone, operations
 from normlab.data.dataset import Dataset
 from normlab.data.split import Split, make_split
 from normlab.errors import PlanError
 from normlab.randomness import torch_stream
-from normlab.records.schema import RunSpec
+from normlab.records.schema import Policy, RunSpec
 
 Part = Literal["train", "selection", "evaluation"]
-Batch = tuple[Float[Tensor, "n 3 s s"], Int[Tensor, " n"]]
+Batch = tuple[Float[Tensor, "n 3 s s"], Tensor]
+"""Images, and labels (n,); or the shares of the classes (n, classes) where images are mixed."""
 EVALUATION_BATCH = 256
 
 
@@ -56,18 +61,28 @@ class BlockData:
         order = torch.randperm(len(self.split.train), generator=order_stream).numpy()
         augment_stream = torch_stream(spec.seed, spec.block, "augment", epoch)
         size = self.dataset.images.shape[1]
-        draws = draw(spec.augmentation, len(order), size, augment_stream)
+        draws = draw(len(order), size, augment_stream)
+        policy = operations(spec.augmentation)
         for step in range(self.steps_per_epoch):
             place = slice(step * spec.batch_size, (step + 1) * spec.batch_size)
-            chosen = self.split.train[order[place]]
-            images, labels = self._gather(chosen)
-            if spec.augmentation == "none":
-                yield standardise(images, self.mean, self.std), labels
+            pixels, labels = self._gather(self.split.train[order[place]])
+            images = self._augmented(pixels, draws[place], policy)
+            if policy & MIXING:
+                yield mix(images, labels, draws[place], policy, len(spec.data.classes))
             else:
-                moved, mask = augment(images, draws[place])
-                images = standardise(moved, self.mean, self.std)
-                # 0 is the mean colour once the pixels are standardised.
-                yield images.mul_(mask.permute(0, 3, 1, 2)), labels
+                yield images, labels
+
+    def _augmented(
+        self, pixels: UInt8[Tensor, "n s s 3"], draws: Draws, policy: Policy
+    ) -> Float[Tensor, "n 3 s s"]:
+        still = policy - MIXING
+        if not still:
+            return standardise(pixels, self.mean, self.std)
+        if moves_alone(still):
+            moved, mask = move(pixels, draws, still)
+            # 0 is the mean colour once the pixels are standardised.
+            return standardise(moved, self.mean, self.std).mul_(mask.permute(0, 3, 1, 2))
+        return augment(pixels, draws, still, self.mean, self.std)
 
     def plain_batches(self, part: Part) -> Iterator[Batch]:
         """A part in the order of the manifest, without augmentation, ragged rest included."""

@@ -13,14 +13,25 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from normlab.errors import UnknownNameError
+from normlab.errors import UnknownNameError, UsageError
 
 NUMERICS_VERSION = 1
 """Raised when the code changes in a way that gives the same spec other numbers."""
 
 OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
 SCHEDULES = ("constant", "step", "multistep", "cosine", "onecycle")
-AUGMENTATIONS = ("none", "shift", "light")
+AUGMENTATIONS = (
+    *("mirror", "shift", "crop", "rotate", "jitter", "trivial", "rand", "erase"),
+    *("mixup", "cutmix"),
+)
+AUGMENTATION_PRESETS = {
+    "none": "",
+    "light": "mirror+shift",
+    "standard": "mirror+crop+rotate+jitter",
+    "strong": "mirror+crop+trivial+erase+mixup+cutmix",
+}
+Policy = frozenset[str]
+"""Operations out of AUGMENTATIONS."""
 METRICS = ("accuracy", "loss", "micro_f1", "macro_f1")
 
 Status = Literal["finished", "stopped_early", "diverged", "out_of_memory", "failed", "interrupted"]
@@ -119,7 +130,12 @@ class RunSpec(Frozen):
     @field_validator("augmentation")
     @classmethod
     def _known(cls, name: str) -> str:
-        return known("augmentation", name, AUGMENTATIONS)
+        if name not in AUGMENTATION_PRESETS:
+            for part in name.split("+"):
+                known("augmentation", part, (*AUGMENTATION_PRESETS, *AUGMENTATIONS))
+                if part in AUGMENTATION_PRESETS:
+                    raise UsageError(f"the preset {part!r} cannot be joined with others by +")
+        return name
 
     @property
     def id(self) -> str:

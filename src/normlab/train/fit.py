@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
@@ -20,7 +20,8 @@ from normlab.records.schema import EpochRow, Measures, RunSpec
 from normlab.train.metrics import measure
 
 Part = Literal["train", "selection", "evaluation"]
-Batches = Iterable[tuple[Float[Tensor, "n 3 h w"], Int[Tensor, " n"]]]
+Batches = Iterable[tuple[Float[Tensor, "n 3 h w"], Tensor]]
+"""Images, and labels (n,) or, where images are mixed, the shares of the classes (n, classes)."""
 AroundBatches = Callable[[Batches], Batches]
 """Wraps the batches of an epoch: draws progress, or stops between two of them."""
 
@@ -108,7 +109,8 @@ def train_epoch(
         optimizer.step()
         clamp_gates(network)
         schedule.step()
-        collected.append((losses.detach(), logits.detach().argmax(1), labels))
+        largest = labels if labels.dim() == 1 else labels.argmax(1)
+        collected.append((losses.detach(), logits.detach().argmax(1), largest))
     seconds = time.perf_counter() - start
     losses, predicted, labels = (torch.cat(parts) for parts in zip(*collected, strict=True))
     return measure(losses, predicted, labels, len(spec.data.classes)), seconds

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
-from normlab.data.augment import Draws, augment, draw
+from normlab.data.augment.draws import Draws, draw
+from normlab.data.augment.moves import move
+
+LIGHT = frozenset({"mirror", "shift"})
 
 
 def picture() -> torch.Tensor:
@@ -12,9 +17,16 @@ def picture() -> torch.Tensor:
     return torch.arange(1, 10, dtype=torch.uint8).reshape(1, 3, 3, 1).expand(1, 3, 3, 3)
 
 
+def these(mirrored: list[bool], shifts: list[list[int]]) -> Draws:
+    return replace(
+        draw(len(mirrored), 3, generator()),
+        mirrored=torch.tensor(mirrored),
+        shifts=torch.tensor(shifts),
+    )
+
+
 def moved(mirrored: bool, down: int, right: int) -> list[list[int]]:
-    draws = Draws(torch.tensor([mirrored]), torch.tensor([[down, right]]))
-    pixels, mask = augment(picture(), draws)
+    pixels, mask = move(picture(), these([mirrored], [[down, right]]), LIGHT)
     return (pixels[0, :, :, 0] * mask[0, :, :, 0]).int().tolist()
 
 
@@ -39,31 +51,38 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(5)
 
 
-def test_presets_differ_in_their_effect_alone() -> None:
-    light, shift, none = (draw(name, 500, 32, generator()) for name in ("light", "shift", "none"))
-    assert torch.equal(light.shifts, shift.shifts)
-    assert 200 < int(light.mirrored.sum()) < 300
-    assert not shift.mirrored.any()
-    assert not none.mirrored.any()
-    assert not none.shifts.any()
-    assert set(light.shifts.flatten().tolist()) == set(range(-4, 5))
+def test_a_policy_takes_what_it_names() -> None:
+    pixels = picture().expand(2, 3, 3, 3)
+    draws = these([True, True], [[1, 1], [-1, 0]])
+    nothing, mask = move(pixels, draws, frozenset())
+    assert torch.equal(nothing, pixels)
+    assert mask.min() == 1
+    mirrored, _ = move(pixels, draws, frozenset({"mirror"}))
+    assert torch.equal(mirrored, pixels.flip(2))
+
+
+def test_the_draws() -> None:
+    draws = draw(500, 32, generator())
+    assert 200 < int(draws.mirrored.sum()) < 300
+    assert set(draws.shifts.flatten().tolist()) == set(range(-4, 5))
+    assert set(draws.operation.flatten().tolist()) == set(range(14))
 
 
 def test_every_image_has_its_own_draw_whatever_the_batch() -> None:
     pixels = torch.randint(0, 256, (30, 16, 16, 3), dtype=torch.uint8, generator=generator())
-    draws = draw("light", 30, 16, generator())
-    whole, mask = augment(pixels, draws)
+    draws = draw(30, 16, generator())
+    whole, mask = move(pixels, draws, LIGHT)
     for size in (1, 7, 30):
         for first in range(0, 30, size):
             place = slice(first, first + size)
-            part, part_mask = augment(pixels[place], draws[place])
+            part, part_mask = move(pixels[place], draws[place], LIGHT)
             assert torch.equal(part, whole[place])
             assert torch.equal(part_mask, mask[place])
 
 
 def test_the_mask_is_zero_where_nothing_came_to_lie() -> None:
-    draws = Draws(torch.tensor([False, True]), torch.tensor([[1, -1], [-2, 0]]))
-    _, mask = augment(picture().expand(2, 3, 3, 3), draws)
+    draws = these([False, True], [[1, -1], [-2, 0]])
+    _, mask = move(picture().expand(2, 3, 3, 3), draws, LIGHT)
     assert mask.shape == (2, 3, 3, 1)
     assert mask.dtype == torch.float32
     assert mask[0, :, :, 0].tolist() == [[0, 0, 0], [1, 1, 0], [1, 1, 0]]
@@ -72,7 +91,7 @@ def test_the_mask_is_zero_where_nothing_came_to_lie() -> None:
 
 def test_colours_stay_together() -> None:
     pixels = torch.arange(27, dtype=torch.uint8).reshape(1, 3, 3, 3)
-    got, _ = augment(pixels, Draws(torch.tensor([True]), torch.tensor([[0, 0]])))
+    got, _ = move(pixels, these([True], [[0, 0]]), LIGHT)
     assert torch.equal(got, pixels.flip(2))
     assert got.dtype == torch.uint8
 
@@ -80,8 +99,8 @@ def test_colours_stay_together() -> None:
 def test_against_one_image_at_a_time() -> None:
     """The batched gather does what flipping and slicing each image does."""
     pixels = torch.randint(1, 256, (40, 16, 16, 3), dtype=torch.uint8, generator=generator())
-    draws = draw("light", 40, 16, generator())
-    got, mask = augment(pixels, draws)
+    draws = draw(40, 16, generator())
+    got, mask = move(pixels, draws, LIGHT)
     for number in range(40):
         image = pixels[number].flip(1) if draws.mirrored[number] else pixels[number]
         down, right = draws.shifts[number].tolist()
@@ -94,18 +113,8 @@ def test_against_one_image_at_a_time() -> None:
 
 def test_the_same_stream_gives_the_same_draws_and_the_next_other_ones() -> None:
     source = generator()
-    first, second = draw("light", 99, 16, source), draw("light", 99, 16, source)
-    again = draw("light", 99, 16, generator())
+    first, second = draw(99, 16, source), draw(99, 16, source)
+    again = draw(99, 16, generator())
     assert torch.equal(first.shifts, again.shifts)
     assert torch.equal(first.mirrored, again.mirrored)
     assert not torch.equal(first.shifts, second.shifts)
-
-
-def test_all_presets_leave_the_generator_in_one_state() -> None:
-    states = []
-    for name in ("none", "shift", "light"):
-        source = generator()
-        draw(name, 12, 32, source)
-        states.append(source.get_state())
-    assert torch.equal(states[0], states[1])
-    assert torch.equal(states[1], states[2])

@@ -1,0 +1,1 @@
+"""Augmentation: policy → draws → space and colour → mixtures."""

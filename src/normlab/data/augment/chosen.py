@@ -1,0 +1,77 @@
+"""TrivialAugment and RandAugment: operations that are chosen for each image by its draws.
+
+The fourteen operations of both papers. Those of space and the blends of colour are maps of all
+images at once, with no effect where they were not chosen; the rest work on the images that chose
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from normlab.data.augment import colour, space
+
+NAMES = (
+    "identity", "shear_x", "shear_y", "translate_x", "translate_y", "rotate", "brightness",
+    "colour", "contrast", "sharpness", "posterize", "solarize", "auto_contrast", "equalize",
+)  # fmt: skip
+TRIVIAL = {"shear": 0.99, "translate": 0.3, "rotate": 135.0, "blend": 0.99, "bits": 6.0}
+"""Largest strengths; TrivialAugment's wide space, its 32 pixels as a share of the side."""
+RAND = {"shear": 0.3, "translate": 0.45, "rotate": 30.0, "blend": 0.9, "bits": 4.0}
+RAND_STRENGTH = 9 / 30
+
+
+def warp(
+    maps: space.Maps,
+    operation: Int[Tensor, " n"],
+    strength: Float[Tensor, " n"],
+    negative: Bool[Tensor, " n"],
+    most: dict[str, float],
+) -> space.Maps:
+    """The chosen operations of space."""
+    signed = torch.where(negative, -strength, strength)
+
+    def of(name: str, largest: str) -> Tensor:
+        return torch.where(operation == NAMES.index(name), signed * most[largest], 0.0)
+
+    maps = space.shear(maps, of("shear_x", "shear"), of("shear_y", "shear"))
+    maps = space.shift(maps, of("translate_x", "translate"), of("translate_y", "translate"))
+    return space.rotate(maps, of("rotate", "rotate"))
+
+
+def recolour(
+    images: colour.Images,
+    operation: Int[Tensor, " n"],
+    strength: Float[Tensor, " n"],
+    negative: Bool[Tensor, " n"],
+    most: dict[str, float],
+) -> colour.Images:
+    """The chosen operations of colour."""
+    signed = torch.where(negative, -strength, strength)
+
+    def factor(name: str) -> Tensor:
+        return 1 + torch.where(operation == NAMES.index(name), signed * most["blend"], 0.0)
+
+    blends = [factor(name) for name in ("brightness", "contrast", "colour")]
+    images = colour.apply_map(images, *colour.blend_maps(images, *blends))
+    for name, change in _SPECIAL.items():
+        which = (operation == NAMES.index(name)).nonzero()[:, 0]
+        if len(which):
+            images[which] = change(images[which], strength[which], signed[which], most)
+    return images
+
+
+_Change = Callable[[colour.Images, Tensor, Tensor, dict[str, float]], colour.Images]
+_SPECIAL: dict[str, _Change] = {
+    "sharpness": lambda x, _, signed, most: colour.sharpen(x, 1 + signed * most["blend"]),
+    "posterize": lambda x, strength, _, most: colour.posterize(
+        x, (8 - strength * most["bits"]).round()
+    ),
+    "solarize": lambda x, strength, _, __: colour.solarize(x, 1 - strength),
+    "auto_contrast": lambda x, _, __, ___: colour.auto_contrast(x),
+    "equalize": lambda x, _, __, ___: colour.equalize(x),
+}
