@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from normlab._version import __version__
-from normlab.errors import PlanError, UnknownNameError
+from normlab.errors import PlanError, UnknownNameError, UsageError
 from normlab.norms.spec import parse_norm
 from normlab.records.plan import Frozenness, StudyPlan, first_fault
 from normlab.records.schema import DataSpec, OptimizerSpec, RunSpec, ScheduleSpec
@@ -85,7 +85,7 @@ def run_spec(plan: StudyPlan, cell: Cell, block: int) -> RunSpec:
         return _run_spec(plan, plan.frozen, cell, block)
     except ValidationError as error:
         cause = error.errors()[0].get("ctx", {}).get("error")
-        if isinstance(cause, UnknownNameError):
+        if isinstance(cause, (UnknownNameError, UsageError)):
             raise cause from None
         raise PlanError(first_fault(error)) from None
 
