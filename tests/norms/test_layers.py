@@ -310,8 +310,10 @@ def test_an_empty_batch_does_not_spoil_tracked_instance_statistics() -> None:
 def test_odd_sizes(arm: str, shape: tuple[int, int, int], layout: str) -> None:
     """float32 against the same layer in float64, whose formula test_formulas.py holds."""
     n, h, w = shape
-    if arm == "in" and h * w == 1:
+    if arm in ("in", "ibn") and h * w == 1:
         pytest.skip("instance normalization of one value is refused")
+    if arm == "frn" and h * w == 1:
+        pytest.skip("x/√x² of one value is its sign, and has no derivative to compare")
     layer = randomized(make_norm("gn:groups=4" if arm == "gn" else arm, C))
     x = images(n, C, h, w).contiguous(memory_format=MEMORY_FORMATS[layout])
     exact = copy.deepcopy(layer).double()

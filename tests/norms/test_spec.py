@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import normlab
 from normlab.errors import UnknownNameError, UsageError
 from normlab.norms.baselines import NoNorm2d, TorchBatchNorm2d
-from normlab.norms.spec import NORMS, describe, make_norm, norm_names, parse_norm
+from normlab.norms.registry import NORMS
+from normlab.norms.spec import describe, make_norm, norm_names, parse_norm
 
 OPTION_VALUES = {
     "momentum": st.floats(0, 1),
@@ -18,6 +19,13 @@ OPTION_VALUES = {
     "gate": st.floats(0, 1),
     "groups": st.integers(1, 512),
     "axes": st.sampled_from(["c", "chw"]),
+    "virtual_batch": st.integers(0, 512),
+    "frozen": st.sampled_from(["true", "false"]),
+    "r_max": st.floats(1, 10),
+    "d_max": st.floats(0, 10),
+    "warmup": st.integers(0, 10_000),
+    "alpha": st.floats(0, 2),
+    "init": st.sampled_from(["skipinit", "fixup"]),
 }
 
 
@@ -56,6 +64,9 @@ def test_round_trip(text: str) -> None:
         ("bin:gate=0", "bin:gate=0.0"),
         ("none", "none"),
         ("torch-bn:momentum=1", "torch-bn:momentum=1.0"),
+        ("bn:virtual_batch=0,frozen=false", "bn"),
+        (" gn:groups=4 +ws ", "gn:groups=4+ws"),
+        ("none:init=fixup", "none:init=fixup"),
     ],
 )
 def test_canonical_form(text: str, canonical: str) -> None:
@@ -91,7 +102,7 @@ def test_options_reach_the_layer(text: str, type_: type, attributes: dict[str, o
         ("bacth", "unknown norm 'bacth'; did you mean"),
         ("", "unknown norm ''; available: bn, "),
         ("bn:momentun=0.1", "unknown option of bn 'momentun'; did you mean 'momentum'? available"),
-        ("none:eps=1", "unknown option of none 'eps'; available: (none)"),
+        ("none:eps=1", "unknown option of none 'eps'; available: init"),
         ("gn:groups", "option 'groups' of gn has no value; write groups=8"),
         ("gn:groups=2,groups=4", "option 'groups' of gn is given twice; keep one"),
         ("gn:groups=many", "option groups of gn takes an integer, got 'many'"),
@@ -102,6 +113,8 @@ def test_options_reach_the_layer(text: str, type_: type, attributes: dict[str, o
         ("gn:groups=0", "0 groups do not divide 16 channels; choose one of 1, 2, 4, 8, 16"),
         ("gn:groups=-2", "-2 groups do not divide 16 channels; choose one of 1, 2, 4, 8, 16"),
         ("ln:axes=hw", "unknown axes of ln 'hw'; "),
+        ("rms:axes=hw", "unknown axes of rms 'hw'; "),
+        ("none:init=fixip", "unknown init of none 'fixip'; did you mean 'fixup'?"),
         ("bin:gate=1.5", "the gate blends batch (1) and instance (0); 1.5 is not in [0, 1]"),
         ("bin:gate=nan", "the gate blends batch (1) and instance (0); nan is not in [0, 1]"),
         ("bn:eps=-1", "eps is added to a variance, so -1.0 cannot be used; the usual is 1e-5"),
@@ -130,7 +143,9 @@ def test_the_registry_tells_the_truth(code: str) -> None:
     info = NORMS[code]
     assert info.code == code
     layer = make_norm(code, channels=16).double()
-    assert sum(p.numel() for p in layer.parameters()) == 16 * info.parameters_per_channel
+    sizes = [p.numel() for p in layer.parameters()]
+    assert sizes.count(16) == info.parameters_per_channel
+    assert set(sizes) <= {16, 1, 3}  # one α of dyt, three shares of sn
     x = torch.randn(3, 16, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     alone, together = layer(x[:1]), layer(x)[:1]
     assert torch.allclose(alone, together) != info.uses_batch_statistics
@@ -143,5 +158,6 @@ def test_description_of_a_norm() -> None:
     assert row["options"] == "momentum=0.1, eps=1e-05, gate=1.0"
     assert row["parameters per channel"] == 3
     assert "1805.07925" in row["paper"]
-    assert describe(NORMS["none"])["options"] == "–"
-    assert norm_names() == ["bn", "in", "bin", "ln", "gn", "none", "torch-bn"]
+    assert describe(NORMS["none"])["options"] == "init=…"
+    assert norm_names()[:7] == ["bn", "in", "bin", "ln", "gn", "none", "torch-bn"]
+    assert norm_names()[7:] == ["brn", "sn", "ibn", "rms", "frn", "evonorm-s0", "grn", "dyt"]

@@ -10,14 +10,19 @@ def norms(
 ) -> None:
     """List every normalization with its options, parameters and paper."""
     import json
+    import textwrap
 
-    from normlab.norms.spec import NORMS, describe
+    from normlab.norms.registry import NORMS
+    from normlab.norms.spec import describe
 
     rows = [describe(info) for info in NORMS.values()]
     if as_json:
         typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
     for row in rows:  # as columns they would not fit into 80 characters
-        typer.echo(f"{row['code']:<10}{row['name']}")
+        typer.echo(f"{row['code']:<12}{row['name']}")
         for name in ("normalizes over", "options", "parameters per channel", "paper"):
-            typer.echo(f"{'':<10}{name:<24}{row[name]}")
+            lines = textwrap.wrap(str(row[name]), 56)
+            typer.echo(f"{'':<12}{name:<24}{lines[0]}")
+            for line in lines[1:]:
+                typer.echo(f"{'':<36}{line}")

@@ -11,9 +11,12 @@ from normlab.norms.spec import NormSpec
 Images = Float[Tensor, "n c h w"]
 
 
-def convolution(in_channels: int, out_channels: int, size: int = 3, stride: int = 1) -> nn.Conv2d:
+def convolution(
+    norm: NormSpec, in_channels: int, out_channels: int, size: int = 3, stride: int = 1
+) -> nn.Conv2d:
     """A convolution without bias, zero-padded so that stride 1 keeps the image's size."""
-    return nn.Conv2d(in_channels, out_channels, size, stride, padding=size // 2, bias=False)
+    make = norm.convolution
+    return make(in_channels, out_channels, size, stride, padding=size // 2, bias=False)
 
 
 class BasicBlock(nn.Module):
@@ -28,10 +31,10 @@ class BasicBlock(nn.Module):
     ) -> None:
         """`shortcut` is "A" (identity, padded with zero channels) or "B" (1×1 projection)."""
         super().__init__()
-        self.conv1 = convolution(in_channels, out_channels, stride=stride)
+        self.conv1 = convolution(norm, in_channels, out_channels, stride=stride)
         self.norm1 = norm.make(out_channels)
-        self.conv2 = convolution(out_channels, out_channels)
-        self.norm2 = norm.make(out_channels)
+        self.conv2 = convolution(norm, out_channels, out_channels)
+        self.norm2 = norm.make(out_channels, last=True)
         self.shortcut: nn.Module
         if stride == 1 and in_channels == out_channels:
             self.shortcut = nn.Identity()
@@ -68,7 +71,7 @@ class ProjectedShortcut(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, stride: int, norm: NormSpec) -> None:
         """Project in_channels to out_channels."""
         super().__init__()
-        self.conv = convolution(in_channels, out_channels, size=1, stride=stride)
+        self.conv = convolution(norm, in_channels, out_channels, size=1, stride=stride)
         self.norm = norm.make(out_channels)
 
     def forward(self, x: Images) -> Images:

@@ -9,6 +9,7 @@ from torch import nn
 
 from normlab.models.blocks import BasicBlock
 from normlab.norms.base import Normalization
+from normlab.norms.baselines import FixupScale2d
 
 
 @torch.no_grad()
@@ -26,6 +27,10 @@ def initialize(
 
     `zero_init_last_scale` starts every block as the identity, γ = 0 in its last norm (Goyal et
     al. 2017, section 5.1).
+
+    Fixup (Zhang et al. 2019, section 4; `none:init=fixup`): with L blocks the first convolution of
+    each is scaled by 1/√L, the last one and the classifier are 0. The scalar before a block's
+    first convolution is left out.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -36,6 +41,15 @@ def initialize(
             nn.init.uniform_(module.bias, -bound, bound, generator=generator)
         elif isinstance(module, Normalization):
             module.reset_parameters()
+    blocks = [m for m in network.modules() if isinstance(m, BasicBlock)]
+    if any(isinstance(block.norm2, FixupScale2d) for block in blocks):
+        for block in blocks:
+            block.conv1.weight.div_(math.sqrt(len(blocks)))
+            block.conv2.weight.zero_()
+        for module in network.modules():
+            if isinstance(module, nn.Linear):
+                module.weight.zero_()
+                module.bias.zero_()
     if zero_init_last_scale:
         for module in network.modules():
             if isinstance(module, BasicBlock) and isinstance(module.norm2, Normalization):

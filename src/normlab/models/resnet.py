@@ -72,7 +72,7 @@ class SmallStem(nn.Module):
     def __init__(self, channels: int, norm: NormSpec) -> None:
         """From 3 to `channels`."""
         super().__init__()
-        self.conv = convolution(3, channels)
+        self.conv = convolution(norm, 3, channels)
         self.norm = norm.make(channels)
 
     def forward(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
@@ -87,7 +87,7 @@ class LargeStem(nn.Module):
     def __init__(self, channels: int, norm: NormSpec) -> None:
         """From 3 to `channels`."""
         super().__init__()
-        self.conv = convolution(3, channels, size=7, stride=2)
+        self.conv = convolution(norm, 3, channels, size=7, stride=2)
         self.norm = norm.make(channels)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
 

@@ -215,8 +215,10 @@ class RunningNormalization(Normalization):
             self.num_batches_tracked.zero_()
 
     @torch.no_grad()
-    def observe(self, mean: Tensor, variance: Tensor, count: int | Tensor) -> None:
+    def observe(self, mean: Tensor, variance: Tensor, count: int | Tensor | None) -> None:
         """Move the running statistics towards those (C,) of a batch of `count` values each.
+
+        `variance` is the biased one; with count None it is the unbiased one already.
 
         A forward within a backward is activation checkpointing computing the same batch again; it
         counts once (torch's own batch norm counts it twice).
@@ -231,10 +233,11 @@ class RunningNormalization(Normalization):
         weight: Any = self.momentum
         if weight is None:
             weight = 1.0 / self.num_batches_tracked.to(running_mean.dtype)
-        others = max(count - 1, 1) if isinstance(count, int) else (count - 1).clamp(min=1)
-        unbiased = variance * (count / others)
+        if count is not None:
+            others = max(count - 1, 1) if isinstance(count, int) else (count - 1).clamp(min=1)
+            variance = variance * (count / others)
         running_mean.lerp_(mean.to(running_mean.dtype), weight)
-        running_var.lerp_(unbiased.to(running_var.dtype), weight)
+        running_var.lerp_(variance.to(running_var.dtype), weight)
 
     def extra_repr(self) -> str:
         """The arguments, as torch prints them."""

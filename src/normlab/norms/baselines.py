@@ -70,3 +70,64 @@ class TorchBatchNorm2d(RunningNormalization):
             eps=self.eps,
         )
         return activate(z if residual is None else z + residual, activation)
+
+
+class SkipInit2d(nn.Module):
+    """The end of a residual branch without normalization: y = act(α·x + residual), α = 0 at first.
+
+    SkipInit (De & Smith 2020, section 3): the block starts as the identity, as batch normalization
+    makes it nearly one.
+    """
+
+    def __init__(self) -> None:
+        """α = 0."""
+        super().__init__()
+        self.alpha = nn.Parameter(torch.zeros(1))
+
+    def forward(
+        self, x: Images, residual: Images | None = None, activation: Activation = "none"
+    ) -> Images:
+        """act(α·x + residual)."""
+        check_fused(x, residual, activation)
+        z = self.alpha.to(x.dtype) * x
+        return activate(z if residual is None else z + residual, activation)
+
+
+class FixupBias2d(nn.Module):
+    """Within a branch of Fixup (Zhang et al. 2019, section 4): y = act(x + b) + b', numbers."""
+
+    def __init__(self) -> None:
+        """b = b' = 0."""
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1))
+        self.next_bias = nn.Parameter(torch.zeros(1))
+
+    def forward(
+        self, x: Images, residual: Images | None = None, activation: Activation = "none"
+    ) -> Images:
+        """act(x + b + residual) + b'."""
+        check_fused(x, residual, activation)
+        z = x + self.bias.to(x.dtype)
+        z = activate(z if residual is None else z + residual, activation)
+        return z + self.next_bias.to(x.dtype)
+
+
+class FixupScale2d(nn.Module):
+    """The end of a branch of Fixup (Zhang et al. 2019, section 4): y = act(s·x + b + residual).
+
+    The network's initialization does the rest: see normlab.models.initialization.
+    """
+
+    def __init__(self) -> None:
+        """s = 1, b = 0."""
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def forward(
+        self, x: Images, residual: Images | None = None, activation: Activation = "none"
+    ) -> Images:
+        """act(s·x + b + residual)."""
+        check_fused(x, residual, activation)
+        z = self.scale.to(x.dtype) * x + self.bias.to(x.dtype)
+        return activate(z if residual is None else z + residual, activation)

@@ -6,7 +6,6 @@ in and load torch's weights. All share ε = 1e-5 and one γ and one β per chann
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,61 +16,12 @@ from torch.nn import functional
 
 from normlab.errors import UsageError
 from normlab.norms import rules
+from normlab.norms.applying import by_batch, by_group
 from normlab.norms.base import Normalization, RunningNormalization
-from normlab.norms.blend import blend_norm
-from normlab.norms.engine import Rule, plane_norm
+from normlab.norms.engine import plane_norm
 from normlab.norms.planes import Activation, activate
-from normlab.norms.ranks import RankPool
 
 Images = Float[Tensor, "n c h w"]
-_ONE_VALUE_PER_CHANNEL = "use a larger batch or image, or a norm without batch statistics (gn, ln)"
-
-
-def _by_batch(
-    layer: RunningNormalization,
-    x: Images,
-    groups: int,
-    rule: Rule,
-    parameters: Sequence[Tensor | None],
-    residual: Images | None,
-    activation: Activation,
-) -> Images:
-    """Normalize by a rule that pools over the batch, and update the running statistics."""
-    plane_size = x.shape[2] * x.shape[3]
-    if layer.training and layer.synchronized:
-        pool = RankPool(layer.process_group, plane_size, type(layer).__name__)
-        y, _, _ = plane_norm(x, partial(rule, pool=pool), parameters, residual, activation)
-        mean, variance = pool.found
-        layer.observe(mean[0], variance[0], pool.count)
-        return y
-    count = x.shape[0] * plane_size
-    layer.check_count(count, _ONE_VALUE_PER_CHANNEL)
-    running = layer.running_with_use()
-    quick = blend_norm(
-        x, parameters, layer.eps, residual, activation, rule,
-        groups=groups, batch=True, running=running,
-    )  # fmt: skip
-    if quick is not None:
-        return quick
-    y, own_mean, own_variance = plane_norm(x, rule, parameters, residual, activation)
-    if layer.training and layer.track_running_stats:
-        mean, variance = rules.over_batch(own_mean, own_variance)
-        layer.observe(mean[0], variance[0], count)
-    return y
-
-
-def _by_group(
-    layer: Normalization,
-    x: Images,
-    groups: int,
-    rule: Rule,
-    residual: Images | None,
-    activation: Activation,
-) -> Images:
-    """Normalize by a rule that looks at one sample at a time."""
-    parameters = (layer.weight, layer.bias)
-    quick = blend_norm(x, parameters, layer.eps, residual, activation, rule, groups=groups)
-    return plane_norm(x, rule, parameters, residual, activation)[0] if quick is None else quick
 
 
 class BatchNorm2d(RunningNormalization):
@@ -89,19 +39,28 @@ class BatchNorm2d(RunningNormalization):
         track_running_stats: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        frozen: bool = False,
     ) -> None:
-        """As torch.nn.BatchNorm2d."""
+        """As torch.nn.BatchNorm2d; `frozen` normalizes by the running statistics in training too.
+
+        Frozen running statistics are those of a loaded state (mean 0 and variance 1 without one),
+        and γ and β are still trained: set their requires_grad for more.
+        """
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        if frozen and not track_running_stats:
+            raise UsageError("a frozen batch norm needs running statistics; leave them tracked")
+        self.frozen = frozen
 
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
         """Raises UsageError for a wrong shape, or one value per channel in training."""
         self.check(x, residual, activation)
-        if self.uses_running:
+        if self.uses_running or self.frozen:
             return self.normalize_by_running(x, residual, activation)
         rule = partial(rules.batch, eps=self.eps)
-        return _by_batch(self, x, 0, rule, (self.weight, self.bias), residual, activation)
+        return by_batch(self, x, rule, (self.weight, self.bias), residual, activation, groups=0)
 
 
 class InstanceNorm2d(RunningNormalization):
@@ -136,7 +95,7 @@ class InstanceNorm2d(RunningNormalization):
         self.check_count(count, "use a larger image")
         rule = partial(rules.instance, eps=self.eps)
         if not self.track_running_stats:
-            return _by_group(self, x, x.shape[1], rule, residual, activation)
+            return by_group(self, x, x.shape[1], rule, residual, activation)
         y, mean, variance = plane_norm(x, rule, (self.weight, self.bias), residual, activation)
         if x.shape[0] > 0:
             self.observe(mean.mean(0), variance.mean(0), count)
@@ -177,7 +136,7 @@ class BatchInstanceNorm2d(RunningNormalization):
         running = self.running_for(x) if self.uses_running else None
         rule = partial(rules.batch_instance, eps=self.eps, running=running)
         parameters = (self.weight, self.bias, self.gate)
-        return _by_batch(self, x, x.shape[1], rule, parameters, residual, activation)
+        return by_batch(self, x, rule, parameters, residual, activation, groups=x.shape[1])
 
     def reset_parameters(self) -> None:
         """γ = 1, β = 0, ρ as at the start."""
@@ -232,7 +191,7 @@ class LayerNorm2d(Normalization):
         self.check(x, residual, activation)
         self.check_count(x.shape[1] * x.shape[2] * x.shape[3], "use more channels")
         rule = partial(rules.layer, eps=self.eps)
-        return _by_group(self, x, 1, rule, residual, activation)
+        return by_group(self, x, 1, rule, residual, activation)
 
     def extra_repr(self) -> str:
         """The arguments."""
@@ -278,7 +237,7 @@ class GroupNorm2d(Normalization):
         values = x.shape[1] // self.num_groups * x.shape[2] * x.shape[3]
         self.check_count(values, "use fewer groups or a larger image")
         rule = partial(rules.group, num_groups=self.num_groups, eps=self.eps)
-        return _by_group(self, x, self.num_groups, rule, residual, activation)
+        return by_group(self, x, self.num_groups, rule, residual, activation)
 
     def extra_repr(self) -> str:
         """The arguments, as torch prints them."""

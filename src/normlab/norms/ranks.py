@@ -83,6 +83,15 @@ class RankPool:
         return pooled, spread
 
 
+def average_over_ranks(
+    total: Tensor, weight: float, group: distributed.ProcessGroup | None
+) -> tuple[Tensor, float]:
+    """The sums of a tensor and of its weight over the ranks."""
+    packed = torch.cat([total.flatten(), total.new_tensor([weight])])
+    distributed.all_reduce(packed, group=group)
+    return packed[:-1].view_as(total), float(packed[-1])
+
+
 class _Gather(torch.autograd.Function):
     """The vectors of all ranks, stacked; the gradient of one's own is the sum over the ranks."""
 

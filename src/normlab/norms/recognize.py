@@ -21,6 +21,7 @@ from torch.nn.utils import parametrize
 
 from normlab.norms.base import Normalization, RunningNormalization
 from normlab.norms.baselines import TorchBatchNorm2d
+from normlab.norms.batch_variants import BatchRenorm2d, GhostBatchNorm2d
 from normlab.norms.layers import (
     BatchInstanceNorm2d,
     BatchNorm2d,
@@ -43,6 +44,8 @@ _KIND_BY_NAME = {
 }
 _KIND_OF_OURS: dict[type[nn.Module], str] = {
     BatchNorm2d: "batch",
+    GhostBatchNorm2d: "batch",
+    BatchRenorm2d: "batch",
     TorchBatchNorm2d: "batch",
     BatchInstanceNorm2d: "batch",  # besides the instance's own, which its gate mixes in
     InstanceNorm2d: "instance",

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -35,9 +36,10 @@ def merge(mean: Tensor, variance: Tensor, dim: int) -> Statistics:
     mean = mean of means; variance = mean of variances + variance of means. Exact, and without
     the cancellation of E[x²] − mean².
     """
-    merged = mean.mean(dim, keepdim=True)
-    spread = (mean - merged).square().mean(dim, keepdim=True)
-    return merged, variance.mean(dim, keepdim=True) + spread
+    count = max(mean.shape[dim], 1)  # of no plane at all: 0, and no NaN in anybody's gradient
+    merged = mean.sum(dim, keepdim=True) / count
+    spread = (mean - merged).square().sum(dim, keepdim=True) / count
+    return merged, variance.sum(dim, keepdim=True) / count + spread
 
 
 def over_batch(mean: PlaneValues, variance: PlaneValues) -> Statistics:
@@ -139,3 +141,124 @@ def batch_instance(
     scale = gate * batch_scale + (1 - gate) * own_scale
     offset = gate * batch_offset + (1 - gate) * own_offset
     return apply_affine(scale, offset, weight, bias)
+
+
+def ghost(
+    mean: PlaneValues,
+    variance: PlaneValues,
+    weight: ChannelValues,
+    bias: ChannelValues,
+    *,
+    eps: float,
+    virtual_batch: int,
+) -> tuple[PlaneValues, PlaneValues]:
+    """Ghost batch normalization: parts of the batch in order. Hoffer et al. 2017, algorithm 1."""
+    parts = zip(mean.split(virtual_batch), variance.split(virtual_batch), strict=True)
+    pieces = [standardize(m, over_batch(m, v), eps) for m, v in parts]
+    scale, offset = (torch.cat(values) for values in zip(*pieces, strict=True))
+    return apply_affine(scale, offset, weight, bias)
+
+
+def batch_renorm(
+    mean: PlaneValues,
+    variance: PlaneValues,
+    weight: ChannelValues,
+    bias: ChannelValues,
+    *,
+    running: Statistics,
+    r_max: float,
+    d_max: float,
+    eps: float,
+    pool: Pool = over_batch,
+) -> tuple[PlaneValues, PlaneValues]:
+    """Batch renormalization: x̂·r + d, towards the running statistics. Ioffe 2017, algorithm 1.
+
+    r = clip(σ_b/σ, 1/r_max, r_max) and d = clip((μ_b − μ)/σ, ±d_max) are constants of the backward.
+    """
+    by = pool(mean, variance)
+    scale, offset = standardize(mean, by, eps)
+    with torch.no_grad():
+        sigma = (running[1] + eps).sqrt()
+        r = ((by[1] + eps).sqrt() / sigma).clamp(1 / r_max, r_max)
+        d = ((by[0] - running[0]) / sigma).clamp(-d_max, d_max)
+    return apply_affine(scale * r, offset * r + d, weight, bias)
+
+
+def switchable(
+    mean: PlaneValues,
+    variance: PlaneValues,
+    weight: ChannelValues,
+    bias: ChannelValues,
+    mean_weight: Float[Tensor, " 3"],
+    var_weight: Float[Tensor, " 3"],
+    *,
+    eps: float,
+    running: Statistics | None = None,
+    pool: Pool = over_batch,
+) -> tuple[PlaneValues, PlaneValues]:
+    """Switchable normalization: instance, layer, batch by softmax. Luo et al. 2019, equation 3."""
+    batch_part = pool(mean, variance) if running is None else running
+    candidates = ((mean, variance), merge(mean, variance, dim=1), batch_part)
+    shares = mean_weight.to(mean.dtype).softmax(0)
+    var_shares = var_weight.to(mean.dtype).softmax(0)
+    m = sum(share * values[0] for share, values in zip(shares, candidates, strict=True))
+    s2 = sum(share * values[1] for share, values in zip(var_shares, candidates, strict=True))
+    return apply_affine(*standardize(mean, (m, s2), eps), weight, bias)
+
+
+def half_instance(
+    mean: PlaneValues,
+    variance: PlaneValues,
+    weight: ChannelValues,
+    bias: ChannelValues,
+    *,
+    instances: int,
+    eps: float,
+    running: Statistics | None = None,
+    pool: Pool = over_batch,
+) -> tuple[PlaneValues, PlaneValues]:
+    """IBN-a: the first channels by instance, the others by batch. Pan et al. 2018, section 3.2."""
+    own_mean, other_mean = mean[:, :instances], mean[:, instances:]
+    own_variance, other_variance = variance[:, :instances], variance[:, instances:]
+    by_batch = pool(other_mean, other_variance) if running is None else running
+    own = standardize(own_mean, (own_mean, own_variance), eps)
+    other = standardize(other_mean, by_batch, eps)
+    scale, offset = (torch.cat(pair, dim=1) for pair in zip(own, other, strict=True))
+    return apply_affine(scale, offset, weight, bias)
+
+
+def root_mean_square(
+    mean: PlaneValues, variance: PlaneValues, weight: ChannelValues, *, eps: float
+) -> tuple[PlaneValues, PlaneValues]:
+    """RMS normalization over C, H, W: γ·x/√(mean x² + ε). Zhang & Sennrich 2019, equation 4."""
+    scale = ((variance + mean.square()).mean(1, keepdim=True) + eps).rsqrt().expand_as(mean)
+    return apply_affine(scale, scale * mean, weight, None)
+
+
+def filter_response(
+    mean: PlaneValues,
+    variance: PlaneValues,
+    weight: ChannelValues,
+    bias: ChannelValues,
+    *,
+    eps: float,
+) -> tuple[PlaneValues, PlaneValues]:
+    """Filter response normalization: x/√(mean x² + ε) by plane. Singh & Krishnan 2020, eq. 1–3."""
+    scale = (variance + mean.square() + eps).rsqrt()
+    return apply_affine(scale, scale * mean, weight, bias)
+
+
+def global_response(
+    mean: PlaneValues,
+    variance: PlaneValues,
+    weight: Float[Tensor, " c"],
+    bias: Float[Tensor, " c"],
+    *,
+    plane_size: int,
+    eps: float,
+) -> tuple[PlaneValues, PlaneValues]:
+    """Global response: γ·x·g/ḡ + β + x, g = ‖plane‖₂. Woo et al. 2023, algorithm 1."""
+    squares = plane_size * (variance + mean.square())
+    length = squares.clamp(min=torch.finfo(squares.dtype).tiny).sqrt()  # no slope of √ at 0
+    scale = weight * length / (length.mean(1, keepdim=True) + eps) + 1
+    return scale, scale * mean + bias

@@ -1,44 +1,21 @@
-"""Norms by name: `bn:momentum=0.1,eps=1e-5`, `gn:groups=8`, `ln:axes=c`, `bin:gate=1.0`.
+"""Norms by name: `bn:momentum=0.1,eps=1e-5`, `gn:groups=8`, `ln:axes=c`, `gn+ws`.
 
-The registry is data: code, name, paper, what the statistics run over, options with defaults.
+`+ws` behind a norm standardizes the filters of the network's convolutions too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 from normlab.errors import UnknownNameError, UsageError
-from normlab.norms.baselines import NoNorm2d, TorchBatchNorm2d
-from normlab.norms.layers import (
-    BatchInstanceNorm2d,
-    BatchNorm2d,
-    ChannelLayerNorm2d,
-    GroupNorm2d,
-    InstanceNorm2d,
-    LayerNorm2d,
-)
+from normlab.norms.registry import NORMS, NormInfo, Option
+from normlab.norms.weight_standardization import WeightStandardizedConv2d
 
-Option = float | int | str | bool
-
-
-@dataclass(frozen=True)
-class NormInfo:
-    """One row of `normlab norms`."""
-
-    code: str
-    name: str
-    paper: str
-    normalizes_over: str
-    options: Mapping[str, Option]
-    """Every option with its default; the default's type is the option's type."""
-    parameters_per_channel: int
-    uses_batch_statistics: bool
-    make: Callable[..., nn.Module]
-    """make(channels, **options) -> layer."""
+WEIGHT_STANDARDIZATION = "+ws"
 
 
 @dataclass(frozen=True)
@@ -47,16 +24,24 @@ class NormSpec:
 
     info: NormInfo
     options: Mapping[str, Option]
+    weight_standardization: bool = False
 
     def __str__(self) -> str:
         """The shortest text that parses to this spec."""
         changed = {k: v for k, v in self.options.items() if v != self.info.options[k]}
         text = ",".join(f"{key}={_format(value)}" for key, value in sorted(changed.items()))
-        return f"{self.info.code}:{text}" if text else self.info.code
+        text = f"{self.info.code}:{text}" if text else self.info.code
+        return text + WEIGHT_STANDARDIZATION if self.weight_standardization else text
 
-    def make(self, channels: int) -> nn.Module:
-        """A layer for so many channels."""
-        return self.info.make(channels, **self.options)
+    def make(self, channels: int, *, last: bool = False) -> nn.Module:
+        """A layer for so many channels; `last` for the one that ends a residual branch."""
+        make = self.info.make_last if last and self.info.make_last else self.info.make
+        return make(channels, **self.options)
+
+    @property
+    def convolution(self) -> type[nn.Conv2d]:
+        """The class of the convolutions before it."""
+        return WeightStandardizedConv2d if self.weight_standardization else nn.Conv2d
 
 
 def parse_norm(text: str) -> NormSpec:
@@ -71,7 +56,9 @@ def parse_norm(text: str) -> NormSpec:
     >>> str(parse_norm("bn:momentum=0.1"))
     'bn'
     """
-    code, _, rest = text.strip().partition(":")
+    text = text.strip()
+    standardized = text.endswith(WEIGHT_STANDARDIZATION)
+    code, _, rest = text.removesuffix(WEIGHT_STANDARDIZATION).strip().partition(":")
     if code not in NORMS:
         raise UnknownNameError("norm", code, NORMS)
     info = NORMS[code]
@@ -87,7 +74,7 @@ def parse_norm(text: str) -> NormSpec:
             raise UsageError(f"option {key!r} of {code} is given twice; keep one")
         given.add(key)
         options[key] = _convert(code, key, value, info.options[key])
-    return NormSpec(info, options)
+    return NormSpec(info, options, standardized)
 
 
 def make_norm(spec: str, channels: int) -> nn.Module:
@@ -118,93 +105,6 @@ def _format(value: Option) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _layer_norm(channels: int, *, axes: str, eps: float) -> nn.Module:
-    if axes == "chw":
-        return LayerNorm2d(channels, eps)
-    if axes == "c":
-        return ChannelLayerNorm2d(channels, eps)
-    raise UnknownNameError("axes of ln", axes, ["chw", "c"])
-
-
-_BN_OPTIONS = {"momentum": 0.1, "eps": 1e-5}
-
-NORMS: Mapping[str, NormInfo] = {
-    info.code: info
-    for info in (
-        NormInfo(
-            code="bn",
-            name="Batch Normalization",
-            paper="Ioffe & Szegedy 2015, arXiv:1502.03167",
-            normalizes_over="N, H, W per channel; running statistics in evaluation",
-            options=_BN_OPTIONS,
-            parameters_per_channel=2,
-            uses_batch_statistics=True,
-            make=BatchNorm2d,
-        ),
-        NormInfo(
-            code="in",
-            name="Instance Normalization",
-            paper="Ulyanov et al. 2017, arXiv:1607.08022",
-            normalizes_over="H, W per sample and channel",
-            options={"eps": 1e-5},
-            parameters_per_channel=2,
-            uses_batch_statistics=False,
-            make=lambda channels, eps: InstanceNorm2d(channels, eps, affine=True),
-        ),
-        NormInfo(
-            code="bin",
-            name="Batch-Instance Normalization",
-            paper="Nam & Kim 2018, arXiv:1805.07925",
-            normalizes_over="ρ·batch + (1−ρ)·instance, ρ learned per channel",
-            options={**_BN_OPTIONS, "gate": 1.0},
-            parameters_per_channel=3,
-            uses_batch_statistics=True,
-            make=BatchInstanceNorm2d,
-        ),
-        NormInfo(
-            code="ln",
-            name="Layer Normalization",
-            paper="Ba et al. 2016, arXiv:1607.06450",
-            normalizes_over="C, H, W per sample (axes=c: C per pixel)",
-            options={"axes": "chw", "eps": 1e-5},
-            parameters_per_channel=2,
-            uses_batch_statistics=False,
-            make=_layer_norm,
-        ),
-        NormInfo(
-            code="gn",
-            name="Group Normalization",
-            paper="Wu & He 2018, arXiv:1803.08494",
-            normalizes_over="H, W and the channels of a group, per sample",
-            options={"groups": 8, "eps": 1e-5},
-            parameters_per_channel=2,
-            uses_batch_statistics=False,
-            make=lambda channels, groups, eps: GroupNorm2d(groups, channels, eps),
-        ),
-        NormInfo(
-            code="none",
-            name="no normalization",
-            paper="baseline",
-            normalizes_over="–",
-            options={},
-            parameters_per_channel=0,
-            uses_batch_statistics=False,
-            make=lambda channels: NoNorm2d(),
-        ),
-        NormInfo(
-            code="torch-bn",
-            name="the framework's Batch Normalization",
-            paper="torch.nn.functional.batch_norm; must give the curves of bn",
-            normalizes_over="N, H, W per channel; running statistics in evaluation",
-            options=_BN_OPTIONS,
-            parameters_per_channel=2,
-            uses_batch_statistics=True,
-            make=TorchBatchNorm2d,
-        ),
-    )
-}
-
-
 def norm_names() -> list[str]:
     """The codes of all norms, in the order of the table."""
     return list(NORMS)
@@ -212,7 +112,7 @@ def norm_names() -> list[str]:
 
 def describe(info: NormInfo) -> dict[str, Any]:
     """The row of a norm as plain data."""
-    options = ", ".join(f"{key}={_format(value)}" for key, value in info.options.items())
+    options = ", ".join(f"{key}={_format(value) or '…'}" for key, value in info.options.items())
     return {
         "code": info.code,
         "name": info.name,

@@ -1,0 +1,216 @@
+"""Norms with batch statistics beside batch normalization itself."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from normlab.errors import UsageError
+from normlab.norms import rules
+from normlab.norms.applying import by_batch
+from normlab.norms.base import RunningNormalization
+from normlab.norms.engine import plane_norm
+from normlab.norms.planes import Activation
+from normlab.norms.ranks import average_over_ranks
+
+Images = Float[Tensor, "n c h w"]
+
+
+class GhostBatchNorm2d(RunningNormalization):
+    """Batch normalization of consecutive parts of the batch (Hoffer et al. 2017, algorithm 1).
+
+    The batch of the statistics apart from that of the optimizer: with `virtual_batch` V, samples
+    kV … kV+V−1 are normalized together, the last part may be smaller. The running statistics move
+    by the mean of the parts' means and unbiased variances, weighted by their sizes. Evaluation is
+    that of batch normalization. Over ranks each normalizes its own parts, and the running
+    statistics are averaged.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        virtual_batch: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """As torch.nn.BatchNorm2d; raises UsageError where V is not positive."""
+        super().__init__(num_features, eps, momentum, True, True, device, dtype)
+        if virtual_batch < 1:
+            raise UsageError(f"a virtual batch has at least 1 sample, got {virtual_batch}")
+        self.virtual_batch = virtual_batch
+
+    def forward(
+        self, x: Images, residual: Images | None = None, activation: Activation = "none"
+    ) -> Images:
+        """Raises UsageError for a wrong shape, or a part with one value per channel."""
+        self.check(x, residual, activation)
+        if self.uses_running:
+            return self.normalize_by_running(x, residual, activation)
+        size, plane = self.virtual_batch, x.shape[2] * x.shape[3]
+        last = x.shape[0] % size or min(size, x.shape[0])
+        self.check_count(last * plane, "use another batch size or virtual_batch, or a larger image")
+        rule = partial(rules.ghost, eps=self.eps, virtual_batch=size)
+        parameters = (self.weight, self.bias)
+        y, mean, variance = plane_norm(x, rule, parameters, residual, activation)
+        self._observe_parts(mean, variance, plane)
+        return y
+
+    @torch.no_grad()
+    def _observe_parts(self, mean: Tensor, variance: Tensor, plane: int) -> None:
+        sizes = [len(part) for part in mean.split(self.virtual_batch)]
+        total = mean.new_zeros(2, self.num_features)
+        for m, v in zip(
+            mean.split(self.virtual_batch), variance.split(self.virtual_batch), strict=True
+        ):
+            if len(m):
+                by_mean, by_variance = rules.over_batch(m, v)
+                count = len(m) * plane
+                unbiased = by_variance * (count / max(count - 1, 1))
+                total += torch.cat([by_mean, unbiased]) * len(m)
+        samples = float(sum(sizes))
+        if self.synchronized and self.training:
+            total, samples = average_over_ranks(total, samples, self.process_group)
+        if samples:
+            self.observe(total[0] / samples, total[1] / samples, None)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return f"{super().extra_repr()}, virtual_batch={self.virtual_batch}"
+
+
+class BatchRenorm2d(RunningNormalization):
+    """Batch renormalization (Ioffe 2017, algorithm 1): training sees nearly what evaluation sees.
+
+    y = γ·(x̂·r + d) + β with r = clip(σ_b/σ, 1/r_max, r_max), d = clip((μ_b − μ)/σ, ±d_max) and the
+    running μ, σ; no gradient goes through r and d. The limits grow linearly from 1 and 0 (batch
+    normalization) over the first `warmup` batches, as in section 3.2.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        r_max: float = 3.0,
+        d_max: float = 5.0,
+        warmup: int = 1000,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """As torch.nn.BatchNorm2d; raises UsageError for limits that allow nothing."""
+        super().__init__(num_features, eps, momentum, True, True, device, dtype)
+        if r_max < 1 or d_max < 0 or warmup < 0:
+            raise UsageError(
+                f"batch renormalization needs r_max ≥ 1, d_max ≥ 0 and warmup ≥ 0, got {r_max}, "
+                f"{d_max}, {warmup}"
+            )
+        self.r_max, self.d_max, self.warmup = r_max, d_max, warmup
+
+    def forward(
+        self, x: Images, residual: Images | None = None, activation: Activation = "none"
+    ) -> Images:
+        """Raises UsageError for a wrong shape, or one value per channel in training."""
+        self.check(x, residual, activation)
+        if self.uses_running:
+            return self.normalize_by_running(x, residual, activation)
+        assert self.num_batches_tracked is not None
+        mean, variance = self.running_for(x)
+        # A number, and a wait on an accelerator, during the warm-up alone.
+        grown = 1.0
+        if self.warmup and not self._is_warm:
+            seen = 0 if x.is_meta else int(self.num_batches_tracked)
+            grown = min(1.0, seen / self.warmup)
+            self._is_warm = seen >= self.warmup
+        rule = partial(
+            rules.batch_renorm,
+            running=(mean.clone(), variance.clone()),  # they move before the backward
+            r_max=1 + grown * (self.r_max - 1),
+            d_max=grown * self.d_max,
+            eps=self.eps,
+        )
+        return by_batch(self, x, rule, (self.weight, self.bias), residual, activation)
+
+    _is_warm = False
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        limits = f"r_max={self.r_max}, d_max={self.d_max}, warmup={self.warmup}"
+        return f"{super().extra_repr()}, {limits}"
+
+
+class SwitchableNorm2d(RunningNormalization):
+    """Switchable normalization (Luo et al. 2019, equation 3): which statistics, is learned.
+
+    m and s² are blends of those of instance, layer and batch, by the softmax of `mean_weight` and
+    `var_weight`, three numbers each, equal at the start.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """As torch.nn.BatchNorm2d."""
+        super().__init__(num_features, eps, momentum, True, True, device, dtype)
+        self.mean_weight = nn.Parameter(torch.ones(3, device=device, dtype=dtype))
+        self.var_weight = nn.Parameter(torch.ones(3, device=device, dtype=dtype))
+
+    def forward(
+        self, x: Images, residual: Images | None = None, activation: Activation = "none"
+    ) -> Images:
+        """Raises UsageError for a wrong shape, or one value per channel in training."""
+        self.check(x, residual, activation)
+        running = self.running_for(x) if self.uses_running else None
+        rule = partial(rules.switchable, eps=self.eps, running=running)
+        parameters = (self.weight, self.bias, self.mean_weight, self.var_weight)
+        return by_batch(self, x, rule, parameters, residual, activation)
+
+    def reset_parameters(self) -> None:
+        """γ = 1, β = 0, all statistics alike."""
+        super().reset_parameters()
+        nn.init.ones_(self.mean_weight)
+        nn.init.ones_(self.var_weight)
+
+
+class HalfInstanceNorm2d(RunningNormalization):
+    """IBN-a (Pan et al. 2018, section 3.2): the first half of the channels by instance.
+
+    The other half (the larger one of an odd number) by batch, with running statistics of its own.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """As torch.nn.BatchNorm2d."""
+        super().__init__(num_features, eps, momentum, True, True, device, dtype)
+        self.instances = num_features // 2
+        batch_channels = num_features - self.instances
+        self.running_mean = torch.zeros(batch_channels, device=device, dtype=dtype)
+        self.running_var = torch.ones(batch_channels, device=device, dtype=dtype)
+
+    def forward(
+        self, x: Images, residual: Images | None = None, activation: Activation = "none"
+    ) -> Images:
+        """Raises UsageError for a wrong shape, or one value per plane in training."""
+        self.check(x, residual, activation)
+        if self.instances:
+            self.check_count(x.shape[2] * x.shape[3], "use a larger image")
+        running = self.running_for(x) if self.uses_running else None
+        rule = partial(rules.half_instance, instances=self.instances, eps=self.eps, running=running)
+        parameters = (self.weight, self.bias)
+        return by_batch(
+            self, x, rule, parameters, residual, activation, first_channel=self.instances
+        )

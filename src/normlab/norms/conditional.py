@@ -1,0 +1,103 @@
+"""Scale and shift that depend on the sample: a normalization conditioned on something else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from normlab.errors import UsageError
+from normlab.norms import rules
+from normlab.norms.base import Normalization, RunningNormalization
+from normlab.norms.engine import Rule, plane_norm
+from normlab.norms.layers import BatchNorm2d, GroupNorm2d, InstanceNorm2d, LayerNorm2d
+from normlab.norms.planes import Activation
+
+Images = Float[Tensor, "n c h w"]
+
+
+class ConditionalNorm2d(nn.Module):
+    """γ and β per sample, from a condition (de Vries et al. 2017, equation 2; AdaIN, Huang &
+    Belongie 2017, equation 8).
+
+    y = γ(s)·x̂ + β(s), x̂ by the base norm without its own γ and β, and γ(s) = 1 + W_γ·s + b_γ,
+    β(s) = W_β·s + b_β, both (N, C); W and b are zero at first. For a class, s is its one-hot row
+    or an embedding; for AdaIN, the features of a style image.
+
+    >>> import torch
+    >>> norm = ConditionalNorm2d(InstanceNorm2d(8), features=3)
+    >>> norm(torch.randn(2, 8, 4, 4), torch.eye(3)[:2]).shape
+    torch.Size([2, 8, 4, 4])
+    """
+
+    def __init__(self, base: Normalization, features: int) -> None:
+        """A bn, in, ln or gn layer, and the length of the condition.
+
+        Raises:
+            UsageError: the base is another norm.
+        """
+        super().__init__()
+        kind = next((k for k in _RULES if type(base) is k), None)
+        if kind is None:
+            known = ", ".join(k.__name__ for k in _RULES)
+            raise UsageError(f"{type(base).__name__} cannot be conditioned; use one of {known}")
+        self.base = base
+        base.affine = False
+        base.weight = base.bias = None
+        self.scale = nn.Linear(features, base.channels)
+        self.shift = nn.Linear(features, base.channels)
+        for layer in (self.scale, self.shift):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self,
+        x: Images,
+        condition: Float[Tensor, "n features"],
+        residual: Images | None = None,
+        activation: Activation = "none",
+    ) -> Images:
+        """Raises UsageError for a wrong shape of x or the condition."""
+        base = self.base
+        base.check(x, residual, activation)
+        if condition.shape != (x.shape[0], self.scale.in_features):
+            raise UsageError(
+                f"the condition must have the shape {(x.shape[0], self.scale.in_features)}, got "
+                f"{tuple(condition.shape)}; one row for each image"
+            )
+        rule = _RULES[type(base)](base, x)
+        parameters = (1 + self.scale(condition), self.shift(condition))
+        y, mean, variance = plane_norm(x, rule, parameters, residual, activation)
+        if isinstance(base, RunningNormalization) and base.track_running_stats and base.training:
+            m, v = rules.over_batch(mean, variance)
+            base.observe(m[0], v[0], x.shape[0] * x.shape[2] * x.shape[3])
+        return y
+
+
+def _batch_rule(base: Normalization, x: Tensor) -> Rule:
+    assert isinstance(base, BatchNorm2d)
+    base.check_count(x.shape[0] * x.shape[2] * x.shape[3], "use a larger batch or image")
+    if base.uses_running or base.frozen:
+        m, v = base.running_for(x)
+        return partial(rules.batch, eps=base.eps, pool=lambda _, __: (m[None], v[None]))
+    return partial(rules.batch, eps=base.eps)
+
+
+def _group_rule(base: Normalization, _: Tensor) -> Rule:
+    assert isinstance(base, GroupNorm2d)
+    return partial(rules.group, num_groups=base.num_groups, eps=base.eps)
+
+
+def _instance_rule(base: Normalization, x: Tensor) -> Rule:
+    base.check_count(x.shape[2] * x.shape[3], "use a larger image")
+    return partial(rules.instance, eps=base.eps)
+
+
+_RULES: dict[type[Normalization], Callable[[Normalization, Tensor], Rule]] = {
+    BatchNorm2d: _batch_rule,
+    InstanceNorm2d: _instance_rule,
+    LayerNorm2d: lambda base, _: partial(rules.layer, eps=base.eps),
+    GroupNorm2d: _group_rule,
+}

@@ -1,0 +1,263 @@
+"""The table of norms: code, name, paper, what the statistics run over, options with defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from normlab.errors import UnknownNameError, UsageError
+from normlab.norms.baselines import (
+    FixupBias2d,
+    FixupScale2d,
+    NoNorm2d,
+    SkipInit2d,
+    TorchBatchNorm2d,
+)
+from normlab.norms.batch_variants import (
+    BatchRenorm2d,
+    GhostBatchNorm2d,
+    HalfInstanceNorm2d,
+    SwitchableNorm2d,
+)
+from normlab.norms.layers import (
+    BatchInstanceNorm2d,
+    BatchNorm2d,
+    ChannelLayerNorm2d,
+    GroupNorm2d,
+    InstanceNorm2d,
+    LayerNorm2d,
+)
+from normlab.norms.second_moment import FilterResponseNorm2d, GlobalResponseNorm2d, RMSNorm2d
+from normlab.norms.self_gated import DynamicTanh2d, EvoNormS0
+
+Option = float | int | str | bool
+
+
+@dataclass(frozen=True)
+class NormInfo:
+    """One row of `normlab norms`."""
+
+    code: str
+    name: str
+    paper: str
+    normalizes_over: str
+    options: Mapping[str, Option]
+    """Every option with its default; the default's type is the option's type."""
+    parameters_per_channel: int
+    uses_batch_statistics: bool
+    make: Callable[..., nn.Module]
+    """make(channels, **options) -> layer."""
+    make_last: Callable[..., nn.Module] | None = None
+    """The same for the end of a residual branch, where that is another layer."""
+
+
+def _layer_norm(channels: int, *, axes: str, eps: float) -> nn.Module:
+    if axes == "chw":
+        return LayerNorm2d(channels, eps)
+    if axes == "c":
+        return ChannelLayerNorm2d(channels, eps)
+    raise UnknownNameError("axes of ln", axes, ["chw", "c"])
+
+
+def _batch_norm(
+    channels: int, *, momentum: float, eps: float, virtual_batch: int, frozen: bool
+) -> nn.Module:
+    if not virtual_batch:
+        return BatchNorm2d(channels, eps, momentum, frozen=frozen)
+    if frozen:
+        raise UsageError("a frozen batch norm has no virtual batch; leave one of the two out")
+    return GhostBatchNorm2d(channels, virtual_batch, eps, momentum)
+
+
+def _rms_norm(channels: int, *, axes: str, eps: float) -> nn.Module:
+    if axes not in ("chw", "c"):
+        raise UnknownNameError("axes of rms", axes, ["chw", "c"])
+    return RMSNorm2d(channels, eps, axes)
+
+
+def _unnormalized(channels: int, *, init: str) -> nn.Module:
+    return FixupBias2d() if _known_init(init) == "fixup" else NoNorm2d()
+
+
+def _unnormalized_last(channels: int, *, init: str) -> nn.Module:
+    match _known_init(init):
+        case "skipinit":
+            return SkipInit2d()
+        case "fixup":
+            return FixupScale2d()
+        case _:
+            return NoNorm2d()
+
+
+def _known_init(init: str) -> str:
+    if init not in ("", "skipinit", "fixup"):
+        raise UnknownNameError("init of none", init, ["skipinit", "fixup"])
+    return init
+
+
+_BN_OPTIONS = {"momentum": 0.1, "eps": 1e-5}
+
+NORMS: Mapping[str, NormInfo] = {
+    info.code: info
+    for info in (
+        NormInfo(
+            code="bn",
+            name="Batch Normalization",
+            paper="Ioffe & Szegedy 2015, arXiv:1502.03167",
+            normalizes_over="N, H, W per channel; running statistics in evaluation "
+            "(virtual_batch: parts of the batch, Hoffer et al. 2017, arXiv:1705.08741; frozen: "
+            "running statistics always)",
+            options={**_BN_OPTIONS, "virtual_batch": 0, "frozen": False},
+            parameters_per_channel=2,
+            uses_batch_statistics=True,
+            make=_batch_norm,
+        ),
+        NormInfo(
+            code="in",
+            name="Instance Normalization",
+            paper="Ulyanov et al. 2017, arXiv:1607.08022",
+            normalizes_over="H, W per sample and channel",
+            options={"eps": 1e-5},
+            parameters_per_channel=2,
+            uses_batch_statistics=False,
+            make=lambda channels, eps: InstanceNorm2d(channels, eps, affine=True),
+        ),
+        NormInfo(
+            code="bin",
+            name="Batch-Instance Normalization",
+            paper="Nam & Kim 2018, arXiv:1805.07925",
+            normalizes_over="ρ·batch + (1−ρ)·instance, ρ learned per channel",
+            options={**_BN_OPTIONS, "gate": 1.0},
+            parameters_per_channel=3,
+            uses_batch_statistics=True,
+            make=BatchInstanceNorm2d,
+        ),
+        NormInfo(
+            code="ln",
+            name="Layer Normalization",
+            paper="Ba et al. 2016, arXiv:1607.06450",
+            normalizes_over="C, H, W per sample (axes=c: C per pixel)",
+            options={"axes": "chw", "eps": 1e-5},
+            parameters_per_channel=2,
+            uses_batch_statistics=False,
+            make=_layer_norm,
+        ),
+        NormInfo(
+            code="gn",
+            name="Group Normalization",
+            paper="Wu & He 2018, arXiv:1803.08494",
+            normalizes_over="H, W and the channels of a group, per sample",
+            options={"groups": 8, "eps": 1e-5},
+            parameters_per_channel=2,
+            uses_batch_statistics=False,
+            make=lambda channels, groups, eps: GroupNorm2d(groups, channels, eps),
+        ),
+        NormInfo(
+            code="none",
+            name="no normalization",
+            paper="baseline; init=skipinit: De & Smith 2020, arXiv:2002.10444; init=fixup: Zhang "
+            "et al. 2019, arXiv:1901.09321",
+            normalizes_over="–",
+            options={"init": ""},
+            parameters_per_channel=0,
+            uses_batch_statistics=False,
+            make=_unnormalized,
+            make_last=_unnormalized_last,
+        ),
+        NormInfo(
+            code="torch-bn",
+            name="the framework's Batch Normalization",
+            paper="torch.nn.functional.batch_norm; must give the curves of bn",
+            normalizes_over="N, H, W per channel; running statistics in evaluation",
+            options=_BN_OPTIONS,
+            parameters_per_channel=2,
+            uses_batch_statistics=True,
+            make=TorchBatchNorm2d,
+        ),
+        NormInfo(
+            code="brn",
+            name="Batch Renormalization",
+            paper="Ioffe 2017, arXiv:1702.03275",
+            normalizes_over="N, H, W per channel, pulled towards the running statistics",
+            options={**_BN_OPTIONS, "r_max": 3.0, "d_max": 5.0, "warmup": 1000},
+            parameters_per_channel=2,
+            uses_batch_statistics=True,
+            make=BatchRenorm2d,
+        ),
+        NormInfo(
+            code="sn",
+            name="Switchable Normalization",
+            paper="Luo et al. 2019, arXiv:1806.10779",
+            normalizes_over="a learned blend of instance, layer and batch statistics",
+            options=_BN_OPTIONS,
+            parameters_per_channel=2,
+            uses_batch_statistics=True,
+            make=SwitchableNorm2d,
+        ),
+        NormInfo(
+            code="ibn",
+            name="IBN-a: half instance, half batch",
+            paper="Pan et al. 2018, arXiv:1807.09441",
+            normalizes_over="H, W in the first half of the channels, N, H, W in the other",
+            options=_BN_OPTIONS,
+            parameters_per_channel=2,
+            uses_batch_statistics=True,
+            make=HalfInstanceNorm2d,
+        ),
+        NormInfo(
+            code="rms",
+            name="Root Mean Square Normalization",
+            paper="Zhang & Sennrich 2019, arXiv:1910.07467",
+            normalizes_over="C, H, W per sample, without the mean (axes=c: C per pixel)",
+            options={"axes": "chw", "eps": 1e-5},
+            parameters_per_channel=1,
+            uses_batch_statistics=False,
+            make=_rms_norm,
+        ),
+        NormInfo(
+            code="frn",
+            name="Filter Response Normalization with TLU",
+            paper="Singh & Krishnan 2020, arXiv:1911.09737",
+            normalizes_over="H, W per sample and channel, without the mean; max(·, τ) is its "
+            "activation",
+            options={"eps": 1e-6},
+            parameters_per_channel=3,
+            uses_batch_statistics=False,
+            make=FilterResponseNorm2d,
+        ),
+        NormInfo(
+            code="evonorm-s0",
+            name="EvoNorm-S0",
+            paper="Liu et al. 2020, arXiv:2004.02967",
+            normalizes_over="H, W and the channels of a group, per sample, without the mean; "
+            "x·σ(v·x) is its activation",
+            options={"groups": 8, "eps": 1e-5},
+            parameters_per_channel=3,
+            uses_batch_statistics=False,
+            make=lambda channels, groups, eps: EvoNormS0(groups, channels, eps),
+            make_last=lambda channels, groups, eps: EvoNormS0(groups, channels, eps, gated=False),
+        ),
+        NormInfo(
+            code="grn",
+            name="Global Response Normalization",
+            paper="Woo et al. 2023, arXiv:2301.00808",
+            normalizes_over="nothing: scales each plane by its share of the sample's response",
+            options={"eps": 1e-6},
+            parameters_per_channel=2,
+            uses_batch_statistics=False,
+            make=GlobalResponseNorm2d,
+        ),
+        NormInfo(
+            code="dyt",
+            name="Dynamic Tanh",
+            paper="Zhu et al. 2025, arXiv:2503.10622",
+            normalizes_over="nothing: γ·tanh(α·x) + β",
+            options={"alpha": 0.5},
+            parameters_per_channel=2,
+            uses_batch_statistics=False,
+            make=DynamicTanh2d,
+        ),
+    )
+}
