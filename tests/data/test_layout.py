@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 
 import pytest
 
@@ -11,7 +10,7 @@ from normlab.errors import DataError
 
 
 def items(*names: str) -> list[Item]:
-    return items_by_layout(names, "photos")
+    return list(items_by_layout(names, "photos").items)
 
 
 @pytest.mark.parametrize("wrapped", ["", "birds/", "data/birds/"])
@@ -69,5 +68,5 @@ def test_names_that_show_no_class(names: list[str], sentence: str) -> None:
 
 def test_what_a_system_hides() -> None:
     for name in (".git/a.png", "a/.b.png", "__MACOSX/a/b.png"):
-        assert is_hidden(PurePosixPath(name))
-    assert not is_hidden(PurePosixPath("a.b/c.d.png"))
+        assert is_hidden(name)
+    assert not is_hidden("a.b/c.d.png")
