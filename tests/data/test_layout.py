@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from normlab.data.layout import Item, is_hidden, items_by_layout

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from normlab.data.cache import DAMAGED, cache_folder, entry_lock, read_arrays
+from normlab.data.cache import DAMAGED, cache_folder, entry_lock, note_use, read_arrays
 from normlab.data.decode import DECODER_VERSION, RESIZES, header_size
 from normlab.data.prepare import make_entry, sample_checksum
 from normlab.data.scan import Manifest, Progress, check_classes, hash_items, no_progress
@@ -118,6 +118,7 @@ def _open_entry(entry: Path, source: Source, size: int) -> Dataset | None:
             unreadable=tuple((str(name), str(why)) for name, why in content["unreadable"]),
             skipped=source.skipped,
         )
+        note_use(entry / "checks.json")
         return Dataset(manifest, images, content["pixel_sums"], content["pixel_squares"])
     except DAMAGED:
         return None

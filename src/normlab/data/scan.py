@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from normlab.data.cache import DAMAGED, read_arrays
+from normlab.data.cache import DAMAGED, note_use, read_arrays
 from normlab.data.layout import Item, Skipped
 from normlab.data.sources import Source
 from normlab.errors import DataError
@@ -86,6 +86,7 @@ def hash_items(source: Source, cache: Path, progress: Progress = no_progress) ->
     path = cache / "scans" / f"{source.signature[:32]}.npz"
     items = source.items()
     hashes = _known_hashes(path, len(items))
+    note_use(path)
     missing = [index for index, value in enumerate(hashes) if value == UNREADABLE]
     if not missing:
         return hashes

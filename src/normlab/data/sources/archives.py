@@ -21,9 +21,9 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
-from normlab.data.cache import cache_folder, entry_lock, storing
+from normlab.data.cache import cache_folder, entry_lock, note_use, storing
 from normlab.data.layout import Item, Listing, is_hidden, is_image, items_by_layout
 from normlab.data.sources.base import Source, refuse_size
 from normlab.data.sources.files import file_stamp
@@ -32,16 +32,13 @@ from normlab.errors import DataError
 from normlab.records.schema import content_hash
 
 Read = Callable[[str], bytes]
+Opener = Callable[[Path], Any]
 RATIO_LIMIT = 100
 """A compressed tar that unpacks to so many times its size holds no photographs …"""
 RATIO_FROM = 2**30
 """… once it is as large as this, in bytes."""
 PIECE = 2**22
-_MAGIC: dict[bytes, Callable[[Path], IO[bytes]]] = {
-    b"\x1f\x8b": lambda path: gzip.open(path, "rb"),
-    b"BZh": lambda path: bz2.open(path, "rb"),
-    b"\xfd7zXZ": lambda path: lzma.open(path, "rb"),
-}
+_MAGIC: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError, ValueError)
 
 
@@ -102,7 +99,7 @@ class Tar:
         try:
             with tarfile.open(path, "r:") as archive:
                 while (member := archive.next()) is not None:
-                    archive.members.clear()  # else it keeps some 2 KB of each
+                    archive.members.clear()  # type: ignore[attr-defined]  # else it keeps some 2 KB of each
                     name = member_name(member.name, location)
                     if member.isdir():
                         continue
@@ -181,6 +178,7 @@ def open_tar(path: Path, cache: Path | None) -> Tar:
     with entry_lock(entry):
         if not (entry / "archive.tar").exists():
             _unpack(path, opener, entry)
+        note_use(entry / "checks.json")
     return Tar(entry / "archive.tar", str(path))
 
 
@@ -198,7 +196,7 @@ def member_name(name: str, location: str) -> str:
     return name
 
 
-def _unpack(path: Path, opener: Callable[[Path], IO[bytes]], entry: Path) -> None:
+def _unpack(path: Path, opener: Opener, entry: Path) -> None:
     """Decompress in order into the entry, whole or not at all."""
     limit = max(RATIO_FROM, RATIO_LIMIT * path.stat().st_size)
     partial = entry.with_name(f"{entry.name}.partial")
