@@ -27,7 +27,8 @@ def short_name(location: str) -> str:
     >>> short_name("/photos/birds.tar.gz"), short_name("hf:ylecun/mnist"), short_name("demo:digits")
     ('birds', 'mnist', 'digits')
     """
-    name = Path(location.split(":", 1)[1] if is_named(location) else location).name
+    path = Path(location.split(":", 1)[1]) if is_named(location) else Path(location).resolve()
+    name = path.name
     for ending in (".gz", ".bz2", ".xz"):
         name = name.removesuffix(ending)
     return Path(name).stem.replace(":", "-")

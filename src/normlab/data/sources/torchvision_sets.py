@@ -111,6 +111,11 @@ def _torchvision() -> ModuleType:
         return importlib.import_module("torchvision.datasets")
     except ImportError:
         raise MissingExtraError("torchvision", "torchvision") from None
+    except RuntimeError as error:  # a build for another torch
+        raise DataError(
+            f"torchvision does not load beside this torch ({_first_line(error)}); install the "
+            "build of it that belongs to yours"
+        ) from None
 
 
 def _accepts(kind: Any, parameter: str) -> bool:
@@ -152,7 +157,7 @@ def _labels(part: Any, location: str) -> list[str]:
         numbers = np.empty((0, 0))
     if numbers.ndim != 1 or numbers.dtype.kind not in "iuU":
         raise DataError(f"{location} gives no one class to each image; use another data set")
-    names = getattr(part, "classes", None)
+    names: Any = getattr(part, "classes", None)
     known = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if numbers.dtype.kind == "U" or not known or int(numbers.max(initial=0)) >= len(names):
         return [str(value) for value in numbers.tolist()]
