@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from normlab.data.cache import cache_folder, entry_lock, note_use, storing
+from normlab.data.cache import DAMAGED, cache_folder, entry_lock, note_use, storing
 from normlab.data.layout import Item, Listing, is_hidden, is_image, items_by_layout
 from normlab.data.sources.base import Source, refuse_size
 from normlab.data.sources.files import file_stamp
@@ -176,7 +176,7 @@ def open_tar(path: Path, cache: Path | None) -> Tar:
     key = content_hash([str(path.resolve()), file_stamp(path)])[:32]
     entry = cache_folder(cache) / "unpacked" / key
     with entry_lock(entry):
-        if not (entry / "archive.tar").exists():
+        if _bytes_noted(entry) != file_stamp(entry / "archive.tar")[0]:
             _unpack(path, opener, entry)
         note_use(entry / "checks.json")
     return Tar(entry / "archive.tar", str(path))
@@ -215,13 +215,21 @@ def _unpack(path: Path, opener: Opener, entry: Path) -> None:
                             "compression if it is no bomb"
                         )
                     out.write(piece)
-            note = {"source": str(path)}
+            note = {"source": str(path), "bytes": done}
             (partial / "checks.json").write_text(json.dumps(note), encoding="utf-8")
             partial.replace(entry)
     except BaseException:  # also when interrupted: there is no going on in the middle
         with contextlib.suppress(OSError):
             shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def _bytes_noted(entry: Path) -> int | None:
+    """The size that the finished copy of an archive had."""
+    try:
+        return int(json.loads((entry / "checks.json").read_text(encoding="utf-8"))["bytes"])
+    except DAMAGED:
+        return None
 
 
 def _piece(packed: IO[bytes], path: Path) -> bytes:
