@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from normlab.data.layout import Item, is_hidden, items_by_layout
+from normlab.data.layout import LOOSE, Item, is_hidden, items_by_layout
 from normlab.errors import DataError
 
 
@@ -44,6 +44,24 @@ def test_a_stray_image_beside_the_classes_of_a_part() -> None:
     names = [f"{part}/{label}/1.png" for part in ("train", "val") for label in "ab"]
     got = items(*names, "train/x.png")
     assert got == [Item(name, name.split("/")[1], name.split("/")[0]) for name in names]
+
+
+def test_images_without_a_class_are_named() -> None:
+    names = ["a/1.png", "b/1.png"]
+    assert items_by_layout([*names, "x.png", "c.jpg", "notes.txt"], "p").skipped == (
+        ("c.jpg", LOOSE),
+        ("x.png", LOOSE),
+    )
+    parts = [f"{part}/{name}" for part in ("train", "val") for name in names]
+    assert items_by_layout([*parts, "val/x.png", "y.png"], "p").skipped == (
+        ("val/x.png", LOOSE),
+        ("y.png", LOOSE),
+    )
+    assert items_by_layout(names, "p").skipped == ()
+
+
+def test_the_names_of_the_storage_are_kept() -> None:
+    assert [item.name for item in items("./a/1.png", "./b/1.png")] == ["./a/1.png", "./b/1.png"]
 
 
 def test_the_order_is_that_of_the_names() -> None:
