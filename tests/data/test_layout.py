@@ -60,10 +60,6 @@ def test_images_without_a_class_are_named() -> None:
     assert items_by_layout(names, "p").skipped == ()
 
 
-def test_the_names_of_the_storage_are_kept() -> None:
-    assert [item.name for item in items("./a/1.png", "./b/1.png")] == ["./a/1.png", "./b/1.png"]
-
-
 def test_the_order_is_that_of_the_names() -> None:
     """ "-" is less than "/": by folders, cat/ would come before cat-big/."""
     names = ["cat-big/1.png", "cat/1.png", "cat/10.png", "cat/2.png"]

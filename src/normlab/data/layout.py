@@ -55,7 +55,7 @@ class Listing(NamedTuple):
 def items_by_layout(names: Iterable[str], location: str) -> Listing:
     """Items from names like <class>/image or train/<class>/image, ordered by name.
 
-    Images outside the folders of the classes are listed as skipped.
+    The names have no ./ in them. Images outside the folders of the classes are listed as skipped.
 
     Raises:
         DataError: no image, or images without a folder that names their class.
