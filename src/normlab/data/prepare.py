@@ -125,13 +125,14 @@ def _decode_chunk(source: Source, items: Sequence[Item], out: Pixels, resize: st
         else:
             with ThreadPoolExecutor() as pool:
                 results += pool.map(one, rest)
-    pixels = out.reshape(len(items), -1, 3)
+    # One after the other in memory, a channel's bytes are summed several times as fast.
+    planes = np.ascontiguousarray(out.reshape(len(items), -1, 3).transpose(0, 2, 1))
     return {
         "widths": np.array([width for width, _, _ in results]),
         "heights": np.array([height for _, height, _ in results]),
         "reasons": np.array([reason for _, _, reason in results], dtype=np.str_),
-        "pixel_sums": pixels.sum(1, dtype=np.int64),
-        "pixel_squares": np.square(pixels, dtype=np.int32).sum(1, dtype=np.int64),
+        "pixel_sums": planes.sum(2, dtype=np.int64),
+        "pixel_squares": np.square(planes, dtype=np.int32).sum(2, dtype=np.int64),
     }
 
 

@@ -88,9 +88,14 @@ def open_cifar(
     blocks = []
     for part, names in edition.batches:
         batches = [_batch(load(name), edition, f"{location}: {name}") for name in names]
-        images = np.concatenate([images for images, _ in batches])
         labels = np.concatenate([labels for _, labels in batches])
-        blocks.append(Block(part, images.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels))
+        images = np.empty((len(labels), 3, 32, 32), np.uint8)
+        first = len(labels)
+        while batches:  # each is let go once it is copied: all of them twice would be 300 MB
+            batch = batches.pop()[0]
+            first -= len(batch)
+            images[first : first + len(batch)] = batch.reshape(-1, 3, 32, 32)
+        blocks.append(Block(part, images.transpose(0, 2, 3, 1), labels))
     return ArraySource(location, blocks, stamps, classes)
 
 
