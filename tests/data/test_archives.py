@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -212,6 +214,27 @@ def test_a_disk_that_fills_while_unpacking(
             open_source(str(path))
     assert not list(cache.glob("unpacked/*/"))
     assert len(open_source(str(path)).items()) == 16
+
+
+def test_two_processes_unpack_one_archive(photos: Path, tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "t.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(photos, "photos")
+    code = f"""
+import time
+from normlab.data.sources import archives, open_source
+unpack = archives._unpack
+def slow(*arguments):
+    print("unpacks", flush=True)
+    time.sleep(0.5)
+    unpack(*arguments)
+archives._unpack = slow
+print(len(open_source({str(path)!r}).items()))
+"""
+    arguments = [sys.executable, "-c", code]
+    processes = [subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [process.communicate()[0] for process in processes]
+    assert sorted(outputs, key=len) == ["16\n", "unpacks\n16\n"]
 
 
 def test_a_damaged_copy_in_the_cache(photos: Path, tmp_path: Path, cache: Path) -> None:

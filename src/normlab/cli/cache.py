@@ -38,6 +38,8 @@ def cache(
     from normlab.norms.kernels import loader
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 200  # a path in a pipe is not broken into lines
     now = time.time()
     age = 0.0 if older_than is None else parse_age(older_than)
     folder = cache_folder()
