@@ -144,6 +144,18 @@ def test_damage_in_the_middle_is_not_taken_for_the_end(tmp_path: Path) -> None:
         open_source(str(path))
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("size", [-512, -1024, -(2**40)])
+def test_a_member_of_a_negative_size_does_not_lead_back_for_ever(tmp_path: Path, size: int) -> None:
+    member = tarfile.TarInfo("a/2.png")
+    member.size = size
+    first = pack(tmp_path / "t.tar", {"a/1.png": b"1", "b/1.png": b"2"}).read_bytes()[:2048]
+    content = first + member.tobuf(tarfile.GNU_FORMAT) + b"\0" * 1024
+    (tmp_path / "t.tar").write_bytes(content)
+    with pytest.raises(DataError, match="is no whole tar"):
+        open_source(str(tmp_path / "t.tar"))
+
+
 @pytest.mark.parametrize("content", [b"", b"text", b"\x1f\x8b", b"\x1f\x8b\x08\x00" + b"x" * 50])
 def test_a_tar_that_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "t.tar.gz").write_bytes(content)
@@ -152,7 +164,7 @@ def test_a_tar_that_is_none(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_tar_bomb(tmp_path: Path, cache: Path, monkeypatch) -> None:
-    monkeypatch.setattr(archives, "RATIO_FROM", 2**20)
+    monkeypatch.setattr("normlab.data.sources.base.RATIO_FROM", 2**20)
     path = tmp_path / "t.tar.gz"
     with gzip.open(path, "wb") as file:
         file.write(b"\0" * 40 * 2**20)

@@ -184,6 +184,27 @@ def test_a_header_that_promises_another_size(npz: Path, shape: tuple[int, ...]) 
         open_source(str(npz))
 
 
+def test_an_array_that_is_a_bomb(npz: Path, monkeypatch) -> None:
+    monkeypatch.setattr("normlab.data.sources.base.RATIO_FROM", 2**16)
+    save(npz, compressed=True, images=np.zeros((9, 100, 100, 3), np.uint8), labels=LABELS)
+    with pytest.raises(
+        DataError, match=r"images\.npy unpacks to .*, over 100 times its size, as no"
+    ):
+        open_source(str(npz))
+
+
+@pytest.mark.parametrize(
+    "header", [b"{", b"(((", b"os.system('x')", b"\xff", b"{'descr': 'O'}", b""]
+)
+def test_a_header_that_is_no_description(npz: Path, header: bytes) -> None:
+    save(npz, labels=LABELS)
+    with zipfile.ZipFile(npz, "a") as archive:
+        length = len(header).to_bytes(2, "little")
+        archive.writestr("images.npy", b"\x93NUMPY\x01\x00" + length + header)
+    with pytest.raises(DataError, match=r"is not a readable \.npz"):
+        open_source(str(npz))
+
+
 def test_damage_in_compressed_pixels(npz: Path) -> None:
     save(npz, compressed=True, images=COLOUR, labels=LABELS)
     content = bytearray(npz.read_bytes())

@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from normlab.data.cache import DAMAGED, cache_folder, entry_lock, note_use, storing
 from normlab.data.layout import Item, Listing, is_hidden, is_image, items_by_layout
-from normlab.data.sources.base import Source, refuse_size
+from normlab.data.sources.base import RATIO_LIMIT, Source, refuse_size, unpacked_limit
 from normlab.data.sources.files import file_stamp
 from normlab.data.tables import items_of_table, lists_images
 from normlab.errors import DataError
@@ -33,10 +33,6 @@ from normlab.records.schema import content_hash
 
 Read = Callable[[str], bytes]
 Opener = Callable[[Path], Any]
-RATIO_LIMIT = 100
-"""A compressed tar that unpacks to so many times its size holds no photographs …"""
-RATIO_FROM = 2**30
-"""… once it is as large as this, in bytes."""
 PIECE = 2**22
 _MAGIC: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError, ValueError)
@@ -99,6 +95,8 @@ class Tar:
         try:
             with tarfile.open(path, "r:") as archive:
                 while (member := archive.next()) is not None:
+                    if archive.offset <= member.offset:  # a negative size leads back, for ever
+                        raise tarfile.ReadError(f"a size of {member.size} bytes")
                     archive.members.clear()  # type: ignore[attr-defined]  # else it keeps some 2 KB of each
                     name = member_name(member.name, location)
                     if member.isdir():
@@ -198,7 +196,7 @@ def member_name(name: str, location: str) -> str:
 
 def _unpack(path: Path, opener: Opener, entry: Path) -> None:
     """Decompress in order into the entry, whole or not at all."""
-    limit = max(RATIO_FROM, RATIO_LIMIT * path.stat().st_size)
+    limit = unpacked_limit(path.stat().st_size)
     partial = entry.with_name(f"{entry.name}.partial")
     done = 0
     try:

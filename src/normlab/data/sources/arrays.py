@@ -7,6 +7,8 @@ lie in memory. So hash and decoder treat it as any file, and nothing is compress
 from __future__ import annotations
 
 import io
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +20,7 @@ import numpy as np
 
 from normlab.data.layout import PARTS, Item
 from normlab.data.locations import DEMO
-from normlab.data.sources.base import Source
+from normlab.data.sources.base import RATIO_LIMIT, Source, unpacked_limit
 from normlab.data.sources.files import file_stamp
 from normlab.errors import DataError
 
@@ -26,6 +28,11 @@ IMAGE_KEYS = ("images", "x", "data")
 LABEL_KEYS = ("labels", "y", "targets")
 CLASS_KEYS = ("classes", "class_names", "label_names")
 Stamp = tuple[int, ...]
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, MemoryError, RuntimeError, SyntaxError),
+    *(struct.error, tokenize.TokenError, zlib.error, zipfile.BadZipFile),
+)
+"""What reading a cut or altered .npz may raise, its header of Python text included."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +149,7 @@ def open_npz(path: Path) -> ArraySource:
             present = ", ".join(archive.namelist()) or "nothing"
     except DataError:
         raise
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, MemoryError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{path} is not a readable .npz ({error}); save it again") from None
     blocks, classes = _blocks(arrays, str(path))
     if not blocks:
@@ -214,6 +221,11 @@ def _array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.nd
         size = int(np.prod(shape, dtype=object)) * dtype.itemsize
         if begin + size != info.file_size:
             raise DataError(f"{name} is not as large as its header says; save it again")
+        if size > unpacked_limit(info.compress_size):
+            raise DataError(
+                f"{name} unpacks to {size / 2**30:.1f} GiB, over {RATIO_LIMIT} times its size, as "
+                "no images do; save it with np.savez if it is no bomb"
+            )
         order: Any = "F" if fortran else "C"
         if info.compress_type != zipfile.ZIP_STORED or size == 0:
             content = member.read()

@@ -12,6 +12,10 @@ from normlab.records.schema import list_hash
 FILE_LIMIT = 512 * 2**20
 """Bytes; a larger file is not an image but an accident or an attack. Uncompressed RGB at the
 decoder's limit of pixels is as large."""
+RATIO_LIMIT = 100
+"""What unpacks to so many times its size holds no photographs …"""
+RATIO_FROM = 2**30
+"""… once it is as large as this, in bytes."""
 
 
 class Source(ABC):
@@ -47,3 +51,8 @@ def refuse_size(size: int) -> None:
     """OSError where a file is too large to be an image."""
     if size > FILE_LIMIT:
         raise OSError(f"is no image: {size / 2**20:,.0f} MiB")
+
+
+def unpacked_limit(packed: int) -> int:
+    """How many bytes so many compressed ones may become."""
+    return max(RATIO_FROM, RATIO_LIMIT * packed)
