@@ -15,6 +15,7 @@ import pytest
 from normlab.data.cache import entry_lock, entry_unused, lock_path
 from normlab.data.cache_entries import CacheEntry, cache_entries, remove_entry
 from normlab.data.dataset import load_data
+from normlab.data.sources import open_source
 
 
 def kinds(cache: Path, kernels: Path | None = None) -> list[str]:
@@ -68,6 +69,29 @@ def test_images_that_are_open_stay_readable(photos: Path, cache: Path) -> None:
     data = load_data(str(photos), 8)
     assert remove_entry(only(cache, "images"))
     assert int(data.images[3].sum()) == data.pixel_sums[3].sum()
+
+
+def test_an_unpacked_tar_that_is_open_stays_readable(photos: Path, tmp_path: Path, cache) -> None:
+    """Else cleaning would make its images unreadable for a preparation that is at work."""
+    with tarfile.open(tmp_path / "t.tar.gz", "w:gz") as archive:
+        archive.add(photos, ".")
+    source = open_source(str(tmp_path / "t.tar.gz"))
+    assert remove_entry(only(cache, "unpacked"))
+    assert not list(cache.glob("unpacked/*"))
+    assert source.read("cats/3.png") == (photos / "cats" / "3.png").read_bytes()
+
+
+def test_downloads_and_what_is_left_of_them(cache: Path) -> None:
+    folder = cache / "downloads" / "hf"
+    for name in ("me--v1.5", "me--half.partial"):
+        (folder / name).mkdir(parents=True)
+    for name in ("me--v1.5", "me--half", "me--gone"):
+        (folder / f"{name}.lock").touch()
+    assert kinds(cache) == ["download", "leftover", "leftover"]
+    with entry_lock(folder / "me--v1.5"):
+        results = [remove_entry(entry) for entry in cache_entries(cache)]
+    assert sorted(results) == [False, True, True]
+    assert sorted(path.name for path in folder.iterdir()) == ["me--v1.5", "me--v1.5.lock"]
 
 
 def test_what_a_process_makes_is_left_alone(photos: Path, cache: Path) -> None:

@@ -47,7 +47,7 @@ def cache_entries(cache: Path, kernels: Path | None = None) -> list[CacheEntry]:
         *_folders(cache / "images", "images"),
         *_folders(cache / "unpacked", "unpacked"),
         *_scans(cache / "scans"),
-        *(_plain("download", path) for path in _children(cache / "downloads", depth=2)),
+        *(e for folder in _children(cache / "downloads") for e in _folders(folder, "download")),
     ]
     if kernels is not None:
         entries += [_plain("kernel", path) for path in _children(kernels)]
@@ -57,7 +57,7 @@ def cache_entries(cache: Path, kernels: Path | None = None) -> list[CacheEntry]:
 def remove_entry(entry: CacheEntry) -> bool:
     """Remove it and its lock; False where a process is making it, or the system refuses."""
     base = _base(entry.path)
-    if entry.path.parent.name not in ("images", "unpacked"):
+    if entry.kind in ("scan", "kernel") or entry.path.parent.name == "scans":
         return not _at_work(entry.path) and _remove(entry.path)
     try:
         with entry_unused(base) as unused:
@@ -72,7 +72,7 @@ def _folders(folder: Path, kind: str) -> Iterator[CacheEntry]:
             base = _base(path)
             if not base.exists() and not base.with_name(f"{base.name}.partial").exists():
                 yield _plain("leftover", path)
-        elif path.suffix:
+        elif path.name.endswith(".partial"):
             yield _plain("leftover", path)
         else:
             checks = _checks(path)
@@ -96,11 +96,8 @@ def _plain(kind: str, path: Path) -> CacheEntry:
     return CacheEntry(kind, path, _bytes(path), _time(path))
 
 
-def _children(folder: Path, depth: int = 1) -> list[Path]:
-    found = [folder]
-    for _ in range(depth):
-        found = [child for path in found if path.is_dir() for child in sorted(path.iterdir())]
-    return found
+def _children(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def _base(path: Path) -> Path:

@@ -13,8 +13,11 @@ import contextlib
 import gzip
 import json
 import lzma
+import os
 import shutil
 import tarfile
+import threading
+import weakref
 import zipfile
 import zlib
 from array import array
@@ -90,7 +93,6 @@ class Tar:
         """
         self.location = location
         self.stamp = file_stamp(path)
-        self._path = path
         places: dict[str, tuple[int, int]] = {}
         try:
             with tarfile.open(path, "r:") as archive:
@@ -112,6 +114,10 @@ class Tar:
             raise
         except _DAMAGE as error:
             raise DataError(_damaged(location, error)) from None
+        # Held open: `normlab cache --clean` may take the name of an unpacked copy away.
+        self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        weakref.finalize(self, os.close, self._file)
+        self._turn = threading.Lock()
         self.names = sorted(places)
         self._offsets = array("q", (places[name][0] for name in self.names))
         self._sizes = array("q", (places[name][1] for name in self.names))
@@ -122,9 +128,12 @@ class Tar:
         if index == len(self.names) or self.names[index] != name:
             raise OSError("is not in the tar")
         refuse_size(self._sizes[index])
-        with self._path.open("rb") as file:
-            file.seek(self._offsets[index])
-            return file.read(self._sizes[index])
+        size, offset = self._sizes[index], self._offsets[index]
+        if hasattr(os, "pread"):
+            return os.pread(self._file, size, offset)
+        with self._turn:  # Windows
+            os.lseek(self._file, offset, os.SEEK_SET)
+            return os.read(self._file, size)
 
 
 class TarSource(Source):

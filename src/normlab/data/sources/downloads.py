@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from normlab.data.cache import cache_folder, entry_lock
+from normlab.data.cache import cache_folder, entry_lock, note_use
 from normlab.data.locations import HUGGING_FACE, TORCHVISION
 from normlab.errors import DataError
 
@@ -44,9 +44,19 @@ def download(location: str, cache: Path | None = None) -> Path:
     return folder
 
 
-def not_here(location: str, folder: Path) -> DataError:
-    """What to say of a data set that was not downloaded."""
-    return DataError(f"{location} is not on this machine; add --download to fetch it into {folder}")
+def downloaded(location: str, cache: Path | None) -> Path:
+    """The folder of a data set that was downloaded before.
+
+    Raises:
+        DataError: it was not.
+    """
+    folder = download_folder(location, cache)
+    if not folder.is_dir():
+        raise DataError(
+            f"{location} is not on this machine; add --download to fetch it into {folder}"
+        )
+    note_use(folder)
+    return folder
 
 
 def not_fetched(location: str, error: BaseException) -> DataError:

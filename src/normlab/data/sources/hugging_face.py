@@ -15,7 +15,7 @@ from typing import Any
 from normlab.data.layout import PARTS, Item, Skipped
 from normlab.data.locations import HUGGING_FACE
 from normlab.data.sources.base import Source
-from normlab.data.sources.downloads import download_folder, not_fetched, not_here
+from normlab.data.sources.downloads import downloaded, not_fetched
 from normlab.data.sources.files import file_stamp
 from normlab.data.tables import LABEL_COLUMNS
 from normlab.errors import DataError, MissingExtraError
@@ -86,9 +86,7 @@ def open_hugging_face(location: str, cache: Path | None) -> HuggingFaceSource:
         MissingExtraError: the library `datasets` is not installed.
     """
     datasets = _datasets()
-    folder = download_folder(location, cache)
-    if not folder.is_dir():
-        raise not_here(location, folder)
+    folder = downloaded(location, cache)
     try:
         content = datasets.load_from_disk(str(folder))
     except (OSError, ValueError, KeyError) as error:

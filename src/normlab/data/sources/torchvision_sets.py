@@ -16,7 +16,7 @@ from normlab.data.layout import Item
 from normlab.data.locations import TORCHVISION
 from normlab.data.sources.arrays import pnm
 from normlab.data.sources.base import Source
-from normlab.data.sources.downloads import download_folder, not_fetched, not_here
+from normlab.data.sources.downloads import downloaded, not_fetched
 from normlab.data.sources.files import file_stamp
 from normlab.errors import DataError, MissingExtraError, UnknownNameError
 
@@ -67,9 +67,7 @@ def open_torchvision(location: str, cache: Path | None) -> TorchvisionSource:
         MissingExtraError: torchvision is not installed.
     """
     kind = _kind(location)
-    folder = download_folder(location, cache)
-    if not folder.is_dir():
-        raise not_here(location, folder)
+    folder = downloaded(location, cache)
     try:
         parts = dict(_open_parts(kind, folder, download=False))
     except (RuntimeError, OSError, ModuleNotFoundError) as error:
