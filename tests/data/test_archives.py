@@ -163,6 +163,15 @@ def test_a_tar_that_is_none(tmp_path: Path, content: bytes) -> None:
         open_source(str(tmp_path / "t.tar.gz"))
 
 
+def test_a_python_without_a_compressor(tmp_path: Path, monkeypatch) -> None:
+    path = pack(tmp_path / "t.tar.xz", {"a/1.png": b"1", "b/1.png": b"1"})
+    monkeypatch.setitem(sys.modules, "lzma", None)
+    with pytest.raises(
+        DataError, match=r"compressed with lzma, which this Python was built without"
+    ):
+        open_source(str(path))
+
+
 def test_a_tar_bomb(tmp_path: Path, cache: Path, monkeypatch) -> None:
     monkeypatch.setattr("normlab.data.sources.base.RATIO_FROM", 2**20)
     path = tmp_path / "t.tar.gz"

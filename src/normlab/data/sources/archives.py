@@ -8,11 +8,9 @@ takes about the room of the archive again, until `normlab cache --clean`.
 
 from __future__ import annotations
 
-import bz2
 import contextlib
-import gzip
+import importlib
 import json
-import lzma
 import os
 import shutil
 import tarfile
@@ -37,8 +35,8 @@ from normlab.records.schema import content_hash
 Read = Callable[[str], bytes]
 Opener = Callable[[Path], Any]
 PIECE = 2**22
-_MAGIC: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
-_DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError, ValueError)
+_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "lzma"}
+"""How a file begins → the module of Python that reads it; some builds lack the last two."""
 
 
 class ZipSource(Source):
@@ -112,7 +110,7 @@ class Tar:
                 _check_end(path, archive.offset)
         except DataError:
             raise
-        except _DAMAGE as error:
+        except (EOFError, OSError, ValueError, tarfile.TarError) as error:
             raise DataError(_damaged(location, error)) from None
         # Held open: `normlab cache --clean` may take the name of an unpacked copy away.
         self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
@@ -177,9 +175,16 @@ def open_tar(path: Path, cache: Path | None) -> Tar:
             start = file.read(6)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
-    opener = next((opener for magic, opener in _MAGIC.items() if start.startswith(magic)), None)
-    if opener is None:
+    module = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), None)
+    if module is None:
         return Tar(path, str(path))
+    try:
+        opener = importlib.import_module(module).open
+    except ImportError:
+        raise DataError(
+            f"{path} is compressed with {module}, which this Python was built without; decompress "
+            "it, or pack it again as .tar"
+        ) from None
     key = content_hash([str(path.resolve()), file_stamp(path)])[:32]
     entry = cache_folder(cache) / "unpacked" / key
     with entry_lock(entry):
@@ -242,7 +247,7 @@ def _bytes_noted(entry: Path) -> int | None:
 def _piece(packed: IO[bytes], path: Path) -> bytes:
     try:
         return packed.read(PIECE)
-    except _DAMAGE as error:
+    except Exception as error:  # each of the three modules has its own for damaged bytes
         raise DataError(_damaged(str(path), error)) from None
 
 
