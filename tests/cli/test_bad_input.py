@@ -69,6 +69,35 @@ def test_a_text_file_called_jpg_is_left_out(normlab, photos, tiny, scratch) -> N
     assert "dark/notes.jpg: is not an image" in result.out
 
 
+def test_loose_images_are_counted_and_named(normlab, photos, tiny) -> None:
+    for number in range(7):
+        (photos / f"loose{number}.png").write_bytes((photos / "dark" / "00.png").read_bytes())
+    result = normlab("compare", "photos", "--strict", *tiny, "--out", "study")
+    assert result.code == 0, result.err
+    assert "24 images (7 outside the class folders, left out)" in result.out
+    assert "loose0.png: lies in no class folder" in result.out
+    assert "… and 2 more" in result.out
+
+
+def test_archives_that_cannot_be(normlab, scratch) -> None:
+    (scratch / "photos.tar.gz").write_bytes(b"\x1f\x8b\x08\x00 half")
+    normlab("compare", "photos.tar.gz").assert_one_sentence("is no whole tar", "pack it again")
+    (scratch / "photos.npz").write_bytes(b"PK half")
+    normlab("train", "photos.npz").assert_one_sentence("is not a readable .npz", "save it again")
+
+
+def test_a_missing_library(normlab, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    sentence = 'this needs datasets; install it with: pip install "normlab[hf]"'
+    normlab("compare", "hf:me/pets").assert_one_sentence(sentence)
+    normlab("compare", "hf:me/pets", "--download").assert_one_sentence(sentence)
+
+
+def test_a_download_of_a_path(normlab, photos) -> None:
+    result = normlab("compare", "photos", "--download")
+    result.assert_one_sentence("--download is for torchvision:NAME and hf:NAME")
+
+
 def png_header(width: int, height: int) -> bytes:
     """A PNG that promises so many pixels and holds none."""
 

@@ -23,7 +23,7 @@ from normlab.norms.kernels import loader
 from normlab.norms.spec import norm_names
 from normlab.study.study import Study
 
-VERBS = ("compare", "run", "status", "report", "train", "predict", "norms", "bench")
+VERBS = ("compare", "run", "status", "report", "train", "predict", "norms", "bench", "cache")
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:

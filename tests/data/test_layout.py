@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 import pytest
 
-from normlab.data.layout import Item, is_hidden, items_by_layout
+from normlab.data.layout import LOOSE, Item, is_hidden, items_by_layout
 from normlab.errors import DataError
 
 
 def items(*names: str) -> list[Item]:
-    return items_by_layout(names, "photos")
+    return list(items_by_layout(names, "photos").items)
 
 
 @pytest.mark.parametrize("wrapped", ["", "birds/", "data/birds/"])
@@ -48,6 +46,20 @@ def test_a_stray_image_beside_the_classes_of_a_part() -> None:
     assert got == [Item(name, name.split("/")[1], name.split("/")[0]) for name in names]
 
 
+def test_images_without_a_class_are_named() -> None:
+    names = ["a/1.png", "b/1.png"]
+    assert items_by_layout([*names, "x.png", "c.jpg", "notes.txt"], "p").skipped == (
+        ("c.jpg", LOOSE),
+        ("x.png", LOOSE),
+    )
+    parts = [f"{part}/{name}" for part in ("train", "val") for name in names]
+    assert items_by_layout([*parts, "val/x.png", "y.png"], "p").skipped == (
+        ("val/x.png", LOOSE),
+        ("y.png", LOOSE),
+    )
+    assert items_by_layout(names, "p").skipped == ()
+
+
 def test_the_order_is_that_of_the_names() -> None:
     """ "-" is less than "/": by folders, cat/ would come before cat-big/."""
     names = ["cat-big/1.png", "cat/1.png", "cat/10.png", "cat/2.png"]
@@ -69,5 +81,5 @@ def test_names_that_show_no_class(names: list[str], sentence: str) -> None:
 
 def test_what_a_system_hides() -> None:
     for name in (".git/a.png", "a/.b.png", "__MACOSX/a/b.png"):
-        assert is_hidden(PurePosixPath(name))
-    assert not is_hidden(PurePosixPath("a.b/c.d.png"))
+        assert is_hidden(name)
+    assert not is_hidden("a.b/c.d.png")

@@ -268,6 +268,22 @@ def test_a_named_pipe_is_no_image(photos: Path) -> None:
     assert (name, reason) == ("cats/pipe.png", "is not a regular file")
 
 
+def test_a_folder_that_a_table_calls_an_image(photos: Path) -> None:
+    (photos / "x.jpg").mkdir()
+    names = [path.relative_to(photos).as_posix() for path in photos.rglob("*.png")]
+    rows = [f"{name},{len(name.split('/')[0])}{n % 2}" for n, name in enumerate(sorted(names))]
+    (photos / "t.csv").write_text("\n".join(["path,label", *rows, "x.jpg,40"]))
+    manifest = load_data(str(photos / "t.csv"), 8).manifest
+    assert manifest.unreadable == (("x.jpg", "is not a regular file"),)
+    assert manifest.classes == ("40", "41")  # a label may be a number
+
+
+def test_long_names(tmp_path: Path, picture) -> None:
+    for number in range(6):
+        picture(tmp_path / ("é" * 100 + str(number % 2)) / f"{'n' * 245}{number}.png", number)
+    assert len(load_data(str(tmp_path), 8).manifest) == 6
+
+
 def test_a_file_that_is_too_large_to_be_an_image(tmp_path: Path) -> None:
     touch(tmp_path, "a/1.png", "b/1.png")
     with (tmp_path / "a" / "2.png").open("wb") as file:

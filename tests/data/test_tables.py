@@ -62,6 +62,12 @@ def test_lines_may_end_as_on_any_system(end: str) -> None:
     assert items(text) == [Item("a.png", "x"), Item("b.png", "y")]
 
 
+def test_two_labels_for_one_file_however_it_is_written() -> None:
+    with pytest.raises(DataError, match=r"gives x/a\.png two labels or parts; keep one line"):
+        items("path,label\n./x/a.png,1\nx//a.png,2\n")
+    assert items("path,label\n./a.png,1\na.png,1\n") == [Item("a.png", "1")]
+
+
 def test_names_are_put_below_a_folder() -> None:
     got = items_of_table(b"path,label\n./x/1.png,a\n", "t.csv", PurePosixPath("deep/er"))
     assert got == [Item("deep/er/x/1.png", "a")]

@@ -8,16 +8,19 @@ from typing import Annotated
 import typer
 
 from normlab.cli import options
+from normlab.data.locations import DEMO, resolved, short_name
 from normlab.errors import UsageError
 
 DEFAULT_NORMS = "bn,in,bin,ln,gn,none,torch-bn"
-DEMO = "demo:digits"
 
 
 def compare(
     source: Annotated[
         str | None,
-        typer.Argument(help="A folder with a folder per class, a CSV/TSV table, or a zip."),
+        typer.Argument(
+            help="A folder with a folder per class, a CSV/TSV table, a zip or tar, an .npz, "
+            "CIFAR's batches, torchvision:NAME or hf:NAME."
+        ),
     ] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Use scikit-learn's digits as the images.")
@@ -55,6 +58,7 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="The study's folder.")] = None,
     device: options.Device = "auto",
     strict: options.Strict = False,
+    download: options.Download = False,
     yes: options.Yes = False,
 ) -> None:
     """Train every norm under equal conditions and say which is better, and how sure that is."""
@@ -63,13 +67,14 @@ def compare(
 
     if demo == (source is not None):
         raise UsageError("give a folder of images, or --demo: normlab compare photos/")
-    location = DEMO if source is None else str(Path(source).resolve())
+    location = DEMO if source is None else resolved(source)
+    options.fetch(location, download=download)
     arms = options.split_list(norms)
     if demo:
         blocks, epochs, image_size = blocks or 3, epochs or 8, image_size or 16
     plan = parse_plan(
         {
-            "name": "digits" if demo else Path(location).stem,
+            "name": short_name(location),
             "seed": seed,
             "blocks": blocks or 3,
             "data": {
@@ -103,7 +108,7 @@ def compare(
     conduct(
         StudyRequest(
             plan=plan,
-            folder=out or Path(f"{'demo' if demo else Path(location).stem}-study"),
+            folder=out or Path(f"{'demo' if demo else short_name(location)}-study"),
             chosen={name: value for name, value in chosen.items() if value is not None},
             budget=budget,
             device=options.choose_device(device),

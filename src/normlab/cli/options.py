@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from normlab.data.locations import is_named
 from normlab.errors import UsageError
 
 Value = TypeVar("Value")
@@ -26,6 +27,9 @@ Patience = Annotated[
 Precision = Annotated[str, typer.Option(help="float32, or bfloat16 (autocast).")]
 Seed = Annotated[int, typer.Option(help="Root of all random streams.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse a source with unreadable files.")]
+Download = Annotated[
+    bool, typer.Option("--download", help="Fetch torchvision:NAME or hf:NAME if it is not here.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before long work.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda; auto takes a GPU where there is one.")]
 
@@ -58,6 +62,23 @@ def split_numbers(text: str, kind: Callable[[str], Value], name: str) -> tuple[V
         except ValueError:
             raise UsageError(f"{name} takes numbers with commas, got {part!r}") from None
     return tuple(values)
+
+
+def fetch(location: str, *, download: bool) -> None:
+    """Download a named data set if that was asked for, and say where it goes.
+
+    Raises:
+        UsageError: the location is a path, or the data set could not be fetched.
+    """
+    if not download:
+        return
+    if not is_named(location) or location.startswith("demo:"):
+        raise UsageError(f"--download is for torchvision:NAME and hf:NAME, got {location}")
+    from normlab.data.sources.downloads import download as download_data
+    from normlab.data.sources.downloads import download_folder
+
+    typer.echo(f"Download {location} into {download_folder(location)}")
+    download_data(location)
 
 
 def choose_device(name: str) -> str:

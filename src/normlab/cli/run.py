@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from normlab.cli import options
+from normlab.data.locations import is_named
 from normlab.errors import DataError, UsageError
 
 
@@ -18,6 +19,7 @@ def run(
     out: Annotated[Path | None, typer.Option(help="The folder of a new study.")] = None,
     device: options.Device = "auto",
     strict: options.Strict = False,
+    download: options.Download = False,
     yes: options.Yes = False,
 ) -> None:
     """Run what is missing of a study; the same command again continues it."""
@@ -36,7 +38,8 @@ def run(
     if blocks is not None:
         plan = plan.model_copy(update={"blocks": blocks})
     source = data or plan.data.source
-    if not source.startswith("demo:") and not Path(source).exists():
+    options.fetch(source, download=download)
+    if not is_named(source) and not Path(source).exists():
         raise DataError(f"the study's images are not at {source}; say where they are with --data")
     check_plan(plan)
     if study.is_dir() or (study.name == "study.toml" and plan.frozen is not None):

@@ -9,7 +9,7 @@ from normlab.data.dataset import Dataset, load_data
 from normlab.records.plan import DataPlan
 
 SHOWN = 5
-"""Unreadable files that are listed by name."""
+"""Files left out that are listed by name."""
 
 
 def load_with_progress(
@@ -42,12 +42,17 @@ def _describe(dataset: Dataset, source: str, console: Console) -> None:
     notes = []
     if manifest.unreadable:
         notes.append(f"{len(manifest.unreadable)} unreadable, left out")
+    if manifest.skipped:
+        notes.append(f"{len(manifest.skipped)} outside the class folders, left out")
     if manifest.copies:
         notes.append(f"{manifest.copies} exact copies, kept on one side of the split")
     text = f" ({'; '.join(notes)})" if notes else ""
     line = f"Data     {source}  {len(manifest.classes)} classes, {len(manifest):,} images{text}"
     console.print(line, soft_wrap=True, markup=False, highlight=False)
-    for name, reason in manifest.unreadable[:SHOWN]:
-        console.print(f"         {name}: {reason}", soft_wrap=True, markup=False, highlight=False)
-    if len(manifest.unreadable) > SHOWN:
-        console.print(f"         … and {len(manifest.unreadable) - SHOWN} more")
+    for listed in (manifest.unreadable, manifest.skipped):
+        for name, reason in listed[:SHOWN]:
+            console.print(
+                f"         {name}: {reason}", soft_wrap=True, markup=False, highlight=False
+            )
+        if len(listed) > SHOWN:
+            console.print(f"         … and {len(listed) - SHOWN} more")

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from normlab.cli import options
+from normlab.data.locations import resolved, short_name
 
 
 def train(
-    source: Annotated[str, typer.Argument(help="A folder, table or zip; or demo:digits.")],
+    source: Annotated[str, typer.Argument(help="What compare takes; or demo:digits.")],
     norm: Annotated[str, typer.Option(help="The normalization.")] = "bn",
     optimizer: Annotated[str, typer.Option(help="sgd, rmsprop, adam, adamw.")] = "sgd",
     learning_rate: Annotated[float, typer.Option(help="Its peak.")] = 0.02,
@@ -29,6 +30,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The folder, a study of one run.")] = None,
     device: options.Device = "auto",
     strict: options.Strict = False,
+    download: options.Download = False,
     yes: options.Yes = False,
 ) -> None:
     """Train one network; the folder is a study with one arm and one block."""
@@ -36,8 +38,8 @@ def train(
     from normlab.cli.study_session import StudyRequest, conduct
     from normlab.records.plan import parse_plan
 
-    location = source if source.startswith("demo:") else str(Path(source).resolve())
-    name = location.removeprefix("demo:") if source.startswith("demo:") else Path(location).stem
+    location, name = resolved(source), short_name(source)
+    options.fetch(location, download=download)
     plan = parse_plan(
         {
             "name": name,

@@ -58,13 +58,45 @@ def entry_lock(entry: Path) -> Iterator[None]:
     Raises:
         StorageError: its folder cannot be written.
     """
+    lock = lock_path(entry)
     with contextlib.ExitStack() as stack:
         with storing(entry.parent):
             entry.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(entry.with_name(f"{entry.name}.lock").open("w"))
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            while True:
+                file = stack.enter_context(lock.open("w"))
+                if fcntl is not None:
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                with contextlib.suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                        break  # else it was cleaned away while this process waited
         yield
+
+
+@contextlib.contextmanager
+def entry_unused(entry: Path) -> Iterator[bool]:
+    """Hold an entry if nobody else does, and remove its lock in the end; False: somebody does."""
+    lock = lock_path(entry)
+    with lock.open("a") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+        yield True
+        with contextlib.suppress(OSError):  # Windows does not remove an open file
+            lock.unlink()
+
+
+def lock_path(entry: Path) -> Path:
+    """The file that stands for the right to make an entry."""
+    return entry.with_name(f"{entry.name}.lock")
+
+
+def note_use(path: Path) -> None:
+    """Set the time of a file to now, for `normlab cache`; where that is forbidden it stays."""
+    with contextlib.suppress(OSError):
+        os.utime(path)
 
 
 @contextlib.contextmanager

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from normlab.data.cache import DAMAGED, cache_folder, entry_lock, read_arrays
+from normlab.data.cache import DAMAGED, cache_folder, entry_lock, note_use, read_arrays
 from normlab.data.decode import DECODER_VERSION, RESIZES, header_size
 from normlab.data.prepare import make_entry, sample_checksum
 from normlab.data.scan import Manifest, Progress, check_classes, hash_items, no_progress
 from normlab.data.sources import Source, open_source
 from normlab.errors import DataError
-from normlab.records.schema import content_hash, known
+from normlab.records.schema import known, list_hash
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +57,16 @@ def load_data(
         raise DataError(
             f"an image has at least 1 pixel a side, got {image_size}; give a larger size"
         )
-    source = open_source(location)
+    source = open_source(location, cache)
     check_classes([item.label for item in source.items()], location)
     cache = cache_folder(cache)
     hashes = hash_items(source, cache, progress)
     entry = cache / "images" / _entry_key(source, hashes, image_size, resize)
     with entry_lock(entry):
-        dataset = _open_entry(entry, location, image_size)
+        dataset = _open_entry(entry, source, image_size)
         if dataset is None:
             make_entry(entry, source, hashes, image_size, resize, progress)
-            dataset = _open_entry(entry, location, image_size)
+            dataset = _open_entry(entry, source, image_size)
     assert dataset is not None
     if strict and dataset.manifest.unreadable:
         name, reason = dataset.manifest.unreadable[0]
@@ -91,11 +91,11 @@ def typical_size(location: str, sample: int = 64) -> int:
 
 def _entry_key(source: Source, hashes: Sequence[str], image_size: int, resize: str) -> str:
     rows = zip(source.items(), hashes, strict=True)
-    content = [[item.name, item.label, item.part, value] for item, value in rows]
-    return content_hash([content, image_size, resize, DECODER_VERSION])[:32]
+    content = list_hash([item.name, item.label, item.part, value] for item, value in rows)
+    return list_hash([content, image_size, resize, DECODER_VERSION])[:32]
 
 
-def _open_entry(entry: Path, location: str, size: int) -> Dataset | None:
+def _open_entry(entry: Path, source: Source, size: int) -> Dataset | None:
     """The entry, or None where it is missing or damaged."""
     try:
         checks = json.loads((entry / "checks.json").read_text())
@@ -107,7 +107,7 @@ def _open_entry(entry: Path, location: str, size: int) -> Dataset | None:
         if sample_checksum(images) != checks["sample"]:
             return None
         manifest = Manifest(
-            location=location,
+            location=source.location,
             classes=tuple(str(name) for name in content["classes"]),
             names=content["names"],
             labels=content["labels"],
@@ -116,7 +116,9 @@ def _open_entry(entry: Path, location: str, size: int) -> Dataset | None:
             widths=content["widths"],
             heights=content["heights"],
             unreadable=tuple((str(name), str(why)) for name, why in content["unreadable"]),
+            skipped=source.skipped,
         )
+        note_use(entry / "checks.json")
         return Dataset(manifest, images, content["pixel_sums"], content["pixel_squares"])
     except DAMAGED:
         return None

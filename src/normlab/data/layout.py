@@ -2,14 +2,16 @@
 
     <class>/…/image            or            train|val[|test]/<class>/…/image
 
-with any common top folders left away; the same rule in a folder and in a zip.
+with any common top folders left away; the same rule in a folder and in an archive.
 """
 
 from __future__ import annotations
 
+import posixpath
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from normlab.errors import DataError
 
@@ -28,9 +30,13 @@ PARTS = {
     "validation": "val",
     "test": "test",
 }
+LOOSE = "lies in no class folder"
+
+Skipped = tuple[tuple[str, str], ...]
+"""(name, reason) of images that belong to no class."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Item:
     """One image: its name in the source, its class, and its part ("" where there are none)."""
 
@@ -39,52 +45,77 @@ class Item:
     part: str = ""
 
 
-def items_by_layout(names: Iterable[str], location: str) -> list[Item]:
+class Listing(NamedTuple):
+    """What a source holds."""
+
+    items: Sequence[Item]
+    skipped: Skipped = ()
+
+
+def items_by_layout(names: Iterable[str], location: str) -> Listing:
     """Items from names like <class>/image or train/<class>/image, ordered by name.
+
+    The names have no ./ in them. Images outside the folders of the classes are listed as skipped.
 
     Raises:
         DataError: no image, or images without a folder that names their class.
     """
-    paths = sorted(filter(_is_image, map(PurePosixPath, names)), key=str)
-    if not paths:
+    names = sorted(filter(is_image, names))
+    if not names:
         raise DataError(f"{location} holds no images; give a folder with one folder per class")
-    for path in paths:
-        if not str(path).isprintable() and any("\ud800" <= sign <= "\udfff" for sign in str(path)):
-            raise DataError(f"{location}: the name {str(path)!r} is not UTF-8; rename the file")
-    depth = _common_depth(paths)
-    filed = [path for path in paths if len(path.parts) > depth + 1]
+    for name in names:
+        if not name.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in name):
+            raise DataError(f"{location}: the name {name!r} is not UTF-8; rename the file")
+    depth = _common_depth(names)
+    filed = [name for name in names if name.count("/") > depth]
     if not filed:
         raise DataError(
             f"the images in {location} are not in folders; make one folder per class, or a table"
         )
-    inner = [path for path in filed if len(path.parts) > depth + 2]
-    tops = {path.parts[depth].lower() for path in filed}
+    inner = [name for name in filed if name.count("/") > depth + 1]
+    tops = {_folder(name, depth).lower() for name in filed}
     if inner and tops <= PARTS.keys():  # train/stray.png has no class and is not in `inner`
-        return [Item(str(p), p.parts[depth + 1], PARTS[p.parts[depth].lower()]) for p in inner]
-    if {"train", "val"} <= {PARTS.get(path.parts[depth].lower()) for path in inner}:
-        others = {p.parts[depth] for p in filed if p.parts[depth].lower() not in PARTS}
+        items = [Item(n, _folder(n, depth + 1), PARTS[_folder(n, depth).lower()]) for n in inner]
+        return _listing(names, items)
+    if {"train", "val"} <= {PARTS.get(_folder(name, depth).lower()) for name in inner}:
+        folders = {_folder(name, depth) for name in filed}
+        others = sorted(folder for folder in folders if folder.lower() not in PARTS)
         raise DataError(
-            f"{location} has images in {', '.join(sorted(others))} beside train and val, which is "
+            f"{location} has images in {', '.join(others)} beside train and val, which is "
             "neither a part nor a class in one; move it away"
         )
-    return [Item(str(p), p.parts[depth]) for p in filed]  # "test" among other classes is one too
+    # "test" among other classes is a class too
+    return _listing(names, [Item(name, _folder(name, depth)) for name in filed])
 
 
-def is_hidden(path: PurePosixPath) -> bool:
+def is_hidden(name: str) -> bool:
     """Whether a system put it there for itself."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
-def _is_image(path: PurePosixPath) -> bool:
-    return path.suffix.lower() in EXTENSIONS and not is_hidden(path)
+def is_image(name: str) -> bool:
+    """Whether its ending is that of an image and it is not hidden."""
+    return posixpath.splitext(name)[1].lower() in EXTENSIONS and not is_hidden(name)
 
 
-def _common_depth(paths: Sequence[PurePosixPath]) -> int:
+def _listing(names: Sequence[str], items: Sequence[Item]) -> Listing:
+    if len(items) == len(names):
+        return Listing(items)
+    filed = {item.name for item in items}
+    return Listing(items, tuple((name, LOOSE) for name in names if name not in filed))
+
+
+def _folder(name: str, depth: int) -> str:
+    """The folder at a depth: one string in memory for all the images in it."""
+    return sys.intern(name.split("/", depth + 1)[depth])
+
+
+def _common_depth(names: Sequence[str]) -> int:
     """How many leading folders all images share and that name neither a part nor the class."""
     depth = 0
-    while all(len(path.parts) > depth + 2 for path in paths):
-        names = {path.parts[depth] for path in paths}
-        if len(names) > 1 or next(iter(names)).lower() in PARTS:
+    while all(name.count("/") > depth + 1 for name in names):
+        folders = {_folder(name, depth) for name in names}
+        if len(folders) > 1 or next(iter(folders)).lower() in PARTS:
             break
         depth += 1
     return depth

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from normlab.data.cache import DAMAGED, read_arrays
-from normlab.data.layout import Item
+from normlab.data.cache import DAMAGED, note_use, read_arrays
+from normlab.data.layout import Item, Skipped
 from normlab.data.sources import Source
 from normlab.errors import DataError
-from normlab.records.schema import content_hash
+from normlab.records.schema import list_hash
 from normlab.records.store import atomic_write
 
 Progress = Callable[[str, int, int], None]
@@ -47,6 +47,8 @@ class Manifest:
     heights: Int[np.ndarray, " images"]
     unreadable: tuple[tuple[str, str], ...]
     """(name, reason) of what was left out."""
+    skipped: Skipped = ()
+    """(name, reason) of images that belong to no class of the source."""
 
     def __len__(self) -> int:
         """The number of readable images."""
@@ -68,7 +70,7 @@ class Manifest:
         """SHA-256 over hash, class, part and name of every image: the same wherever it lies."""
         classes = np.array(self.classes)[self.labels]
         rows = zip(self.names, classes, self.parts, self.hashes, strict=True)
-        return content_hash([[str(value) for value in row] for row in rows])
+        return list_hash([str(value) for value in row] for row in rows)
 
     def counts(self) -> dict[str, int]:
         """Images of each class."""
@@ -84,6 +86,7 @@ def hash_items(source: Source, cache: Path, progress: Progress = no_progress) ->
     path = cache / "scans" / f"{source.signature[:32]}.npz"
     items = source.items()
     hashes = _known_hashes(path, len(items))
+    note_use(path)
     missing = [index for index, value in enumerate(hashes) if value == UNREADABLE]
     if not missing:
         return hashes

@@ -39,8 +39,7 @@ def items_of_table(
         name, label = (row.get(path_column) or "").strip(), (row.get(label_column) or "").strip()
         if not name or not label:
             raise DataError(f"{location} line {number} lacks a path or a label; complete it")
-        if folder is not None:
-            name = str(folder / name)
+        name = str(PurePosixPath(folder or "", name))  # ./a.png is a.png
         part = (row.get(part_column) or "").strip().lower() if part_column else ""
         if part and part not in PARTS:
             raise DataError(f"{location} line {number}: unknown part {part!r}; train, val or test")

@@ -18,7 +18,7 @@ class DataPlan(Frozen):
     """Where the images are and how they are cut and scaled."""
 
     source: str
-    """A folder, table or archive, relative to where the command runs; or "demo:digits"."""
+    """A path, relative to where the command runs; or "demo:digits", "torchvision:…", "hf:…"."""
     image_size: int = Field(default=64, ge=8, le=1024)
     resize: Literal["squash", "fit", "crop"] = "squash"
     evaluation_fraction: float = Field(default=0.2, gt=0, lt=1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -205,3 +206,12 @@ def canonical_json(value: Any) -> str:
 def content_hash(value: Any) -> str:
     """SHA-256 of the canonical JSON, in hexadecimal."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def list_hash(rows: Iterable[Any]) -> str:
+    """`content_hash` of the rows as a list, which is never in memory as a whole."""
+    digest = hashlib.sha256(b"[")
+    for number, row in enumerate(rows):
+        digest.update(f"{',' if number else ''}{canonical_json(row)}".encode())
+    digest.update(b"]")
+    return digest.hexdigest()

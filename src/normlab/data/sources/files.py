@@ -1,0 +1,84 @@
+"""Images that are files: below a folder, or where a table says."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from normlab.data.layout import Item, Listing, items_by_layout
+from normlab.data.sources.base import Source, refuse_size
+from normlab.data.tables import items_of_table
+from normlab.errors import DataError
+
+
+class FileSource(Source):
+    """Images that are files below a root, as its folders or a table list them."""
+
+    def __init__(self, root: Path, location: str, listing: Listing) -> None:
+        """Bind items, whose names are paths relative to the root."""
+        self.root = root
+        self.location = location
+        self.skipped = listing.skipped
+        self._items = listing.items
+
+    def items(self) -> Sequence[Item]:
+        """All images, ordered by name."""
+        return self._items
+
+    def read(self, name: str) -> bytes:
+        """The file's bytes."""
+        path = self.root / name
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a named pipe would wait for ever
+            raise OSError("is not a regular file")
+        refuse_size(status.st_size)
+        return path.read_bytes()
+
+    def stamps(self) -> Iterable[tuple[int, ...]]:
+        """Size, modification time and file number of each file; zeros where it is missing."""
+        return (file_stamp(self.root / item.name) for item in self._items)
+
+
+def open_folder(path: Path) -> FileSource:
+    """The images below a folder, by the folders that they lie in."""
+    return FileSource(path, str(path), items_by_layout(_files_below(path), str(path)))
+
+
+def open_table(path: Path) -> FileSource:
+    """The images that a CSV or TSV lists, relative to its own folder."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
+    return FileSource(path.parent, str(path), Listing(items_of_table(content, str(path))))
+
+
+def file_stamp(path: Path) -> tuple[int, ...]:
+    """Size, modification time and file number; zeros where there is no such file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def _files_below(root: Path) -> Iterable[str]:
+    seen = set()
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=_refuse_folder):
+        identity = os.path.realpath(folder)
+        if identity in seen:  # a symbolic link back up
+            folders.clear()
+            continue
+        seen.add(identity)
+        folders.sort()  # of two links to one folder the first is followed, whatever the listing
+        relative = Path(folder).relative_to(root).as_posix()
+        yield from files if relative == "." else (f"{relative}/{name}" for name in files)
+
+
+def _refuse_folder(error: OSError) -> None:
+    """A folder that cannot be listed may be a class: it must not go missing in silence."""
+    raise DataError(
+        f"{error.filename} cannot be listed: {error.strerror}; check its permissions, or remove it"
+    )
