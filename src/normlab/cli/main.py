@@ -11,6 +11,7 @@ import sys
 import typer
 
 from normlab.cli.bench import bench
+from normlab.cli.check import check
 from normlab.cli.compare import compare
 from normlab.cli.norms import norms
 from normlab.cli.predict import predict
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _verb in (compare, run, status, report, train, predict, norms, bench):
+for _verb in (check, compare, run, status, report, train, predict, norms, bench):
     app.command()(_verb)
 
 

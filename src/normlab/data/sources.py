@@ -11,9 +11,10 @@ import stat
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from threading import Lock
 
 import numpy as np
 
@@ -76,21 +77,34 @@ def open_source(location: str) -> Source:
 
 
 class FileSource(Source):
-    """Images that are files below a root, as its folders or a table list them."""
+    """Images that are files below a root, as its folders or a table list them.
+
+    A path may lead into a zip: photos.zip/train/cat/1.jpg.
+    """
 
     def __init__(self, root: Path, location: str, items: Sequence[Item]) -> None:
         """Bind items, whose names are paths relative to the root."""
         self.root = root
         self.location = location
         self._items = items
+        self._archives: dict[Path, Members] = {}
+        self._opening = Lock()
 
     def items(self) -> Sequence[Item]:
         """All images, ordered by name."""
         return self._items
 
+    def _archive(self, path: Path) -> Members:
+        with self._opening:
+            if path not in self._archives:
+                self._archives[path] = Members(path)
+            return self._archives[path]
+
     def read(self, name: str) -> bytes:
         """The file's bytes."""
         path = self.root / name
+        if (inside := _archive_of(path)) is not None:
+            return self._archive(inside[0]).read(inside[1])
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a named pipe would wait for ever
             raise OSError("is not a regular file")
@@ -99,18 +113,19 @@ class FileSource(Source):
 
     def stamps(self) -> Iterable[tuple[int, ...]]:
         """Size, modification time and file number of each file; zeros where it is missing."""
-        return (_stamp(self.root / item.name) for item in self._items)
+        for item in self._items:
+            inside = _archive_of(self.root / item.name)
+            if inside is None:
+                yield _stamp(self.root / item.name)
+            else:
+                yield self._archive(inside[0]).stamp(inside[1])
 
 
-class ZipSource(Source):
-    """A zip of folders, or of a table with the images that it names; read in place.
-
-    Its one open file is shared: `ZipFile` locks it for every read of a thread.
-    """
+class Members:
+    """The files in a zip. Its one open file is shared: `ZipFile` locks it for every read."""
 
     def __init__(self, path: Path) -> None:
         """List the members; refuse names that leave the archive."""
-        self.location = str(path)
         try:
             self._archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError) as error:
@@ -121,6 +136,33 @@ class ZipSource(Source):
         for name in self._members:
             if name.startswith(("/", "\\")) or ".." in PurePosixPath(name).parts:
                 raise DataError(f"{path} has a member {name!r} outside of it; pack it again")
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return iter(self._members)
+
+    def read(self, name: str) -> bytes:
+        """The member's bytes; OSError where it cannot be read."""
+        try:
+            info = self._members[name]
+            _refuse_size(info.file_size)
+            return self._archive.read(info)
+        except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            raise OSError(f"cannot be read from the zip: {error}") from error
+
+    def stamp(self, name: str) -> tuple[int, ...]:
+        """Size and checksum; zeros where it is missing."""
+        info = self._members.get(name)
+        return (info.file_size, info.CRC) if info else (0, 0)
+
+
+class ZipSource(Source):
+    """A zip of folders, or of a table with the images that it names; read in place."""
+
+    def __init__(self, path: Path) -> None:
+        """List the images."""
+        self.location = str(path)
+        self._members = Members(path)
         self._items = self._table_items() or items_by_layout(self._members, self.location)
 
     def items(self) -> Sequence[Item]:
@@ -129,18 +171,11 @@ class ZipSource(Source):
 
     def read(self, name: str) -> bytes:
         """The member's bytes."""
-        try:
-            info = self._members[name]
-            _refuse_size(info.file_size)
-            return self._archive.read(info)
-        except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            raise OSError(f"cannot be read from the zip: {error}") from error
+        return self._members.read(name)
 
     def stamps(self) -> Iterable[tuple[int, ...]]:
         """Size and checksum of each member."""
-        for item in self._items:
-            info = self._members.get(item.name)
-            yield (info.file_size, info.CRC) if info else (0, 0)
+        return (self._members.stamp(item.name) for item in self._items)
 
     def _table_items(self) -> Sequence[Item]:
         tables = [name for name in self._members if name.lower().endswith((".csv", ".tsv"))]
@@ -199,6 +234,16 @@ def _files_below(root: Path) -> Iterable[str]:
         folders.sort()  # of two links to one folder the first is followed, whatever the listing
         relative = Path(folder).relative_to(root)
         yield from ((relative / name).as_posix() for name in files)
+
+
+def _archive_of(path: Path) -> tuple[Path, str] | None:
+    """The zip that a path leads into, and the member's name; None for an ordinary path."""
+    text = path.as_posix()
+    end = text.lower().find(".zip/")
+    if end < 0:
+        return None
+    archive = Path(text[: end + 4])
+    return (archive, text[end + 5 :]) if archive.is_file() else None
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
