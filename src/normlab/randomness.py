@@ -21,7 +21,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-Stream = Literal["evaluation", "split", "init", "order", "augment", "explain", "tuning"]
+Stream = Literal["evaluation", "split", "init", "order", "augment", "explain", "tuning", "check"]
 
 
 def stream_seed(seed: int, block: int, name: Stream, epoch: int = 0) -> int:

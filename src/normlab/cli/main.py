@@ -12,6 +12,7 @@ import typer
 
 from normlab.cli.bench import bench
 from normlab.cli.cache import cache
+from normlab.cli.check import check
 from normlab.cli.compare import compare
 from normlab.cli.norms import norms
 from normlab.cli.predict import predict
@@ -30,7 +31,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _verb in (compare, run, status, report, train, predict, norms, bench, cache):
+_VERBS = (
+    *(check, compare, run, status, report, train, predict),
+    *(norms, bench, cache),
+)
+for _verb in _VERBS:
     app.command()(_verb)
 
 

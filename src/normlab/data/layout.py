@@ -38,11 +38,13 @@ Skipped = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, order=True, slots=True)
 class Item:
-    """One image: its name in the source, its class, and its part ("" where there are none)."""
+    """One image: its name in the source, class, part and group ("" where there are none)."""
 
     name: str
     label: str
     part: str = ""
+    group: str = ""
+    """Images of one group (copies, one animal, one patient) stay on one side of every split."""
 
 
 class Listing(NamedTuple):

@@ -1,4 +1,4 @@
-"""Tables to items: a CSV or TSV whose header names a path, a label and perhaps a part column."""
+"""Tables to items: a CSV or TSV whose header names a path and a label, perhaps part and group."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from normlab.errors import DataError
 PATH_COLUMNS = ("path", "file", "filename", "file_name", "image")
 LABEL_COLUMNS = ("label", "class", "class_name", "target", "category", "species")
 PART_COLUMNS = ("part", "split", "set")
+GROUP_COLUMNS = ("group", "source_group")
 
 
 def items_of_table(
@@ -33,7 +34,7 @@ def items_of_table(
             f"{location} needs a path column ({', '.join(PATH_COLUMNS)}) and a label column "
             f"({', '.join(LABEL_COLUMNS)}); name them in its first line"
         )
-    path_column, label_column, part_column = columns
+    path_column, label_column, part_column, group_column = columns
     found: dict[str, Item] = {}
     for number, row in _rows(text, location):
         name, label = (row.get(path_column) or "").strip(), (row.get(label_column) or "").strip()
@@ -43,7 +44,8 @@ def items_of_table(
         part = (row.get(part_column) or "").strip().lower() if part_column else ""
         if part and part not in PARTS:
             raise DataError(f"{location} line {number}: unknown part {part!r}; train, val or test")
-        item = Item(name, label, PARTS.get(part, ""))
+        group = (row.get(group_column) or "").strip() if group_column else ""
+        item = Item(name, label, PARTS.get(part, ""), group)
         if found.setdefault(name, item) != item:
             raise DataError(f"{location} gives {name} two labels or parts; keep one line for it")
     if not found:
@@ -56,7 +58,7 @@ def lists_images(content: bytes) -> bool:
     return _columns(content.decode("utf-8-sig", errors="replace")) is not None
 
 
-def _columns(text: str) -> tuple[str, str, str | None] | None:
+def _columns(text: str) -> tuple[str, str, str | None, str | None] | None:
     try:
         header = next(csv.reader(_lines(text), delimiter=_delimiter(text)), [])
     except csv.Error:
@@ -65,7 +67,8 @@ def _columns(text: str) -> tuple[str, str, str | None] | None:
     path = next((by_name[name] for name in PATH_COLUMNS if name in by_name), None)
     label = next((by_name[name] for name in LABEL_COLUMNS if name in by_name), None)
     part = next((by_name[name] for name in PART_COLUMNS if name in by_name), None)
-    return (path, label, part) if path and label else None
+    group = next((by_name[name] for name in GROUP_COLUMNS if name in by_name), None)
+    return (path, label, part, group) if path and label else None
 
 
 def _rows(text: str, location: str) -> Iterator[tuple[int, dict[str, str]]]:

@@ -16,8 +16,6 @@ import shutil
 import tarfile
 import threading
 import weakref
-import zipfile
-import zlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +26,7 @@ from normlab.data.cache import DAMAGED, cache_folder, entry_lock, note_use, stor
 from normlab.data.layout import Item, Listing, is_hidden, is_image, items_by_layout
 from normlab.data.sources.base import RATIO_LIMIT, Source, refuse_size, unpacked_limit
 from normlab.data.sources.files import file_stamp
+from normlab.data.sources.members import Members, member_name
 from normlab.data.tables import items_of_table, lists_images
 from normlab.errors import DataError
 from normlab.records.schema import content_hash
@@ -40,23 +39,12 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "lzma"}
 
 
 class ZipSource(Source):
-    """A zip of folders, or of a table with the images that it names; read in place.
-
-    Its one open file is shared: `ZipFile` locks it for every read of a thread.
-    """
+    """A zip of folders, or of a table with the images that it names; read in place."""
 
     def __init__(self, path: Path) -> None:
         """List the members; refuse names that leave the archive."""
         self.location = str(path)
-        try:
-            self._archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise DataError(f"{path} is not a readable zip ({error}); pack it again") from None
-        self._members = {
-            member_name(info.filename, self.location): info
-            for info in self._archive.infolist()
-            if not info.is_dir()
-        }
+        self._members = Members(path)
         listing = _listing_of(self._members, self.read, self.location)
         self._items, self.skipped = listing
 
@@ -66,18 +54,11 @@ class ZipSource(Source):
 
     def read(self, name: str) -> bytes:
         """The member's bytes."""
-        try:
-            info = self._members[name]
-            refuse_size(info.file_size)
-            return self._archive.read(info)
-        except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            raise OSError(f"cannot be read from the zip: {error}") from error
+        return self._members.read(name)
 
     def stamps(self) -> Iterable[tuple[int, ...]]:
         """Size and checksum of each member."""
-        for item in self._items:
-            info = self._members.get(item.name)
-            yield (info.file_size, info.CRC) if info else (0, 0)
+        return (self._members.stamp(item.name) for item in self._items)
 
 
 class Tar:
@@ -192,20 +173,6 @@ def open_tar(path: Path, cache: Path | None) -> Tar:
             _unpack(path, opener, entry)
         note_use(entry / "checks.json")
     return Tar(entry / "archive.tar", str(path))
-
-
-def member_name(name: str, location: str) -> str:
-    """A member's name without ./ and //.
-
-    Raises:
-        DataError: it leaves the archive.
-    """
-    parts = name.split("/")
-    if name.startswith(("/", "\\")) or ".." in parts:
-        raise DataError(f"{location} has a member {name!r} outside of it; pack it again")
-    if "" in parts or "." in parts:
-        return "/".join(part for part in parts if part not in ("", "."))
-    return name
 
 
 def _unpack(path: Path, opener: Opener, entry: Path) -> None:

@@ -6,15 +6,20 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from threading import Lock
 
 from normlab.data.layout import Item, Listing, items_by_layout
 from normlab.data.sources.base import Source, refuse_size
+from normlab.data.sources.members import Members, archive_of
 from normlab.data.tables import items_of_table
 from normlab.errors import DataError
 
 
 class FileSource(Source):
-    """Images that are files below a root, as its folders or a table list them."""
+    """Images that are files below a root, as its folders or a table list them.
+
+    A path may lead into a zip: photos.zip/train/cat/1.jpg.
+    """
 
     def __init__(self, root: Path, location: str, listing: Listing) -> None:
         """Bind items, whose names are paths relative to the root."""
@@ -22,6 +27,8 @@ class FileSource(Source):
         self.location = location
         self.skipped = listing.skipped
         self._items = listing.items
+        self._archives: dict[Path, Members] = {}
+        self._opening = Lock()
 
     def items(self) -> Sequence[Item]:
         """All images, ordered by name."""
@@ -30,6 +37,8 @@ class FileSource(Source):
     def read(self, name: str) -> bytes:
         """The file's bytes."""
         path = self.root / name
+        if (inside := archive_of(path)) is not None:
+            return self._archive(inside[0]).read(inside[1])
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a named pipe would wait for ever
             raise OSError("is not a regular file")
@@ -38,7 +47,18 @@ class FileSource(Source):
 
     def stamps(self) -> Iterable[tuple[int, ...]]:
         """Size, modification time and file number of each file; zeros where it is missing."""
-        return (file_stamp(self.root / item.name) for item in self._items)
+        for item in self._items:
+            inside = archive_of(self.root / item.name)
+            if inside is None:
+                yield file_stamp(self.root / item.name)
+            else:
+                yield self._archive(inside[0]).stamp(inside[1])
+
+    def _archive(self, path: Path) -> Members:
+        with self._opening:
+            if path not in self._archives:
+                self._archives[path] = Members(path)
+            return self._archives[path]
 
 
 def open_folder(path: Path) -> FileSource:

@@ -1,0 +1,104 @@
+"""A table with groups and a split that keeps them together; the images are not touched."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from normlab.data.check.run import CheckedData
+from normlab.data.scan import Manifest
+from normlab.data.sources import DEMO
+from normlab.errors import DataError
+from normlab.randomness import numpy_stream
+from normlab.records.store import atomic_write
+
+EVALUATION = 0.2
+"""Share of the images for evaluation where the source has no parts of its own."""
+
+
+def write_fixed(checked: CheckedData, location: str, out: Path) -> str:
+    """Write `path,label,part,group` for `compare`; returns what was done, in words.
+
+    Groups with two labels are left out. Where the source has parts, they keep their names and
+    sizes (by class), and whole groups are dealt anew; or else a fifth of each class is for
+    evaluation.
+
+    Raises:
+        DataError: a class has a single group, so that it cannot be on both sides.
+        StorageError: the table cannot be written.
+    """
+    if location.startswith("demo:"):
+        raise DataError(f"--fix writes the paths of image files, and {DEMO} has none")
+    manifest, groups = checked.dataset.manifest, checked.copies.groups
+    conflict = conflicting(manifest.labels, groups)
+    parts = deal(manifest, groups, ~conflict)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("path", "label", "part", "group"))
+    root = _root(location, out)
+    for index in np.flatnonzero(~conflict):
+        label = manifest.classes[manifest.labels[index]]
+        path = (root / str(manifest.names[index])).as_posix()
+        writer.writerow((path, label, parts[index], groups[index]))
+    atomic_write(out, buffer.getvalue().encode())
+    names, counts = np.unique(parts[~conflict], return_counts=True)
+    dealt = ", ".join(f"{name} {count:,}" for name, count in zip(names, counts, strict=True))
+    left = int(conflict.sum())
+    return dealt + (f"; {left:,} with a copy of another label left out" if left else "")
+
+
+def conflicting(
+    labels: Int[np.ndarray, " n"], groups: Int[np.ndarray, " n"]
+) -> Bool[np.ndarray, " n"]:
+    """Whether an image's group has more than one label."""
+    pairs = np.unique(np.stack([groups, labels], axis=1), axis=0)
+    several = np.bincount(pairs[:, 0]) > 1
+    found: Bool[np.ndarray, " n"] = several[groups]
+    return found
+
+
+def deal(
+    manifest: Manifest, groups: Int[np.ndarray, " n"], kept: Bool[np.ndarray, " n"]
+) -> np.ndarray:
+    """A part for every image: whole groups, class by class, in the sizes that are wanted."""
+    generator = numpy_stream(0, 0, "check")
+    parts = np.full(len(manifest), "train", dtype="<U5")
+    for label, name in enumerate(manifest.classes):
+        members = np.flatnonzero(kept & (manifest.labels == label))
+        own, sizes = np.unique(groups[members], return_counts=True)
+        wanted = _wanted(manifest, label, len(members))
+        if len(own) <= len(wanted):
+            raise DataError(
+                f"class {name!r} has {len(own)} photographs, too few for train and "
+                f"{' and '.join(wanted)}; add others"
+            )
+        order = list(generator.permutation(len(own)))
+        for part, number in wanted.items():
+            dealt = 0
+            while dealt < number and len(order) > len(wanted):
+                # A group that overshoots by more than it brings is left for training.
+                group = order.pop()
+                if dealt and dealt + sizes[group] - number > number - dealt:
+                    continue
+                parts[members[groups[members] == own[group]]] = part
+                dealt += int(sizes[group])
+    return parts
+
+
+def _wanted(manifest: Manifest, label: int, count: int) -> dict[str, int]:
+    """How many images of a class each part but the training part is to have."""
+    own = manifest.parts[manifest.labels == label]
+    shares = {part: float((own == part).mean()) for part in ("val", "test") if (own == part).any()}
+    return {part: max(1, round(s * count)) for part, s in (shares or {"val": EVALUATION}).items()}
+
+
+def _root(location: str, out: Path) -> Path:
+    """What the names in the source are relative to, as seen from the table's folder."""
+    path = Path(location).resolve()
+    root = path.parent if path.suffix.lower() in (".csv", ".tsv") else path
+    folder = out.resolve().parent
+    return root.relative_to(folder) if root.is_relative_to(folder) else root

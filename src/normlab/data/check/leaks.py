@@ -1,0 +1,148 @@
+"""Findings about copies: exact, near, with two labels, on two sides of a split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from normlab.data.check.copies import Copies
+from normlab.data.check.finding import Evidence, Finding, percent, some
+from normlab.data.scan import Manifest
+
+PAIRS_SHOWN = 24
+JUDGING = ("val", "test")
+
+
+def copy_findings(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
+    """DC010 exact copies, DC011 near copies, DC012 two labels, DC013 a leak between parts."""
+    _, first, counts = np.unique(manifest.hashes, return_index=True, return_counts=True)
+    repeated = int(counts.sum() - len(counts))
+    if repeated:
+        shown = [manifest.names[manifest.hashes == manifest.hashes[k]] for k in first[counts > 1]]
+        yield Finding(
+            code="DC010",
+            title="exact copies",
+            severity="note",
+            count=repeated,
+            message=f"{repeated:,} images are byte for byte a copy of another one.",
+            remedy="Nothing has to be done: copies are kept on one side of every split.",
+            evidence=tuple(
+                Evidence(names=tuple(str(n) for n in names[:6])) for names in shown[:PAIRS_SHOWN]
+            ),
+        )
+    yield from _near(manifest, copies)
+    yield from _two_labels(manifest, copies)
+    yield from _across_parts(manifest, copies)
+
+
+def leaked(manifest: Manifest, groups: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    """Per image whether it is judged on (val, test) and has a source in training."""
+    training = np.unique(groups[manifest.parts == "train"])
+    return np.isin(manifest.parts, JUDGING) & np.isin(groups, training)
+
+
+def _near(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
+    sizes = np.bincount(copies.groups)
+    sources = int((sizes > 0).sum())
+    together = int(sizes[sizes > 1].sum())
+    if not len(copies.pairs):
+        return
+    kinds = Counter(copies.kinds)
+    yield Finding(
+        code="DC011",
+        title="copies of one photograph",
+        severity="warning",
+        count=together,
+        message=f"{len(manifest):,} images come from about {sources:,} photographs: "
+        f"{together:,} of them have a mirrored, turned, zoomed or re-encoded copy "
+        f"({', '.join(f'{kind} {count:,}' for kind, count in kinds.most_common(5))}).",
+        remedy="Count photographs, not files; copies are kept on one side of every split.",
+        evidence=tuple(_pair(manifest, copies, k) for k in _spread(len(copies.pairs))),
+    )
+
+
+def _two_labels(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
+    a, b = copies.pairs.T if len(copies.pairs) else np.zeros((2, 0), int)
+    conflict = np.flatnonzero(manifest.labels[a] != manifest.labels[b])
+    if not len(conflict):
+        return
+    images = np.unique(copies.pairs[conflict])
+    between = Counter(
+        " and ".join(
+            sorted(
+                (manifest.classes[manifest.labels[a[k]]], manifest.classes[manifest.labels[b[k]]])
+            )
+        )
+        for k in conflict
+    )
+    yield Finding(
+        code="DC012",
+        title="one photograph, two labels",
+        severity="error",
+        count=len(images),
+        message=f"{len(images):,} images have a copy with another label: "
+        f"{some([f'{names} ({count})' for names, count in between.most_common()])}.",
+        remedy="Decide on one label, or remove the images; --fix leaves them out.",
+        evidence=tuple(_pair(manifest, copies, int(k)) for k in conflict[:PAIRS_SHOWN]),
+    )
+
+
+def _across_parts(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
+    judged = np.isin(manifest.parts, JUDGING)
+    if not judged.any() or not (manifest.parts == "train").any():
+        return
+    leaks = leaked(manifest, copies.groups)
+    if not leaks.any():
+        return
+    share = leaks.sum() / judged.sum()
+    classes = range(len(manifest.classes))
+    per_class = [
+        (int((leaks & (manifest.labels == k)).sum()), int((judged & (manifest.labels == k)).sum()))
+        for k in classes
+    ]
+    a, b = copies.pairs.T if len(copies.pairs) else np.zeros((2, 0), int)
+    crossing = np.flatnonzero(
+        (leaks[a] & (manifest.parts[b] == "train")) | (leaks[b] & (manifest.parts[a] == "train"))
+    )
+    yield Finding(
+        code="DC013",
+        title="the split leaks",
+        severity="error",
+        count=int(leaks.sum()),
+        message=f"{int(leaks.sum()):,} of {int(judged.sum()):,} validation and test images "
+        f"({percent(share)}) have a copy of the same photograph in training. Accuracy measured "
+        "on them is memory, not recognition.",
+        remedy="Use a split that keeps photographs together: compare does so by itself, and "
+        "check --fix writes one.",
+        evidence=tuple(_pair(manifest, copies, int(crossing[k])) for k in _spread(len(crossing))),
+        table=(
+            ("class", "leaked", "of", "share"),
+            *(
+                (
+                    manifest.classes[k],
+                    f"{per_class[k][0]:,}",
+                    f"{per_class[k][1]:,}",
+                    percent(per_class[k][0] / max(per_class[k][1], 1)),
+                )
+                for k in sorted(classes, key=lambda k: -per_class[k][0])
+            ),
+        ),
+    )
+
+
+def _pair(manifest: Manifest, copies: Copies, index: int) -> Evidence:
+    a, b = copies.pairs[index]
+    parts = [str(part) for part in manifest.parts[[a, b]] if part]
+    where = f" ({' and '.join(parts)})" if parts else ""
+    return Evidence(
+        names=(str(manifest.names[a]), str(manifest.names[b])),
+        caption=f"{copies.kinds[index]}{where}",
+    )
+
+
+def _spread(count: int) -> list[int]:
+    """Some indices, evenly spread, so that the evidence is not all of one class."""
+    return sorted({int(k) for k in np.linspace(0, count - 1, min(count, PAIRS_SHOWN))})

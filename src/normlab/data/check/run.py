@@ -1,0 +1,123 @@
+"""All checks of a source, in the order in which a reader needs them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+
+from normlab.data.check.balance import balance_findings, size_text
+from normlab.data.check.copies import Copies, find_copies
+from normlab.data.check.corners import corner_findings
+from normlab.data.check.files import FileFacts, read_facts
+from normlab.data.check.finding import DataReport, Finding, percent, worst_first
+from normlab.data.check.integrity import odd_files, unreadable
+from normlab.data.check.labels import label_findings
+from normlab.data.check.leaks import copy_findings
+from normlab.data.check.shortcuts import shortcut_findings
+from normlab.data.dataset import Dataset, load_data
+from normlab.data.scan import Manifest, Progress, no_progress
+from normlab.data.sources import open_source
+
+CHECK_SIZE = 64
+"""Side, in pixels, at which the pictures are compared."""
+TITLES = {
+    "DC001": "unreadable files",
+    "DC002": "wrong file ending",
+    "DC003": "animated images",
+    "DC004": "tiny images",
+    "DC005": "huge images",
+    "DC006": "images turned by EXIF",
+    "DC007": "unusual colour modes",
+    "DC010": "exact copies",
+    "DC011": "copies of one photograph",
+    "DC012": "one photograph, two labels",
+    "DC013": "a split that leaks",
+    "DC020": "shortcuts: border, colour, file facts predict the class",
+    "DC021": "flat corners give classes away",
+    "DC030": "uneven classes",
+    "DC031": "small classes",
+    "DC032": "classes of different resolution",
+    "DC033": "classes without colour",
+    "DC040": "labels to look at",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedData:
+    """What was checked and what was found."""
+
+    report: DataReport
+    dataset: Dataset
+    copies: Copies
+
+
+def check_data(
+    location: str, *, cache: Path | None = None, progress: Progress = no_progress
+) -> CheckedData:
+    """Run every check on a folder, table or archive.
+
+    Raises:
+        DataError: the source cannot be used at all.
+        StorageError: the cache cannot be written.
+    """
+    start = time.monotonic()
+    dataset = load_data(location, CHECK_SIZE, cache=cache, progress=progress)
+    manifest = dataset.manifest
+    facts = read_facts(open_source(location), [str(n) for n in manifest.names], progress)
+    copies = find_copies(dataset.images, [str(h) for h in manifest.hashes], progress)
+    progress("weighing shortcuts", 0, 1)
+    findings = worst_first(list(_findings(dataset, facts, copies)))
+    found = {finding.code for finding in findings}
+    report = DataReport(
+        source=location,
+        fingerprint=manifest.fingerprint,
+        classes=manifest.classes,
+        images=len(manifest),
+        parts=_parts(manifest),
+        facts=tuple(_facts(manifest, facts, copies.groups)),
+        findings=findings,
+        passed=tuple((code, title) for code, title in TITLES.items() if code not in found),
+        seconds=time.monotonic() - start,
+    )
+    return CheckedData(report, dataset, copies)
+
+
+def _findings(dataset: Dataset, facts: FileFacts, copies: Copies) -> Iterator[Finding]:
+    manifest, images = dataset.manifest, dataset.images
+    yield from unreadable(manifest)
+    yield from odd_files(manifest, facts)
+    yield from copy_findings(manifest, copies)
+    yield from corner_findings(manifest, images)
+    yield from shortcut_findings(manifest, images, facts, copies.groups)
+    yield from balance_findings(manifest, images)
+    yield from label_findings(manifest, images, copies.groups)
+
+
+def _parts(manifest: Manifest) -> dict[str, int]:
+    names, counts = np.unique(manifest.parts, return_counts=True)
+    return {str(name): int(count) for name, count in zip(names, counts, strict=True) if name}
+
+
+def _facts(
+    manifest: Manifest, facts: FileFacts, groups: Int[np.ndarray, " n"]
+) -> Iterator[tuple[str, str]]:
+    counts = np.bincount(manifest.labels, minlength=len(manifest.classes))
+    yield "images", f"{len(manifest):,} in {len(manifest.classes)} classes"
+    yield "images of a class", f"{counts.min():,} to {counts.max():,}"
+    if parts := _parts(manifest):
+        yield "parts", ", ".join(f"{name} {count:,}" for name, count in parts.items())
+    yield "sizes", size_text(manifest)
+    kinds, numbers = np.unique(facts.formats, return_counts=True)
+    yield (
+        "formats",
+        ", ".join(
+            f"{kind or 'unknown'} {percent(number / len(manifest))}"
+            for kind, number in sorted(zip(kinds, numbers, strict=True), key=lambda p: -p[1])
+        ),
+    )
+    yield "photographs", f"{len(np.unique(groups)):,} after copies are joined"
