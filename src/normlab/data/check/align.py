@@ -28,6 +28,11 @@ BLOCK = 1024
 REACH = 7
 """Pixels of shift that are tried, of 32 a side."""
 STEPS = 6
+HYPOTHESES = 3
+"""Rotations that are tried."""
+PROMISING = 0.3
+"""The correlation from which a rotated and shifted pair is refined."""
+_TURNS = 256
 _UNIT = 28.0
 """The deviation of the stored detail images, whose bytes then hold ±4.5 deviations."""
 
@@ -68,6 +73,7 @@ def align(
     source: Int[Tensor, " b"],
     target: Int[Tensor, " b"],
     skip: Int[Tensor, " b"],
+    promising: float = PROMISING,
 ) -> Alignment:
     """Lay each source over its target, which shows its centre zoomed in by `skip` rows.
 
@@ -76,51 +82,73 @@ def align(
     goal, image = detail[target].float() / _UNIT, detail[source].float() / _UNIT
     weight = goal[:, 3:] * _UNIT * _disc()
     image[:, 3] *= _UNIT
-    best: Alignment | None = None
-    for mirrored in (False, True):
-        affine = _turned(spectrum, source, target, skip, mirrored)
-        affine = _shifted(image, goal, weight, affine)
-        found = _measured(image, goal, weight, affine)
-        best = found if best is None else _better(best, found)
-    assert best is not None
-    refined = _refined(image, goal, weight, best.affine)
-    return _better(best, _measured(image, goal, weight, refined))
+    fits, maps = zip(
+        *(
+            _shifted(image, goal, weight, affine)
+            for affine in _turned(spectrum, source, target, skip)
+        ),
+        strict=True,
+    )
+    fit, which = torch.stack(fits).max(0)
+    affine = torch.stack(maps)[which, torch.arange(len(fit))]
+    out = Alignment(affine, fit.clone(), fit.clone(), weight.sum((1, 2, 3)) / SIDE**2)
+    rows = (fit > promising).nonzero()[:, 0]
+    if len(rows):
+        image, goal, weight = image[rows], goal[rows], weight[rows]
+        refined = _refined(image, goal, weight, affine[rows])
+        found = _better(
+            _measured(image, goal, weight, affine[rows]), _measured(image, goal, weight, refined)
+        )
+        out.affine[rows], out.score[rows] = found.affine, found.score
+        out.luma[rows], out.overlap[rows] = found.luma, found.overlap
+    return out
 
 
 def _turned(
-    spectrum: Complex[Tensor, "n k m"], source: Tensor, target: Tensor, skip: Tensor, mirror: bool
-) -> Float[Tensor, "b 2 3"]:
-    """The rotation, by the largest correlation over 4·A angles.
+    spectrum: Complex[Tensor, "n k m"], source: Tensor, target: Tensor, skip: Tensor
+) -> list[Float[Tensor, "b 2 3"]]:
+    """The most likely rotations, plain and mirrored, by the correlation over 4·A angles.
 
     Σ_θ T(θ) S(φ ± θ) = Σ_m F_T* F_S e^{imφ}, or F_T F_S for the minus of a mirror image.
     """
     rows = skip[:, None] + torch.arange(WINDOW)
     inner = spectrum[source[:, None], rows]
-    outer = spectrum[target, :WINDOW]
     radius = ZOOM_STEP ** -torch.arange(WINDOW, dtype=torch.float32)
-    order = torch.arange(spectrum.shape[-1], dtype=torch.float32)
-    product = (outer if mirror else outer.conj()) * inner * radius[:, None] ** 2
-    curve = torch.fft.irfft(product.sum(1) * order.sqrt(), n=256)
-    angle = curve.argmax(-1) * (2 * math.pi / 256)
+    outer = spectrum[target, :WINDOW] * radius[:, None] ** 2
+    order = torch.arange(spectrum.shape[-1], dtype=torch.float32).sqrt()
+    product = torch.stack([(outer.conj() * inner).sum(1), (outer * inner).sum(1)], 1) * order
+    curve = torch.fft.irfft(product, n=_TURNS)
     scale = ZOOM_STEP ** -skip.float()
-    cosine, sine = scale * angle.cos(), scale * angle.sin()
-    sign, zero = (-1.0 if mirror else 1.0), torch.zeros_like(scale)
-    upper = torch.stack([cosine, -sine * sign, zero], -1)
-    return torch.stack([upper, torch.stack([sine, cosine * sign, zero], -1)], 1)
+    zero = torch.zeros_like(scale)
+    found = []
+    for _ in range(HYPOTHESES):
+        place = curve.flatten(1).argmax(1)
+        sign = 1.0 - 2.0 * (place // _TURNS)
+        angle = (place % _TURNS) * (2 * math.pi / _TURNS)
+        cosine, sine = scale * angle.cos(), scale * angle.sin()
+        upper = torch.stack([cosine, -sine * sign, zero], -1)
+        found.append(torch.stack([upper, torch.stack([sine, cosine * sign, zero], -1)], 1))
+        near = torch.arange(-_TURNS // 24, _TURNS // 24 + 1)
+        beside = (place[:, None] + near) % _TURNS + (place[:, None] // _TURNS) * _TURNS
+        curve = curve.flatten(1).scatter(1, beside, -torch.inf).unflatten(1, (2, _TURNS))
+    return found
 
 
-def _shifted(image: Tensor, goal: Tensor, weight: Tensor, affine: Tensor) -> Tensor:
-    """The shift t, by the largest Σ_x T(x) S(x + t)."""
+def _shifted(image: Tensor, goal: Tensor, weight: Tensor, affine: Tensor) -> tuple[Tensor, Tensor]:
+    """The shift t of the largest Σ_x T(x) S(x + t), the latter by the sizes of both; the map."""
     turned = _warp(image[:, :1], affine)[:, 0]
-    product = torch.fft.rfft2((goal[:, :1] * weight)[:, 0]).conj() * torch.fft.rfft2(turned)
+    seen = (goal[:, :1] * weight)[:, 0]
+    product = torch.fft.rfft2(seen).conj() * torch.fft.rfft2(turned)
     curve = torch.fft.irfft2(product, s=(SIDE, SIDE))
     curve = curve.roll((REACH, REACH), (1, 2))[:, : 2 * REACH + 1, : 2 * REACH + 1]
-    place = curve.flatten(1).argmax(1)
+    value, place = curve.flatten(1).max(1)
+    under = turned.square().mul_(weight[:, 0]).sum((1, 2))
+    fit = value / (seen.square().sum((1, 2)) * under).sqrt().clamp_min(1e-3)
     down, right = place // (2 * REACH + 1) - REACH, place % (2 * REACH + 1) - REACH
     shift = torch.stack([right, down], -1).float() * (2 / SIDE)
     moved = affine.clone()
     moved[:, :, 2] += torch.einsum("bij,bj->bi", affine[:, :, :2], shift)
-    return moved
+    return fit, moved
 
 
 def _refined(image: Tensor, goal: Tensor, weight: Tensor, affine: Tensor) -> Tensor:
@@ -188,8 +216,10 @@ def _normal(values: Tensor, weight: Tensor) -> Tensor:
 
 
 def _warp(image: Tensor, affine: Tensor) -> Tensor:
-    grid = F.affine_grid(affine, [len(image), 1, SIDE, SIDE], align_corners=False)
-    return F.grid_sample(image, grid, align_corners=False)
+    y, x = _places()
+    line = affine[..., None, None]
+    grid = line[:, :, 0] * x + line[:, :, 1] * y + line[:, :, 2]
+    return F.grid_sample(image, grid.permute(0, 2, 3, 1), align_corners=False)
 
 
 def _places() -> tuple[Tensor, Tensor]:

@@ -42,17 +42,28 @@ def candidates(spectrum: Tensor, projection: Projection, least: float) -> Candid
             source = rows[:, None].expand_as(column)[good]
             parts.append((source, column[good], torch.full_like(source, skip), value[good]))
     source, target, skips, value = (torch.cat(part) for part in zip(*parts, strict=True))
-    low, high = torch.minimum(source, target), torch.maximum(source, target)
-    # best first; of equal ones the smallest numbers, so that the order of the work plays no part
     order = torch.argsort(value, descending=True, stable=True)
-    _, first_seen = _first(low[order] * count + high[order])
-    chosen = order[first_seen]
+    source, target, skips, value = source[order], target[order], skips[order], value[order]
+    pair = torch.minimum(source, target) * count + torch.maximum(source, target)
+    chosen = _first(pair)
+    chosen = chosen[_among_best(source[chosen], target[chosen], count)]
     return Candidates(source[chosen], target[chosen], skips[chosen], value[chosen])
 
 
-def _first(keys: Tensor) -> tuple[Tensor, Tensor]:
-    """The distinct keys, and where each stands first."""
+def _first(keys: Int[Tensor, " c"]) -> Int[Tensor, " d"]:
+    """Where each distinct key stands first, in this order."""
     unique, inverse = torch.unique(keys, return_inverse=True)
     place = torch.full((len(unique),), len(keys), dtype=torch.long)
     place.scatter_reduce_(0, inverse, torch.arange(len(keys)), "amin")
-    return unique, place
+    return place.sort().values
+
+
+def _among_best(source: Tensor, target: Tensor, count: int) -> Tensor:
+    """Of pairs in their order those that are among the first NEIGHBOURS of either image."""
+    members = torch.stack([source, target], 1).flatten()
+    order = torch.argsort(members, stable=True)
+    before = torch.bincount(members, minlength=count).cumsum(0).roll(1)
+    before[0] = 0
+    rank = torch.empty_like(members)
+    rank[order] = torch.arange(len(members)) - before[members[order]]
+    return (rank.unflatten(0, (-1, 2)).amin(1) < NEIGHBOURS).nonzero()[:, 0]
