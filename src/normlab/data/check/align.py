@@ -28,8 +28,8 @@ BLOCK = 1024
 REACH = 7
 """Pixels of shift that are tried, of 32 a side."""
 STEPS = 6
-HYPOTHESES = 3
-"""Rotations that are tried."""
+HYPOTHESES = 6
+"""Rotations that are tried, beside none."""
 PROMISING = 0.3
 """The correlation from which a rotated and shifted pair is refined."""
 _TURNS = 256
@@ -131,6 +131,9 @@ def _turned(
         near = torch.arange(-_TURNS // 24, _TURNS // 24 + 1)
         beside = (place[:, None] + near) % _TURNS + (place[:, None] // _TURNS) * _TURNS
         curve = curve.flatten(1).scatter(1, beside, -torch.inf).unflatten(1, (2, _TURNS))
+    for sign in (-1.0, 1.0):  # a window off the centre, whose polar spectrum says little
+        upper = torch.stack([sign * scale, zero, zero], -1)
+        found.append(torch.stack([upper, torch.stack([zero, scale, zero], -1)], 1))
     return found
 
 

@@ -23,9 +23,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float, UInt8
+from jaxtyping import Bool, Complex, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
+
+from normlab.data.scan import Progress, no_progress
 
 SIDE = 32
 """Pixels a side at which images are compared."""
@@ -43,6 +45,8 @@ RADIUS = 0.97
 DIMENSIONS = 48
 BLACK = 12
 """A pixel whose channels are all darker may be a filled corner."""
+FLAT = 2.0
+"""Images with a smaller deviation of luminance show nothing."""
 _BLOCK = 512
 _RINGS = WINDOW // 2
 _OPPONENT = ((1 / 3, 1 / 3, 1 / 3), (1.0, 0.0, -1.0), (-0.5, 1.0, -0.5))
@@ -62,17 +66,29 @@ class Small:
         return _filled(self.pixels[rows].float(), self.valid[rows, None].float())
 
 
-def shrink(images: UInt8[np.ndarray, "n s s 3"]) -> Small:
-    """Reduce images in blocks to 32×32 by the mean of their pixels, and find black corners."""
-    pixels = torch.empty(len(images), 3, SIDE, SIDE, dtype=torch.uint8)
-    valid = torch.empty(len(images), SIDE, SIDE, dtype=torch.bool)
-    for first in range(0, len(images), _BLOCK):
-        rows = slice(first, first + _BLOCK)
-        full = torch.from_numpy(np.array(images[rows])).permute(0, 3, 1, 2).float()
+def shrink(
+    images: UInt8[np.ndarray, "n s s 3"],
+    rows: Int[np.ndarray, " m"],
+    progress: Progress = no_progress,
+) -> Small:
+    """Reduce some images, block by block, to 32×32 means of pixels, and find black corners."""
+    pixels = torch.empty(len(rows), 3, SIDE, SIDE, dtype=torch.uint8)
+    valid = torch.empty(len(rows), SIDE, SIDE, dtype=torch.bool)
+    for first in range(0, len(rows), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        full = torch.from_numpy(images[rows[block]]).permute(0, 3, 1, 2).float()
         small = F.interpolate(full, size=(SIDE, SIDE), mode="area").round_()
-        pixels[rows] = small.to(torch.uint8)
-        valid[rows] = ~border_black(small)
+        pixels[block] = small.to(torch.uint8)
+        valid[block] = ~border_black(small)
+        progress("describing", min(first + _BLOCK, len(rows)), len(rows))
     return Small(pixels, valid)
+
+
+def textured(small: Small) -> Bool[Tensor, " n"]:
+    """Whether there is anything to compare: a deviation of more than 2 of 255 somewhere."""
+    blocks = torch.arange(len(small.pixels)).split(_BLOCK)
+    parts = [small.floats(rows).mean(1).flatten(1).std(1) > FLAT for rows in blocks]
+    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.bool)
 
 
 def border_black(pixels: Float[Tensor, "b 3 h w"]) -> Bool[Tensor, "b h w"]:
@@ -148,7 +164,7 @@ class Projection:
 
 
 def learn_projection(
-    small: Small, spectrum: Complex[Tensor, "n 3 k m"], sample: int = 4000, rounds: int = 2
+    small: Small, spectrum: Complex[Tensor, "n 3 k m"], sample: int = 4000
 ) -> Projection:
     """P: the leading eigenvectors of S_w⁻¹ S_t, S_w shrunk by 2 % to the identity."""
     generator = torch.Generator().manual_seed(0)
@@ -157,6 +173,7 @@ def learn_projection(
     mean = own.mean(0)
     total = (own - mean).T @ (own - mean) / len(own)
     within = torch.zeros_like(total)
+    rounds = max(2, math.ceil(2000 / len(own)))
     for _ in range(rounds):
         for block, known in zip(rows.split(_BLOCK), own.split(_BLOCK), strict=True):
             copies = _warped(small.pixels[block].float(), small.valid[block], generator)

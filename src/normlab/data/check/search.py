@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from normlab.data.check.descriptors import ZOOMS, Projection
+from normlab.data.scan import Progress, no_progress
 
 NEIGHBOURS = 8
 """Candidates that an image keeps."""
@@ -25,7 +26,9 @@ class Candidates:
     similarity: Float[Tensor, " c"]
 
 
-def candidates(spectrum: Tensor, projection: Projection, least: float) -> Candidates:
+def candidates(
+    spectrum: Tensor, projection: Projection, least: float, progress: Progress = no_progress
+) -> Candidates:
     """Of each image the nearest by cosine similarity at any zoom; a pair only once."""
     base = projection(spectrum, 0)
     count = len(base)
@@ -41,6 +44,7 @@ def candidates(spectrum: Tensor, projection: Projection, least: float) -> Candid
             good = value > least
             source = rows[:, None].expand_as(column)[good]
             parts.append((source, column[good], torch.full_like(source, skip), value[good]))
+            progress("searching", skip * count + int(rows[-1]) + 1, len(ZOOMS) * count)
     source, target, skips, value = (torch.cat(part) for part in zip(*parts, strict=True))
     order = torch.argsort(value, descending=True, stable=True)
     source, target, skips, value = source[order], target[order], skips[order], value[order]
