@@ -56,9 +56,7 @@ def zoomed(image: Image.Image, random: Random) -> Image.Image:
 
 def cropped(image: Image.Image, random: Random) -> Image.Image:
     """A window anywhere, 1.05 to 1.3 times larger."""
-    return _cropped(
-        image, random.uniform(1.05, 1.3), random.uniform(-1, 1), random.uniform(-1, 1)
-    )
+    return _cropped(image, random.uniform(1.05, 1.3), random.uniform(-1, 1), random.uniform(-1, 1))
 
 
 def jpeg_60(image: Image.Image, random: Random) -> Image.Image:

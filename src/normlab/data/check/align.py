@@ -27,11 +27,14 @@ from normlab.data.check.descriptors import SIDE, WINDOW, ZOOM_STEP, Small
 BLOCK = 1024
 REACH = 7
 """Pixels of shift that are tried, of 32 a side."""
-STEPS = 6
+STEPS = ((1, 5), (0, 5))
+"""Gauss–Newton: the half width of the blur, and how many steps at it."""
 HYPOTHESES = 6
 """Rotations that are tried, beside none."""
-PROMISING = 0.3
+PROMISING = 0.33
 """The correlation from which a rotated and shifted pair is refined."""
+STRETCH = 2.0
+"""What a shear may do to the proportions."""
 _TURNS = 256
 _UNIT = 28.0
 """The deviation of the stored detail images, whose bytes then hold ±4.5 deviations."""
@@ -156,13 +159,22 @@ def _shifted(image: Tensor, goal: Tensor, weight: Tensor, affine: Tensor) -> tup
 
 def _refined(image: Tensor, goal: Tensor, weight: Tensor, affine: Tensor) -> Tensor:
     """Gauss–Newton steps on all six numbers of the map, damped, against the target's gradient."""
-    luma = goal[:, 0]
+    for blur, steps in STEPS:
+        affine = _descended(image, goal, weight, affine, blur, steps)
+    return affine
+
+
+def _descended(
+    image: Tensor, goal: Tensor, weight: Tensor, affine: Tensor, blur: int, steps: int
+) -> Tensor:
+    luma = _soft(goal[:, :1], blur)[:, 0]
+    moving = torch.cat([_soft(image[:, :1], blur), image[:, 3:]], 1)
     down, right = torch.gradient(luma, dim=(1, 2), spacing=2 / SIDE)
     y, x = _places()
     slopes = torch.stack([right * x, right * y, right, down * x, down * y, down], -1)
     slopes = slopes.flatten(1, 2)
-    for _ in range(STEPS):
-        warped = _warp(image[:, (0, 3)], affine)
+    for _ in range(steps):
+        warped = _warp(moving, affine)
         under = (weight[:, 0] * warped[:, 1]).flatten(1)
         difference = _normal(warped[:, 0].flatten(1), under) - _normal(luma.flatten(1), under)
         weighted = slopes * under[..., None]
@@ -203,11 +215,12 @@ def _better(one: Alignment, two: Alignment) -> Alignment:
 
 
 def plausible(affine: Float[Tensor, "b 2 3"]) -> Tensor:
-    """No side more than 1.3 times as stretched as the other; the zoom between 0.8 and 1.8."""
+    """No direction more than STRETCH times as stretched as another; the zoom from 0.7 to 1.9."""
     square = affine[:, :, :2].square().sum((1, 2))
     area = torch.linalg.det(affine[:, :, :2]).abs()
     # with singular values a ≥ b: a² + b² and a b; a/b + b/a = square / area
-    return (square / area.clamp_min(1e-6) < 1.3 + 1 / 1.3) & (area > 1.8**-2) & (area < 0.8**-2)
+    in_shape = square / area.clamp_min(1e-6) < STRETCH + 1 / STRETCH
+    return torch.logical_and(in_shape, (area > 1.9**-2) & (area < 0.7**-2))
 
 
 def _normal(values: Tensor, weight: Tensor) -> Tensor:
@@ -243,3 +256,10 @@ def _blur(channels: Tensor) -> Tensor:
     count = channels.shape[1]
     rows = F.conv2d(channels, line.expand(count, 1, 1, -1), padding=(0, 7), groups=count)
     return F.conv2d(rows, line[:, None].expand(count, 1, -1, -1), padding=(7, 0), groups=count)
+
+
+def _soft(image: Tensor, blur: int) -> Tensor:
+    """The mean of 2·blur + 1 pixels a side, twice."""
+    for _ in range(2 if blur else 0):
+        image = F.avg_pool2d(image, 2 * blur + 1, 1, blur, count_include_pad=False)
+    return image

@@ -158,7 +158,7 @@ def _near(
 def _digests(images: UInt8[np.ndarray, "n s s 3"], progress: Progress) -> list[bytes]:
     digests = []
     for row, image in enumerate(images):
-        digests.append(hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest())
+        digests.append(hashlib.blake2b(image.tobytes(), digest_size=16).digest())
         if row % 1024 == 0:
             progress("hashing", row, len(images))
     return digests

@@ -47,6 +47,8 @@ BLACK = 12
 """A pixel whose channels are all darker may be a filled corner."""
 FLAT = 2.0
 """Images with a smaller deviation of luminance show nothing."""
+SHEAR, ROOM = 0.2, 0.1
+"""How far the warps that teach the projection shear, stretch and shift, in half sides."""
 _BLOCK = 512
 _RINGS = WINDOW // 2
 _OPPONENT = ((1 / 3, 1 / 3, 1 / 3), (1.0, 0.0, -1.0), (-0.5, 1.0, -0.5))
@@ -105,7 +107,8 @@ def border_black(pixels: Float[Tensor, "b 3 h w"]) -> Bool[Tensor, "b h w"]:
         reached = F.max_pool2d(reached, 3, 1, 1) * dark
     some = reached.mean((1, 2, 3), keepdim=True)
     masked = F.max_pool2d(reached, 3, 1, 1) * ((some > 0.005) & (some <= 0.6))
-    return masked[:, 0] > 0
+    found: Tensor = masked[:, 0] > 0
+    return found
 
 
 def spectra(pixels: Float[Tensor, "b 3 32 32"]) -> Complex[Tensor, "b 3 k m"]:
@@ -192,7 +195,7 @@ def learn_projection(
 def _warped(
     pixels: Float[Tensor, "b 3 32 32"], valid: Bool[Tensor, "b 32 32"], generator: torch.Generator
 ) -> Float[Tensor, "b 3 32 32"]:
-    """Turned, mirrored, ±20 % brighter, and half of them zoomed by 0.86 to 1.3, off the centre."""
+    """Turned, mirrored, sheared, shifted, ±20 % brighter; half of them zoomed by 0.86 to 1.3."""
     count = len(pixels)
 
     def uniform(low: float, high: float) -> Tensor:
@@ -200,11 +203,12 @@ def _warped(
 
     angle, mirror = uniform(-math.pi, math.pi), uniform(-1, 1).sign()
     scale = torch.where(uniform(-1, 1) > 0, torch.exp(-uniform(-0.15, math.log(1.3))), 1.0)
-    room = (1 - scale).clamp_min(0)
+    room = (1 - scale).clamp_min(ROOM)
     right, down = uniform(-1, 1) * room, uniform(-1, 1) * room
     cosine, sine = scale * angle.cos(), scale * angle.sin()
-    rows = [torch.stack([cosine * mirror, -sine, right], -1)]
-    rows += [torch.stack([sine * mirror, cosine, down], -1)]
+    stretch, shear = torch.exp(uniform(-SHEAR, SHEAR)) * mirror, uniform(-SHEAR, SHEAR)
+    rows = [torch.stack([cosine * stretch, cosine * shear - sine, right], -1)]
+    rows += [torch.stack([sine * stretch, sine * shear + cosine, down], -1)]
     grid = F.affine_grid(torch.stack(rows, 1), [count, 1, SIDE, SIDE], align_corners=False)
     stack = torch.cat([pixels * uniform(0.8, 1.2)[:, None, None, None], valid[:, None]], 1)
     warped = F.grid_sample(stack, grid, align_corners=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from normlab.data.check.descriptors import ZOOMS, Projection
 from normlab.data.scan import Progress, no_progress
@@ -40,7 +41,7 @@ def candidates(
             rows = torch.arange(first, min(first + _BLOCK, count))
             near = query[rows] @ base.T
             near[torch.arange(len(rows)), rows] = -2
-            value, column = near.topk(keep, dim=1)
+            value, column = _largest(near, keep)
             good = value > least
             source = rows[:, None].expand_as(column)[good]
             parts.append((source, column[good], torch.full_like(source, skip), value[good]))
@@ -52,6 +53,19 @@ def candidates(
     chosen = _first(pair)
     chosen = chosen[_among_best(source[chosen], target[chosen], count)]
     return Candidates(source[chosen], target[chosen], skips[chosen], value[chosen])
+
+
+def _largest(values: Float[Tensor, "b n"], keep: int) -> tuple[Tensor, Tensor]:
+    """`topk` along rows, several times as fast: first the runs of columns with the largest values.
+
+    The largest `keep` values lie in the `keep` runs with the largest maxima.
+    """
+    width = 64
+    values = F.pad(values, (0, -values.shape[1] % width), value=-3.0).unflatten(1, (-1, width))
+    run = values.amax(2).topk(min(keep, values.shape[1]), dim=1).indices.sort(1).values
+    inside = values.gather(1, run[..., None].expand(-1, -1, width)).flatten(1)
+    value, place = inside.topk(keep, dim=1)
+    return value, run.gather(1, place // width) * width + place % width
 
 
 def _first(keys: Int[Tensor, " c"]) -> Int[Tensor, " d"]:
@@ -70,4 +84,5 @@ def _among_best(source: Tensor, target: Tensor, count: int) -> Tensor:
     before[0] = 0
     rank = torch.empty_like(members)
     rank[order] = torch.arange(len(members)) - before[members[order]]
-    return (rank.unflatten(0, (-1, 2)).amin(1) < NEIGHBOURS).nonzero()[:, 0]
+    best = rank.unflatten(0, (-1, 2)).amin(1) < NEIGHBOURS
+    return torch.nonzero(best)[:, 0]
