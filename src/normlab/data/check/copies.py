@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
 
 from normlab.data.check.align import BLOCK, align, details
 from normlab.data.check.descriptors import Small, all_spectra, learn_projection, shrink, textured
@@ -23,8 +24,10 @@ from normlab.data.check.groups import source_groups
 from normlab.data.check.search import candidates
 from normlab.data.scan import Progress, no_progress
 
-LEAST_SCORE = 0.8
-"""ρ from which a pair is reported; docs/data-check.md says how it was chosen."""
+LEAST_SCORES = (0.77, 0.90)
+SPREADS = (0.20, 0.08)
+"""ρ from which a pair is reported, at these spreads of detail, linear between them and constant
+beyond; docs/data-check.md says how they were chosen."""
 LEAST_SIMILARITY = 0.6
 """Cosine of two descriptors from which a pair is compared."""
 LEAST_OVERLAP = 0.25
@@ -150,9 +153,15 @@ def _near(
     score = torch.cat([result.score for result in results])
     overlap = torch.cat([result.overlap for result in results])
     affine = torch.cat([result.affine for result in results])
-    good = (score >= LEAST_SCORE) & (overlap >= LEAST_OVERLAP)
+    spread = torch.cat([result.spread for result in results])
+    good = (score >= _least_score(spread)) & (overlap >= LEAST_OVERLAP)
     pairs = torch.stack([rows[found.source[good]], rows[found.target[good]]], 1)
     return pairs.numpy(), affine[good].double().numpy(), score[good].double().numpy()
+
+
+def _least_score(spread: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
+    part = ((SPREADS[0] - spread) / (SPREADS[0] - SPREADS[1])).clamp(0, 1)
+    return LEAST_SCORES[0] + (LEAST_SCORES[1] - LEAST_SCORES[0]) * part
 
 
 def _digests(images: UInt8[np.ndarray, "n s s 3"], progress: Progress) -> list[bytes]:

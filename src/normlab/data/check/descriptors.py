@@ -106,9 +106,8 @@ def border_black(pixels: Float[Tensor, "b 3 h w"]) -> Bool[Tensor, "b h w"]:
             break
         reached = F.max_pool2d(reached, 3, 1, 1) * dark
     some = reached.mean((1, 2, 3), keepdim=True)
-    masked = F.max_pool2d(reached, 3, 1, 1) * ((some > 0.005) & (some <= 0.6))
-    found: Tensor = masked[:, 0] > 0
-    return found
+    wider = F.max_pool2d(reached, 3, 1, 1)
+    return torch.logical_and(wider > 0, (some > 0.005) & (some <= 0.6))[:, 0]
 
 
 def spectra(pixels: Float[Tensor, "b 3 32 32"]) -> Complex[Tensor, "b 3 k m"]:

@@ -15,6 +15,7 @@ from normlab.data.scan import Progress, no_progress
 NEIGHBOURS = 8
 """Candidates that an image keeps."""
 _BLOCK = 512
+_RUN = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +35,14 @@ def candidates(
     base = projection(spectrum, 0)
     count = len(base)
     keep = min(NEIGHBOURS, count - 1)
+    columns = F.pad(base, (0, 0, 0, -count % _RUN)).T.contiguous()  # the padding resembles nothing
+    similar = torch.empty(_BLOCK, columns.shape[1])
     parts = []
     for skip in ZOOMS:
         query = base if skip == 0 else projection(spectrum, skip)
         for first in range(0, count, _BLOCK):
             rows = torch.arange(first, min(first + _BLOCK, count))
-            near = query[rows] @ base.T
+            near = torch.mm(query[rows], columns, out=similar[: len(rows)])
             near[torch.arange(len(rows)), rows] = -2
             value, column = _largest(near, keep)
             good = value > least
@@ -56,16 +59,15 @@ def candidates(
 
 
 def _largest(values: Float[Tensor, "b n"], keep: int) -> tuple[Tensor, Tensor]:
-    """`topk` along rows, several times as fast: first the runs of columns with the largest values.
+    """`topk` along rows, faster: n is a multiple of _RUN.
 
-    The largest `keep` values lie in the `keep` runs with the largest maxima.
+    The largest `keep` values lie in the `keep` runs of columns with the largest maxima.
     """
-    width = 64
-    values = F.pad(values, (0, -values.shape[1] % width), value=-3.0).unflatten(1, (-1, width))
-    run = values.amax(2).topk(min(keep, values.shape[1]), dim=1).indices.sort(1).values
-    inside = values.gather(1, run[..., None].expand(-1, -1, width)).flatten(1)
+    runs = values.unflatten(1, (-1, _RUN))
+    best = runs.amax(2).topk(min(keep, runs.shape[1]), dim=1).indices.sort(1).values
+    inside = runs.gather(1, best[..., None].expand(-1, -1, _RUN)).flatten(1)
     value, place = inside.topk(keep, dim=1)
-    return value, run.gather(1, place // width) * width + place % width
+    return value, best.gather(1, place // _RUN) * _RUN + place % _RUN
 
 
 def _first(keys: Int[Tensor, " c"]) -> Int[Tensor, " d"]:
