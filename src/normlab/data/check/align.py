@@ -48,6 +48,8 @@ class Alignment:
     """Source coordinates from target coordinates, both in half sides from the centre."""
     score: Float[Tensor, " n"]
     """ρ of luminance and colour together, −1 to 1."""
+    fine: Float[Tensor, " n"]
+    """ρ of luminance less its mean over 3×3 pixels, twice: outlines may agree where this does not."""
     spread: Float[Tensor, " n"]
     """Over how much of the overlap the detail is spread, (Σ w T²)² / (Σ w Σ w T⁴): 1/3 for noise,
     less for a bird in the sky, whose outline many pictures share."""
@@ -96,7 +98,9 @@ def align(
     )
     fit, which = torch.stack(fits).max(0)
     affine = torch.stack(maps)[which, torch.arange(len(fit))]
-    out = Alignment(affine, fit.clone(), torch.zeros_like(fit), weight.sum((1, 2, 3)) / SIDE**2)
+    nothing = torch.zeros_like(fit)
+    share = weight.sum((1, 2, 3)) / SIDE**2
+    out = Alignment(affine, fit.clone(), nothing.clone(), nothing, share)
     rows = (fit > promising).nonzero()[:, 0]
     if len(rows):
         image, goal, weight = image[rows], goal[rows], weight[rows]
@@ -105,7 +109,8 @@ def align(
             _measured(image, goal, weight, affine[rows]), _measured(image, goal, weight, refined)
         )
         out.affine[rows], out.score[rows] = found.affine, found.score
-        out.spread[rows], out.overlap[rows] = found.spread, found.overlap
+        out.fine[rows], out.spread[rows] = found.fine, found.spread
+        out.overlap[rows] = found.overlap
     return out
 
 
@@ -199,9 +204,16 @@ def _measured(image: Tensor, goal: Tensor, weight: Tensor, affine: Tensor) -> Al
     left = goal[:, :3] - (goal[:, :3] * under).sum((2, 3), keepdim=True) / count
     right = warped[:, :3] - (warped[:, :3] * under).sum((2, 3), keepdim=True) / count
     both = (left * right * under).sum((1, 2, 3))
+    fine = _fine(goal[:, :1], warped[:, :1], under)
     spread = torch.minimum(_spread(left[:, :1], under), _spread(right[:, :1], under))
     total = (left.square() * under).sum((1, 2, 3)) * (right.square() * under).sum((1, 2, 3))
-    return Alignment(affine, both / total.sqrt().clamp_min(1e-3), spread, share)
+    return Alignment(affine, both / total.sqrt().clamp_min(1e-3), fine, spread, share)
+
+
+def _fine(one: Tensor, two: Tensor, weight: Tensor) -> Tensor:
+    one, two = one - _soft(one, 1), two - _soft(two, 1)
+    size = (one.square() * weight).sum((1, 2, 3)) * (two.square() * weight).sum((1, 2, 3))
+    return (one * two * weight).sum((1, 2, 3)) / size.sqrt().clamp_min(1e-3)
 
 
 def _spread(detail: Tensor, weight: Tensor) -> Tensor:
@@ -216,6 +228,7 @@ def _better(one: Alignment, two: Alignment) -> Alignment:
     return Alignment(
         torch.where(take[:, None, None], two.affine, one.affine),
         torch.where(take, two.score, one.score),
+        torch.where(take, two.fine, one.fine),
         torch.where(take, two.spread, one.spread),
         torch.where(take, two.overlap, one.overlap),
     )

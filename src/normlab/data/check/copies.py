@@ -24,12 +24,16 @@ from normlab.data.check.groups import source_groups
 from normlab.data.check.search import candidates
 from normlab.data.scan import Progress, no_progress
 
-LEAST_SCORES = (0.77, 0.90)
+LEAST_SCORES = (0.74, 0.86)
 SPREADS = (0.20, 0.08)
 """ρ from which a pair is reported, at these spreads of detail, linear between them and constant
 beyond; docs/data-check.md says how they were chosen."""
 LEAST_SIMILARITY = 0.6
-"""Cosine of two descriptors from which a pair is compared."""
+"""Cosine of two descriptors from which a pair is compared, once there are FEW images to learn
+from."""
+FEW = 100
+LEAST_FINE = 0.66
+"""The same of the finest detail alone."""
 LEAST_OVERLAP = 0.25
 """What share of the image must be seen in both."""
 _UPRIGHT, _SAME_SIZE = 3.0, 1.04
@@ -130,15 +134,18 @@ def _near(
     images: UInt8[np.ndarray, "n s s 3"], distinct: Int[np.ndarray, " d"], progress: Progress
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pairs of positions in `distinct`, source coordinates from target coordinates, and scores."""
+    empty = np.zeros((0, 2), np.int64), np.zeros((0, 2, 3)), np.zeros(0)
+    if len(distinct) < 2:
+        return empty
     small = shrink(images, distinct, progress)
     seen = textured(small).numpy()
-    empty = np.zeros((0, 2), np.int64), np.zeros((0, 2, 3)), np.zeros(0)
     if seen.sum() < 2:
         return empty
     rows = torch.from_numpy(np.flatnonzero(seen))
     small = Small(small.pixels[rows], small.valid[rows])
     spectrum = all_spectra(small)
-    found = candidates(spectrum, learn_projection(small, spectrum), LEAST_SIMILARITY, progress)
+    least = LEAST_SIMILARITY if len(rows) >= FEW else -1.0
+    found = candidates(spectrum, learn_projection(small, spectrum), least, progress)
     if not len(found.source):
         return empty
     detail, luminance = details(small), spectrum[:, 0].contiguous()
@@ -154,7 +161,8 @@ def _near(
     overlap = torch.cat([result.overlap for result in results])
     affine = torch.cat([result.affine for result in results])
     spread = torch.cat([result.spread for result in results])
-    good = (score >= _least_score(spread)) & (overlap >= LEAST_OVERLAP)
+    fine = torch.cat([result.fine for result in results])
+    good = (score >= _least_score(spread)) & (fine >= LEAST_FINE) & (overlap >= LEAST_OVERLAP)
     pairs = torch.stack([rows[found.source[good]], rows[found.target[good]]], 1)
     return pairs.numpy(), affine[good].double().numpy(), score[good].double().numpy()
 

@@ -90,7 +90,7 @@ def textured(small: Small) -> Bool[Tensor, " n"]:
     """Whether there is anything to compare: a deviation of more than 2 of 255 somewhere."""
     blocks = torch.arange(len(small.pixels)).split(_BLOCK)
     parts = [small.floats(rows).mean(1).flatten(1).std(1) > FLAT for rows in blocks]
-    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.bool)
+    return torch.cat(parts)
 
 
 def border_black(pixels: Float[Tensor, "b 3 h w"]) -> Bool[Tensor, "b h w"]:
@@ -107,7 +107,8 @@ def border_black(pixels: Float[Tensor, "b 3 h w"]) -> Bool[Tensor, "b h w"]:
         reached = F.max_pool2d(reached, 3, 1, 1) * dark
     some = reached.mean((1, 2, 3), keepdim=True)
     wider = F.max_pool2d(reached, 3, 1, 1)
-    return torch.logical_and(wider > 0, (some > 0.005) & (some <= 0.6))[:, 0]
+    masked: Tensor = torch.logical_and(wider > 0, (some > 0.005) & (some <= 0.6))
+    return masked.squeeze(1)
 
 
 def spectra(pixels: Float[Tensor, "b 3 32 32"]) -> Complex[Tensor, "b 3 k m"]:

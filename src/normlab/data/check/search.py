@@ -35,7 +35,7 @@ def candidates(
     base = projection(spectrum, 0)
     count = len(base)
     keep = min(NEIGHBOURS, count - 1)
-    columns = F.pad(base, (0, 0, 0, -count % _RUN)).T.contiguous()  # the padding resembles nothing
+    columns = F.pad(base, (0, 0, 0, -count % _RUN)).T.contiguous()
     similar = torch.empty(_BLOCK, columns.shape[1])
     parts = []
     for skip in ZOOMS:
@@ -44,6 +44,7 @@ def candidates(
             rows = torch.arange(first, min(first + _BLOCK, count))
             near = torch.mm(query[rows], columns, out=similar[: len(rows)])
             near[torch.arange(len(rows)), rows] = -2
+            near[:, count:] = -2
             value, column = _largest(near, keep)
             good = value > least
             source = rows[:, None].expand_as(column)[good]
