@@ -49,7 +49,7 @@ class Alignment:
     score: Float[Tensor, " n"]
     """ρ of luminance and colour together, −1 to 1."""
     fine: Float[Tensor, " n"]
-    """ρ of luminance less its mean over 3×3 pixels, twice: outlines may agree where this does not."""
+    """ρ of luminance less its mean over 3×3 pixels, twice: where only outlines agree it is small."""
     spread: Float[Tensor, " n"]
     """Over how much of the overlap the detail is spread, (Σ w T²)² / (Σ w Σ w T⁴): 1/3 for noise,
     less for a bird in the sky, whose outline many pictures share."""

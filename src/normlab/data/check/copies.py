@@ -24,7 +24,7 @@ from normlab.data.check.groups import source_groups
 from normlab.data.check.search import candidates
 from normlab.data.scan import Progress, no_progress
 
-LEAST_SCORES = (0.74, 0.86)
+LEAST_SCORES = (0.75, 0.90)
 SPREADS = (0.20, 0.08)
 """ρ from which a pair is reported, at these spreads of detail, linear between them and constant
 beyond; docs/data-check.md says how they were chosen."""
@@ -32,7 +32,7 @@ LEAST_SIMILARITY = 0.6
 """Cosine of two descriptors from which a pair is compared, once there are FEW images to learn
 from."""
 FEW = 100
-LEAST_FINE = 0.66
+LEAST_FINE = 0.69
 """The same of the finest detail alone."""
 LEAST_OVERLAP = 0.25
 """What share of the image must be seen in both."""

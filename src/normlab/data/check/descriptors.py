@@ -107,7 +107,7 @@ def border_black(pixels: Float[Tensor, "b 3 h w"]) -> Bool[Tensor, "b h w"]:
         reached = F.max_pool2d(reached, 3, 1, 1) * dark
     some = reached.mean((1, 2, 3), keepdim=True)
     wider = F.max_pool2d(reached, 3, 1, 1)
-    masked: Tensor = torch.logical_and(wider > 0, (some > 0.005) & (some <= 0.6))
+    masked = torch.logical_and(wider > 0, (some > 0.005) & (some <= 0.6))
     return masked.squeeze(1)
 
 
@@ -116,7 +116,8 @@ def spectra(pixels: Float[Tensor, "b 3 32 32"]) -> Complex[Tensor, "b 3 k m"]:
     grid = _grid().expand(len(pixels), -1, -1, -1)
     polar = F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
     polar = torch.einsum("cd,bdka->bcka", torch.tensor(_OPPONENT), polar)
-    return torch.fft.rfft(polar)[..., :HARMONICS] / ANGLES
+    waves: Tensor = torch.fft.rfft(polar)[..., :HARMONICS]
+    return waves / ANGLES
 
 
 def all_spectra(small: Small) -> Complex[Tensor, "n 3 k m"]:
