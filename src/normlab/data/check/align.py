@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from normlab.data.check.descriptors import SIDE, WINDOW, ZOOM_STEP, Small
 
-BLOCK = 1024
+BLOCK = 512
 REACH = 7
 """Pixels of shift that are tried, of 32 a side."""
 STEPS = ((1, 5), (0, 5))
@@ -49,7 +49,7 @@ class Alignment:
     score: Float[Tensor, " n"]
     """ρ of luminance and colour together, −1 to 1."""
     fine: Float[Tensor, " n"]
-    """ρ of luminance less its mean over 3×3 pixels, twice: where only outlines agree it is small."""
+    """ρ of luminance less its mean over 3×3 pixels, twice: small where only outlines agree."""
     spread: Float[Tensor, " n"]
     """Over how much of the overlap the detail is spread, (Σ w T²)² / (Σ w Σ w T⁴): 1/3 for noise,
     less for a bird in the sky, whose outline many pictures share."""

@@ -32,7 +32,7 @@ LEAST_SIMILARITY = 0.6
 """Cosine of two descriptors from which a pair is compared, once there are FEW images to learn
 from."""
 FEW = 100
-LEAST_FINE = 0.69
+LEAST_FINE = 0.67
 """The same of the finest detail alone."""
 LEAST_OVERLAP = 0.25
 """What share of the image must be seen in both."""
@@ -148,8 +148,10 @@ def _near(
     found = candidates(spectrum, learn_projection(small, spectrum), least, progress)
     if not len(found.source):
         return empty
-    detail, luminance = details(small), spectrum[:, 0].contiguous()
-    del spectrum, small
+    luminance = spectrum[:, 0].clone()
+    del spectrum
+    detail = details(small)
+    del small
     results = []
     total = len(found.source)
     for start in range(0, total, BLOCK):
