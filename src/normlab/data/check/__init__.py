@@ -1,1 +1,1 @@
-"""What is wrong with a set of images: files, copies, shortcuts, balance, labels."""
+"""Checks of a data set before training: copies of photographs, and what follows from them."""

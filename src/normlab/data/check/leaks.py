@@ -13,6 +13,7 @@ from normlab.data.check.finding import Evidence, Finding, percent, some
 from normlab.data.scan import Manifest
 
 PAIRS_SHOWN = 24
+_UPRIGHT, _SAME_SIZE = 3.0, 1.04
 JUDGING = ("val", "test")
 
 
@@ -48,9 +49,10 @@ def _near(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
     sizes = np.bincount(copies.groups)
     sources = int((sizes > 0).sum())
     together = int(sizes[sizes > 1].sum())
-    if not len(copies.pairs):
+    if not len(copies) or copies.exact.all():
         return
-    kinds = Counter(copies.kinds)
+    near = np.flatnonzero(~copies.exact)
+    kinds = Counter(_kind(copies, k) for k in range(len(copies)) if not copies.exact[k])
     yield Finding(
         code="DC011",
         title="copies of one photograph",
@@ -60,7 +62,7 @@ def _near(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
         f"{together:,} of them have a mirrored, turned, zoomed or re-encoded copy "
         f"({', '.join(f'{kind} {count:,}' for kind, count in kinds.most_common(5))}).",
         remedy="Count photographs, not files; copies are kept on one side of every split.",
-        evidence=tuple(_pair(manifest, copies, k) for k in _spread(len(copies.pairs))),
+        evidence=tuple(_pair(manifest, copies, int(near[k])) for k in _spread(len(near))),
     )
 
 
@@ -139,8 +141,18 @@ def _pair(manifest: Manifest, copies: Copies, index: int) -> Evidence:
     where = f" ({' and '.join(parts)})" if parts else ""
     return Evidence(
         names=(str(manifest.names[a]), str(manifest.names[b])),
-        caption=f"{copies.kinds[index]}{where}",
+        caption=f"{copies.relation(index)}{where}",
     )
+
+
+def _kind(copies: Copies, index: int) -> str:
+    """The relation of a pair in a word or two."""
+    if copies.mirrored[index]:
+        return "mirrored" if abs(copies.angle[index]) < _UPRIGHT else "mirrored and turned"
+    if abs(copies.angle[index]) >= _UPRIGHT:
+        return "turned"
+    zoom = float(copies.zoom[index])
+    return "zoomed" if max(zoom, 1 / zoom) > _SAME_SIZE else "re-encoded"
 
 
 def _spread(count: int) -> list[int]:

@@ -1,0 +1,149 @@
+"""How many injected copies of photographs are found, how many links are false, how long it takes.
+
+    python benchmarks/copies.py ../shared/data/birds25-128.zip --injected 2200
+    python benchmarks/copies.py DATA --groups manifest.csv      (columns file and source_group)
+
+A pair is false where neither the manifest nor the injection says that both show one photograph. An
+image is in a wrong group where most of its group comes from another photograph; where there is no
+manifest, every file counts as a photograph of its own, and pairs between classes as false.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import platform
+import resource
+import time
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+from PIL import Image
+
+from injected import KINDS, encoded
+from normlab.data.check.copies import Copies, find_copies
+from normlab.data.dataset import Dataset, load_data
+from normlab.data.decode import decode, to_rgb
+from normlab.data.sources import open_source
+
+
+def main() -> None:
+    """Read the arguments, inject, search, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data")
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--injected", type=int, default=0, help="copies, spread over all kinds")
+    parser.add_argument("--groups", type=Path, help="CSV: file, source_group")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--wrong", type=Path, help="write a picture of the false pairs here")
+    given = parser.parse_args()
+
+    data = load_data(given.data, given.size)
+    truth = _known_groups(data, given.groups)
+    images, hashes = data.images, [str(value) for value in data.manifest.hashes]
+    kinds, sources = np.zeros(0, str), np.zeros(0, int)
+    if given.injected:
+        pixels, kinds, sources = _inject(given.data, data, given.injected, given.seed)
+        images = np.concatenate([images, pixels])
+        hashes += [f"injected {row}" for row in range(len(pixels))]
+        truth = np.concatenate([truth, truth[sources]])
+    memory, start = _memory(), time.perf_counter()
+    copies = find_copies(images, hashes)
+    seconds = time.perf_counter() - start
+    print(f"{len(images):,} images: {len(copies):,} pairs, {copies.copies:,} copies")
+    print(f"{seconds:.0f} s; peak memory {_memory():.2f} GiB ({memory:.2f} before)")
+    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")
+    _print_recall(copies, kinds, sources, len(data.images))
+    labels = np.concatenate([data.manifest.labels, data.manifest.labels[sources]])
+    _print_precision(copies, truth, labels, exact_truth=given.groups is not None)
+    _print_split(copies, data)
+    if given.wrong:
+        false = truth[copies.pairs[:, 0]] != truth[copies.pairs[:, 1]]
+        _draw(images, copies.pairs[false], given.wrong)
+
+
+def _known_groups(data: Dataset, path: Path | None) -> np.ndarray:
+    if path is None:
+        return np.arange(len(data.images))
+    with path.open(newline="") as file:
+        known = {row["file"]: row["source_group"] for row in csv.DictReader(file)}
+    names = [str(name) for name in data.manifest.names]
+    groups = [known.get(name) or known[name.split("/", 1)[1]] for name in names]
+    return np.unique(groups, return_inverse=True)[1]
+
+
+def _inject(
+    location: str, data: Dataset, count: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pixels, kinds and originals of copies, as many of each kind."""
+    random, source = Random(seed), open_source(location)
+    originals = random.sample(range(len(data.images)), count)
+    kinds = [list(KINDS)[row % len(KINDS)] for row in range(count)]
+    pixels = []
+    for kind, original in zip(kinds, originals, strict=True):
+        image = to_rgb(Image.open(io.BytesIO(source.read(str(data.manifest.names[original])))))
+        copy = encoded(KINDS[kind](image, random))
+        pixels.append(decode(copy, data.images.shape[1], "squash")[0])
+    return np.array(pixels), np.array(kinds), np.array(originals)
+
+
+def _print_recall(copies: Copies, kinds: np.ndarray, sources: np.ndarray, first: int) -> None:
+    if not len(kinds):
+        return
+    pairs = set(map(tuple, copies.pairs.tolist()))
+    paired = np.array([(int(one), first + row) in pairs for row, one in enumerate(sources)])
+    grouped = copies.groups[sources] == copies.groups[first : first + len(sources)]
+    print(f"\n{'kind':<20}copies  pair found  same group")
+    for kind in [*KINDS, "all"]:
+        of = (kinds == kind) | (kind == "all")
+        print(f"{kind:<20}{of.sum():6}{paired[of].mean():11.1%}{grouped[of].mean():11.1%}")
+
+
+def _print_precision(
+    copies: Copies, truth: np.ndarray, labels: np.ndarray, exact_truth: bool
+) -> None:
+    one, two = copies.pairs.T
+    between = labels[one] != labels[two]
+    print(f"\npairs between classes: {between.sum()} of {len(copies)}")
+    if exact_truth:
+        false = truth[one] != truth[two]
+        print(f"pairs that the manifest does not know: {false.sum()} ({false.mean():.2%})")
+        wrong = _wrong(copies.groups, truth)
+        print(f"images in a wrong group: {wrong} of {len(truth)} ({wrong / len(truth):.2%})")
+    sizes = np.bincount(np.bincount(copies.groups))
+    print("groups by size:", {size: int(n) for size, n in enumerate(sizes) if n})
+
+
+def _wrong(groups: np.ndarray, truth: np.ndarray) -> int:
+    """Images that are not of the photograph that most of their group shows."""
+    pairs, counts = np.unique(np.stack([groups, truth]), axis=1, return_counts=True)
+    largest = np.zeros(groups.max() + 1, int)
+    np.maximum.at(largest, pairs[0], counts)
+    return int(len(groups) - largest.sum())
+
+
+def _print_split(copies: Copies, data: Dataset) -> None:
+    parts, groups = data.manifest.parts, copies.groups[: len(data.images)]
+    train, val = parts == "train", parts == "val"
+    if train.any() and val.any():
+        share = np.isin(groups[val], groups[train]).mean()
+        print(f"val images with a source in train: {share:.1%} of {val.sum():,}")
+
+
+def _draw(images: np.ndarray, pairs: np.ndarray, path: Path) -> None:
+    tiles = [np.pad(np.hstack(images[pair]), ((2, 2), (2, 2), (0, 0))) for pair in pairs[:160]]
+    if tiles:
+        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % 8)
+        rows = [np.hstack(tiles[row : row + 8]) for row in range(0, len(tiles), 8)]
+        Image.fromarray(np.vstack(rows)).save(path)
+
+
+def _memory() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+if __name__ == "__main__":
+    main()
