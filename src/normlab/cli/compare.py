@@ -35,6 +35,7 @@ def compare(
     epochs: options.Epochs = None,
     image_size: options.ImageSize = None,
     resize: options.Resize = "squash",
+    copies: options.Copies = "near",
     model: options.Model = "resnet14",
     budget: Annotated[
         str | None,
@@ -81,6 +82,7 @@ def compare(
                 "source": location,
                 "image_size": image_size or default_image_size(location),
                 "resize": resize,
+                "copies": copies,
             },
             "factors": {
                 "norm": arms,

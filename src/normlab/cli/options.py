@@ -14,6 +14,9 @@ Value = TypeVar("Value")
 
 ImageSize = Annotated[int | None, typer.Option(help="Side of the square images, in pixels.")]
 Resize = Annotated[str, typer.Option(help="squash, fit (letterbox) or crop (centre).")]
+Copies = Annotated[
+    str, typer.Option(help="Kept on one side of the split: near copies too, or exact ones alone.")
+]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs of every run.")]
 Model = Annotated[str, typer.Option(help="resnet{6n+2}, or resnet18, resnet34 for large images.")]
 Schedule = Annotated[str, typer.Option(help="constant, step, multistep, cosine or onecycle.")]

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from normlab.data.dataset import Dataset, load_data
+from normlab.data.near import with_near_copies
 from normlab.records.plan import DataPlan
 
 SHOWN = 5
@@ -33,6 +34,8 @@ def load_with_progress(
             bar.update(task, description=f"{what} images", completed=done, total=total)
 
         dataset = load_data(source, plan.image_size, plan.resize, strict=strict, progress=show)
+        if plan.copies == "near":
+            dataset = with_near_copies(dataset, progress=show)
     _describe(dataset, source, console)
     return dataset
 
@@ -45,7 +48,8 @@ def _describe(dataset: Dataset, source: str, console: Console) -> None:
     if manifest.skipped:
         notes.append(f"{len(manifest.skipped)} outside the class folders, left out")
     if manifest.copies:
-        notes.append(f"{manifest.copies} exact copies, kept on one side of the split")
+        kind = "exact copies" if manifest.copies == manifest.exact_copies else "copies"
+        notes.append(f"{manifest.copies:,} {kind}, kept on one side of the split")
     text = f" ({'; '.join(notes)})" if notes else ""
     line = f"Data     {source}  {len(manifest.classes)} classes, {len(manifest):,} images{text}"
     console.print(line, soft_wrap=True, markup=False, highlight=False)

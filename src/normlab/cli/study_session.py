@@ -157,7 +157,8 @@ def _sized(request: StudyRequest, dataset: Dataset, console: Console) -> StudyPl
     if {"blocks", "epochs"} <= request.chosen.keys() and request.budget is None:
         return plan
     seconds = parse_duration(request.budget or DEFAULT_BUDGET)
-    frozen = freeze(plan, dataset.manifest.fingerprint, dataset.manifest.classes)
+    manifest = dataset.manifest
+    frozen = freeze(plan, manifest.fingerprint, manifest.classes, manifest.groups_hash)
     costs, data = _pilot(frozen, dataset, request.device, console)
     choice = fit_to_budget(frozen, costs, data, seconds, fixed=request.chosen)
     return plan.model_copy(

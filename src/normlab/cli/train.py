@@ -20,6 +20,7 @@ def train(
     epochs: options.Epochs = 10,
     image_size: options.ImageSize = None,
     resize: options.Resize = "squash",
+    copies: options.Copies = "near",
     model: options.Model = "resnet14",
     schedule: options.Schedule = "onecycle",
     augmentation: options.Augmentation = "light",
@@ -49,6 +50,7 @@ def train(
                 "source": location,
                 "image_size": image_size or default_image_size(location),
                 "resize": resize,
+                "copies": copies,
             },
             "factors": {
                 "norm": [norm],

@@ -91,7 +91,9 @@ def typical_size(location: str, sample: int = 64) -> int:
 
 def _entry_key(source: Source, hashes: Sequence[str], image_size: int, resize: str) -> str:
     rows = zip(source.items(), hashes, strict=True)
-    content = list_hash([item.name, item.label, item.part, value] for item, value in rows)
+    content = list_hash(
+        [item.name, item.label, item.part, item.group, value] for item, value in rows
+    )
     return list_hash([content, image_size, resize, DECODER_VERSION])[:32]
 
 
@@ -117,6 +119,7 @@ def _open_entry(entry: Path, source: Source, size: int) -> Dataset | None:
             heights=content["heights"],
             unreadable=tuple((str(name), str(why)) for name, why in content["unreadable"]),
             skipped=source.skipped,
+            given_groups=content["groups"] if content["groups"].any() else None,
         )
         note_use(entry / "checks.json")
         return Dataset(manifest, images, content["pixel_sums"], content["pixel_squares"])

@@ -174,6 +174,7 @@ def _finish(
             "names": np.array([item.name for item in kept], dtype=np.str_),
             "labels": np.array([number[item.label] for item in kept]),
             "parts": np.array([item.part for item in kept], dtype=np.str_),
+            "groups": np.array([item.group for item in kept], dtype=np.str_),
             "hashes": np.array(hashes, dtype=np.str_)[rows],
             "unreadable": np.array(bad, dtype=np.str_).reshape(-1, 2),
             **{name: facts[name][rows] for name in measured},

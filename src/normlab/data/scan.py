@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from normlab.data.cache import DAMAGED, note_use, read_arrays
 from normlab.data.layout import Item, Skipped
@@ -49,6 +51,10 @@ class Manifest:
     """(name, reason) of what was left out."""
     skipped: Skipped = ()
     """(name, reason) of images that belong to no class of the source."""
+    given_groups: np.ndarray | None = None
+    """The groups that a table names, "" where it names none."""
+    near_groups: Int[np.ndarray, " images"] | None = None
+    """A number per image that near copies share; None where they were not looked for."""
 
     def __len__(self) -> int:
         """The number of readable images."""
@@ -56,14 +62,34 @@ class Manifest:
 
     @cached_property
     def groups(self) -> Int[np.ndarray, " images"]:
-        """A number per image; exact copies of a file share it."""
-        _, groups = np.unique(self.hashes, return_inverse=True)
-        return groups.astype(np.int64)
+        """A number per image, 0, 1, …: what must stay on one side of every split shares it.
+
+        Exact copies of a file, images of one group of the table, and near copies if they were
+        looked for; and whatever these join.
+        """
+        keys = [np.unique(self.hashes, return_inverse=True)[1]]
+        if self.near_groups is not None:
+            keys.append(self.near_groups)
+        if self.given_groups is not None:
+            codes = np.unique(self.given_groups, return_inverse=True)[1]
+            alone = np.arange(len(self)) + codes.max(initial=0) + 1
+            keys.append(np.where(self.given_groups == "", alone, codes))
+        return joined(keys)
 
     @property
     def copies(self) -> int:
-        """How many images are exact copies of another."""
+        """How many images share a group with an earlier one."""
         return len(self) - int(self.groups.max(initial=-1)) - 1
+
+    @property
+    def exact_copies(self) -> int:
+        """How many images are byte for byte a copy of another."""
+        return len(self) - len(np.unique(self.hashes))
+
+    @cached_property
+    def groups_hash(self) -> str:
+        """SHA-256 over the groups, by which two splits are the same."""
+        return list_hash(self.groups.tolist())
 
     @cached_property
     def fingerprint(self) -> str:
@@ -76,6 +102,31 @@ class Manifest:
         """Images of each class."""
         numbers = np.bincount(self.labels, minlength=len(self.classes))
         return dict(zip(self.classes, numbers.tolist(), strict=True))
+
+
+def joined(keys: Sequence[Int[np.ndarray, " images"]]) -> Int[np.ndarray, " images"]:
+    """Images that share any key, directly or through others; numbered in the order of the images.
+
+    >>> joined([np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])]).tolist()
+    [0, 0, 0, 1]
+    """
+    count = len(keys[0])
+    if len(keys) == 1:
+        parts = keys[0]
+    else:
+        rows, columns, first = [], [], count
+        for key in keys:
+            codes = np.unique(key, return_inverse=True)[1]
+            rows.append(np.arange(count))
+            columns.append(codes + first)
+            first += int(codes.max(initial=-1)) + 1
+        row, column = np.concatenate(rows), np.concatenate(columns)
+        graph = coo_matrix((np.ones(len(row), np.int8), (row, column)), shape=(first, first))
+        parts = connected_components(graph, directed=False)[1][:count]
+    _, where, numbers = np.unique(parts, return_index=True, return_inverse=True)
+    order = np.empty(len(where), np.int64)
+    order[np.argsort(where)] = np.arange(len(where))
+    return order[numbers]
 
 
 def hash_items(source: Source, cache: Path, progress: Progress = no_progress) -> list[str]:

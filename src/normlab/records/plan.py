@@ -23,6 +23,9 @@ class DataPlan(Frozen):
     resize: Literal["squash", "fit", "crop"] = "squash"
     evaluation_fraction: float = Field(default=0.2, gt=0, lt=1)
     selection_fraction: float = Field(default=0.1, gt=0, lt=1)
+    copies: Literal["near", "exact"] = "near"
+    """What is kept on one side of every split: mirrored, turned, zoomed, re-encoded copies too, or
+    equal files alone."""
 
 
 class Factors(Frozen):
@@ -87,6 +90,8 @@ class Frozenness(Frozen):
     normlab: str
     fingerprint: str
     classes: tuple[str, ...]
+    groups: str = ""
+    """Hash of the groups of copies, which decide the splits."""
 
 
 class StudyPlan(Frozen):

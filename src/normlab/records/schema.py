@@ -62,6 +62,8 @@ class DataSpec(Frozen):
     resize: Literal["squash", "fit", "crop"] = "squash"
     evaluation_fraction: float = Field(default=0.2, gt=0, lt=1)
     selection_fraction: float = Field(default=0.1, gt=0, lt=1)
+    groups: str = ""
+    """Hash of the groups of copies, which decide the split."""
 
 
 class NetworkSpec(Frozen):

@@ -41,7 +41,9 @@ def cells(plan: StudyPlan) -> list[Cell]:
     return list(found)
 
 
-def freeze(plan: StudyPlan, fingerprint: str, classes: tuple[str, ...]) -> StudyPlan:
+def freeze(
+    plan: StudyPlan, fingerprint: str, classes: tuple[str, ...], groups: str = ""
+) -> StudyPlan:
     """The plan with its hash and the identity of the data it is to run on.
 
     Norms are written in their canonical form, so that the arms of the runs are those of the plan.
@@ -63,6 +65,7 @@ def freeze(plan: StudyPlan, fingerprint: str, classes: tuple[str, ...]) -> Study
         normlab=__version__,
         fingerprint=fingerprint,
         classes=classes,
+        groups=groups,
     )
     return plan.model_copy(update={"frozen": frozen})
 
@@ -115,6 +118,7 @@ def _run_spec(plan: StudyPlan, frozen: Frozenness, cell: Cell, block: int) -> Ru
             resize=plan.data.resize,
             evaluation_fraction=plan.data.evaluation_fraction,
             selection_fraction=plan.data.selection_fraction,
+            groups=frozen.groups,
         ),
         network=training.network,
         norm=cell.norm,

@@ -9,6 +9,7 @@ import torch
 
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.load import block_data
+from normlab.data.near import with_near_copies
 from normlab.errors import PlanError
 from normlab.records.plan import StudyPlan, read_plan, write_plan
 from normlab.records.schema import EpochRow, Outcome, RunSpec
@@ -52,7 +53,8 @@ class Study:
         """What `create` would make, with nothing written yet: `save` writes it."""
         folder = Path(folder)
         check_plan(plan)
-        frozen = freeze(plan, dataset.manifest.fingerprint, dataset.manifest.classes)
+        manifest = dataset.manifest
+        frozen = freeze(plan, manifest.fingerprint, manifest.classes, manifest.groups_hash)
         study = cls(folder, frozen)
         if study.path.exists():
             return cls._reopen(folder, frozen)
@@ -86,6 +88,11 @@ class Study:
             raise PlanError(
                 f"{folder} was started on other data than {wanted.data.source}; choose another "
                 "folder with --out"
+            )
+        if study.plan.frozen.groups not in ("", wanted.frozen.groups):
+            raise PlanError(
+                f"{folder} was started with other groups of copies than are found now; choose "
+                "another folder with --out"
             )
         if study.plan.frozen.hash != wanted.frozen.hash:
             raise PlanError(
@@ -135,6 +142,8 @@ class Study:
         """The study's data, prepared and checked; `location` says where it has moved."""
         source = location or self.plan.data.source
         dataset = load_data(source, self.plan.data.image_size, self.plan.data.resize)
+        if self.plan.data.copies == "near":
+            dataset = with_near_copies(dataset)
         self.check_data(dataset)
         return dataset
 
@@ -145,6 +154,11 @@ class Study:
             raise PlanError(
                 f"the images are not those that {self.folder} was started on (their fingerprint "
                 "differs); restore them, or start another study"
+            )
+        if self.plan.frozen.groups not in ("", dataset.manifest.groups_hash):
+            raise PlanError(
+                f"the copies among the images are not grouped as when {self.folder} was started "
+                "(by another version of normlab?), so its splits would differ; start another study"
             )
 
     def run(
