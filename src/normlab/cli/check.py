@@ -19,19 +19,26 @@ def check(
         Path | None,
         typer.Option(help="Write a table with groups and a split that does not leak (.csv)."),
     ] = None,
+    show_augmentation: Annotated[
+        str | None, typer.Option(help="Draw what an augmentation does: light, strong, crop+erase …")
+    ] = None,
 ) -> None:
     """Look for broken files, copies, leaks between parts, shortcuts and doubtful labels."""
+    import io
     import json
 
     from rich.console import Console
 
     from normlab.cli.check_progress import checked_with_progress
     from normlab.errors import UsageError
+    from normlab.records.schema import check_augmentation
     from normlab.records.store import atomic_write
     from normlab.report.check_page import render_check_page
 
     if fix is not None and fix.suffix.lower() != ".csv":
         raise UsageError(f"--fix writes a table, and {fix} does not end in .csv; name it so")
+    if show_augmentation is not None:
+        check_augmentation(show_augmentation)
     console = Console()
     checked = checked_with_progress(source, console)
     report, dataset = checked.report, checked.dataset
@@ -56,6 +63,14 @@ def check(
     )
     atomic_write(page, html.encode())
     _say(console, f"Page     {page}")
+    if show_augmentation is not None:
+        from normlab.data.augment.sheet import augmentation_sheet
+
+        picture = folder / f"augmentation-{show_augmentation.replace('+', '-')}.png"
+        buffer = io.BytesIO()
+        augmentation_sheet(dataset.images, show_augmentation).save(buffer, "PNG")
+        atomic_write(picture, buffer.getvalue())
+        _say(console, f"Picture  {picture}")
     if fix is not None:
         from normlab.data.check.fix import write_fixed
 

@@ -99,7 +99,7 @@ def _known_init(init: str) -> str:
 
 _BN_OPTIONS = {"momentum": 0.1, "eps": 1e-5}
 
-NORMS: Mapping[str, NormInfo] = {
+NORMS: dict[str, NormInfo] = {
     info.code: info
     for info in (
         NormInfo(
@@ -261,3 +261,16 @@ NORMS: Mapping[str, NormInfo] = {
         ),
     )
 }
+
+
+def register(info: NormInfo) -> None:
+    """Add a norm to the table of this process, under its code.
+
+    Raises:
+        UsageError: the code is taken, or cannot be part of a spec string.
+    """
+    if info.code in NORMS:
+        raise UsageError(f"there is a norm {info.code!r} already; choose another code")
+    if not info.code or set(info.code) & set(":,+= "):
+        raise UsageError(f"a code has no space and none of : , + =, got {info.code!r}")
+    NORMS[info.code] = info

@@ -53,6 +53,21 @@ def known(kind: str, name: str, available: tuple[str, ...]) -> str:
     return name
 
 
+def check_augmentation(name: str) -> str:
+    """The name itself: a preset, or operations joined by "+".
+
+    Raises:
+        UnknownNameError: no such operation or preset.
+        UsageError: a preset among operations.
+    """
+    if name not in AUGMENTATION_PRESETS:
+        for part in name.split("+"):
+            known("augmentation", part, (*AUGMENTATION_PRESETS, *AUGMENTATIONS))
+            if part in AUGMENTATION_PRESETS:
+                raise UsageError(f"the preset {part!r} cannot be joined with others by +")
+    return name
+
+
 class DataSpec(Frozen):
     """Which pixels the run sees: the data's fingerprint, its classes, the geometry, the split."""
 
@@ -133,12 +148,7 @@ class RunSpec(Frozen):
     @field_validator("augmentation")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in AUGMENTATION_PRESETS:
-            for part in name.split("+"):
-                known("augmentation", part, (*AUGMENTATION_PRESETS, *AUGMENTATIONS))
-                if part in AUGMENTATION_PRESETS:
-                    raise UsageError(f"the preset {part!r} cannot be joined with others by +")
-        return name
+        return check_augmentation(name)
 
     @property
     def id(self) -> str:

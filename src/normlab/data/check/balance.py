@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from normlab.data.check.finding import Evidence, Finding, percent, some
+from normlab.data.check.finding import Evidence, Finding, percent, some, standing_out
 from normlab.data.scan import Manifest
 
 UNEVEN = 3.0
@@ -46,9 +46,8 @@ def balance_findings(manifest: Manifest, images: UInt8[np.ndarray, "n s s 3"]) -
     yield from _mixed_resolution(manifest)
     grey = without_colour(images)
     shares = np.bincount(manifest.labels[grey], minlength=len(counts)) / np.maximum(counts, 1)
-    typical = float(np.median(shares))
-    odd = np.flatnonzero((shares >= 0.3) & (shares > 2 * typical + 0.05))
-    if len(odd) and typical < 0.5:
+    odd = standing_out(shares, least=0.3)
+    if len(odd):
         yield Finding(
             code="DC033",
             title="classes without colour",
@@ -56,7 +55,7 @@ def balance_findings(manifest: Manifest, images: UInt8[np.ndarray, "n s s 3"]) -
             count=len(odd),
             message="Grey pictures are common in "
             + some([f"{names[k]} ({percent(shares[k])})" for k in odd])
-            + f" and rare elsewhere (median {percent(typical)}).",
+            + " and rare in the others.",
             remedy="Make all pictures grey, or replace these: colour gives the class away.",
             evidence=tuple(
                 Evidence(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from normlab.data.check.finding import Evidence, Finding, percent
+from normlab.data.check.finding import Evidence, Finding, percent, standing_out
 from normlab.data.scan import Manifest
 
 FLAT, DARK, BRIGHT, CORNERS = 8.0, 16.0, 239.0, 2
@@ -49,8 +49,7 @@ def corner_findings(manifest: Manifest, images: UInt8[np.ndarray, "n s s 3"]) ->
     sizes = np.bincount(manifest.labels, minlength=len(manifest.classes))
     for colour, which in flat_corners(images).items():
         shares = np.bincount(manifest.labels[which], minlength=len(sizes)) / np.maximum(sizes, 1)
-        typical = float(np.median(shares))
-        given = np.flatnonzero((shares >= GIVEN_AWAY) & (shares > 2 * typical + 0.05))
+        given = standing_out(shares, GIVEN_AWAY)
         if not len(given):
             continue
         order = given[np.argsort(-shares[given], kind="stable")]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+
 from normlab.records.schema import Frozen
 
 Severity = Literal["error", "warning", "note"]
@@ -52,6 +54,20 @@ class DataReport(Frozen):
     passed: tuple[tuple[str, str], ...]
     """Code and title of every check that found nothing."""
     seconds: float
+
+
+def standing_out(shares: np.ndarray, least: float) -> np.ndarray:
+    """The classes whose share is at least `least` and far above the median of the others.
+
+    >>> standing_out(np.array([0.0, 0.9, 0.02]), least=0.3).tolist()
+    [1]
+    """
+    found = [
+        k
+        for k, share in enumerate(shares)
+        if share >= least and share > 2 * float(np.median(np.delete(shares, k))) + 0.05
+    ]
+    return np.array(found, dtype=np.int64)
 
 
 RANK = {"error": 0, "warning": 1, "note": 2}

@@ -24,7 +24,7 @@ FOLDS = 5
 MOST = 10_000
 """Images that are looked at; a larger set is sampled."""
 TREES, DEPTH, LEAF = 60, 14, 3
-VISIBLE = ("border", "corners", "mean colour")
+VISIBLE = ("border", "corner pixels", "mean colour")
 """Families that are in the pixels; the others reach a network only through the preparation."""
 
 
@@ -43,8 +43,8 @@ class Shortcut:
 
     @property
     def is_finding(self) -> bool:
-        """Whether even the interval's lower end is well above chance."""
-        return self.interval[0] > max(2 * self.chance, self.chance + 0.1)
+        """Whether even the interval's lower end wins a tenth of what chance leaves."""
+        return self.interval[0] > self.chance + 0.1 * (1 - self.chance)
 
 
 def shortcut_findings(
@@ -79,7 +79,7 @@ def shortcut_findings(
         severity: Severity = "warning" if shortcut.family in VISIBLE else "note"
         yield Finding(
             code="DC020",
-            title=f"{shortcut.family} predicts the class",
+            title=f"{_verb(shortcut.family)} the class",
             severity=severity,
             count=len(given),
             message=(
@@ -133,7 +133,7 @@ def pixel_families(
     whole = [(slice(None), slice(None))]
     return {
         "border": _colours(images, chosen, edges),
-        "corners": _colours(images, chosen, corners),
+        "corner pixels": _colours(images, chosen, corners),
         "mean colour": _colours(images, chosen, whole),
     }
 
@@ -182,6 +182,10 @@ def wilson(hits: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
     middle = (share + extra / 2) / (1 + extra)
     half = z / (1 + extra) * float(np.sqrt(share * (1 - share) / trials + extra / (4 * trials)))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _verb(family: str) -> str:
+    return f"the {family} predict{'' if family.endswith('s') else 's'}"
 
 
 def _colours(
