@@ -102,10 +102,16 @@ def largest_difference(
     return worst
 
 
-@pytest.mark.parametrize("norm", ["bn", "bin:gate=0.6", "bn:momentum=0.3"])
+@pytest.mark.parametrize("norm", ["bn", "bin:gate=0.6", "sn", "ibn"])
 @pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS)
 def test_ranks_equal_one_process(norm: str, parts: list[int], tmp_path: Path) -> None:
     assert largest_difference(norm, parts, tmp_path) < 1e-12
+
+
+@pytest.mark.parametrize("parts", [[4, 4], [2, 6], [8, 0], [2, 2, 2, 2]], ids=str)
+def test_virtual_batches_are_those_of_the_whole_batch(parts: list[int], tmp_path: Path) -> None:
+    """Where each rank has whole ones; only the running statistics travel."""
+    assert largest_difference("bn:virtual_batch=2", parts, tmp_path) < 1e-12
 
 
 @pytest.mark.parametrize("norm", ["bn", "bin:gate=0.6"])

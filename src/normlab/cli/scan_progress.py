@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from normlab.data.check.run import quick_findings
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.near import with_near_copies
 from normlab.records.plan import DataPlan
@@ -37,6 +38,9 @@ def load_with_progress(
         if plan.copies == "near":
             dataset = with_near_copies(dataset, progress=show)
     _describe(dataset, source, console)
+    for finding in quick_findings(dataset):
+        line = f"         {finding.code}  {finding.message}"
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
     return dataset
 
 

@@ -45,6 +45,23 @@ def leaked(manifest: Manifest, groups: Int[np.ndarray, " n"]) -> Bool[np.ndarray
     return np.isin(manifest.parts, JUDGING) & np.isin(groups, training)
 
 
+def leak_by_groups(manifest: Manifest) -> Iterator[Finding]:
+    """DC013 from the manifest's groups alone, as `compare` handles it."""
+    leaks = leaked(manifest, manifest.groups)
+    judged = np.isin(manifest.parts, JUDGING)
+    if leaks.any():
+        yield Finding(
+            code="DC013",
+            title="the split leaks",
+            severity="warning",
+            count=int(leaks.sum()),
+            message=f"{int(leaks.sum()):,} of {int(judged.sum()):,} validation and test images "
+            f"({percent(leaks.sum() / judged.sum())}) have a copy of the same photograph in "
+            "training; those copies are left out of training.",
+            remedy="A split that keeps photographs together loses fewer: normlab check --fix.",
+        )
+
+
 def _near(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
     sizes = np.bincount(copies.groups)
     sources = int((sizes > 0).sum())

@@ -17,7 +17,7 @@ from normlab.data.check.files import FileFacts, read_facts
 from normlab.data.check.finding import DataReport, Finding, percent, worst_first
 from normlab.data.check.integrity import odd_files, unreadable
 from normlab.data.check.labels import label_findings
-from normlab.data.check.leaks import copy_findings
+from normlab.data.check.leaks import copy_findings, leak_by_groups
 from normlab.data.check.shortcuts import shortcut_findings
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.scan import Manifest, Progress, no_progress
@@ -85,6 +85,13 @@ def check_data(
         seconds=time.monotonic() - start,
     )
     return CheckedData(report, dataset, copies)
+
+
+def quick_findings(dataset: Dataset) -> tuple[Finding, ...]:
+    """What prepared pixels and known groups say in a second or two: the short form of a check."""
+    manifest, images = dataset.manifest, dataset.images
+    found = [*leak_by_groups(manifest), *corner_findings(manifest, images)]
+    return worst_first([*found, *balance_findings(manifest, images)])
 
 
 def _findings(dataset: Dataset, facts: FileFacts, copies: Copies) -> Iterator[Finding]:

@@ -15,8 +15,8 @@ TITLE = "Batch statistics rest on enough values"
 FEWEST = 16
 """Values per channel below which mean and variance of a batch are mostly noise."""
 
-BATCH_NORMS = ("bn", "torch-bn", "bin")
-"""The norms that use statistics over the batch; an option follows after a colon."""
+BATCH_NORMS = ("bn", "torch-bn", "bin", "brn", "sn", "ibn")
+"""The norms that use statistics over the batch; options follow after a colon."""
 
 
 def check_few_values(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
@@ -26,9 +26,10 @@ def check_few_values(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
     its smallest map has a side of ⌈image size/4⌉. Other networks are not judged here.
     """
     seen = {
-        (run.spec.norm, run.spec.batch_size, run.spec.data.image_size)
+        (run.spec.norm, samples, run.spec.data.image_size)
         for run in runs
-        if run.spec.norm.split(":")[0] in BATCH_NORMS and is_6n_plus_2(run.spec.network.name)
+        if (samples := samples_of_a_statistic(run.spec.norm, run.spec.batch_size))
+        and is_6n_plus_2(run.spec.network.name)
     }
     if not seen:
         return Check(CODE, TITLE, "not applicable", "warning", "no arm uses batch statistics")
@@ -44,6 +45,19 @@ def check_few_values(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
     fewest = min(smallest_map_values(batch_size, size) for _, batch_size, size in seen)
     message = f"at least {fewest} values a channel in the last stage"
     return Check(CODE, TITLE, "passed", "warning", message)
+
+
+def samples_of_a_statistic(norm: str, batch_size: int) -> int:
+    """Images over which the norm takes its statistics; 0 where it takes none over the batch.
+
+    >>> samples_of_a_statistic("bn:virtual_batch=8", 32), samples_of_a_statistic("gn", 32)
+    (8, 0)
+    """
+    code, _, options = norm.removesuffix("+ws").partition(":")
+    if code not in BATCH_NORMS or "frozen=true" in options.split(","):
+        return 0
+    virtual = re.search(r"virtual_batch=(\d+)", options)
+    return min(batch_size, int(virtual[1])) if virtual else batch_size
 
 
 def smallest_map_values(batch_size: int, image_size: int) -> int:
