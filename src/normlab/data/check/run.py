@@ -88,10 +88,11 @@ def check_data(
 
 
 def quick_findings(dataset: Dataset) -> tuple[Finding, ...]:
-    """What prepared pixels and known groups say in a second or two: the short form of a check."""
+    """Errors and warnings from prepared pixels and known groups, in a second or two."""
     manifest, images = dataset.manifest, dataset.images
     found = [*leak_by_groups(manifest), *corner_findings(manifest, images)]
-    return worst_first([*found, *balance_findings(manifest, images)])
+    found += balance_findings(manifest, images)
+    return worst_first([finding for finding in found if finding.severity != "note"])
 
 
 def _findings(dataset: Dataset, facts: FileFacts, copies: Copies) -> Iterator[Finding]:
