@@ -84,7 +84,8 @@ def header_facts(content: bytes, name: str) -> tuple[str, str, int, int, int, st
             tables = getattr(image, "quantization", None) or {}
             first = int(sum(tables[min(tables)])) if tables else 0
             suffixes = SUFFIXES.get(kind)
-            wrong = suffixes is not None and PurePosixPath(name).suffix.lower() not in suffixes
+            suffix = PurePosixPath(name).suffix.lower()  # images of an array have none
+            wrong = suffixes is not None and suffix != "" and suffix not in suffixes
             return kind, image.mode, frames, orientation, first, camera, wrong
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
         return "", "", 0, 1, 0, "", False

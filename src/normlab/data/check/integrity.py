@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from normlab.data.check.files import FileFacts
-from normlab.data.check.finding import Evidence, Finding, Severity, percent, some
+from normlab.data.check.finding import Evidence, Finding, Severity, counted, percent, some
 from normlab.data.scan import Manifest
 
 SHOWN = 12
@@ -24,22 +24,34 @@ def unreadable(manifest: Manifest) -> Iterator[Finding]:
     bad = manifest.unreadable
     if not bad:
         return
-    reasons = Counter(reason for _, reason in bad)
     first = "; ".join(f"{name}: {reason}" for name, reason in bad[:3])
+    more = "; …" if len(bad) > 3 else ""
     yield Finding(
         code="DC001",
         title="unreadable files",
         severity="warning",
         count=len(bad),
-        message=f"{len(bad)} files cannot be used ({first}{'; …' if len(bad) > 3 else ''}).",
+        message=f"{counted(len(bad), 'file')} cannot be used ({first}{more}).",
         remedy="Repair or remove them; they are left out until then.",
         table=(
             ("file", "reason"),
             *((name, reason) for name, reason in bad[:200]),
-        )
-        if len(reasons)
-        else (),
+        ),
     )
+
+
+def outside(manifest: Manifest) -> Iterator[Finding]:
+    """DC008: images that lie in no class's folder."""
+    if manifest.skipped:
+        names = [name for name, _ in manifest.skipped]
+        yield Finding(
+            code="DC008",
+            title="images outside the classes",
+            severity="warning",
+            count=len(names),
+            message=f"{counted(len(names), 'image')} in no class's folder: {some(names)}.",
+            remedy="Move them into the folder of their class; they are left out until then.",
+        )
 
 
 def odd_files(manifest: Manifest, facts: FileFacts) -> Iterator[Finding]:
@@ -53,7 +65,7 @@ def odd_files(manifest: Manifest, facts: FileFacts) -> Iterator[Finding]:
             "wrong file ending",
             "note",
             facts.misnamed.astype(bool),
-            "have an ending that is not that of their format",
+            "an ending that is not that of the format",
             "Rename them; they are read by their content.",
         ),
         (
@@ -61,7 +73,7 @@ def odd_files(manifest: Manifest, facts: FileFacts) -> Iterator[Finding]:
             "animated images",
             "warning",
             facts.frames > 1,
-            "have several frames, of which the first is used",
+            "several frames, of which the first is used",
             "Split them, or remove them.",
         ),
         (
@@ -69,7 +81,7 @@ def odd_files(manifest: Manifest, facts: FileFacts) -> Iterator[Finding]:
             "tiny images",
             "warning",
             smaller < TINY,
-            f"are smaller than {TINY} px on a side",
+            f"smaller than {TINY} px on a side",
             "Remove them, or train at a size that they have.",
         ),
         (
@@ -77,7 +89,7 @@ def odd_files(manifest: Manifest, facts: FileFacts) -> Iterator[Finding]:
             "huge images",
             "note",
             pixels > HUGE,
-            f"have more than {HUGE // 10**6} million pixels",
+            f"more than {HUGE // 10**6} million pixels",
             "Nothing has to be done; the first preparation takes longer.",
         ),
         (
@@ -85,8 +97,8 @@ def odd_files(manifest: Manifest, facts: FileFacts) -> Iterator[Finding]:
             "images turned by EXIF",
             "note",
             facts.orientations > 1,
-            "are stored turned or mirrored with a note in their EXIF data; the note is followed "
-            "here, other tools may ignore it",
+            "stored turned or mirrored with a note in the EXIF data; the note is followed here, "
+            "other tools may ignore it",
             "Rotate the files for good if other programs read them too.",
         ),
         (
@@ -94,8 +106,8 @@ def odd_files(manifest: Manifest, facts: FileFacts) -> Iterator[Finding]:
             "unusual colour modes",
             "note",
             ~np.isin(facts.modes, ORDINARY_MODES) & (facts.modes != ""),
-            "are not plain RGB or grey "
-            f"({_modes(facts)}); transparency is laid on white, 16 bits are scaled",
+            f"neither plain RGB nor grey ({_modes(facts)}); transparency is laid on white, 16 bits "
+            "are scaled",
             "Look whether one class has more of them than others.",
         ),
     )
@@ -108,8 +120,8 @@ def odd_files(manifest: Manifest, facts: FileFacts) -> Iterator[Finding]:
                 title=title,
                 severity=severity,
                 count=len(found),
-                message=f"{len(found)} images ({percent(len(found) / len(names))}) {what}: "
-                f"{some(chosen)}.",
+                message=f"{counted(len(found), 'image')} ({percent(len(found) / len(names))}): "
+                f"{what}. {'It is' if len(found) == 1 else 'Among them'} {some(chosen)}.",
                 remedy=remedy,
                 evidence=(Evidence(names=tuple(chosen[:SHOWN])),),
             )

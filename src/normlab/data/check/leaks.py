@@ -100,11 +100,11 @@ def _two_labels(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
     yield Finding(
         code="DC012",
         title="one photograph, two labels",
-        severity="error",
+        severity="warning",
         count=len(images),
         message=f"{len(images):,} images have a copy with another label: "
         f"{some([f'{names} ({count})' for names, count in between.most_common()])}.",
-        remedy="Decide on one label, or remove the images; --fix leaves them out.",
+        remedy="Look at them: decide on one label, or remove them. --fix leaves them out.",
         evidence=tuple(_pair(manifest, copies, int(k)) for k in conflict[:PAIRS_SHOWN]),
     )
 

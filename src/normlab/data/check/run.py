@@ -15,7 +15,7 @@ from normlab.data.check.copies import Copies, find_copies
 from normlab.data.check.corners import corner_findings
 from normlab.data.check.files import FileFacts, read_facts
 from normlab.data.check.finding import DataReport, Finding, percent, worst_first
-from normlab.data.check.integrity import odd_files, unreadable
+from normlab.data.check.integrity import odd_files, outside, unreadable
 from normlab.data.check.labels import label_findings
 from normlab.data.check.leaks import copy_findings, leak_by_groups
 from normlab.data.check.shortcuts import shortcut_findings
@@ -33,6 +33,7 @@ TITLES = {
     "DC005": "huge images",
     "DC006": "images turned by EXIF",
     "DC007": "unusual colour modes",
+    "DC008": "images outside the classes",
     "DC010": "exact copies",
     "DC011": "copies of one photograph",
     "DC012": "one photograph, two labels",
@@ -98,6 +99,7 @@ def quick_findings(dataset: Dataset) -> tuple[Finding, ...]:
 def _findings(dataset: Dataset, facts: FileFacts, copies: Copies) -> Iterator[Finding]:
     manifest, images = dataset.manifest, dataset.images
     yield from unreadable(manifest)
+    yield from outside(manifest)
     yield from odd_files(manifest, facts)
     yield from copy_findings(manifest, copies)
     yield from corner_findings(manifest, images)
