@@ -4,6 +4,7 @@
     normlab.make_norm("bin", channels=64)                     a normalization layer by name
     normlab.BatchNorm2d, …                                    the layers themselves
     normlab.convert_norms(model, "gn:groups=8")               the same in a network of any library
+    normlab.synchronize(model)                                batch statistics over all ranks
     normlab.parameter_groups, normlab.clamp_gates             for a training loop of your own
     normlab.load_data, normlab.StudyPlan, normlab.Study       a controlled study on disk
 
@@ -29,6 +30,7 @@ _HOMES = {
     "fold": "normlab.norms.fold",
     "freeze": "normlab.norms.frozen",
     "precise_statistics": "normlab.norms.precise",
+    "synchronize": "normlab.norms.ranks",
     "unfreeze": "normlab.norms.frozen",
     "parameter_groups": "normlab.norms.parameters",
     "make_norm": "normlab.norms.spec",
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from normlab.norms.parameters import clamp_gates as clamp_gates
     from normlab.norms.parameters import parameter_groups as parameter_groups
     from normlab.norms.precise import precise_statistics as precise_statistics
+    from normlab.norms.ranks import synchronize as synchronize
     from normlab.norms.spec import make_norm as make_norm
     from normlab.records.plan import StudyPlan as StudyPlan
     from normlab.study.study import Study as Study

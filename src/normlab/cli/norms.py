@@ -8,7 +8,11 @@ import typer
 def norms(
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
 ) -> None:
-    """List every normalization with its options, parameters and paper."""
+    """List every normalization with its options, parameters and paper.
+
+    Any of them takes +ws behind it (gn:groups=4+ws): the filters of the convolutions are
+    standardized too (Qiao et al. 2019, arXiv:1903.10520).
+    """
     import json
     import textwrap
 
