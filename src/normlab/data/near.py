@@ -31,8 +31,8 @@ def with_near_copies(
 ) -> Dataset:
     """The same data with near copies in one group, so that no split tears them apart.
 
-    Sets of more than MOST images, and of images smaller than LEAST_SIDE, keep their exact copies
-    alone.
+    Where a table names groups, they are taken as they are. Sets of more than MOST images, and of
+    images smaller than LEAST_SIDE, keep their exact copies alone.
     """
     manifest = dataset.manifest
     if not looks_for_copies(manifest):
@@ -52,7 +52,9 @@ def with_near_copies(
 
 
 def looks_for_copies(manifest: Manifest) -> bool:
-    """Whether near copies are looked for: enough detail, and not too many images."""
+    """Whether near copies are looked for: no groups given, enough detail, not too many images."""
+    if manifest.given_groups is not None:
+        return False
     side = float(np.median(np.minimum(manifest.widths, manifest.heights)))
     return side >= LEAST_SIDE and len(manifest) <= MOST
 
