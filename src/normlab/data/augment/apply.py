@@ -21,8 +21,7 @@ def augment(
 ) -> Float[Tensor, "n 3 s s"]:
     """Space, then colour, then (x − mean)/std; 0, the mean colour, where nothing came to lie."""
     device = pixels.device
-    images = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-    images = images.mul_(1 / 255)
+    images = pixels.permute(0, 3, 1, 2).to(torch.float32).mul_(1 / 255)  # channels_last
     choices = _choices(draws, policy, device)
     mask = None
     if policy & (GEOMETRIC | CHOSEN) or "shift" in policy:
@@ -46,7 +45,7 @@ def augment(
         images = colour.jitter(images, draws.jitter.to(device))
     for choice in choices:
         images = chosen.recolour(images, *choice)
-    images = (images - mean[:, None, None]) / std[:, None, None]
+    images = images.sub(mean[:, None, None]).div_(std[:, None, None])
     if mask is not None:
         images = images.mul_(mask)
     if "erase" in policy:

@@ -58,8 +58,9 @@ def apply_map(
     images: Images, matrix: Float[Tensor, "n 3 3"], offset: Float[Tensor, "n 3"]
 ) -> Images:
     """matrix·(r, g, b) + offset, clamped."""
-    flat = torch.baddbmm(offset[:, :, None], matrix, images.flatten(2))
-    return flat.view_as(images).clamp_(0, 1)
+    pixels = images.permute(0, 2, 3, 1)
+    flat = torch.baddbmm(offset[:, None, :], pixels.flatten(1, 2), matrix.transpose(1, 2))
+    return flat.view(pixels.shape).permute(0, 3, 1, 2).clamp_(0, 1)
 
 
 def sharpen(images: Images, factor: Tensor) -> Images:
