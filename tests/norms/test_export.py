@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 import normlab
 from normlab.errors import UsageError
 from normlab.models.blocks import BasicBlock
+from normlab.norms.kernels import build
 from normlab.norms.spec import make_norm, parse_norm
 from normlab.testing import assert_close, relative_error
 
@@ -133,6 +134,7 @@ def test_compiled_without_graph_breaks(norm: str, training: bool) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(build.compiler() is None, reason="inductor needs a C++ compiler")
 @pytest.mark.parametrize("norm", ["bn", "bin"])
 def test_compiled_by_inductor(norm: str) -> None:
     with warnings.catch_warnings():

@@ -237,11 +237,17 @@ def test_without_a_compiler_the_reference_serves(tmp_path: Path):
 
 
 def test_a_compiler_that_fails_is_asked_once(tmp_path: Path):
-    cache = {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
-    assert backend_of(**cache, CXX="false") == "reference"
+    cache = {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path), "NORMLAB_KERNELS": "1"}
+    failing = tmp_path / "c++"
+    failing.write_text("#!/bin/sh\nexit 1\n")
+    failing.chmod(0o755)
+    cache["CXX"] = str(failing)
+    assert backend_of(**cache) == "reference"
     assert len(list(tmp_path.rglob("*.failed"))) == 1
     assert not list(tmp_path.rglob(".build-*"))
-    assert backend_of(**cache, CXX="false") == "reference"
+    failing.write_text("#!/bin/sh\necho asked again >&2; touch asked; exit 1\n")
+    assert backend_of(**cache) == "reference"
+    assert not Path("asked").exists()
 
 
 @needs_kernel
