@@ -367,3 +367,19 @@ def test_check_of_what_cannot_be(normlab, photos) -> None:
     normlab("check", "nowhere").assert_one_sentence("there is no nowhere")
     normlab("check", "photos", "--fix", "out").assert_one_sentence("does not end in .csv")
     normlab("check", "photos", "--show-augmentation", "lihgt").assert_one_sentence("light")
+
+
+# --- audit
+
+
+def test_audit(normlab, scratch) -> None:
+    (scratch / "clean.csv").write_text("norm,accuracy,sd\nbn,0.90,.01\ngn,0.80,.01\n")
+    (scratch / "odd.csv").write_text("norm,accuracy,micro f1\nbn,0.90,0.92\n")
+    assert normlab("audit", "clean.csv", "--images", "7500").code == 0
+    result = normlab("audit", "odd.csv", "clean.csv", "--images", "7500")
+    assert result.code == 1
+    assert "bn: micro F1 0.92 − accuracy 0.90 = +0.0200" in result.out
+    assert json.loads(normlab("audit", "odd.csv", "--images", "7500", "--json").out)
+    normlab("audit", "gone.csv", "--images", "9").assert_one_sentence("gone.csv cannot be read")
+    wrong = normlab("audit", "clean.csv", "--images", "9", "--same", "bn")
+    wrong.assert_one_sentence("two names with =")

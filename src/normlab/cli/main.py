@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from normlab.cli.audit import audit
 from normlab.cli.bench import bench
 from normlab.cli.cache import cache
 from normlab.cli.check import check
@@ -33,7 +34,7 @@ app = typer.Typer(
 )
 _VERBS = (
     *(check, compare, run, status, report, train, predict),
-    *(norms, bench, cache),
+    *(audit, norms, bench, cache),
 )
 for _verb in _VERBS:
     app.command()(_verb)
