@@ -22,7 +22,6 @@ from normlab.cli.run import run
 from normlab.cli.status import status
 from normlab.cli.train import train
 from normlab.errors import NormlabError
-from normlab.norms.kernels.memory import keep_freed_memory
 
 app = typer.Typer(
     name="normlab",
@@ -63,7 +62,6 @@ def main() -> None:
     # cores, they wait for a thread that is not running, and training takes twenty times as long.
     # Some ten microseconds of spinning keep nine tenths of the speed of an idle machine.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    keep_freed_memory()
     try:
         app()
     except NormlabError as error:

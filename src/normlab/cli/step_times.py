@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from normlab.models.resnet import resnet_by_name
+from normlab.norms.kernels.memory import keep_freed_memory
 from normlab.norms.parameters import clamp_gates
 
 CLASSES = 10
@@ -22,6 +23,7 @@ def step_times(
 
     The norms take turns, so that whatever else the machine does falls on all of them alike.
     """
+    keep_freed_memory()  # as training does
     images = torch.randn(batch_size, 3, image_size, image_size, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.randint(CLASSES, (batch_size,), device=device)

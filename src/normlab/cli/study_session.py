@@ -15,6 +15,7 @@ from normlab.cli.scan_progress import load_with_progress
 from normlab.cli.summary import count, print_analysis, print_paths
 from normlab.data.dataset import Dataset
 from normlab.data.load import BlockData, block_data
+from normlab.norms.kernels.memory import keep_freed_memory
 from normlab.records.plan import StudyPlan
 from normlab.report.build import build_report
 from normlab.stats.analysis import analyse
@@ -145,6 +146,7 @@ def _pilot(
     plan: StudyPlan, dataset: Dataset, device: str, console: Console
 ) -> tuple[dict[CostKey, Cost], BlockData]:
     """Measured costs of every kind of run of the plan, and the first block's data."""
+    keep_freed_memory()  # not before: looking for copies frees arrays that nobody needs again
     specs = plan_runs(plan.model_copy(update={"blocks": 1}))
     data = block_data(dataset, specs[0], device)
     with console.status("measuring a few training steps of every arm"):
