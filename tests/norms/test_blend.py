@@ -247,3 +247,34 @@ def test_what_is_not_served_takes_the_rules() -> None:
     assert not blend._is_served(served[:0], None, parameters, None)
     assert not blend._is_served(served.to("meta"), None, parameters, None)
     assert not blend._is_served(served, None, (module.weight.double(), None), None)
+
+
+def test_odd_parameters_take_the_rules() -> None:
+    """Strided, or a counter of another type: served by the rules, with the same result."""
+    x = torch.randn(3, 4, 5, 5)
+    plain = layer("bn", 4)
+    expected = copy.deepcopy(plain)(x)
+    strided = copy.deepcopy(plain)
+    strided.weight = nn.Parameter(torch.stack([plain.weight.detach()] * 2, 1)[:, 0])
+    assert relative_error(strided(x), expected) < 1e-6
+    counted = copy.deepcopy(plain)
+    counted.num_batches_tracked = counted.num_batches_tracked.to(torch.int32)
+    assert relative_error(counted(x), expected) < 1e-6
+    assert int(counted.num_batches_tracked) == 1
+    halved = copy.deepcopy(plain).bfloat16()
+    assert relative_error(halved(x.bfloat16()), expected) < 2e-2
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_one_channel_and_any_layout_of_the_gradient(norm: str) -> None:
+    if "groups" in norm:
+        pytest.skip("one channel has one group")
+    assert compare(norm, (4, 1, 5, 7), "nchw", torch.float32, "relu", True) < 3e-6
+    shape = (4, 6, 5, 7)
+    x, residual = tensor(shape, "nchw", torch.float32, 1), tensor(shape, "nchw", torch.float32, 3)
+    for layout in LAYOUTS[1:]:
+        dy = tensor(shape, layout, torch.float32, 2)
+        added = residual.contiguous(memory_format=torch.channels_last)
+        one = everything(layer(norm, 6), x, added, "relu", dy)
+        other = everything(layer(norm, 6), x, residual, "relu", dy.contiguous())
+        assert all(torch.equal(value, other[name]) for name, value in one.items())

@@ -193,5 +193,12 @@ def _is_served(
         return False
     if must_stay_plain() or (residual is not None and not residual.is_cpu):
         return False
+    if running is not None and not (
+        running.batches.is_cpu and running.batches.dtype is torch.int64
+    ):
+        return False
     others = (*parameters, *(running[:2] if running else ()))
-    return all(t is None or (t.is_cpu and t.dtype is torch.float32) for t in others)
+    return all(
+        t is None or (t.is_cpu and t.dtype is torch.float32 and t.dim() == 1 and t.is_contiguous())
+        for t in others
+    )
