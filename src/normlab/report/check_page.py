@@ -15,7 +15,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from normlab._version import __version__
-from normlab.data.check.finding import DataReport, Evidence, Finding
+from normlab.records.data_report import DataReport, Evidence, Finding
 
 TEMPLATES = Path(__file__).with_name("templates")
 THUMBNAIL = 64

@@ -14,12 +14,12 @@ from PIL import Image
 
 from normlab.data.check.corners import flat_corners
 from normlab.data.check.files import header_facts
-from normlab.data.check.finding import DataReport
 from normlab.data.check.fix import write_fixed
 from normlab.data.check.run import TITLES, CheckedData, check_data
 from normlab.data.check.shortcuts import name_pattern, wilson
 from normlab.data.dataset import load_data
 from normlab.errors import DataError
+from normlab.records.data_report import DataReport
 from normlab.report.check_page import render_check_page
 
 SIZE = 48

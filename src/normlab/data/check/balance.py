@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from normlab.data.check.finding import Evidence, Finding, percent, some, standing_out
+from normlab.data.check.finding import percent, some, standing_out
 from normlab.data.scan import Manifest
+from normlab.records.data_report import Evidence, Finding
 
 UNEVEN = 3.0
 """Largest class over smallest from which accuracy rewards the large ones."""

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from normlab.data.check.finding import Evidence, Finding, percent, standing_out
+from normlab.data.check.finding import percent, standing_out
 from normlab.data.scan import Manifest
+from normlab.records.data_report import Evidence, Finding
 
 FLAT, DARK, BRIGHT, CORNERS = 8.0, 16.0, 239.0, 2
 """A corner is flat below this standard deviation (JPEG ripples) and black or white beyond these

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from normlab.data.check.files import FileFacts
-from normlab.data.check.finding import Evidence, Finding, Severity, counted, percent, some
+from normlab.data.check.finding import counted, percent, some
 from normlab.data.scan import Manifest
+from normlab.records.data_report import Evidence, Finding, Severity
 
 SHOWN = 12
 TINY = 24

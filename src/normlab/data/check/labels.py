@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from normlab.data.check.finding import Evidence, Finding, percent
+from normlab.data.check.finding import percent
 from normlab.data.scan import Manifest
+from normlab.records.data_report import Evidence, Finding
 
 NEIGHBOURS = 10
 AGREE = 9

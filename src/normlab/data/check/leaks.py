@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from normlab.data.check.copies import Copies
-from normlab.data.check.finding import Evidence, Finding, percent, some
+from normlab.data.check.finding import percent, some
 from normlab.data.scan import Manifest
+from normlab.records.data_report import Evidence, Finding
 
 PAIRS_SHOWN = 24
 _UPRIGHT, _SAME_SIZE = 3.0, 1.04

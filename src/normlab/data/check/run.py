@@ -14,7 +14,7 @@ from normlab.data.check.balance import balance_findings, size_text
 from normlab.data.check.copies import Copies, find_copies
 from normlab.data.check.corners import corner_findings
 from normlab.data.check.files import FileFacts, read_facts
-from normlab.data.check.finding import DataReport, Finding, percent, worst_first
+from normlab.data.check.finding import percent, worst_first
 from normlab.data.check.integrity import odd_files, outside, unreadable
 from normlab.data.check.labels import label_findings
 from normlab.data.check.leaks import copy_findings, leak_by_groups
@@ -22,6 +22,7 @@ from normlab.data.check.shortcuts import shortcut_findings
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.scan import Manifest, Progress, no_progress
 from normlab.data.sources import open_source
+from normlab.records.data_report import DataReport, Finding
 
 CHECK_SIZE = 64
 """Side, in pixels, at which the pictures are compared."""

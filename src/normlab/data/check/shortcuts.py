@@ -16,9 +16,10 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from normlab.data.check.files import FileFacts
-from normlab.data.check.finding import Finding, Severity, percent
+from normlab.data.check.finding import percent
 from normlab.data.scan import Manifest
 from normlab.randomness import numpy_stream
+from normlab.records.data_report import Finding, Severity
 
 FOLDS = 5
 MOST = 10_000

@@ -1,0 +1,53 @@
+"""What a check of the data reports: findings with a code, a remedy and images to look at."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from normlab.records.schema import Frozen
+
+Severity = Literal["error", "warning", "note"]
+"""error: results on these data are wrong; warning: read them with this in mind; note: a fact."""
+
+
+class Evidence(Frozen):
+    """Images that show a finding, side by side."""
+
+    names: tuple[str, ...]
+    caption: str = ""
+
+
+class Finding(Frozen):
+    """One finding; the codes are explained in docs/data-check.md."""
+
+    code: str
+    title: str
+    severity: Severity
+    count: int
+    """Images (or classes, where the message says so) that it concerns."""
+    message: str
+    remedy: str
+    evidence: tuple[Evidence, ...] = ()
+    table: tuple[tuple[str, ...], ...] = ()
+    """Rows with a head, for the page."""
+
+    @property
+    def anchor(self) -> str:
+        """Where the documentation explains it."""
+        return f"docs/data-check.md#{self.code.lower()}"
+
+
+class DataReport(Frozen):
+    """All that was found in a source; `check.json` is this."""
+
+    source: str
+    fingerprint: str
+    classes: tuple[str, ...]
+    images: int
+    parts: dict[str, int]
+    facts: tuple[tuple[str, str], ...]
+    """Name and value of what is worth knowing, in words."""
+    findings: tuple[Finding, ...]
+    passed: tuple[tuple[str, str], ...]
+    """Code and title of every check that found nothing."""
+    seconds: float
