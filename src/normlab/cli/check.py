@@ -29,7 +29,8 @@ def check(
 
     from rich.console import Console
 
-    from normlab.cli.check_progress import checked_with_progress
+    from normlab.cli.scan_progress import shown_progress
+    from normlab.data.check.run import check_data
     from normlab.errors import UsageError
     from normlab.records.schema import check_augmentation
     from normlab.records.store import atomic_write
@@ -40,7 +41,8 @@ def check(
     if show_augmentation is not None:
         check_augmentation(show_augmentation)
     console = Console()
-    checked = checked_with_progress(source, console)
+    with shown_progress(console) as progress:
+        checked = check_data(source, progress=progress)
     report, dataset = checked.report, checked.dataset
     for name, value in report.facts:
         _say(console, f"{name:<18}{value}")

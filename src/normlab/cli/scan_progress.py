@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
 
 from normlab.data.check.run import quick_findings
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.near import with_near_copies
+from normlab.data.scan import Progress
 from normlab.records.plan import DataPlan
 
 SHOWN = 5
 """Files left out that are listed by name."""
 
 
-def load_with_progress(
-    plan: DataPlan, console: Console, *, strict: bool, location: str | None = None
-) -> Dataset:
-    """Prepare the plan's images (or those at `location`) and say what there is."""
-    source = location or plan.source
-    bar = Progress(
+@contextlib.contextmanager
+def shown_progress(console: Console, noun: str = "") -> Iterator[Progress]:
+    """A progress(what, done, total) with a bar and the time left, gone when it is done."""
+    bar = RichProgress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
@@ -32,8 +35,17 @@ def load_with_progress(
         task = bar.add_task("reading", total=None)
 
         def show(what: str, done: int, total: int) -> None:
-            bar.update(task, description=f"{what} images", completed=done, total=total)
+            bar.update(task, description=f"{what}{noun}", completed=done, total=total)
 
+        yield show
+
+
+def load_with_progress(
+    plan: DataPlan, console: Console, *, strict: bool, location: str | None = None
+) -> Dataset:
+    """Prepare the plan's images (or those at `location`) and say what there is."""
+    source = location or plan.source
+    with shown_progress(console, " images") as show:
         dataset = load_data(source, plan.image_size, plan.resize, strict=strict, progress=show)
         if plan.copies == "near":
             dataset = with_near_copies(dataset, progress=show)

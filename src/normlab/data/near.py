@@ -37,16 +37,12 @@ def with_near_copies(
     manifest = dataset.manifest
     if not looks_for_copies(manifest):
         return dataset
-    folder = cache_folder(cache)
-    key = list_hash([str(value) for value in manifest.hashes])
-    path = folder / "groups" / f"{key[:32]}-{COPIES_VERSION}.npz"
+    path = _place(manifest, cache)
     with entry_lock(path):
         groups = _known(path, len(manifest))
         if groups is None:
             groups = _find(dataset, cache, progress).groups
-            buffer = io.BytesIO()
-            np.savez_compressed(buffer, groups=groups)
-            atomic_write(path, buffer.getvalue())
+            _store(path, groups)
     note_use(path)
     return replace(dataset, manifest=replace(manifest, near_groups=groups))
 
@@ -57,6 +53,24 @@ def looks_for_copies(manifest: Manifest) -> bool:
         return False
     side = float(np.median(np.minimum(manifest.widths, manifest.heights)))
     return side >= LEAST_SIDE and len(manifest) <= MOST
+
+
+def keep_groups(manifest: Manifest, copies: Copies, cache: Path | None = None) -> None:
+    """Keep what a check has found among images at COMPARED_AT, so that no study looks again."""
+    path = _place(manifest, cache)
+    with entry_lock(path):
+        _store(path, copies.groups)
+
+
+def _place(manifest: Manifest, cache: Path | None) -> Path:
+    key = list_hash([str(value) for value in manifest.hashes])
+    return cache_folder(cache) / "groups" / f"{key[:32]}-{COPIES_VERSION}.npz"
+
+
+def _store(path: Path, groups: Int[np.ndarray, " images"]) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, groups=groups)
+    atomic_write(path, buffer.getvalue())
 
 
 def _find(dataset: Dataset, cache: Path | None, progress: Progress) -> Copies:

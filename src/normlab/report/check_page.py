@@ -6,9 +6,7 @@ import base64
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import jinja2
 import numpy as np
 from jaxtyping import UInt8
 from markupsafe import Markup
@@ -16,8 +14,8 @@ from PIL import Image
 
 from normlab._version import __version__
 from normlab.records.data_report import DataReport, Evidence, Finding
+from normlab.report.page import TEMPLATES, template_environment
 
-TEMPLATES = Path(__file__).with_name("templates")
 THUMBNAIL = 64
 Pixels = Callable[[str], UInt8[np.ndarray, "s s 3"] | None]
 """The prepared pixels of an image by its name; None where there are none."""
@@ -50,18 +48,13 @@ class Section:
 
 def render_check_page(report: DataReport, pixels: Pixels) -> str:
     """The page as HTML; every text from the data is escaped by the template."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     names = ("page.css", "check.css")
     css = Markup("\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names))
     sections = [Section(f, tuple(_exhibits(f.evidence, pixels))) for f in report.findings]
-    return environment.get_template("check.html.j2").render(
-        report=report, sections=sections, css=css, version=__version__
+    return (
+        template_environment()
+        .get_template("check.html.j2")
+        .render(report=report, sections=sections, css=css, version=__version__)
     )
 
 

@@ -115,15 +115,20 @@ class PageContent:
     version: str
 
 
-def render_page(page: PageContent) -> str:
-    """The page as HTML."""
-    environment = jinja2.Environment(
+def template_environment() -> jinja2.Environment:
+    """The package's templates: everything is escaped, and an unknown name is an error."""
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def render_page(page: PageContent) -> str:
+    """The page as HTML."""
+    environment = template_environment()
     environment.filters["cell_text"] = cell_text
     css = Markup((TEMPLATES / "page.css").read_text(encoding="utf-8"))
     return environment.get_template("page.html.j2").render(page=page, css=css)

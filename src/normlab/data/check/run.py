@@ -20,12 +20,11 @@ from normlab.data.check.labels import label_findings
 from normlab.data.check.leaks import copy_findings, leak_by_groups
 from normlab.data.check.shortcuts import shortcut_findings
 from normlab.data.dataset import Dataset, load_data
+from normlab.data.near import COMPARED_AT, keep_groups
 from normlab.data.scan import Manifest, Progress, no_progress
 from normlab.data.sources import open_source
 from normlab.records.data_report import DataReport, Finding
 
-CHECK_SIZE = 64
-"""Side, in pixels, at which the pictures are compared."""
 TITLES = {
     "DC001": "unreadable files",
     "DC002": "wrong file ending",
@@ -68,10 +67,11 @@ def check_data(
         StorageError: the cache cannot be written.
     """
     start = time.monotonic()
-    dataset = load_data(location, CHECK_SIZE, cache=cache, progress=progress)
+    dataset = load_data(location, COMPARED_AT, cache=cache, progress=progress)
     manifest = dataset.manifest
     facts = read_facts(open_source(location), [str(n) for n in manifest.names], progress)
     copies = find_copies(dataset.images, [str(h) for h in manifest.hashes], progress)
+    keep_groups(manifest, copies, cache)
     progress("weighing shortcuts", 0, 1)
     findings = worst_first(list(_findings(dataset, facts, copies)))
     found = {finding.code for finding in findings}
