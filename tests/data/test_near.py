@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from normlab.data import near
+from normlab.data.check.run import check_data
 from normlab.data.dataset import load_data
 from normlab.data.near import with_near_copies
 from normlab.data.scan import joined
@@ -91,3 +92,12 @@ def test_joined_by_any_key() -> None:
     keys = [np.array([0, 1, 2, 3]), np.array([5, 5, 6, 7]), np.array([1, 2, 2, 3])]
     assert joined(keys).tolist() == [0, 0, 0, 1]
     assert joined(keys[1:2]).tolist() == [0, 0, 1, 2]
+
+
+def test_what_a_check_found_is_not_looked_for_again(
+    mirrored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = check_data(str(mirrored)).copies.groups
+    monkeypatch.setattr(near, "find_copies", None)
+    manifest = with_near_copies(load_data(str(mirrored), 16)).manifest
+    assert np.array_equal(manifest.near_groups, found)
