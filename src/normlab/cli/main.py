@@ -14,7 +14,7 @@ from normlab.cli.audit import audit
 from normlab.cli.bench import bench
 from normlab.cli.cache import cache
 from normlab.cli.check import check
-from normlab.cli.compare import compare
+from normlab.cli.compare import PLAN_HELP, compare
 from normlab.cli.norms import norms
 from normlab.cli.predict import predict
 from normlab.cli.report import report
@@ -37,6 +37,7 @@ _VERBS = (
 )
 for _verb in _VERBS:
     app.command()(_verb)
+app.command("plan", help=PLAN_HELP)(compare)  # takes the same options, and stops before the runs
 
 
 def _version(wanted: bool) -> None:

@@ -67,6 +67,32 @@ def split_numbers(text: str, kind: Callable[[str], Value], name: str) -> tuple[V
     return tuple(values)
 
 
+def split_factor(text: str) -> tuple[str, tuple[object, ...]]:
+    """A further factor and its levels; a level that is a number becomes one.
+
+    Raises:
+        UsageError: there is no "=" in it.
+
+    >>> split_factor("weight_decay=0,5e-4")
+    ('weight_decay', (0, 0.0005))
+    """
+    name, sign, levels = text.partition("=")
+    if not sign or not levels:
+        raise UsageError(
+            f"--vary takes a factor and its levels, augmentation=none,light; got {text!r}"
+        )
+    return name.strip().replace("-", "_"), tuple(_level(part) for part in levels.split(","))
+
+
+def _level(text: str) -> object:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text.strip()
+
+
 def fetch(location: str, *, download: bool) -> None:
     """Download a named data set if that was asked for, and say where it goes.
 

@@ -24,7 +24,8 @@ def report(
     records = read_study(folder)
     with console.status("drawing the report"):
         page = build_report(folder)
-    print_analysis(analyse(records.plan, records.runs), console)
+    analysis = analyse(records.plan, records.runs, records.ledger, records.data)
+    print_analysis(analysis, console)
     for damaged in records.unreadable:
         typer.echo(f"Damaged  {damaged.folder}: {damaged.reason}")
     print_paths(page, folder, console, blocks=records.plan.blocks)

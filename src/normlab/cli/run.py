@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,9 @@ def run(
     blocks: Annotated[int | None, typer.Option(min=1, help="Extend to so many blocks.")] = None,
     data: Annotated[str | None, typer.Option(help="Where the images are now.")] = None,
     out: Annotated[Path | None, typer.Option(help="The folder of a new study.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="10m, 1h, night: no run is begun that would end later.")
+    ] = None,
     device: options.Device = "auto",
     strict: options.Strict = False,
     download: options.Download = False,
@@ -28,10 +32,12 @@ def run(
     from normlab.cli.scan_progress import load_with_progress
     from normlab.cli.study_session import continue_study
     from normlab.records.plan import read_plan
+    from normlab.study.budget import parse_duration
     from normlab.study.check import check_folder, check_plan
     from normlab.study.study import Study
 
     console = Console()
+    deadline = None if budget is None else time.monotonic() + parse_duration(budget)
     device = options.choose_device(device)
     folder = study.parent if study.name == "study.toml" else study
     plan = read_plan(folder / "study.toml" if study.is_dir() else study)
@@ -46,13 +52,13 @@ def run(
         if out is not None:
             raise UsageError(f"{folder} is a study that has begun, and it stays; leave --out away")
         opened = Study.open(folder).with_blocks(plan.blocks)
-        dataset = load_with_progress(plan.data, console, strict=strict, location=data)
+        dataset, _ = load_with_progress(plan.data, console, strict=strict, location=data)
         opened.check_data(dataset)
     else:
         plan = plan.model_copy(update={"data": plan.data.model_copy(update={"source": source})})
         folder = out or Path(f"{study.stem}-study")
         if not (folder / "study.toml").exists():
             check_folder(folder, source)
-        dataset = load_with_progress(plan.data, console, strict=strict)
-        opened = Study.planned(folder, plan, dataset)
-    continue_study(opened, dataset, console, device=device, yes=yes)
+        dataset, found = load_with_progress(plan.data, console, strict=strict)
+        opened = Study.planned(folder, plan, dataset, found)
+    continue_study(opened, dataset, console, device=device, yes=yes, deadline=deadline)

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from normlab.data.check.run import quick_findings
+from normlab.data.check.run import quick_report
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.near import with_near_copies
 from normlab.data.scan import Progress
+from normlab.records.data_report import DataReport
 from normlab.records.plan import DataPlan
 
 SHOWN = 5
@@ -42,18 +43,19 @@ def shown_progress(console: Console, noun: str = "") -> Iterator[Progress]:
 
 def load_with_progress(
     plan: DataPlan, console: Console, *, strict: bool, location: str | None = None
-) -> Dataset:
-    """Prepare the plan's images (or those at `location`) and say what there is."""
+) -> tuple[Dataset, DataReport]:
+    """Prepare the plan's images (or those at `location`) and say what there is, and what is odd."""
     source = location or plan.source
     with shown_progress(console, " images") as show:
         dataset = load_data(source, plan.image_size, plan.resize, strict=strict, progress=show)
         if plan.copies == "near":
             dataset = with_near_copies(dataset, progress=show)
     _describe(dataset, source, console)
-    for finding in quick_findings(dataset):
+    report = quick_report(dataset)
+    for finding in report.findings:
         line = f"         {finding.code}  {finding.message}"
         console.print(line, soft_wrap=True, markup=False, highlight=False)
-    return dataset
+    return dataset, report
 
 
 def _describe(dataset: Dataset, source: str, console: Console) -> None:

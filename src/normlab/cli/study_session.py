@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import typer
 from rich.console import Console
 
 from normlab.cli.confirm import confirm
+from normlab.cli.plan_lines import plan_lines
 from normlab.cli.progress import run_study
 from normlab.cli.scan_progress import load_with_progress
 from normlab.cli.summary import count, print_analysis, print_paths
@@ -19,6 +21,8 @@ from normlab.norms.kernels.memory import keep_freed_memory
 from normlab.records.plan import StudyPlan
 from normlab.report.build import build_report
 from normlab.stats.analysis import analyse
+from normlab.stats.looks import usual_looks
+from normlab.stats.reading import read_study
 from normlab.study.budget import (
     Cost,
     CostKey,
@@ -30,7 +34,7 @@ from normlab.study.budget import (
     run_seconds,
 )
 from normlab.study.check import check_folder, check_plan
-from normlab.study.design import cells, freeze, plan_runs
+from normlab.study.design import freeze, plan_runs
 from normlab.study.study import Study
 
 DEFAULT_BUDGET = "1h"
@@ -50,88 +54,104 @@ class StudyRequest:
     yes: bool
 
 
-def conduct(request: StudyRequest) -> None:
-    """Plan the study, ask, run it and print the answer."""
+def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
+    """Plan the study, ask, run it and print the answer; or write the plan and stop there."""
+    start = time.monotonic()
     console = Console()
-    if request.budget is not None:
-        parse_duration(request.budget)
+    seconds = None if request.budget is None else parse_duration(request.budget)
+    deadline = None if seconds is None else start + seconds
     check_plan(request.plan)
     if (request.folder / "study.toml").exists():
         plan = _as_before(request)
-        dataset = load_with_progress(plan.data, console, strict=request.strict)
-        study = Study.planned(request.folder, plan, dataset)
-        kept = "; its size stays, --budget has no say" if request.budget else ""
+        dataset, found = load_with_progress(plan.data, console, strict=request.strict)
+        study = Study.planned(request.folder, plan, dataset, found)
+        kept = "; its size stays, --budget says how long to go on" if request.budget else ""
         _say(console, f"Go on    {request.folder} (begun before{kept})")
-        continue_study(study, dataset, console, device=request.device, yes=request.yes)
+    else:
+        check_folder(request.folder, request.plan.data.source)
+        dataset, found = load_with_progress(request.plan.data, console, strict=request.strict)
+        plan = _sized(request, dataset, console)
+        if plan.data.image_size != request.plan.data.image_size:
+            dataset, found = load_with_progress(plan.data, console, strict=request.strict)
+        study = Study.planned(request.folder, plan, dataset, found)
+    if plan_only:
+        print_plan(study.plan, console)
+        request.folder.mkdir(parents=True, exist_ok=True)
+        study.save()
+        _say(console, f"Written  {study.path}; start it with: normlab run {request.folder}")
         return
-    check_folder(request.folder, request.plan.data.source)
-    dataset = load_with_progress(request.plan.data, console, strict=request.strict)
-    plan = _sized(request, dataset, console)
-    if plan.data.image_size != request.plan.data.image_size:
-        dataset = load_with_progress(plan.data, console, strict=request.strict)
-    study = Study.planned(request.folder, plan, dataset)
-    continue_study(study, dataset, console, device=request.device, yes=request.yes)
+    continue_study(
+        study, dataset, console, device=request.device, yes=request.yes, deadline=deadline
+    )
 
 
 def continue_study(
-    study: Study, dataset: Dataset, console: Console, *, device: str, yes: bool
+    study: Study,
+    dataset: Dataset,
+    console: Console,
+    *,
+    device: str,
+    yes: bool,
+    deadline: float | None = None,
 ) -> None:
     """Run what is missing, then print tables, verdict and paths.
 
-    The study is written once the work is known to be possible and agreed to.
+    The study is written once the work is known to be possible and agreed to. No run is started that
+    would end after the deadline (in seconds of time.monotonic).
     """
     missing = study.missing()
     print_plan(study.plan, console)
-    finished = True
+    ended = "finished"
     if missing:
         costs, data = _pilot(study.plan, dataset, device, console)
         expected = {spec.id: run_seconds(spec, costs[cost_key(spec)], data) for spec in missing}
         total = sum(expected.values())
         _say(console, f"         {count(len(missing), 'run')} to do, about {format_seconds(total)}")
-        confirm(total, yes=yes)
+        left = total if deadline is None else min(total, max(deadline - time.monotonic(), 0.0))
+        confirm(left, yes=yes)
         study.save()
-        finished = run_study(
-            study, dataset, expected, console, train_images=data.sizes[0], device=device
-        )
+        ended = run_study(
+            study, dataset, expected, console,
+            train_images=data.sizes[0], device=device, deadline=deadline,
+        )  # fmt: skip
     else:
         study.save()
-    records = study.records()
-    print_analysis(analyse(study.plan, records), console)
+    records = read_study(study.folder)
+    print_analysis(analyse(records.plan, records.runs, records.ledger, records.data), console)
     with console.status("drawing the report"):
         page = build_report(study.folder)
-    if not finished:
+    if ended != "finished":
         _say(console, f"Report   {page}")
-        _say(console, f"Stopped  what was finished is stored; go on: normlab run {study.folder}")
-        raise typer.Exit(130)
+        why = "no further run would end in time" if ended == "deadline" else "as you asked"
+        _say(console, f"Stopped  {why}; what was finished is stored")
+        _say(console, f"Go on    normlab run {study.folder}")
+        raise typer.Exit(0 if ended == "deadline" else 130)
     print_paths(page, study.folder, console, blocks=study.plan.blocks)
-    broken = [r for r in records if r.outcome and r.outcome.status in ("failed", "out_of_memory")]
+    broken = [
+        run
+        for run in records.runs
+        if run.outcome and run.outcome.status in ("failed", "out_of_memory")
+    ]
     if broken:
         _say(console, f"Broken   {count(len(broken), 'run')}; why: normlab status {study.folder}")
         raise typer.Exit(1)
 
 
 def print_plan(plan: StudyPlan, console: Console) -> None:
-    """What is going to be run, in one line."""
-    rows = cells(plan)
-    arms = " ".join(dict.fromkeys(cell.norm for cell in rows))
-    training = plan.training
-    settings = len({cell._replace(norm="") for cell in rows})
-    several = f" in {count(settings, 'setting')}" if settings > 1 else ""
-    _say(
-        console,
-        f"Plan     {arms}{several} × {count(plan.blocks, 'block')} = "
-        f"{count(len(rows) * plan.blocks, 'run')}, "
-        f"{training.network.name} at {plan.data.image_size} px, {count(training.epochs, 'epoch')}",
-    )
+    """What is going to be run, how it will be judged, and what it can hope to see."""
+    for line in plan_lines(plan):
+        _say(console, line)
 
 
 def _as_before(request: StudyRequest) -> StudyPlan:
     """The request's plan with the size that an earlier budget chose for this folder."""
     before = Study.open(request.folder).plan
     chosen = request.chosen
+    looks = request.plan.analysis.looks or before.analysis.looks
     return request.plan.model_copy(
         update={
-            "blocks": chosen.get("blocks", before.blocks),
+            "blocks": max(chosen.get("blocks", 0), before.blocks),
+            "analysis": request.plan.analysis.model_copy(update={"looks": looks}),
             "data": request.plan.data.model_copy(
                 update={"image_size": chosen.get("image_size", before.data.image_size)}
             ),
@@ -157,19 +177,34 @@ def _sized(request: StudyRequest, dataset: Dataset, console: Console) -> StudyPl
     """The plan with blocks, epochs and size as the user or the budget chose them."""
     plan = request.plan
     if {"blocks", "epochs"} <= request.chosen.keys() and request.budget is None:
-        return plan
+        return _with_looks(plan)
     seconds = parse_duration(request.budget or DEFAULT_BUDGET)
     manifest = dataset.manifest
     frozen = freeze(plan, manifest.fingerprint, manifest.classes, manifest.groups_hash)
     costs, data = _pilot(frozen, dataset, request.device, console)
     choice = fit_to_budget(frozen, costs, data, seconds, fixed=request.chosen)
-    return plan.model_copy(
+    sized = plan.model_copy(
         update={
             "blocks": choice.blocks,
             "data": plan.data.model_copy(update={"image_size": choice.image_size}),
             "training": plan.training.model_copy(update={"epochs": choice.epochs}),
         }
     )
+    _say(
+        console,
+        f"Budget   {format_seconds(seconds)} allows {count(choice.blocks, 'block')} of "
+        f"{count(choice.epochs, 'epoch')} at {choice.image_size} px "
+        f"(about {format_seconds(choice.seconds)})",
+    )
+    return _with_looks(sized)
+
+
+def _with_looks(plan: StudyPlan) -> StudyPlan:
+    """The usual looks for this many blocks, where the user named none."""
+    if plan.analysis.looks:
+        return plan
+    analysis = plan.analysis.model_copy(update={"looks": usual_looks(plan.blocks)})
+    return plan.model_copy(update={"analysis": analysis})
 
 
 def _say(console: Console, line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -9,9 +10,11 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from normlab.errors import PlanError, UsageError
+from normlab.errors import PlanError, UnknownNameError, UsageError
 from normlab.records.schema import METRICS, Frozen, NetworkSpec, content_hash, known
 from normlab.records.store import atomic_write
+
+FACTORS = ("norm", "optimizer", "learning_rate", "batch_size")
 
 
 class DataPlan(Frozen):
@@ -26,24 +29,6 @@ class DataPlan(Frozen):
     copies: Literal["near", "exact"] = "near"
     """What is kept on one side of every split: mirrored, turned, zoomed, re-encoded copies too, or
     equal files alone."""
-
-
-class Factors(Frozen):
-    """One full factorial: every combination of the listed levels is a cell."""
-
-    norm: tuple[str, ...] = ("bn", "in", "bin", "ln", "gn", "none", "torch-bn")
-    optimizer: tuple[str, ...] = ("sgd",)
-    learning_rate: tuple[float, ...] = (0.1,)
-    batch_size: tuple[int, ...] = (32,)
-
-    @model_validator(mode="after")
-    def _no_empty_or_repeated_level(self) -> Factors:
-        for name, levels in self:
-            if not levels:
-                raise PlanError(f"factor {name!r} has no level; give at least one")
-            if len(set(levels)) < len(levels):
-                raise PlanError(f"factor {name!r} repeats a level in {list(levels)}; list it once")
-        return self
 
 
 class TrainingPlan(Frozen):
@@ -67,19 +52,110 @@ class TrainingPlan(Frozen):
     precision: Literal["float32", "bfloat16"] = "float32"
 
 
+class Factors(Frozen):
+    """One full factorial: every combination of the listed levels is a cell."""
+
+    norm: tuple[str, ...] = ("bn", "in", "bin", "ln", "gn", "none", "torch-bn")
+    """Spec strings; "bn as twin" gives an arm another name, as an A/A study needs."""
+    optimizer: tuple[str, ...] = ("sgd",)
+    learning_rate: tuple[float, ...] = (0.1,)
+    """Ignored where the study tunes it."""
+    batch_size: tuple[int, ...] = (32,)
+    training: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+    """Levels of any key of [training], e.g. training.augmentation = ["none", "light"]."""
+
+    @model_validator(mode="after")
+    def _no_empty_or_repeated_level(self) -> Factors:
+        named = {"training." + key: levels for key, levels in self.training.items()}
+        for name, levels in {**dict(self), **named}.items():
+            if name == "training":
+                continue
+            if not levels:
+                raise PlanError(f"factor {name!r} has no level; give at least one")
+            if any(level in levels[:place] for place, level in enumerate(levels)):
+                raise PlanError(f"factor {name!r} repeats a level in {list(levels)}; list it once")
+        for key in self.training:
+            if key not in TrainingPlan.model_fields:
+                raise UnknownNameError("training factor", key, tuple(TrainingPlan.model_fields))
+        return self
+
+
+class Exclusion(Frozen):
+    """Cells that are left out, and why; a cell is excluded when it has all the levels given."""
+
+    reason: str = Field(min_length=1)
+    norm: tuple[str, ...] = ()
+    """Names of norms; empty means any, as below."""
+    optimizer: tuple[str, ...] = ()
+    learning_rate: tuple[float, ...] = ()
+    batch_size: tuple[int, ...] = ()
+
+
+class TuningPlan(Frozen):
+    """What every arm is given to find its own learning rate (and weight decay) with."""
+
+    points: int = Field(default=8, ge=2, le=256)
+    """Quasi-random points, the same for every arm."""
+    blocks: int = Field(default=1, ge=1)
+    """Blocks of their own, which the comparison never uses."""
+    epochs: int | None = Field(default=None, ge=1)
+    """Of the last rung; None: as long as the runs that are compared."""
+    learning_rate: tuple[float, float] | None = (1e-3, 1.0)
+    """Lowest and highest, on a logarithmic scale; None: not tuned. Likewise the weight decay."""
+    weight_decay: tuple[float, float] | None = None
+    rungs: int = Field(default=1, ge=1, le=4)
+    """Successive halving: each rung trains three times as long and keeps a third of the points."""
+    widen: int = Field(default=1, ge=0, le=4)
+    """How often the range grows by a factor of ten, for all arms, where a best point is at its
+    edge."""
+
+    @model_validator(mode="after")
+    def _something_to_tune(self) -> TuningPlan:
+        if not self.ranges:
+            raise PlanError("tuning has no range; give learning_rate = [0.001, 1.0]")
+        for name, (low, high) in self.ranges.items():
+            if not 0 < low < high:
+                raise PlanError(f"tuning.{name} must be [low, high] with 0 < low < high")
+        return self
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """The range of every parameter that is tuned."""
+        ranges = {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay}
+        return {name: found for name, found in ranges.items() if found is not None}
+
+
 class AnalysisPlan(Frozen):
     """How the answer will be judged, fixed before the first run."""
 
+    compare: str = "norm"
+    """The factor whose levels are the arms: norm, optimizer, learning_rate, batch_size, or a key of
+    [training] that varies."""
     reference: str = "bn"
+    """The arm that the others are set against; empty: bn, or the first arm where there is none."""
     metric: str = "accuracy"
     margin: float = Field(default=0.01, gt=0)
     """Differences inside ± margin are practically equal (accuracy: 0.01 is one point)."""
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    looks: tuple[int, ...] = ()
+    """Blocks after which the study is judged; empty: once, after the last planned block."""
 
     @field_validator("metric")
     @classmethod
     def _known(cls, name: str) -> str:
         return known("metric", name, METRICS)
+
+    @field_validator("looks")
+    @classmethod
+    def _rising(cls, looks: tuple[int, ...]) -> tuple[int, ...]:
+        if any(b <= a for a, b in itertools.pairwise((1, *looks))):
+            raise PlanError(f"looks must rise and start at 2 or later, got {list(looks)}")
+        return looks
+
+    @field_validator("compare")
+    @classmethod
+    def _comparable(cls, name: str) -> str:
+        return known("factor", name, (*FACTORS, *TrainingPlan.model_fields))
 
 
 class Frozenness(Frozen):
@@ -92,6 +168,8 @@ class Frozenness(Frozen):
     classes: tuple[str, ...]
     groups: str = ""
     """Hash of the groups of copies, which decide the splits."""
+    blocks: int = 0
+    """Planned at the start; more than these were added after looking."""
 
 
 class StudyPlan(Frozen):
@@ -102,6 +180,8 @@ class StudyPlan(Frozen):
     blocks: int = Field(default=3, ge=1)
     data: DataPlan
     factors: tuple[Factors, ...] = (Factors(),)
+    exclude: tuple[Exclusion, ...] = ()
+    tuning: TuningPlan | None = None
     training: TrainingPlan = TrainingPlan()
     analysis: AnalysisPlan = AnalysisPlan()
     frozen: Frozenness | None = None

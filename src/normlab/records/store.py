@@ -26,6 +26,10 @@ from normlab.errors import StorageError
 from normlab.records.schema import EpochRow, Frozen, Outcome, RunSpec
 
 Environment = dict[str, Any]
+LEDGER = "tuning.json"
+"""In the study's folder: the account of its tuning, a `Ledger`."""
+DATA = "data.json"
+"""In the study's folder: what was found in its data when it began, a `DataReport`."""
 Model = TypeVar("Model", bound=Frozen)
 
 
@@ -151,11 +155,10 @@ class RunFolder:
 
     def read_outcome(self) -> Outcome | None:
         """The outcome, or None while the run has not ended."""
-        path = self.path / "outcome.json"
-        return _read_model(path, Outcome) if path.exists() else None
+        return read_optional(self.path / "outcome.json", Outcome)
 
-    def read(self) -> RunRecord:
-        """Everything but the predictions and the weights.
+    def read(self, *, rows: bool = True) -> RunRecord:
+        """Everything but the predictions and the weights; on demand without the epochs.
 
         Raises:
             StorageError: a file is missing or damaged.
@@ -168,7 +171,7 @@ class RunFolder:
             folder=self.path,
             spec=_read_model(self.path / "spec.json", RunSpec),
             environment=environment,
-            rows=self.read_rows(),
+            rows=self.read_rows() if rows else (),
             outcome=self.read_outcome(),
         )
 
@@ -186,7 +189,21 @@ class RunFolder:
             ) from error
 
     def _write_model(self, name: str, model: Frozen) -> None:
-        atomic_write(self.path / name, (model.model_dump_json(indent=1) + "\n").encode())
+        write_model(self.path / name, model)
+
+
+def read_optional(path: Path, model: type[Model]) -> Model | None:
+    """The content of a JSON file, or None where there is none.
+
+    Raises:
+        StorageError: it is damaged.
+    """
+    return _read_model(path, model) if path.exists() else None
+
+
+def write_model(path: Path, model: Frozen) -> None:
+    """Write a value as JSON, whole or not at all."""
+    atomic_write(path, (model.model_dump_json(indent=1) + "\n").encode())
 
 
 def _read_model(path: Path, model: type[Model]) -> Model:
@@ -201,11 +218,11 @@ def _read_model(path: Path, model: type[Model]) -> Model:
 
 
 def run_folders(study_folder: Path) -> Iterator[RunFolder]:
-    """The run folders of a study, in the order of their names."""
+    """The run folders of a study, in the order of their names, without those of its tuning."""
     for path in sorted((study_folder / "runs").glob("*/spec.json")):
         yield RunFolder(path.parent)
 
 
-def read_runs(study_folder: Path) -> Sequence[RunRecord]:
+def read_runs(study_folder: Path, *, rows: bool = True) -> Sequence[RunRecord]:
     """All runs of a study that have at least a spec."""
-    return [folder.read() for folder in run_folders(study_folder)]
+    return [folder.read(rows=rows) for folder in run_folders(study_folder)]

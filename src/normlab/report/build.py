@@ -44,7 +44,7 @@ def build_report(study_folder: Path, *, progress: Progress | None = None) -> Pat
     tell = progress or (lambda _: None)
     tell("reading the records")
     study = read_study(study_folder)
-    analysis = analyse(study.plan, study.runs)
+    analysis = analyse(study.plan, study.runs, study.ledger, study.data)
     drawn = strokes(
         list(dict.fromkeys(row.arm for setting in analysis.settings for row in setting.rows))
     )

@@ -6,35 +6,37 @@ import math
 import shlex
 from pathlib import Path
 
+from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
 from normlab.report.formats import NOTHING
 from normlab.report.page import RunRow
 from normlab.stats.analysis import Analysis
+from normlab.stats.looks import EXPLORATORY_BELOW
 from normlab.stats.metrics import format_value
 from normlab.stats.pairing import score
 from normlab.stats.power import BLOCKS_CAP
 from normlab.stats.reading import StudyRecords
 from normlab.stats.setting import Setting
-from normlab.stats.verdict import EXPLORATORY_BELOW
 from normlab.stats.wording import count
 
 
 def run_rows(study: StudyRecords) -> tuple[RunRow, ...]:
     """Every run in the order of block and arm."""
+    plan = study.plan
     ordered = sorted(
-        study.runs, key=lambda run: (run.spec.block, str(Setting.of(run.spec)), run.spec.arm)
+        study.runs, key=lambda run: (run.spec.block, str(Setting.of(run.spec, plan)), run.spec.arm)
     )
-    return tuple(_run_row(run, study.plan.analysis.metric) for run in ordered)
+    return tuple(_run_row(run, plan) for run in ordered)
 
 
-def _run_row(run: RunRecord, metric: str) -> RunRow:
-    outcome = run.outcome
+def _run_row(run: RunRecord, plan: StudyPlan) -> RunRow:
+    outcome, metric = run.outcome, plan.analysis.metric
     value = score(run, metric)
     seconds = sum(row.seconds for row in run.rows) if outcome is None else outcome.seconds
     return RunRow(
         id=run.spec.id,
         arm=run.spec.arm,
-        setting=Setting.of(run.spec).label,
+        setting=Setting.of(run.spec, plan).label,
         block=run.spec.block,
         outcome="not ended" if outcome is None else outcome.status.replace("_", " "),
         error=(outcome.error or "") if outcome is not None else "",

@@ -90,8 +90,8 @@ def by_optimizer(group: Sequence[SettingAnalysis], part: TablePart) -> Table:
         head=("optimizer", "learning rate", "norm", *_metric_head()),
         rows=tuple(
             (
-                one.setting.optimizer,
-                f"{one.setting.learning_rate:g}",
+                one.setting.optimizer or "",
+                _rate(one.setting),
                 row.arm,
                 *_figures(row, part),
             )
@@ -101,18 +101,22 @@ def by_optimizer(group: Sequence[SettingAnalysis], part: TablePart) -> Table:
     )
 
 
+def _rate(setting: Setting) -> str:
+    return "tuned" if setting.learning_rate is None else f"{setting.learning_rate:g}"
+
+
 def by_batch_size(group: Sequence[SettingAnalysis], part: TablePart) -> Table:
     """One row an arm and batch size, at one optimizer and learning rate, as the original has it."""
     setting = group[0].setting
     arms = dict.fromkeys(row.arm for one in group for row in one.rows)
-    ordered = sorted(group, key=lambda one: one.setting.batch_size)
+    ordered = sorted(group, key=lambda one: one.setting.batch_size or 0)
     return Table(
-        slug=f"batch-{part}-{setting.optimizer}-lr{setting.learning_rate:g}",
+        slug=f"batch-{part}-{setting.optimizer}-lr{_rate(setting)}",
         title=f"{PART_TITLES[part]} by batch size and normalization",
-        caption=_caption(part, f"{setting.optimizer}, learning rate {setting.learning_rate:g}"),
+        caption=_caption(part, f"{setting.optimizer}, learning rate {_rate(setting)}"),
         head=("norm", "batch size", *_metric_head()),
         rows=tuple(
-            (arm, one.setting.batch_size, *_figures(row, part))
+            (arm, one.setting.batch_size or 0, *_figures(row, part))
             for arm in arms
             for one in ordered
             for row in one.rows

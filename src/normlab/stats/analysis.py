@@ -8,17 +8,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from normlab.records.data_report import DataReport
+from normlab.records.ledger import Ledger
 from normlab.records.plan import StudyPlan
 from normlab.records.schema import METRICS
 from normlab.records.store import RunRecord
 from normlab.stats.checks.check import Check
 from normlab.stats.checks.run import run_checks
 from normlab.stats.comparison import Comparison
+from normlab.stats.curve_facts import SettingCurves, curve_facts
+from normlab.stats.images import ImageClaim, claim_of, read_correct
+from normlab.stats.interaction import Interaction, interactions
 from normlab.stats.intervals import Summary, summarise
-from normlab.stats.layout import CellStatus, Layout, arrange
+from normlab.stats.layout import CellStatus, Layout, first_blocks
+from normlab.stats.looks import Race, raced_layouts
 from normlab.stats.pairing import PairedTable, paired_table
 from normlab.stats.setting import Setting
-from normlab.stats.verdict import SettingVerdict, judge
+from normlab.stats.verdict import SettingVerdict, judge, judged_part
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ class ArmRow:
     """Of each metric: the evaluation part, mean and sd over blocks."""
     comparison: Comparison | None
     """Against the reference; None for the reference itself, and where either has no value."""
+    new_images: ImageClaim | None
+    """Likewise, but for new images of this kind too, claim (b); accuracy alone has it."""
     images_per_second: float | None
     relative_time: float | None
     """Time of a training step relative to the reference's (1.04 is 4 % slower)."""
@@ -49,7 +57,9 @@ class SettingAnalysis:
     rows: tuple[ArmRow, ...]
     verdict: SettingVerdict
     table: PairedTable
-    """The primary metric on the evaluation part."""
+    """The primary metric on the evaluation part, in the blocks that the verdict rests on."""
+    curves: SettingCurves
+    """How rough, how fast, how far from training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +68,13 @@ class Analysis:
 
     plan: StudyPlan
     settings: tuple[SettingAnalysis, ...]
+    interactions: tuple[Interaction, ...]
+    """Of the arms with every other factor."""
     checks: tuple[Check, ...]
+    ledger: Ledger | None
+    """Of the tuning, if there was one."""
     planned: int
-    """Runs of the design."""
+    """Runs of the design, without those that an earlier look made unnecessary."""
     done: int
     """Cells of the design whose run is final."""
 
@@ -70,14 +84,19 @@ class Analysis:
         return tuple(check for check in self.checks if check.state == "finding")
 
 
-def analyse(plan: StudyPlan, runs: Sequence[RunRecord]) -> Analysis:
-    """Judge a study by the analysis in its plan; pure, and the same at any time for the same runs.
+def analyse(
+    plan: StudyPlan,
+    runs: Sequence[RunRecord],
+    ledger: Ledger | None = None,
+    data: DataReport | None = None,
+) -> Analysis:
+    """Judge a study by the analysis in its plan; the same at any time for the same records.
 
     With no finished run, one arm or one block there is still an Analysis: what cannot be known is
     None, and the verdict's sentence says why.
     """
-    layouts = arrange(plan, runs)
-    settings = tuple(_analyse_setting(plan, layout) for layout in layouts)
+    raced = raced_layouts(plan, runs)
+    settings = tuple(_analyse_setting(plan, layout, race) for layout, race in raced)
     outcomes: Counter[CellStatus] = Counter()
     for setting in settings:
         for row in setting.rows:
@@ -85,36 +104,47 @@ def analyse(plan: StudyPlan, runs: Sequence[RunRecord]) -> Analysis:
     return Analysis(
         plan=plan,
         settings=settings,
-        checks=tuple(run_checks(plan, runs)),
-        planned=outcomes.total(),
+        interactions=interactions([setting.table for setting in settings]),
+        checks=tuple(run_checks(plan, runs, ledger, data)),
+        ledger=ledger,
+        planned=outcomes.total() - outcomes["not needed"],
         done=sum(outcomes[s] for s in ("finished", "stopped_early", "diverged")),
     )
 
 
-def _analyse_setting(plan: StudyPlan, layout: Layout) -> SettingAnalysis:
-    primary = paired_table(layout, plan.analysis.metric)
-    verdict = judge(primary, plan.analysis)
-    train = {metric: paired_table(layout, metric, "train") for metric in METRICS}
-    validation = {metric: paired_table(layout, metric) for metric in METRICS}
+def _analyse_setting(plan: StudyPlan, layout: Layout, race: Race) -> SettingAnalysis:
+    metric = plan.analysis.metric
+    everything = paired_table(layout, metric)
+    verdict = judge(everything, plan, race)
+    primary, _ = judged_part(everything, race)
+    part = first_blocks(layout, len(primary.blocks))
+    train = {name: paired_table(part, name, "train") for name in METRICS}
+    validation = {name: paired_table(part, name) for name in METRICS}
     speeds = {arm: throughput(layout, arm) for arm in layout.arms}
     reference_speed = speeds.get(plan.analysis.reference)
+    correct = read_correct(part) if metric == "accuracy" else {}
     rows = []
-    for arm, status in zip(primary.arms, primary.status, strict=True):
+    for arm, status in zip(everything.arms, everything.status, strict=True):
         speed = speeds[arm]
         comparison = verdict.reference and verdict.comparison(arm, verdict.reference)
+        claim = verdict.reference and claim_of(
+            correct, arm, verdict.reference, part.blocks, plan.analysis.alpha
+        )
         rows.append(
             ArmRow(
                 arm=arm,
                 n=int(np.count_nonzero(~np.isnan(primary.row(arm)))),
-                train={metric: summarise(train[metric].row(arm)) for metric in METRICS},
-                validation={metric: summarise(validation[metric].row(arm)) for metric in METRICS},
+                train={name: summarise(train[name].row(arm)) for name in METRICS},
+                validation={name: summarise(validation[name].row(arm)) for name in METRICS},
                 comparison=comparison or None,
+                new_images=(claim or None) if arm != verdict.reference else None,
                 images_per_second=speed,
                 relative_time=reference_speed / speed if reference_speed and speed else None,
                 outcomes=dict(Counter(status)),
             )
         )
-    return SettingAnalysis(layout.setting, tuple(rows), verdict, primary)
+    facts = curve_facts(part, plan.analysis.alpha)
+    return SettingAnalysis(layout.setting, tuple(rows), verdict, primary, facts)
 
 
 def throughput(layout: Layout, arm: str) -> float | None:

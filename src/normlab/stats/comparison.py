@@ -30,7 +30,9 @@ from normlab.stats.intervals import (
 )
 from normlab.stats.metrics import orientation
 from normlab.stats.pairing import PairedTable
+from normlab.stats.pooled import error_term
 from normlab.stats.power import BLOCKS_CAP, blocks_to_decide
+from normlab.stats.sign_flip import sign_flip_p_value
 
 Decision = Literal["better", "worse", "practically equal", "undecided"]
 
@@ -50,6 +52,8 @@ class Comparison:
     """Of a difference outside ± margin, Holm over the setting."""
     share: ShareBetter | None
     """P(arm better than other)."""
+    sign_flip_p: float | None
+    """Exact, of no difference, without any distribution; from six blocks on."""
     decision: Decision
     further_blocks: int | None
     """About how many more blocks would decide it: 0 where it is decided, BLOCKS_CAP + 1 for more
@@ -67,25 +71,39 @@ class Comparison:
         )
 
 
-def compare_all(table: PairedTable, analysis: AnalysisPlan) -> tuple[Comparison, ...]:
+def compare_all(
+    table: PairedTable, analysis: AnalysisPlan, level: float | None = None
+) -> tuple[Comparison, ...]:
     """Every pair of the arms that have a value, in the order of the plan.
 
-    Differences are taken over the blocks that both arms of a pair have. A pair without two such
-    blocks cannot be tested; it stays in the family with p = 1, so that the family does not grow
-    when its blocks arrive.
+    Differences are taken over the blocks that both arms of a pair have, and measured against the
+    error of all arms together where the design allows it (see `error_term`). A pair without two
+    such blocks cannot be tested; it stays in the family with p = 1, so that the family does not
+    grow when its blocks arrive. `level` is the error rate of this look, α where there is one look.
     """
-    pairs = list(itertools.combinations(table.measured_arms(), 2))
+    level = analysis.alpha if level is None else level
+    arms = table.measured_arms()
+    spread = error_term(table).spread
+    pairs = list(itertools.combinations(arms, 2))
     samples = [table.differences(later, earlier) for earlier, later in pairs]
-    differences = [paired_difference(sample, analysis.alpha) for sample in samples]
-    adjusted, open_difference = _holm([d.p_value for d in differences], analysis.alpha)
-    equal, open_equivalence = _holm(
-        [equivalence_p_value(sample, analysis.margin) for sample in samples], analysis.alpha
+    differences = [paired_difference(sample, analysis.alpha, spread) for sample in samples]
+    adjusted, open_difference = holm([d.p_value for d in differences], level)
+    equal, open_equivalence = holm(
+        [equivalence_p_value(sample, analysis.margin, spread) for sample in samples], level
     )
     sign = orientation(table.metric)
     comparisons = []
     for index, (earlier, later) in enumerate(pairs):
         difference = differences[index]
-        decision = decide(difference, adjusted[index], equal[index], sign, analysis.alpha)
+        decision = decide(difference, adjusted[index], equal[index], sign, level)
+        further: int | None = 0
+        if decision == "undecided":
+            further = _further_blocks(
+                difference,
+                analysis.margin,
+                (level / open_difference, level / open_equivalence),
+                len(arms) if spread else 2,
+            )
         comparisons.append(
             Comparison(
                 arm=later,
@@ -94,10 +112,9 @@ def compare_all(table: PairedTable, analysis: AnalysisPlan) -> tuple[Comparison,
                 adjusted_p=adjusted[index],
                 equivalence_p=equal[index],
                 share=share_better(sign * samples[index], analysis.alpha),
+                sign_flip_p=sign_flip_p_value(samples[index]),
                 decision=decision,
-                further_blocks=0
-                if decision != "undecided"
-                else _further_blocks(difference, analysis, open_difference, open_equivalence),
+                further_blocks=further,
             )
         )
     return tuple(comparisons)
@@ -158,7 +175,7 @@ def _cheap_collection() -> Iterator[None]:
             gc.unfreeze()
 
 
-def _holm(p_values: Sequence[float | None], alpha: float) -> tuple[list[float | None], int]:
+def holm(p_values: Sequence[float | None], alpha: float) -> tuple[list[float | None], int]:
     """The corrected p-values and the number of hypotheses that still stand (at least one)."""
     if not p_values:
         return [], 1
@@ -170,18 +187,12 @@ def _holm(p_values: Sequence[float | None], alpha: float) -> tuple[list[float | 
 
 
 def _further_blocks(
-    difference: PairedDifference, analysis: AnalysisPlan, open_difference: int, open_equal: int
+    difference: PairedDifference, margin: float, levels: tuple[float, float], arms: int
 ) -> int | None:
-    """Holm tests the next hypothesis at α / (those that still stand); plan for that level."""
+    """How many more; `levels` are those at which Holm tests its next hypotheses."""
     if difference.mean is None or difference.sd is None:
         return None
-    total = blocks_to_decide(
-        difference.mean,
-        difference.sd,
-        analysis.margin,
-        analysis.alpha / open_difference,
-        analysis.alpha / open_equal,
-    )
+    total = blocks_to_decide(difference.mean, difference.sd, margin, *levels, arms=arms)
     if total is None:
         return BLOCKS_CAP + 1
     return min(max(1, total - difference.n), BLOCKS_CAP + 1)

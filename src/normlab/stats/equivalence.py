@@ -10,15 +10,18 @@ import math
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
-from normlab.stats.intervals import SAME, all_same
+from normlab.stats.intervals import SAME, Spread, all_same, t_tail
 
 
-def equivalence_p_value(differences: Float[np.ndarray, " blocks"], margin: float) -> float | None:
+def equivalence_p_value(
+    differences: Float[np.ndarray, " blocks"], margin: float, spread: Spread | None = None
+) -> float | None:
     """The p-value of "the mean difference lies outside ± margin"; None with fewer than 2 blocks.
 
-        p = max( P(T ≥ (d̄ + δ)/(s/√n)),  P(T ≤ (d̄ − δ)/(s/√n)) ),   T ~ t(n − 1)
+        p = max( P(T ≥ (d̄ + δ)/(s/√n)),  P(T ≤ (d̄ − δ)/(s/√n)) ),   T ~ t(df)
+
+    s and df as in `paired_difference`.
 
     p < α is the same as the (1 − 2α) interval of the difference lying inside ± δ. Where all
     differences are the same number (s = 0, see `paired_difference`): all zero gives p = 0 (the arms
@@ -37,8 +40,11 @@ def equivalence_p_value(differences: Float[np.ndarray, " blocks"], margin: float
     if all_same(differences):
         if abs(mean) <= SAME:
             return 0.0
-        return 2.0**-n if abs(mean) < margin else 1.0
-    error = float(differences.std(ddof=1)) / math.sqrt(n)
-    above_lower = float(stats.t.sf((mean + margin) / error, n - 1))
-    below_upper = float(stats.t.cdf((mean - margin) / error, n - 1))
+        if spread is None:
+            return 2.0**-n if abs(mean) < margin else 1.0
+    if spread is None:
+        spread = Spread(float(differences.std(ddof=1)), n - 1)
+    error = spread.sd / math.sqrt(n)
+    above_lower = t_tail((mean + margin) / error, spread.df)
+    below_upper = t_tail((margin - mean) / error, spread.df)
     return max(above_lower, below_upper)

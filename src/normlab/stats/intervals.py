@@ -7,11 +7,11 @@ deviation (n − 1 in the denominator).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 from statsmodels.stats.proportion import proportion_confint
 
 SAME = 1e-12
@@ -26,6 +26,16 @@ class Interval:
     low: float
     high: float
     level: float
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The standard deviation of a difference between two arms in one block, estimated from more
+    than these two arms, and its degrees of freedom.
+    """
+
+    sd: float
+    df: int
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,8 @@ class PairedDifference:
     interval: Interval | None
     p_value: float | None
     """Two-sided, of no difference; not corrected for the number of comparisons."""
+    df: int | None = None
+    """Degrees of freedom behind the interval and p."""
 
     def reversed(self) -> PairedDifference:
         """The same comparison seen from the other arm."""
@@ -54,7 +66,7 @@ class PairedDifference:
         interval = self.interval and Interval(
             -self.interval.high, -self.interval.low, self.interval.level
         )
-        return PairedDifference(self.n, mean, self.sd, interval, self.p_value)
+        return replace(self, mean=mean, interval=interval)
 
 
 @dataclass(frozen=True)
@@ -86,17 +98,20 @@ def all_same(values: Float[np.ndarray, " blocks"]) -> bool:
 
 
 def paired_difference(
-    differences: Float[np.ndarray, " blocks"], alpha: float = 0.05
+    differences: Float[np.ndarray, " blocks"], alpha: float = 0.05, spread: Spread | None = None
 ) -> PairedDifference:
-    """The paired t interval  d̄ ± t(1 − α/2; n − 1) · s/√n  and its two-sided p-value.
+    """The paired t interval  d̄ ± t(1 − α/2; df) · s/√n  and its two-sided p-value.
+
+    s is the standard deviation of the differences with df = n − 1, or that of `spread`, which more
+    arms have estimated together.
 
     n = 0 has no mean, n = 1 no interval. Where all differences are the same number, s = 0 and t
     does not exist; the rule is then:
 
     - all zero: the two arms gave the same numbers, the interval is [0, 0] and p = 1;
-    - all the same, not zero: blocks that agree to the last digit cannot tell how far others would
-      stray (often a few images more, by coincidence), so there is no interval, and p = 2^(1−n),
-      the exact two-sided sign-flip test, which needs no standard deviation.
+    - all the same, not zero, and no `spread`: blocks that agree to the last digit cannot tell how
+      far others would stray (often a few images more, by coincidence), so there is no interval, and
+      p = 2^(1−n), the exact two-sided sign-flip test, which needs no standard deviation.
 
     Source: Student 1908; for the choice over the bootstrap, method.md, "Intervals and tests".
     """
@@ -105,16 +120,29 @@ def paired_difference(
     mean, sd = summary.mean, summary.sd
     if mean is None or sd is None:
         return PairedDifference(n, mean, None, None, None)
+    df = n - 1
     if all_same(differences):
         if abs(mean) <= SAME:
-            return PairedDifference(n, 0.0, 0.0, Interval(0.0, 0.0, 1 - alpha), 1.0)
-        return PairedDifference(n, mean, 0.0, None, 2.0 ** (1 - n))
+            return PairedDifference(n, 0.0, 0.0, Interval(0.0, 0.0, 1 - alpha), 1.0, df)
+        if spread is None:
+            return PairedDifference(n, mean, 0.0, None, 2.0 ** (1 - n), df)
+    if spread is not None:
+        sd, df = spread.sd, spread.df
     error = sd / math.sqrt(n)
-    half_width = float(stats.t.ppf(1 - alpha / 2, n - 1)) * error
-    p_value = 2 * float(stats.t.sf(abs(mean) / error, n - 1))
-    return PairedDifference(
-        n, mean, sd, Interval(mean - half_width, mean + half_width, 1 - alpha), p_value
-    )
+    half_width = t_quantile(1 - alpha / 2, df) * error
+    p_value = 2 * t_tail(abs(mean) / error, df)
+    interval = Interval(mean - half_width, mean + half_width, 1 - alpha)
+    return PairedDifference(n, mean, sd, interval, p_value, df)
+
+
+def t_quantile(probability: float, df: float) -> float:
+    """The quantile of Student's t (scipy's own function, without the overhead of its classes)."""
+    return float(special.stdtrit(df, probability))
+
+
+def t_tail(t: float, df: float) -> float:
+    """P(T > t) of Student's t."""
+    return float(special.stdtr(df, -t))
 
 
 def share_better(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from normlab.records.plan import StudyPlan
@@ -15,8 +15,9 @@ from normlab.records.schema import Status
 from normlab.records.store import RunRecord
 from normlab.stats.setting import Setting, arms_of
 
-CellStatus = Status | Literal["unfinished", "missing", "ambiguous"]
-"""How a run ended, or: has not ended, was never started, has several rival records."""
+CellStatus = Status | Literal["unfinished", "missing", "ambiguous", "not needed"]
+"""How a run ended, or: has not ended, was never started, has several rival records, was spared by
+an earlier look."""
 
 CELL_STATUSES: tuple[CellStatus, ...] = (
     "finished",
@@ -28,6 +29,7 @@ CELL_STATUSES: tuple[CellStatus, ...] = (
     "unfinished",
     "missing",
     "ambiguous",
+    "not needed",
 )
 
 
@@ -42,6 +44,8 @@ class Layout:
     """Those of the plan and those that the records know, ascending."""
     records: Mapping[tuple[str, int], tuple[RunRecord, ...]]
     """All records of a cell; more than one when two plans wrote into one folder."""
+    spared: frozenset[tuple[str, int]] = frozenset()
+    """Cells that an earlier look made unnecessary."""
 
     def record(self, arm: str, block: int) -> RunRecord | None:
         """The one record that counts for a cell, or None.
@@ -60,8 +64,15 @@ class Layout:
         """What became of a cell."""
         record = self.record(arm, block)
         if record is None:
-            return "ambiguous" if self.records.get((arm, block)) else "missing"
+            if self.records.get((arm, block)):
+                return "ambiguous"
+            return "not needed" if (arm, block) in self.spared else "missing"
         return record.outcome.status if record.outcome is not None else "unfinished"
+
+
+def first_blocks(layout: Layout, blocks: int) -> Layout:
+    """The layout of the first so many blocks."""
+    return replace(layout, blocks=layout.blocks[:blocks])
 
 
 def is_final(record: RunRecord) -> bool:
@@ -75,7 +86,7 @@ def arrange(plan: StudyPlan, runs: Sequence[RunRecord]) -> tuple[Layout, ...]:
     cells: dict[Setting, dict[tuple[str, int], list[RunRecord]]] = defaultdict(dict)
     for run in runs:
         cell = (run.spec.arm, run.spec.block)
-        cells[Setting.of(run.spec)].setdefault(cell, []).append(run)
+        cells[Setting.of(run.spec, plan)].setdefault(cell, []).append(run)
     return tuple(
         Layout(setting, arms, blocks, {cell: tuple(r) for cell, r in cells[setting].items()})
         for setting, arms in arms_of(plan, (run.spec for run in runs)).items()

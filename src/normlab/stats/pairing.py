@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -50,6 +50,25 @@ class PairedTable:
         difference: Float[np.ndarray, " blocks"] = self.row(arm) - self.row(other)
         present: Float[np.ndarray, " pairs"] = difference[~np.isnan(difference)]
         return present
+
+    def first(self, blocks: int) -> PairedTable:
+        """The table of the first so many blocks."""
+        return replace(
+            self,
+            blocks=self.blocks[:blocks],
+            values=self.values[:, :blocks],
+            status=tuple(row[:blocks] for row in self.status),
+        )
+
+    def only(self, arms: Sequence[str]) -> PairedTable:
+        """The table of these arms, in its own order."""
+        rows = [index for index, arm in enumerate(self.arms) if arm in arms]
+        return replace(
+            self,
+            arms=tuple(self.arms[row] for row in rows),
+            values=self.values[rows],
+            status=tuple(self.status[row] for row in rows),
+        )
 
     def measured_arms(self) -> tuple[str, ...]:
         """The arms that have a value in at least one block."""

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from normlab.errors import StorageError
+from normlab.records.data_report import DataReport
+from normlab.records.ledger import Ledger
 from normlab.records.plan import StudyPlan, read_plan
-from normlab.records.store import RunRecord, run_folders
+from normlab.records.store import DATA, LEDGER, RunRecord, read_optional, run_folders
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,10 @@ class StudyRecords:
     plan: StudyPlan
     runs: tuple[RunRecord, ...]
     unreadable: tuple[Unreadable, ...]
+    ledger: Ledger | None = None
+    """Of the tuning, once it has ended."""
+    data: DataReport | None = None
+    """What was found in the data when the study began."""
 
 
 def read_study(folder: Path) -> StudyRecords:
@@ -51,4 +57,11 @@ def read_study(folder: Path) -> StudyRecords:
         for path in sorted((folder / "runs").glob("*/"))
         if path not in readable
     ]
-    return StudyRecords(folder, plan, tuple(runs), tuple(unreadable))
+    return StudyRecords(
+        folder,
+        plan,
+        tuple(runs),
+        tuple(unreadable),
+        ledger=read_optional(folder / LEDGER, Ledger),
+        data=read_optional(folder / DATA, DataReport),
+    )

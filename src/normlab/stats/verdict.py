@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from normlab.records.plan import AnalysisPlan
+import numpy as np
+
+from normlab.records.plan import StudyPlan
 from normlab.stats.comparison import Comparison, against, compare_all, find
+from normlab.stats.looks import EXPLORATORY_BELOW, Race
 from normlab.stats.pairing import PairedTable
+from normlab.stats.pooled import error_term
 from normlab.stats.setting import Setting
 from normlab.stats.wording import verdict_sentence
 
-EXPLORATORY_BELOW = 5
-"""Fewer blocks than this make a verdict exploratory (method.md, "Intervals and tests")."""
+Stage = Literal["planned", "interim", "extended"]
+"""Judged at a planned look; between looks; with blocks that were added after the last look."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,15 @@ class SettingVerdict:
     """The arms to which no other arm is shown to be superior: an honest answer is often a set."""
     blocks: int
     """The smallest number of blocks that any comparison rests on."""
+    stage: Stage
+    race: Race
+    """The looks, their levels, and the arms that were dropped."""
+    level: float
+    """The error rate at which this look decides; α where there is one look."""
+    pooled: bool
+    """Whether the error is that of all arms together."""
+    error_reason: str
+    """Why it is not; empty where there is nothing to say."""
     exploratory: bool
     sentence: str
 
@@ -44,18 +58,46 @@ class SettingVerdict:
         """Each other arm against the reference, in the order of the plan."""
         return against(self.comparisons, self.arms, self.reference)
 
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Arm → blocks at the look that dropped it."""
+        return self.race.dropped
 
-def judge(table: PairedTable, analysis: AnalysisPlan) -> SettingVerdict:
+
+def judged_part(table: PairedTable, race: Race) -> tuple[PairedTable, Stage]:
+    """The blocks that the verdict rests on, and what kind of verdict that makes it.
+
+    At a planned look the blocks of that look, whatever has been run since. Beyond the last look all
+    of them, but as an extension: its error rate is not controlled.
+    """
+    begun = int((~np.isnan(table.values)).any(axis=0).sum())
+    if race.passed == 0:
+        return table, "interim"
+    if race.passed == len(race.looks) and begun > race.looks[-1]:
+        return table, "extended"
+    return table.first(race.blocks), "planned"
+
+
+def judge(table: PairedTable, plan: StudyPlan, race: Race) -> SettingVerdict:
     """Decide a setting by the analysis that was fixed before the first run.
 
-    The table is of the metric that the plan names; `analysis.reference` may be absent from it.
+    The table is of the metric that the plan names, with all blocks; `analysis.reference` may be
+    absent from it.
     """
+    analysis = plan.analysis
+    table, stage = judged_part(table, race)
     arms = table.measured_arms()
     reference = analysis.reference if analysis.reference in arms else None
-    comparisons = compare_all(table, analysis)
+    comparisons = race.comparisons if stage == "planned" else compare_all(table, analysis)
     best = best_arms(arms, comparisons)
-    blocks = table.smallest_common_blocks()
-    exploratory = blocks < EXPLORATORY_BELOW
+    blocks = race.blocks if stage == "planned" else table.smallest_common_blocks()
+    if stage == "planned":
+        staying = table.only([arm for arm in arms if race.dropped.get(arm, blocks) >= blocks])
+        blocks = min(blocks, staying.smallest_common_blocks())
+        error = error_term(staying)
+    else:
+        error = error_term(table)
+    exploratory = stage != "planned" or blocks < EXPLORATORY_BELOW
     return SettingVerdict(
         setting=table.setting,
         metric=table.metric,
@@ -66,8 +108,13 @@ def judge(table: PairedTable, analysis: AnalysisPlan) -> SettingVerdict:
         comparisons=comparisons,
         best=best,
         blocks=blocks,
+        stage=stage,
+        race=race,
+        level=race.levels[race.passed - 1] if stage == "planned" else analysis.alpha,
+        pooled=error.spread is not None,
+        error_reason=error.reason,
         exploratory=exploratory,
-        sentence=verdict_sentence(table, analysis, comparisons, best, blocks, exploratory),
+        sentence=verdict_sentence(table, plan, comparisons, best, blocks, stage, race),
     )
 
 

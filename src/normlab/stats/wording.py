@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from normlab.records.plan import AnalysisPlan
+from normlab.records.plan import AnalysisPlan, StudyPlan
 from normlab.stats.comparison import Comparison, Decision, against
+from normlab.stats.looks import EXPLORATORY_BELOW, Race
 from normlab.stats.metrics import LABELS, format_difference, unit
 from normlab.stats.pairing import PairedTable
 from normlab.stats.power import BLOCKS_CAP
+from normlab.stats.setting import Setting
 
 
 def verdict_sentence(
     table: PairedTable,
-    analysis: AnalysisPlan,
+    plan: StudyPlan,
     comparisons: Sequence[Comparison],
     best: Sequence[str],
     blocks: int,
-    exploratory: bool,
+    stage: str,
+    race: Race,
 ) -> str:
     """One sentence; every number in it stands in the table of the setting too."""
+    analysis = plan.analysis
     arms = table.measured_arms()
     if not arms:
         return "No run has finished here yet, so nothing can be said."
@@ -31,13 +35,49 @@ def verdict_sentence(
             "from chance, so nothing is decided; the study needs more blocks."
         )
     reference = analysis.reference if analysis.reference in arms else None
-    start = f"{'Exploratory, from' if exploratory else 'From'} {count(blocks, 'block')}: "
+    start = f"{_basis(blocks, stage, race)}{_rates(plan, table.setting)}: "
     clauses = _against_reference(table.metric, analysis, against(comparisons, arms, reference))
     if reference is None:
         clauses.append(f"the reference {analysis.reference} has no result here")
     clauses.append(_best_clause(arms, best))
+    clauses.extend(_looks_clauses(stage, race))
     clauses.extend(_divergence_clause(table))
     return start + "; ".join(clauses) + "."
+
+
+def _basis(blocks: int, stage: str, race: Race) -> str:
+    """How many blocks, and whether that is enough to be more than a first impression."""
+    if stage == "extended":
+        return (
+            f"Exploratory, from {count(blocks, 'block')} ({race.looks[-1]} were planned, the "
+            "others were added after looking)"
+        )
+    if blocks < EXPLORATORY_BELOW:
+        return f"Exploratory, from {count(blocks, 'block')}"
+    if stage == "interim":
+        planned = race.looks[0]
+        return f"Not judged yet (first look at {planned} complete blocks), from {blocks} so far"
+    return f"From {count(blocks, 'block')}"
+
+
+def _rates(plan: StudyPlan, setting: Setting) -> str:
+    """With which learning rate: one for all measures tolerance to that rate too."""
+    if setting.learning_rate is not None:
+        return f" at learning rate {setting.learning_rate:g}"
+    return ", each arm at its own tuned rate" if plan.tuning is not None else ""
+
+
+def _looks_clauses(stage: str, race: Race) -> list[str]:
+    clauses = [
+        f"{arm} was dropped after {count(blocks, 'block')}" for arm, blocks in race.dropped.items()
+    ]
+    if stage != "planned" or len(race.looks) == 1:
+        return clauses
+    if race.over and race.blocks < race.looks[-1]:
+        clauses.append(f"the race ended at {race.blocks} of {race.looks[-1]} blocks")
+    else:
+        clauses.append(f"this is look {race.passed} of {len(race.looks)}")
+    return clauses
 
 
 def _against_reference(

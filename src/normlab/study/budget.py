@@ -16,13 +16,16 @@ from normlab.errors import PlanError, UsageError
 from normlab.records.plan import StudyPlan
 from normlab.records.schema import RunSpec
 from normlab.study.design import plan_runs
+from normlab.study.tuning import is_tuning, tuning_runs
 from normlab.train.fit import evaluate, train_epoch
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule
 
 PILOT_STEPS = 4
 SIZES = (96, 64, 48, 32)
-PREFERRED = ((10, 30), (5, 30), (5, 20), (5, 15), (5, 10), (3, 15), (3, 10))
+SAFE = 0.9
+"""The share of a budget that is planned for: a pilot of a few steps is no promise."""
+PREFERRED = ((10, 30), (5, 30), (5, 20), (5, 15), (5, 10), (5, 7), (5, 5), (3, 15), (3, 10))
 """(blocks, epochs) from the best down: five blocks make a verdict, below it is exploratory."""
 MODEST = ((3, 5), (2, 5), (1, 5), (1, 3), (1, 1))
 
@@ -45,12 +48,12 @@ class Choice:
     seconds: float
 
 
-CostKey = tuple[str, int]
+CostKey = tuple[str, int, str, str, str]
 
 
 def cost_key(spec: RunSpec) -> CostKey:
-    """Runs with the same norm and batch size cost the same per image."""
-    return spec.norm, spec.batch_size
+    """Runs that agree in these cost the same per image."""
+    return spec.norm, spec.batch_size, spec.network.name, spec.augmentation, spec.precision
 
 
 def measure_costs(
@@ -76,7 +79,8 @@ def run_seconds(spec: RunSpec, cost: Cost, data: BlockData) -> float:
     train, selection, evaluation = data.sizes
     steps = train // spec.batch_size * spec.batch_size
     epoch = steps * cost.train + selection * cost.evaluate
-    return spec.epochs * epoch + (train + selection + evaluation) * cost.evaluate
+    judged = selection if is_tuning(spec) else train + selection + evaluation
+    return spec.epochs * epoch + judged * cost.evaluate
 
 
 def study_seconds(
@@ -106,14 +110,16 @@ def fit_to_budget(
     sizes = [size, *(s for s in SIZES if s < size and "image_size" not in fixed)]
     candidates = [(b, e, s) for s in sizes for b, e in PREFERRED]
     candidates += [(b, e, sizes[-1]) for b, e in MODEST]
-    one = plan_runs(plan.model_copy(update={"blocks": 1}))
     expected = 0.0
     for blocks, epochs, image_size in candidates:
         blocks, epochs = fixed.get("blocks", blocks), fixed.get("epochs", epochs)
-        runs = [spec.model_copy(update={"epochs": epochs}) for spec in one]
+        training = plan.training.model_copy(update={"epochs": epochs})
+        sized = plan.model_copy(update={"blocks": 1, "training": training})
         pixels = (image_size / size) ** 2
-        expected = blocks * pixels * study_seconds(runs, costs, data)
-        if expected <= seconds:
+        expected = blocks * pixels * study_seconds(plan_runs(sized), costs, data)
+        if plan.tuning is not None:
+            expected += pixels * study_seconds(tuning_runs(sized), costs, data)
+        if expected <= SAFE * seconds:
             return Choice(blocks, epochs, image_size, expected)
     raise PlanError(
         f"the budget of {format_seconds(seconds)} is too small: the least study takes about "
@@ -127,7 +133,7 @@ def parse_duration(text: str) -> float:
     >>> parse_duration("10m")
     600.0
     """
-    if text == "night":
+    if text.strip() == "night":
         return 8 * 3600.0
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip())
     if match is None:

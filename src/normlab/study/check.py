@@ -20,7 +20,8 @@ def check_plan(plan: StudyPlan) -> None:
     if plan.frozen is None:
         plan = freeze(plan, fingerprint="", classes=("any", "other"))
     one_block = plan_runs(plan.model_copy(update={"blocks": 1}))
-    for spec in {(spec.norm, spec.batch_size): spec for spec in one_block}.values():
+    kinds = {(spec.norm, spec.batch_size, spec.network.name): spec for spec in one_block}
+    for spec in kinds.values():
         check_trainable(spec)
 
 

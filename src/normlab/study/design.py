@@ -1,44 +1,25 @@
 """From a plan to its runs: pure functions, no file and no network is touched.
 
-A *cell* is one combination of factor levels; a *block* runs every cell once with the same split,
+Every *cell* (one combination of factor levels) is run once in every *block*, with the same split,
 initial weights, order and augmentation. Runs are ordered block by block, so that a study that is
 cut off anywhere is still balanced.
 """
 
 from __future__ import annotations
 
-import itertools
+import math
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 
 from normlab._version import __version__
 from normlab.errors import PlanError, UnknownNameError, UsageError
 from normlab.norms.spec import parse_norm
-from normlab.records.plan import Frozenness, StudyPlan, first_fault
+from normlab.records.cells import Cell, Setting, arm_of, cells, split_name, tuned
+from normlab.records.ledger import Ledger, Levels
+from normlab.records.plan import Frozenness, StudyPlan, TrainingPlan, first_fault
 from normlab.records.schema import DataSpec, OptimizerSpec, RunSpec, ScheduleSpec
-
-
-class Cell(NamedTuple):
-    """One combination of factor levels."""
-
-    optimizer: str
-    learning_rate: float
-    batch_size: int
-    norm: str
-
-
-def cells(plan: StudyPlan) -> list[Cell]:
-    """The union of the plan's factorials, each cell once; the norm varies fastest."""
-    found: dict[Cell, None] = {}
-    for factors in plan.factors:
-        norms = [str(parse_norm(text)) for text in factors.norm]
-        for combination in itertools.product(
-            factors.optimizer, factors.learning_rate, factors.batch_size, norms
-        ):
-            found[Cell(*combination)] = None
-    return list(found)
 
 
 def freeze(
@@ -49,14 +30,24 @@ def freeze(
     Norms are written in their canonical form, so that the arms of the runs are those of the plan.
 
     Raises:
-        PlanError: the reference is not among the arms.
+        PlanError: the reference is not among the arms; a name stands for two norms; nothing is
+            left to run; a look comes after the last block.
         UnknownNameError: a norm does not exist.
     """
     plan = _with_canonical_norms(plan)
-    arms = list(dict.fromkeys(cell.norm for cell in cells(plan)))
+    arms = _arms(plan)
+    if not plan.analysis.reference:
+        reference = "bn" if "bn" in arms else arms[0]
+        analysis = plan.analysis.model_copy(update={"reference": reference})
+        plan = plan.model_copy(update={"analysis": analysis})
+    if plan.analysis.looks and plan.blocks < plan.analysis.looks[-1]:
+        raise PlanError(
+            f"the last look is after {plan.analysis.looks[-1]} blocks, but {plan.blocks} are "
+            f"planned; set blocks = {plan.analysis.looks[-1]} or other looks"
+        )
     if plan.analysis.reference not in arms:
         raise PlanError(
-            f"the reference arm {plan.analysis.reference!r} is not among the norms "
+            f"the reference arm {plan.analysis.reference!r} is not among the arms "
             f"{', '.join(arms)}; add it or set analysis.reference"
         )
     frozen = Frozenness(
@@ -66,17 +57,23 @@ def freeze(
         fingerprint=fingerprint,
         classes=classes,
         groups=groups,
+        blocks=plan.blocks,
     )
     return plan.model_copy(update={"frozen": frozen})
 
 
-def plan_runs(plan: StudyPlan) -> list[RunSpec]:
-    """All runs of a frozen plan, block by block."""
-    return [run_spec(plan, cell, block) for block in range(plan.blocks) for cell in cells(plan)]
+def plan_runs(plan: StudyPlan, ledger: Ledger | None = None) -> list[RunSpec]:
+    """All runs of a frozen plan, block by block.
+
+    Where the plan tunes and there is no ledger yet, parameters are those in the middle of their
+    ranges: good for what depends on the number and kind of runs alone, such as their cost.
+    """
+    first = [run_spec(plan, cell, 0, levels_of(plan, cell, ledger)) for cell in cells(plan)]
+    return [spec.model_copy(update={"block": b}) for b in range(plan.blocks) for spec in first]
 
 
-def run_spec(plan: StudyPlan, cell: Cell, block: int) -> RunSpec:
-    """The run of one cell in one block.
+def run_spec(plan: StudyPlan, cell: Cell, block: int, levels: Levels | None = None) -> RunSpec:
+    """The run of one cell in one block; `levels` are those of tuned parameters.
 
     Raises:
         PlanError: the plan is not frozen, or has a value that no run can have.
@@ -85,7 +82,7 @@ def run_spec(plan: StudyPlan, cell: Cell, block: int) -> RunSpec:
     if plan.frozen is None:
         raise PlanError("this plan is not bound to data yet; start it with: normlab run STUDY.toml")
     try:
-        return _run_spec(plan, plan.frozen, cell, block)
+        return _run_spec(plan, plan.frozen, cell, block, levels or {})
     except ValidationError as error:
         cause = error.errors()[0].get("ctx", {}).get("error")
         if isinstance(cause, (UnknownNameError, UsageError)):
@@ -93,22 +90,71 @@ def run_spec(plan: StudyPlan, cell: Cell, block: int) -> RunSpec:
         raise PlanError(first_fault(error)) from None
 
 
+def levels_of(plan: StudyPlan, cell: Cell, ledger: Ledger | None) -> Levels:
+    """The tuned parameters of a cell; without a ledger, the middle of their ranges."""
+    if plan.tuning is None:
+        return {}
+    if ledger is None:
+        return {name: math.sqrt(low * high) for name, (low, high) in plan.tuning.ranges.items()}
+    return ledger.chosen(Setting.of_cell(cell, plan).label, arm_of(cell, plan))
+
+
+def _arms(plan: StudyPlan) -> list[str]:
+    """The names of all arms, each standing for one norm (or level) only."""
+    found = cells(plan)
+    if not found:
+        raise PlanError("every cell of the plan is excluded; nothing is left to run")
+    compared = plan.analysis.compare
+    if compared in tuned(plan):
+        raise PlanError(f"{compared} is tuned, so it cannot be what is compared")
+    norms: dict[str, str] = {}
+    for cell in found:
+        arm = arm_of(cell, plan)
+        if compared == "norm" and norms.setdefault(arm, cell.norm) != cell.norm:
+            raise PlanError(f"the name {arm!r} stands for {norms[arm]} and for {cell.norm}")
+    return list(dict.fromkeys(arm_of(cell, plan) for cell in found))
+
+
 def _with_canonical_norms(plan: StudyPlan) -> StudyPlan:
     factors = tuple(
         each.model_copy(
-            update={"norm": tuple(dict.fromkeys(str(parse_norm(text)) for text in each.norm))}
+            update={"norm": tuple(dict.fromkeys(_canonical(text) for text in each.norm))}
         )
         for each in plan.factors
     )
-    reference = str(parse_norm(plan.analysis.reference))
-    analysis = plan.analysis.model_copy(update={"reference": reference})
-    return plan.model_copy(update={"factors": factors, "analysis": analysis})
+    exclude = tuple(
+        rule.model_copy(update={"norm": tuple(_known_name(plan, text) for text in rule.norm)})
+        for rule in plan.exclude
+    )
+    analysis = plan.analysis
+    if analysis.compare == "norm" and analysis.reference:
+        reference = _known_name(plan, analysis.reference)
+        analysis = analysis.model_copy(update={"reference": reference})
+    return plan.model_copy(update={"factors": factors, "exclude": exclude, "analysis": analysis})
 
 
-def _run_spec(plan: StudyPlan, frozen: Frozenness, cell: Cell, block: int) -> RunSpec:
+def _canonical(text: str) -> str:
+    norm, name = split_name(text)
+    return f"{parse_norm(norm)} as {name}" if name else str(parse_norm(norm))
+
+
+def _known_name(plan: StudyPlan, text: str) -> str:
+    """The canonical norm, or one of the plan's other names as it is."""
+    names = {split_name(level)[1] for factors in plan.factors for level in factors.norm}
+    return text if text in names else str(parse_norm(text))
+
+
+def _run_spec(
+    plan: StudyPlan, frozen: Frozenness, cell: Cell, block: int, levels: Levels
+) -> RunSpec:
+    changed: dict[str, Any] = dict(cell.training)
+    if "weight_decay" in levels:
+        changed["weight_decay"] = levels["weight_decay"]
     training = plan.training
+    if changed:
+        training = TrainingPlan.model_validate({**training.model_dump(), **changed})
     return RunSpec(
-        arm=cell.norm,
+        arm=arm_of(cell, plan),
         block=block,
         seed=plan.seed,
         data=DataSpec(
@@ -124,7 +170,7 @@ def _run_spec(plan: StudyPlan, frozen: Frozenness, cell: Cell, block: int) -> Ru
         norm=cell.norm,
         optimizer=OptimizerSpec(
             name=cell.optimizer,
-            learning_rate=cell.learning_rate,
+            learning_rate=levels.get("learning_rate", cell.learning_rate),
             momentum=training.momentum,
             nesterov=training.nesterov,
             weight_decay=training.weight_decay,

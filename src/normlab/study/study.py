@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 
+from normlab.data.check.run import quick_report
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.load import block_data
 from normlab.data.near import with_near_copies
 from normlab.errors import PlanError
+from normlab.records.cells import Setting
+from normlab.records.data_report import DataReport
+from normlab.records.ledger import Ledger
 from normlab.records.plan import StudyPlan, read_plan, write_plan
 from normlab.records.schema import EpochRow, Outcome, RunSpec
-from normlab.records.store import RunFolder, RunRecord, read_runs
+from normlab.records.store import (
+    DATA,
+    LEDGER,
+    RunFolder,
+    RunRecord,
+    read_optional,
+    read_runs,
+    write_model,
+)
+from normlab.stats.looks import raced_layouts
 from normlab.study.check import check_folder, check_plan
 from normlab.study.design import freeze, plan_runs
 from normlab.study.lock import study_lock
+from normlab.study.tuning import Tuning, is_tuning, tune, tuning_runs
 from normlab.train.execute import execute
 from normlab.train.fit import AroundBatches
 
@@ -31,10 +45,12 @@ class Study:
     ...     print(spec.arm, spec.block, event)
     """
 
-    def __init__(self, folder: Path, plan: StudyPlan) -> None:
+    def __init__(self, folder: Path, plan: StudyPlan, data: DataReport | None = None) -> None:
         """Bind a frozen plan to its folder; see `create` and `open`."""
         self.folder = folder
         self.plan = plan
+        self.data = data
+        """What was found in the data, to be kept beside the plan of a new study."""
 
     @classmethod
     def create(cls, folder: str | Path, plan: StudyPlan, dataset: Dataset) -> Study:
@@ -49,17 +65,25 @@ class Study:
         return study
 
     @classmethod
-    def planned(cls, folder: str | Path, plan: StudyPlan, dataset: Dataset) -> Study:
-        """What `create` would make, with nothing written yet: `save` writes it."""
+    def planned(
+        cls,
+        folder: str | Path,
+        plan: StudyPlan,
+        dataset: Dataset,
+        data: DataReport | None = None,
+    ) -> Study:
+        """What `create` would make, with nothing written yet: `save` writes it.
+
+        `data` is what was found in the data set, if somebody has looked already.
+        """
         folder = Path(folder)
         check_plan(plan)
         manifest = dataset.manifest
         frozen = freeze(plan, manifest.fingerprint, manifest.classes, manifest.groups_hash)
-        study = cls(folder, frozen)
-        if study.path.exists():
+        if (folder / "study.toml").exists():
             return cls._reopen(folder, frozen)
         check_folder(folder, plan.data.source)
-        return study
+        return cls(folder, frozen, data or quick_report(dataset))
 
     @classmethod
     def open(cls, folder: str | Path) -> Study:
@@ -115,24 +139,83 @@ class Study:
         """The same study with so many blocks, not written yet."""
         if blocks < 1:
             raise PlanError(f"a study has at least 1 block, got {blocks}")
-        return Study(self.folder, self.plan.model_copy(update={"blocks": blocks}))
+        return Study(self.folder, self.plan.model_copy(update={"blocks": blocks}), self.data)
 
     def save(self) -> None:
-        """Write study.toml."""
+        """Write study.toml, and beside it what was found in the data."""
+        if self.data is not None and not (self.folder / DATA).exists():
+            write_model(self.folder / DATA, self.data)
         write_plan(self.plan, self.path)
 
+    def ledger(self) -> Ledger | None:
+        """The account of the tuning, once it has ended."""
+        return read_optional(self.folder / LEDGER, Ledger)
+
     def specs(self) -> list[RunSpec]:
-        """All planned runs, block by block."""
-        return plan_runs(self.plan)
+        """All planned runs, block by block; before the tuning has ended their tuned parameters are
+        stand-ins.
+        """
+        return plan_runs(self.plan, self.ledger())
 
     def run_folder(self, spec: RunSpec) -> RunFolder:
-        """Where a run lives."""
-        return RunFolder(self.folder / "runs" / spec.folder_name)
+        """Where a run lives: runs/, or tuning/ if it serves tuning alone."""
+        kind = "tuning" if is_tuning(spec) else "runs"
+        return RunFolder(self.folder / kind / spec.folder_name)
 
     def missing(self) -> list[RunSpec]:
-        """The planned runs whose outcome is not final, in order."""
-        outcomes = ((spec, self.run_folder(spec).read_outcome()) for spec in self.specs())
-        return [spec for spec, outcome in outcomes if outcome is None or not outcome.is_final]
+        """All runs that are still to be made, as far as is known now, in order.
+
+        Of a tuning that has not ended: its next runs (or all of them, before the first), and then
+        those of the comparison.
+        """
+        if self.plan.tuning is not None and self.ledger() is None:
+            known = {spec.id: spec for spec in (*tuning_runs(self.plan), *self._tuning().missing)}
+            todo = [spec for spec in known.values() if not self._is_done(spec)]
+            return [*todo, *self.specs()]
+        spared = self._spared()
+        return [
+            spec
+            for spec in self.specs()
+            if not self._is_done(spec) and self._key(spec) not in spared
+        ]
+
+    def _next(self) -> list[RunSpec]:
+        """What can be run now: a rung of the tuning, or the blocks up to the next look."""
+        if self.plan.tuning is not None and self.ledger() is None:
+            tuning = self._tuning()
+            if tuning.ledger is None:
+                return list(tuning.missing)
+            write_model(self.folder / LEDGER, tuning.ledger)
+        missing = self.missing()
+        for look in self.plan.analysis.looks:
+            before = [spec for spec in missing if spec.block < look]
+            if before:
+                return before
+        return missing
+
+    def _tuning(self) -> Tuning:
+        return tune(self.plan, self._ended)
+
+    def _ended(self, spec: RunSpec) -> Outcome | None:
+        """The outcome of a run that will not be tried again."""
+        outcome = self.run_folder(spec).read_outcome()
+        return None if outcome is None or outcome.status == "interrupted" else outcome
+
+    def _is_done(self, spec: RunSpec) -> bool:
+        outcome = self.run_folder(spec).read_outcome()
+        return outcome is not None and outcome.is_final
+
+    def _spared(self) -> set[tuple[Setting, str, int]]:
+        """What earlier looks have made unnecessary."""
+        if len(self.plan.analysis.looks) < 2:
+            return set()
+        layouts = raced_layouts(self.plan, read_runs(self.folder, rows=False))
+        return {
+            (layout.setting, arm, block) for layout, _ in layouts for arm, block in layout.spared
+        }
+
+    def _key(self, spec: RunSpec) -> tuple[Setting, str, int]:
+        return Setting.of(spec, self.plan), spec.arm, spec.block
 
     def records(self) -> list[RunRecord]:
         """The records of all runs that have begun."""
@@ -167,18 +250,35 @@ class Study:
         *,
         device: torch.device | str = "cpu",
         around: AroundBatches = iter,
+        may_start: Callable[[RunSpec], bool] = lambda _: True,
     ) -> Iterator[Event]:
-        """Do what is missing, yielding every row and every outcome; stops after an interruption."""
+        """Do what is missing, yielding every row and every outcome.
+
+        First the tuning, if there is one; then block by block, and at every look the arms that have
+        lost are left out. Stops after an interruption, or before a run that `may_start` refuses.
+        """
         if dataset is None:
             dataset = self.load_data()
         with study_lock(self.folder):
-            for spec in self.missing():
-                folder = self.run_folder(spec)
-                data = block_data(dataset, spec, device)
-                for row in execute(spec, data, folder, device=device, around=around):
-                    yield spec, row
-                outcome = folder.read_outcome()
-                assert outcome is not None
-                yield spec, outcome
-                if outcome.status == "interrupted":
-                    return
+            tried: set[str] = set()
+            while batch := [spec for spec in self._next() if spec.id not in tried]:
+                for spec in batch:
+                    if not may_start(spec):
+                        return
+                    tried.add(spec.id)
+                    yield from self._run_one(spec, dataset, device, around)
+                    outcome = self.run_folder(spec).read_outcome()
+                    if outcome is not None and outcome.status == "interrupted":
+                        return
+
+    def _run_one(
+        self, spec: RunSpec, dataset: Dataset, device: torch.device | str, around: AroundBatches
+    ) -> Iterator[Event]:
+        folder = self.run_folder(spec)
+        data = block_data(dataset, spec, device)
+        judged = not is_tuning(spec)
+        for row in execute(spec, data, folder, device=device, around=around, judged=judged):
+            yield spec, row
+        outcome = folder.read_outcome()
+        assert outcome is not None
+        yield spec, outcome

@@ -32,15 +32,19 @@ def execute(
     *,
     device: torch.device | str = "cpu",
     around: AroundBatches = iter,
+    judged: bool = True,
 ) -> Iterator[EpochRow]:
     """Train the run to its end, yielding the rows of newly finished epochs.
+
+    A run that is not `judged` (it serves tuning) is measured on the selection part alone: the
+    evaluation part is never read for it, and its weights are not kept.
 
     Every way to end becomes an outcome in the folder: finished, stopped early, diverged, out of
     memory, failed, interrupted. Only a disk that cannot be written is raised.
     """
     folder.create(spec, describe_environment(str(device), torch.get_num_threads()))
     try:
-        yield from _train(spec, data, folder, device, around)
+        yield from _train(spec, data, folder, device, around, judged)
     except DivergedError as error:
         _end(folder, Outcome(status="diverged", epochs=error.epoch - 1, error=str(error)))
     except InterruptedRunError as error:
@@ -60,6 +64,7 @@ def _train(
     folder: RunFolder,
     device: torch.device | str,
     around: AroundBatches,
+    judged: bool,
 ) -> Iterator[EpochRow]:
     network = build_network(spec, device)
     optimizer = make_optimizer(network, spec.optimizer)
@@ -90,7 +95,7 @@ def _train(
             yield row
             if patience_is_over(rows, spec.patience):
                 break
-    _report(spec, data, folder, network, rows, best_weights, around)
+    _report(spec, data, folder, network, rows, best_weights, around, judged)
 
 
 def _report(
@@ -101,23 +106,28 @@ def _report(
     rows: Sequence[EpochRow],
     best_weights: Weights | None,
     around: AroundBatches,
+    judged: bool,
 ) -> None:
     """Evaluate the reported epoch's weights on all parts, once, and seal the run."""
     reported = rows[-1].epoch
     if best_weights is not None:
         network.load_state_dict(best_weights)
         reported = best_epoch(rows)
-    evaluation, probabilities = evaluate(network, around(data.plain_batches("evaluation")), spec)
     selection, _ = evaluate(network, around(data.plain_batches("selection")), spec)
-    train, _ = evaluate(network, around(data.plain_batches("train")), spec)
-    save_weights(folder.weights_path, network, spec, data.mean, data.std)
-    folder.write_predictions(
-        Predictions(
-            ids=data.names("evaluation"),
-            labels=data.labels("evaluation"),
-            probabilities=probabilities.float().cpu().numpy(),
+    train = evaluation = None
+    if judged:
+        train, _ = evaluate(network, around(data.plain_batches("train")), spec)
+        evaluation, probabilities = evaluate(
+            network, around(data.plain_batches("evaluation")), spec
         )
-    )
+        save_weights(folder.weights_path, network, spec, data.mean, data.std)
+        folder.write_predictions(
+            Predictions(
+                ids=data.names("evaluation"),
+                labels=data.labels("evaluation"),
+                probabilities=probabilities.float().cpu().numpy(),
+            )
+        )
     stopped_early = rows[-1].epoch < spec.epochs
     outcome = Outcome(
         status="stopped_early" if stopped_early else "finished",

@@ -89,6 +89,24 @@ def check_data(
     return CheckedData(report, dataset, copies)
 
 
+def quick_report(dataset: Dataset) -> DataReport:
+    """What a study keeps of its data: the quick findings, and what was looked at."""
+    start = time.monotonic()
+    manifest = dataset.manifest
+    findings = quick_findings(dataset)
+    return DataReport(
+        source=manifest.location,
+        fingerprint=manifest.fingerprint,
+        classes=manifest.classes,
+        images=len(manifest),
+        parts=_parts(manifest),
+        facts=(),
+        findings=findings,
+        passed=(),
+        seconds=time.monotonic() - start,
+    )
+
+
 def quick_findings(dataset: Dataset) -> tuple[Finding, ...]:
     """Errors and warnings from prepared pixels and known groups, in a second or two."""
     manifest, images = dataset.manifest, dataset.images

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
 from normlab.stats.checks.check import Check, Severity, listed
-from normlab.stats.pairing import paired_tables
-from normlab.stats.verdict import EXPLORATORY_BELOW
+from normlab.stats.looks import EXPLORATORY_BELOW, raced_layouts
+from normlab.stats.pairing import paired_table
 from normlab.stats.wording import count
 
 CODE = "NL004"
@@ -18,14 +18,17 @@ TITLE = "Enough blocks"
 def check_few_blocks(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
     """The blocks that the weakest comparison of each setting rests on, against 5.
 
+    Arms that an earlier look dropped are not waited for.
+
     One block has no interval at all (an error); below five, even the smallest exact p-value is
     above .05, and the verdict is exploratory (a warning).
     """
-    tables = [
-        table
-        for table in paired_tables(plan, runs, plan.analysis.metric)
-        if len(table.measured_arms()) >= 2
-    ]
+    tables = []
+    for layout, race in raced_layouts(plan, runs):
+        table = paired_table(layout, plan.analysis.metric)
+        table = table.only([arm for arm in table.arms if arm not in race.dropped])
+        if len(table.measured_arms()) >= 2:
+            tables.append(table)
     if not tables:
         message = "no setting has two arms with results yet"
         return Check(CODE, TITLE, "not applicable", "warning", message)

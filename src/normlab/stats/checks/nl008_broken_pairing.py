@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from normlab.records.cells import spec_path, tuned
 from normlab.records.plan import StudyPlan
 from normlab.records.schema import RunSpec
 from normlab.records.store import RunRecord
@@ -16,23 +17,23 @@ from normlab.stats.setting import Setting
 CODE = "NL008"
 TITLE = "Arms differ in the factor alone"
 
-_MAY_DIFFER = ("arm", "norm", "block")
-
 
 def check_broken_pairing(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
-    """Inside a setting all specs must agree in everything but arm, norm and block.
+    """Inside a setting all specs must agree in everything but the arm, its factor and the block.
 
-    An arm must also keep its norm through all blocks, and a cell must not have two rival records.
+    What was tuned for each arm may differ too. An arm must keep its norm through all blocks, and a
+    cell must not have two rival records.
     """
     if len(runs) < 2:
         return Check(CODE, TITLE, "not applicable", "error", "there are no two runs to compare")
     faults = []
     by_setting: dict[Setting, list[RunSpec]] = defaultdict(list)
     for run in runs:
-        by_setting[Setting.of(run.spec)].append(run.spec)
+        by_setting[Setting.of(run.spec, plan)].append(run.spec)
     for setting, specs in by_setting.items():
-        faults += [f"{setting}: {fault}" for fault in differing_fields(specs)]
-        faults += [f"{setting}: {fault}" for fault in _changed_norms(specs)]
+        faults += [f"{setting}: {fault}" for fault in differing_fields(specs, plan)]
+        if plan.analysis.compare == "norm":
+            faults += [f"{setting}: {fault}" for fault in _changed_norms(specs)]
     for layout in arrange(plan, runs):
         faults += [
             f"{layout.setting}: {arm} in block {block} has several finished records, none is used"
@@ -42,15 +43,20 @@ def check_broken_pairing(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
         ]
     if faults:
         return Check(CODE, TITLE, "finding", "error", listed(faults))
-    message = "the specifications of all arms agree in everything but the norm"
+    factor = plan.analysis.compare.replace("_", " ")
+    message = f"the specifications of all arms agree in everything but the {factor}"
     return Check(CODE, TITLE, "passed", "error", message)
 
 
-def differing_fields(specs: Sequence[RunSpec]) -> list[str]:
+def differing_fields(specs: Sequence[RunSpec], plan: StudyPlan) -> list[str]:
     """The fields in which specs differ though they should not, each with its values."""
-    flat = [_flatten(spec.model_dump(mode="json", exclude=set(_MAY_DIFFER))) for spec in specs]
+    flat = [_flatten(spec.model_dump(mode="json")) for spec in specs]
+    factors = (plan.analysis.compare, *tuned(plan))
+    allowed = ("arm", "block", *(spec_path(factor) for factor in factors))
     faults = []
     for field in flat[0]:
+        if any(field == path or field.startswith(f"{path}.") for path in allowed):
+            continue
         values = dict.fromkeys(str(content[field]) for content in flat)
         if len(values) > 1:
             faults.append(f"{field} is {' and '.join(_short(value) for value in values)}")

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
 from normlab.stats.checks.check import Check, listed
-from normlab.stats.pairing import paired_tables
+from normlab.stats.looks import raced_layouts
+from normlab.stats.pairing import paired_table
 
 CODE = "NL014"
 TITLE = "Every planned run has a result"
@@ -15,7 +16,7 @@ TITLE = "Every planned run has a result"
 
 def check_missing_runs(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
     """Diverged runs count as chance level; cells without a result leave their pairs out."""
-    tables = paired_tables(plan, runs, plan.analysis.metric)
+    tables = [paired_table(layout, plan.analysis.metric) for layout, _ in raced_layouts(plan, runs)]
     several = len(tables) > 1
     diverged = []
     absent = []
@@ -26,9 +27,12 @@ def check_missing_runs(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
                 if status == "diverged":
                     diverged.append(f"{arm} in block {block}{where}")
         for arm, block, status in table.cells_without_value():
+            if status == "not needed":
+                continue
             word = status.replace("_", " ")
             absent.append(f"{arm} in block {block} is {word}{where}")
-    cells = sum(table.values.size for table in tables)
+    spared = sum(row.count("not needed") for table in tables for row in table.status)
+    cells = sum(table.values.size for table in tables) - spared
     parts = []
     if diverged:
         parts.append(f"{len(diverged)} diverged, counted as guessing: {listed(diverged)}")
@@ -36,4 +40,7 @@ def check_missing_runs(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
         parts.append(f"{len(absent)} of {cells} without a result: {listed(absent)}")
     if parts:
         return Check(CODE, TITLE, "finding", "warning", ". ".join(parts))
-    return Check(CODE, TITLE, "passed", "warning", f"all {cells} runs have ended, none diverged")
+    message = f"all {cells} runs have ended, none diverged"
+    if spared:
+        message += f"; {spared} were not needed after an earlier look"
+    return Check(CODE, TITLE, "passed", "warning", message)

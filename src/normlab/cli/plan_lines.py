@@ -1,0 +1,64 @@
+"""A plan in a few lines: what is run, how it is judged, what it can hope to see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from normlab.cli.summary import count
+from normlab.records.cells import Setting, arm_of, cells, excluded_cells
+from normlab.records.plan import StudyPlan
+from normlab.stats.looks import look_levels, planned_looks
+from normlab.stats.metrics import LABELS, format_difference, unit
+from normlab.stats.power import detectable_difference
+from normlab.study.tuning import tuning_runs
+
+
+def plan_lines(plan: StudyPlan) -> Iterator[str]:
+    """The lines of a frozen plan, with a word before each."""
+    rows = cells(plan)
+    arms = list(dict.fromkeys(arm_of(cell, plan) for cell in rows))
+    settings = len({Setting.of_cell(cell, plan) for cell in rows})
+    several = f" in {count(settings, 'setting')}" if settings > 1 else ""
+    between = " " if plan.analysis.compare == "norm" else ", "
+    training = plan.training
+    yield (
+        f"Plan     {between.join(arms)}{several} "
+        f"× {count(plan.blocks, 'block')} = {count(len(rows) * plan.blocks, 'run')}, "
+        f"{training.network.name} at {plan.data.image_size} px, {count(training.epochs, 'epoch')}"
+    )
+    if plan.tuning is not None:
+        ranges = " and ".join(
+            f"{name.replace('_', ' ')} {low:g} to {high:g}"
+            for name, (low, high) in plan.tuning.ranges.items()
+        )
+        yield (
+            f"Tuned    {ranges}: the same {plan.tuning.points} points for every arm, "
+            f"{count(len(tuning_runs(plan)), 'run')} on blocks of their own"
+        )
+    yield f"Judged   {_judged(plan)}"
+    for cell, reason in excluded_cells(plan):
+        setting = Setting.of_cell(cell, plan)
+        yield f"Left out {arm_of(cell, plan)} in {setting}: {reason}"
+    smallest = detectable_difference(len(arms), plan.blocks, plan.analysis.alpha)
+    if smallest is not None:
+        yield (
+            f"Can see  a difference of {smallest:.1f} standard deviations of a run (80 % power, "
+            f"one comparison): {smallest:.1f} points where runs vary by 1 point"
+        )
+    if plan.frozen is not None:
+        yield f"Frozen   {plan.frozen.hash[:12]}"
+
+
+def _judged(plan: StudyPlan) -> str:
+    analysis = plan.analysis
+    looks = planned_looks(plan)
+    margin = format_difference(analysis.metric, analysis.margin).removeprefix("+")
+    text = (
+        f"{LABELS[analysis.metric]} on the evaluation part against {analysis.reference}, margin "
+        f"{margin} {unit(analysis.metric)}, α {analysis.alpha:g}"
+    )
+    if len(looks) == 1:
+        return f"{text}, after {count(looks[0], 'block')}"
+    levels = look_levels(looks, analysis.alpha)
+    each = ", ".join(f"{n} ({level:.4f})" for n, level in zip(looks, levels, strict=True))
+    return f"{text}, after blocks (level) {each}"
