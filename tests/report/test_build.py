@@ -106,7 +106,7 @@ def test_a_whole_study_in_time(fabricate, tmp_path):
     page = check_page(path.read_text(encoding="utf-8"))
     assert path == tmp_path / "report" / "index.html"
     assert path.stat().st_size < 1_000_000
-    assert "Exploratory, from 3 blocks: " in page.text
+    assert "Exploratory, from 3 blocks at learning rate 0.1: " in page.text
     assert "diverged in 1 of 3" in page.text
     assert page.tags.count("svg") == 1 + 8
     assert all(run.spec.id in page.text for run in runs)

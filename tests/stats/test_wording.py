@@ -9,7 +9,7 @@ from normlab.stats.wording import count, further_blocks, join
 
 def undecided(blocks):
     difference = PairedDifference(3, 0.0, 0.1, None, None)
-    return Comparison("gn", "bn", difference, 1.0, 1.0, None, "undecided", blocks)
+    return Comparison("gn", "bn", difference, 1.0, 1.0, None, None, "undecided", blocks)
 
 
 @pytest.mark.parametrize(

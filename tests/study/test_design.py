@@ -104,7 +104,7 @@ def test_two_spellings_of_a_norm_are_one_arm(make_plan) -> None:
 
 
 def test_the_reference_is_one_of_the_arms(make_plan) -> None:
-    with pytest.raises(PlanError, match="'bn' is not among the norms in, gn; add it"):
+    with pytest.raises(PlanError, match="'bn' is not among the arms in, gn; add it"):
         freeze(make_plan(factors={"norm": ["in", "gn"]}), "fingerprint", ("a", "b"))
 
 

@@ -84,7 +84,7 @@ def test_early_stopping_looks_at_selection_alone(make_spec, make_data, tmp_path)
     data.plain_batches = lambda part: touched.append(part) or plain(part)
     folder = run(spec, data, tmp_path / "run")
     epochs = len(folder.read_rows())
-    assert touched == ["selection"] * epochs + ["evaluation", "selection", "train"]
+    assert touched == ["selection"] * epochs + ["selection", "train", "evaluation"]
 
 
 def test_patience_on_rows() -> None:

@@ -122,10 +122,10 @@ def continue_study(
         page = build_report(study.folder)
     if ended != "finished":
         _say(console, f"Report   {page}")
-        why = "no further run would end in time" if ended == "deadline" else "as you asked"
-        _say(console, f"Stopped  {why}; what was finished is stored")
-        _say(console, f"Go on    normlab run {study.folder}")
-        raise typer.Exit(0 if ended == "deadline" else 130)
+        in_time = ended != "deadline"
+        why = "what was finished is stored" if in_time else "no further run would end in time"
+        _say(console, f"Stopped  {why}; go on: normlab run {study.folder}")
+        raise typer.Exit(130 if in_time else 0)
     print_paths(page, study.folder, console, blocks=study.plan.blocks)
     broken = [
         run

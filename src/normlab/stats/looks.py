@@ -108,10 +108,13 @@ def run_race(table: PairedTable, plan: StudyPlan) -> Race:
             before = known.get((found.arm, found.other))
             if before is None or before.decision == "undecided":
                 known[found.arm, found.other] = found
+        if blocks == looks[-1]:
+            over = True
+            break
         losers = _losers(part, plan.analysis, tuple(known.values()))
-        dropped |= dict.fromkeys(losers, blocks)
+        dropped |= dict.fromkeys((arm for arm in active if arm in losers), blocks)
         active = [arm for arm in active if arm not in losers]
-        over = _is_over(active, known) or blocks == looks[-1]
+        over = _is_over(active, known)
     return Race(looks, levels, passed, tuple(known.values()), dropped, over)
 
 
