@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from normlab.stats.analysis import Analysis, ArmRow, SettingAnalysis
+from normlab.stats.interaction import Interaction
 
 ENOUGH_BLOCKS = 5
 """Below it a verdict is exploratory."""
+INTERACTION_ALPHA = 0.05
 
 
 def print_analysis(analysis: Analysis, console: Console) -> None:
@@ -21,6 +24,10 @@ def print_analysis(analysis: Analysis, console: Console) -> None:
         console.print(_table(analysis, setting))
         console.print("[bold]Verdict[/bold]  ", end="")
         console.print(setting.verdict.sentence, markup=False, highlight=False)
+        for line in _further_lines(setting):
+            console.print(line, markup=False, highlight=False)
+    for found in analysis.interactions:
+        console.print(_interaction_line(found), markup=False, highlight=False)
     if analysis.findings:
         console.print("[bold]Checks[/bold]")
     for check in analysis.findings:
@@ -46,6 +53,52 @@ def count(number: int, noun: str) -> str:
     ('1 block', '3 blocks')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _further_lines(setting: SettingAnalysis) -> Iterator[str]:
+    """Claim (b) where it is known, and the curves in words."""
+    claims = [(row.arm, row.new_images) for row in setting.rows if row.new_images is not None]
+    if claims:
+        parts = [
+            f"{arm} {100 * claim.mean:+.1f} [{100 * claim.interval.low:+.1f}, "
+            f"{100 * claim.interval.high:+.1f}]"
+            for arm, claim in claims
+        ]
+        yield f"For new images too, against {setting.verdict.reference}: {', '.join(parts)}"
+    rough = [
+        f"{arm.arm} {100 * arm.roughness.mean:.1f}"
+        for arm in setting.curves.arms
+        if arm.roughness.mean is not None
+    ]
+    if rough:
+        yield f"Noise of the curves from epoch to epoch, points: {', '.join(rough)}"
+    if setting.curves.target is not None:
+        speed = [
+            f"{arm.arm} {arm.epochs_to_target.mean:.1f}"
+            + (f" ({arm.reached} of {arm.gap.n} blocks)" if arm.reached < arm.gap.n else "")
+            if arm.epochs_to_target.mean is not None
+            else f"{arm.arm} never"
+            for arm in setting.curves.arms
+            if arm.gap.n
+        ]
+        target = f"{100 * setting.curves.target:.1f} %"
+        yield f"Epochs to a selection accuracy of {target}: {', '.join(speed)}"
+    gaps = [
+        f"{arm.arm} {100 * arm.gap.mean:+.1f}"
+        for arm in setting.curves.arms
+        if arm.gap.mean is not None
+    ]
+    if gaps:
+        yield f"Training minus evaluation accuracy, points: {', '.join(gaps)}"
+
+
+def _interaction_line(found: Interaction) -> str:
+    depends = "depends" if found.p_value < INTERACTION_ALPHA else "is not shown to depend"
+    return (
+        f"The effect of the arm {depends} on the {found.factor} ({', '.join(found.levels)}): "
+        f"F({found.df[0]:.1f}, {found.df[1]:.1f}) = {found.f:.1f}, p = {found.p_value:.2g}, "
+        f"{count(found.blocks, 'block')}"
+    )
 
 
 def _table(analysis: Analysis, setting: SettingAnalysis) -> Table:

@@ -1,6 +1,7 @@
 """Write the report of a study: the page, and the same figures and tables for a paper.
 
 report/index.html   report/figures/*.svg, *.png   report/tables/*.md, *.csv, *.tex
+report/methods.txt
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from normlab.report.page import CurvesView, PageFigure, render_page
 from normlab.report.tables import Table, study_tables
 from normlab.stats.analysis import Analysis, SettingAnalysis, analyse
 from normlab.stats.curves import curves
+from normlab.stats.methods import methods_paragraph
 from normlab.stats.metrics import format_difference, unit
 from normlab.stats.reading import read_study
 from normlab.stats.setting import Setting
@@ -54,6 +56,9 @@ def build_report(study_folder: Path, *, progress: Progress | None = None) -> Pat
     tables = study_tables(analysis)
     for table in tables:
         write_table(table, report / "tables")
+
+    methods = methods_paragraph(analysis, study.runs)
+    atomic_write(report / "methods.txt", (methods + "\n").encode())
 
     tell("drawing the differences")
     differences = _difference_figures(analysis, drawn, report / "figures")

@@ -102,7 +102,7 @@ def sobol_points(ranges: Ranges, number: int, seed: int, start: int = 0) -> list
     `start` skips the first points, so that later rounds go on with the sequence.
     """
     names = sorted(ranges)
-    unit = _unit_points(len(names), start + number, seed)[start:]
+    unit = _unit_points(len(names), start + number, seed)[start : start + number]
     points = []
     for row in unit:
         point = {}

@@ -1,0 +1,67 @@
+"""A study that looks while it runs: arms that have lost are not run further."""
+
+from __future__ import annotations
+
+from normlab.records.schema import Measures, Outcome
+from normlab.stats.looks import raced_layouts
+from normlab.study import study as study_module
+from normlab.study.study import Study
+
+
+def fake_training(monkeypatch, accuracies) -> None:
+    """Runs end at once with an accuracy made up from arm and block."""
+
+    def execute(spec, data, folder, **options):
+        folder.create(spec, {})
+        value = accuracies[spec.arm] + 0.001 * ((spec.block * 7 + len(spec.arm)) % 5)
+        measures = Measures(loss=1, accuracy=value, micro_f1=value, macro_f1=value, images=1000)
+        folder.write_outcome(
+            Outcome(status="finished", epochs=1, selection=measures, evaluation=measures)
+        )
+        return iter(())
+
+    monkeypatch.setattr(study_module, "execute", execute)
+
+
+def test_arms_that_lost_are_left_out_of_later_blocks(
+    make_plan, dataset, tmp_path, monkeypatch
+) -> None:
+    fake_training(monkeypatch, {"bn": 0.8, "gn": 0.8, "none": 0.4})
+    plan = make_plan(
+        blocks=10,
+        factors={"norm": ["bn", "gn", "none"], "batch_size": [4]},
+        analysis={"looks": [4, 7, 10]},
+    )
+    study = Study.create(tmp_path / "study", plan, dataset)
+    ran = [(spec.arm, spec.block) for spec, _ in study.run(dataset)]
+    assert {block for arm, block in ran if arm == "none"} == set(range(4))
+    assert study.missing() == []
+    ((layout, race),) = raced_layouts(study.plan, study.records())
+    assert race.dropped["none"] == 4
+    assert race.over
+    assert layout.status("none", 5) == "not needed"
+
+
+def test_without_planned_looks_every_block_is_run(
+    make_plan, dataset, tmp_path, monkeypatch
+) -> None:
+    fake_training(monkeypatch, {"bn": 0.8, "none": 0.4})
+    plan = make_plan(blocks=6, factors={"norm": ["bn", "none"], "batch_size": [4]})
+    study = Study.create(tmp_path / "study", plan, dataset)
+    assert len(list(study.run(dataset))) == 12
+
+
+def test_an_extended_study_runs_what_was_added_without_the_dropped(
+    make_plan, dataset, tmp_path, monkeypatch
+) -> None:
+    fake_training(monkeypatch, {"bn": 0.8, "gn": 0.8, "none": 0.4})
+    plan = make_plan(
+        blocks=6,
+        factors={"norm": ["bn", "gn", "none"], "batch_size": [4]},
+        analysis={"looks": [4, 6]},
+    )
+    study = Study.create(tmp_path / "study", plan, dataset)
+    list(study.run(dataset))
+    study.set_blocks(8)
+    added = [(spec.arm, spec.block) for spec, _ in study.run(dataset)]
+    assert added == [("bn", 6), ("gn", 6), ("bn", 7), ("gn", 7)]
