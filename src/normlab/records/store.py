@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from normlab.errors import StorageError
 from normlab.records.schema import EpochRow, Frozen, Outcome, RunSpec
@@ -31,6 +31,8 @@ LEDGER = "tuning.json"
 DATA = "data.json"
 """In the study's folder: what was found in its data when it began, a `DataReport`."""
 Model = TypeVar("Model", bound=Frozen)
+_ROWS = TypeAdapter(tuple[EpochRow, ...])
+_GIVEN: dict[frozenset[str], set[str]] = {}
 
 
 @dataclass(frozen=True)
@@ -111,9 +113,13 @@ class RunFolder:
         path = self.path / "epochs.jsonl"
         if not path.exists():
             return ()
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        lines = path.read_bytes().split(b"\n")[:-1]  # what is after the last \n is half
+        try:  # all lines at once take a fraction of the time
+            return _slim(_ROWS.validate_json(b"[" + b",".join(lines) + b"]"))
+        except ValidationError:
+            pass  # find out which
         rows = []
-        for number, line in enumerate(lines[:-1], start=1):  # the text after the last \n is half
+        for number, line in enumerate(lines, start=1):
             try:
                 rows.append(EpochRow.model_validate_json(line))
             except ValidationError as error:
@@ -190,6 +196,19 @@ class RunFolder:
 
     def _write_model(self, name: str, model: Frozen) -> None:
         write_model(self.path / name, model)
+
+
+def _slim(rows: tuple[EpochRow, ...]) -> tuple[EpochRow, ...]:
+    """The same rows, sharing what pydantic keeps of each: which fields were given.
+
+    A set for every one of 300,000 values is 65 MB in a study of 1,000 runs × 100 epochs.
+    """
+    for row in rows:
+        for model in (row, row.train, row.selection):
+            given = model.__pydantic_fields_set__
+            shared = _GIVEN.setdefault(frozenset(given), given)
+            object.__setattr__(model, "__pydantic_fields_set__", shared)
+    return rows
 
 
 def read_optional(path: Path, model: type[Model]) -> Model | None:

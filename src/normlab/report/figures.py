@@ -87,6 +87,7 @@ def curve_figure(
 ) -> CurveFigure:
     """The curves of one setting out of the tidy table of all; see normlab.stats.curves."""
     own = curves[(curves["setting"] == setting.setting.label) & curves["value"].notna()]
+    own = own.astype({"arm": str})  # a column of categories multiplies and groups in its own way
     arms = tuple(row.arm for row in setting.rows)
     panels = []
     for metric in FIGURE_METRICS:

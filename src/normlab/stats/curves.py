@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from normlab.records.plan import StudyPlan
 from normlab.records.schema import METRICS
@@ -24,27 +26,63 @@ def curves(plan: StudyPlan, runs: Sequence[RunRecord]) -> pd.DataFrame:
     or still run give the epochs that they have, a value that is not finite is nan, and a cell with
     rival records gives none. Rows are in the order of plan, arm, block, epoch.
     """
-    return pd.concat([setting_curves(layout) for layout in arrange(plan, runs)], ignore_index=True)
+    layouts = arrange(plan, runs)
+    frames = [
+        _setting_curves(layout, [str(each.setting) for each in layouts]) for layout in layouts
+    ]
+    return pd.concat(frames, ignore_index=True)
 
 
 def setting_curves(layout: Layout) -> pd.DataFrame:
     """The curves of one setting; see `curves`."""
-    cells = [
+    return _setting_curves(layout, [layout.setting.label])
+
+
+def _setting_curves(layout: Layout, settings: list[str]) -> pd.DataFrame:
+    """Built by column: a study of 1,000 runs × 100 epochs has 800,000 rows."""
+    records = [
         (arm, record)
         for arm in layout.arms
         for block in layout.blocks
-        if (record := layout.record(arm, block)) is not None
+        if (record := layout.record(arm, block)) is not None and record.rows
     ]
-    content = [
-        (layout.setting.label, arm, record.spec.block, row.epoch, part, metric, value)
-        for arm, record in cells
-        for row in record.rows
-        for part, measures in (("train", row.train), ("validation", row.selection))
-        for metric in METRICS
-        for value in (getattr(measures, metric),)
-    ]
-    frame = pd.DataFrame(content, columns=list(COLUMNS))
-    frame["value"] = (
-        frame["value"].astype(float).replace([float("inf"), float("-inf")], float("nan"))
+    values = [_values(record) for _, record in records]
+    per_epoch = len(PARTS) * len(METRICS)
+    rows = [value.size for value in values]
+    epochs = [np.array([row.epoch for row in record.rows]) for _, record in records]
+    count = sum(rows) // per_epoch
+    arms = list(dict.fromkeys(arm for arm, _ in records))
+    flat = np.concatenate([v.ravel() for v in values]) if values else np.empty(0)
+    return pd.DataFrame(
+        {
+            "setting": _category(
+                np.full(sum(rows), settings.index(layout.setting.label)), settings
+            ),
+            "arm": _category(np.repeat([arms.index(arm) for arm, _ in records], rows), arms),
+            "block": np.repeat(
+                np.array([record.spec.block for _, record in records], dtype=int), rows
+            ),
+            "epoch": np.repeat(
+                np.concatenate(epochs) if epochs else np.empty(0, dtype=int), per_epoch
+            ),
+            "part": _category(np.tile(np.repeat(range(len(PARTS)), len(METRICS)), count), PARTS),
+            "metric": _category(np.tile(range(len(METRICS)), count * len(PARTS)), METRICS),
+            "value": np.where(np.isfinite(flat), flat, np.nan),
+        }
     )
-    return frame.astype({"block": int, "epoch": int})
+
+
+def _values(record: RunRecord) -> Float[np.ndarray, "epochs parts metrics"]:
+    return np.array(
+        [
+            [[getattr(part, metric) for metric in METRICS] for part in (row.train, row.selection)]
+            for row in record.rows
+        ],
+        dtype=float,
+    )
+
+
+def _category(codes: np.ndarray, names: Sequence[str]) -> pd.Series[str]:
+    """A column of names as small numbers; as text it would take ten times the memory."""
+    dtype = pd.CategoricalDtype(list(names))
+    return pd.Series(pd.Categorical.from_codes(codes.astype(np.int16), dtype=dtype))
