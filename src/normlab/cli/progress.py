@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from normlab.data.dataset import Dataset
+from normlab.norms.kernels.memory import give_back_freed_memory
 from normlab.records.schema import EpochRow, Outcome, RunSpec
 from normlab.study.budget import format_seconds
 from normlab.study.study import Study
@@ -181,6 +182,7 @@ def run_study(
                 progress.row(spec, event)
             elif event.status != "interrupted":
                 progress.outcome(spec, event)
+                give_back_freed_memory()
     if stop.is_set:
         return "stopped"
     return "deadline" if refused else "finished"

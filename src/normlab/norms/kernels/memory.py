@@ -29,3 +29,13 @@ def keep_freed_memory() -> bool:
     return bool(
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_REUSED) and libc.mallopt(_M_TRIM_THRESHOLD, _NEVER)
     )
+
+
+def give_back_freed_memory() -> None:
+    """Hand what is freed back to the system now; for between two runs.
+
+    Buffers of many sizes leave holes, and kept memory grows with every run: by 30 MB with images of
+    16 px, by near a gigabyte with 64 px and a batch of 64.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
