@@ -2,7 +2,7 @@
 
     python benchmarks/records.py [--runs 1000] [--epochs 100]
 
-Goals: 1,000 runs × 100 epochs read, judged and tabled in 5 s and 500 MB; 10,000 runs planned in 2 s;
+Goals: 1,000 runs × 100 epochs read, judged and tabled in 5 s and 500 MB; 10,000 planned in 2 s;
 the orchestration of a run below 1 s. The records are made up, and written through the real store.
 """
 

@@ -23,7 +23,20 @@ from normlab.norms.kernels import loader
 from normlab.norms.spec import norm_names
 from normlab.study.study import Study
 
-VERBS = ("compare", "run", "status", "report", "train", "predict", "norms", "bench", "cache")
+VERBS = (
+    "compare",
+    "plan",
+    "check",
+    "audit",
+    "run",
+    "status",
+    "report",
+    "train",
+    "predict",
+    "norms",
+    "bench",
+    "cache",
+)
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -110,7 +123,10 @@ def test_compare(normlab, photos, tiny, scratch) -> None:
     lines = result.out.splitlines()
     assert lines[0] == f"Data     {photos}  3 classes, 24 images"
     assert lines[1] == "Plan     bn gn × 1 block = 2 runs, resnet8 at 8 px, 1 epoch"
-    assert re.match(r"         2 runs to do, about \d+ s$", lines[2])
+    assert lines[2].startswith(
+        "Judged   accuracy on the evaluation part against bn, margin 1.0 points"
+    )
+    assert re.search(r"^         2 runs to do, about \d+ s$", result.out, re.MULTILINE)
     assert re.search(r"^  1/2  block 1  bn +accuracy +\d", result.out, re.MULTILINE)
     assert re.search(r"^bn +\d+\.\d +– +reference +– +1\.00× +1 finished", result.out, re.MULTILINE)
     assert re.search(r"^gn +\d+\.\d +– +[+-]\d+\.\d", result.out, re.MULTILINE)

@@ -28,4 +28,4 @@ def report(
     print_analysis(analysis, console)
     for damaged in records.unreadable:
         typer.echo(f"Damaged  {damaged.folder}: {damaged.reason}")
-    print_paths(page, folder, console, blocks=records.plan.blocks)
+    print_paths(page, folder, console, analysis)

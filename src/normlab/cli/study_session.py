@@ -117,7 +117,8 @@ def continue_study(
     else:
         study.save()
     records = read_study(study.folder)
-    print_analysis(analyse(records.plan, records.runs, records.ledger, records.data), console)
+    analysis = analyse(records.plan, records.runs, records.ledger, records.data)
+    print_analysis(analysis, console)
     with console.status("drawing the report"):
         page = build_report(study.folder)
     if ended != "finished":
@@ -126,7 +127,7 @@ def continue_study(
         why = "what was finished is stored" if in_time else "no further run would end in time"
         _say(console, f"Stopped  {why}; go on: normlab run {study.folder}")
         raise typer.Exit(130 if in_time else 0)
-    print_paths(page, study.folder, console, blocks=study.plan.blocks)
+    print_paths(page, study.folder, console, analysis)
     broken = [
         run
         for run in records.runs

@@ -34,15 +34,29 @@ def print_analysis(analysis: Analysis, console: Console) -> None:
         console.print(f"  {check.code}  {check.message}", markup=False, highlight=False)
 
 
-def print_paths(page: Path, study: Path, console: Console, *, blocks: int) -> None:
-    """Where the results are and how to go on; never wrapped, so that they can be copied."""
-    more = ENOUGH_BLOCKS if blocks < ENOUGH_BLOCKS else 2 * blocks
-    console.print(f"Report   {page}", soft_wrap=True, markup=False, highlight=False)
-    console.print(
-        f"Go on    normlab run {study} --blocks {more}   (now {blocks})",
-        soft_wrap=True,
-        markup=False,
-        highlight=False,
+def print_paths(page: Path, study: Path, console: Console, analysis: Analysis) -> None:
+    """Where the results are and, if something is undecided, how to go on; never wrapped."""
+    blocks = analysis.plan.blocks
+    lines = [f"Report   {page}"]
+    if blocks < ENOUGH_BLOCKS:
+        lines.append(f"Go on    normlab run {study} --blocks {ENOUGH_BLOCKS}   (now {blocks})")
+    elif any(is_open(setting) for setting in analysis.settings):
+        more = 2 * blocks
+        lines.append(
+            f"Go on    normlab run {study} --blocks {more}   (now {blocks}; what is added after "
+            "looking is exploratory)"
+        )
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def is_open(setting: SettingAnalysis) -> bool:
+    """Whether some arm that has not lost is undecided against another."""
+    dropped = setting.verdict.dropped
+    return any(
+        comparison.decision == "undecided"
+        for comparison in setting.verdict.comparisons
+        if comparison.arm not in dropped and comparison.other not in dropped
     )
 
 

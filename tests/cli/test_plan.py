@@ -1,0 +1,120 @@
+"""Planning, factors, tuning, recipes and budgets from the command line."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from normlab.records.plan import read_plan
+from normlab.study.study import Study
+
+pytestmark = pytest.mark.usefixtures("no_report")
+
+
+def test_plan_writes_a_frozen_plan_and_run_starts_it(normlab, photos, tiny, scratch) -> None:
+    result = normlab("plan", "photos", *tiny, "--looks", "2,3", "--blocks", "3")
+    assert (result.code, result.err) == (0, "")
+    plan = read_plan(scratch / "photos-study" / "study.toml")
+    assert plan.frozen is not None
+    assert plan.frozen.hash == plan.hash
+    assert plan.analysis.looks == (2, 3)
+    assert "after blocks (level) 2 (0." in result.out
+    assert f"Frozen   {plan.frozen.hash[:12]}" in result.out
+    assert "start it with: normlab run photos-study" in result.out
+    assert not (scratch / "photos-study" / "runs").exists()
+    assert (scratch / "photos-study" / "data.json").exists()
+    assert normlab("run", "photos-study").code == 0
+    assert len(Study.open("photos-study").records()) == 6
+
+
+def test_a_plan_that_was_changed_is_refused(normlab, photos, tiny, scratch) -> None:
+    normlab("plan", "photos", *tiny)
+    path = scratch / "photos-study" / "study.toml"
+    path.write_text(path.read_text().replace("margin = 0.01", "margin = 0.05"))
+    normlab("run", "photos-study").assert_one_sentence("was changed after its study had started")
+
+
+def test_any_key_of_training_may_vary(normlab, photos, tiny) -> None:
+    result = normlab("plan", "photos", *tiny, "--vary", "augmentation=none,light")
+    assert result.code == 0, result.err
+    assert "in 2 settings" in result.out
+    settings = {(run.augmentation, run.arm) for run in Study.open("photos-study").specs()}
+    assert settings == {(a, n) for a in ("none", "light") for n in ("bn", "gn")}
+
+
+def test_another_factor_can_be_compared(normlab, photos, tiny) -> None:
+    options = ("--norms", "bn", "--compare", "learning_rate", "--learning-rates", "0.1,0.0001")
+    result = normlab("compare", "photos", *tiny, *options)
+    assert result.code == 0, result.err
+    arms = {record.spec.arm for record in Study.open("photos-study").records()}
+    assert arms == {"learning rate 0.1", "learning rate 0.0001"}
+    assert "against learning rate 0.1" in result.out
+
+
+def test_one_norm_under_two_names(normlab, photos, tiny) -> None:
+    result = normlab("compare", "photos", *tiny, "--norms", "bn,bn as twin", "--blocks", "2")
+    assert result.code == 0, result.err
+    bn, twin = (
+        [r.outcome.evaluation for r in Study.open("photos-study").records() if r.spec.arm == arm]
+        for arm in ("bn", "twin")
+    )
+    assert bn == twin
+    assert "twin is practically equal to bn" in " ".join(result.out.split())
+
+
+def test_tuning_from_the_command_line(normlab, photos, tiny) -> None:
+    result = normlab("compare", "photos", *tiny, "--tune", "2", "--tune-range", "0.01,0.1")
+    assert result.code == 0, result.err
+    assert "Tuned    learning rate 0.01 to 0.1: the same 2 points for every arm" in result.out
+    assert re.search(r"tuning, rate 0\.\d+ +bn +selection +\d", result.out)
+    ledger = Study.open("photos-study").ledger()
+    assert ledger is not None
+    assert {arm.arm for arm in ledger.arms} == {"bn", "gn"}
+
+
+@pytest.mark.parametrize("name", ["normalization", "optimizer", "batch-size"])
+@pytest.mark.parametrize("scale", ["small", "course"])
+def test_the_studies_of_the_course(normlab, photos, scratch, name, scale) -> None:
+    options = ("--recipe", name, "--scale", scale, "--epochs", "2", "--image-size", "8")
+    result = normlab("plan", "photos", *options, "--batch-sizes", "4")
+    assert result.code == 0, result.err
+    plan = Study.open("photos-study").plan
+    assert plan.training.epochs == 2
+    (factors,) = plan.factors
+    assert factors.batch_size == (4,)  # what the user says goes before the recipe
+    assert len(factors.norm) == {"normalization": 7, "optimizer": 6, "batch-size": 2}[name]
+    assert len(factors.optimizer) == (3 if name == "optimizer" else 1)
+
+
+def test_no_run_is_begun_that_would_end_too_late(normlab, photos, tiny) -> None:
+    normlab("plan", "photos", *tiny, "--blocks", "2")
+    result = normlab("run", "photos-study", "--budget", "0.001s")
+    assert result.code == 0, result.err
+    assert "Stopped  no further run would end in time; go on: normlab run" in result.out
+    assert Study.open("photos-study").records() == []
+    assert normlab("run", "photos-study", "--budget", "1h").code == 0
+    assert len(Study.open("photos-study").records()) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (("--vary", "augmentation"), ("--vary takes a factor and its levels",)),
+        (("--vary", "colour=1,2"), ("colour", "training factor")),
+        (("--vary", "augmentation=none,none"), ("repeats a level",)),
+        (("--compare", "colour"), ("colour",)),
+        (("--looks", "7,4"), ("looks must rise",)),
+        (("--looks", "4,7"), ("last look is after 7 blocks",)),
+        (("--tune", "1"), ("tuning.points",)),
+        (("--tune", "4", "--tune-range", "1"), ("lowest and the highest",)),
+        (("--tune", "4", "--tune-range", "1,0.1"), ("low < high",)),
+        (("--recipe", "norms"), ("recipe", "norms")),
+        (("--recipe", "optimizer", "--scale", "huge"), ("scale", "huge")),
+        (("--norms", "bn as a,gn as a"), ("'a' stands for bn and for gn",)),
+        (("--reference", "ln"), ("'ln' is not among the arms",)),
+        (("--alpha", "0.9"), ("alpha",)),
+    ],
+)
+def test_bad_plans_are_one_sentence(normlab, photos, tiny, options, parts) -> None:
+    normlab("plan", "photos", *tiny, *options).assert_one_sentence(*parts)
