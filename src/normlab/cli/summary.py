@@ -79,6 +79,14 @@ def _further_lines(setting: SettingAnalysis) -> Iterator[str]:
             for arm, claim in claims
         ]
         yield f"For new images too, against {setting.verdict.reference}: {', '.join(parts)}"
+    beyond = [
+        (row.arm, row.new_training.interval)
+        for row in setting.rows
+        if row.new_training is not None and row.new_training.interval is not None
+    ]
+    if beyond and setting.verdict.metric == "accuracy":
+        parts = [f"{arm} [{100 * i.low:+.1f}, {100 * i.high:+.1f}]" for arm, i in beyond]
+        yield f"For other training images too: {', '.join(parts)}"
     rough = [
         f"{arm.arm} {100 * arm.roughness.mean:.1f}"
         for arm in setting.curves.arms

@@ -19,7 +19,12 @@ from normlab.stats.comparison import Comparison
 from normlab.stats.curve_facts import SettingCurves, curve_facts
 from normlab.stats.images import ImageClaim, claim_of, read_correct
 from normlab.stats.interaction import Interaction, interactions
-from normlab.stats.intervals import Summary, summarise
+from normlab.stats.intervals import (
+    PairedDifference,
+    Summary,
+    resampled_difference,
+    summarise,
+)
 from normlab.stats.layout import CellStatus, Layout, first_blocks
 from normlab.stats.looks import Race, raced_layouts
 from normlab.stats.pairing import PairedTable, paired_table
@@ -42,6 +47,8 @@ class ArmRow:
     """Against the reference; None for the reference itself, and where either has no value."""
     new_images: ImageClaim | None
     """Likewise, but for new images of this kind too, claim (b); accuracy alone has it."""
+    new_training: PairedDifference | None
+    """Likewise, but for other training images of this kind too (Nadeau & Bengio)."""
     images_per_second: float | None
     relative_time: float | None
     """Time of a training step relative to the reference's (1.04 is 4 % slower)."""
@@ -123,12 +130,18 @@ def _analyse_setting(plan: StudyPlan, layout: Layout, race: Race) -> SettingAnal
     speeds = {arm: throughput(layout, arm) for arm in layout.arms}
     reference_speed = speeds.get(plan.analysis.reference)
     correct = read_correct(part) if metric == "accuracy" else {}
+    left_out = plan.data.selection_fraction
     rows = []
     for arm, status in zip(everything.arms, everything.status, strict=True):
         speed = speeds[arm]
         comparison = verdict.reference and verdict.comparison(arm, verdict.reference)
         claim = verdict.reference and claim_of(
             correct, arm, verdict.reference, part.blocks, plan.analysis.alpha
+        )
+        beyond = (
+            resampled_difference(comparison.difference, left_out, plan.analysis.alpha)
+            if comparison
+            else None
         )
         rows.append(
             ArmRow(
@@ -138,6 +151,7 @@ def _analyse_setting(plan: StudyPlan, layout: Layout, race: Race) -> SettingAnal
                 validation={name: summarise(validation[name].row(arm)) for name in METRICS},
                 comparison=comparison or None,
                 new_images=(claim or None) if arm != verdict.reference else None,
+                new_training=beyond,
                 images_per_second=speed,
                 relative_time=reference_speed / speed if reference_speed and speed else None,
                 outcomes=dict(Counter(status)),

@@ -1,0 +1,152 @@
+"""The checks that read more than runs: tuning, data, what chose what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from normlab.records.data_report import DataReport, Finding
+from normlab.records.ledger import Ledger, Trial, TunedArm
+from normlab.stats.checks.nl002_unequal_tuning import check_unequal_tuning
+from normlab.stats.checks.nl003_edge_of_range import check_edge_of_range
+from normlab.stats.checks.nl005_evaluation_used import check_evaluation_used
+from normlab.stats.checks.nl007_copies import check_copies
+from normlab.stats.checks.nl010_impossible_accuracy import check_impossible_accuracy
+from normlab.stats.checks.nl015_shortcut import check_shortcut
+
+SETTING = "sgd, batch 32"
+
+
+@pytest.fixture
+def tuned(fabricate):
+    """A plan that tunes, its runs at the chosen rates, and its ledger."""
+    plan = fabricate.make_plan(norms=("bn", "gn"), blocks=5)
+    plan = plan.model_validate({**plan.model_dump(), "tuning": {"points": 2}})
+    chosen = {"bn": 0.1, "gn": 0.01}
+    runs = []
+    for run in fabricate.make_runs(plan):
+        optimizer = run.spec.optimizer.model_copy(update={"learning_rate": chosen[run.spec.arm]})
+        runs.append(replace(run, spec=run.spec.model_copy(update={"optimizer": optimizer})))
+    ledger = Ledger(
+        metric="accuracy",
+        blocks=(1000,),
+        ranges={"learning_rate": (0.001, 1.0)},
+        arms=tuple(entry(arm, rate) for arm, rate in chosen.items()),
+    )
+    return plan, runs, ledger
+
+
+def entry(arm, rate, **changes):
+    trials = tuple(
+        Trial(levels={"learning_rate": r}, epochs=5, score=0.8, status="finished")
+        for r in (0.01, 0.1)
+    )
+    content = {
+        "setting": SETTING,
+        "arm": arm,
+        "trials": trials,
+        "chosen": {"learning_rate": rate},
+        "at_edge": (),
+        "runs": 2,
+        "epochs": 10,
+        "seconds": 1.0,
+    }
+    return TunedArm(**{**content, **changes})
+
+
+def with_arm(ledger, arm):
+    return ledger.model_copy(update={"arms": (ledger.arms[0], arm)})
+
+
+def test_equal_tuning_passes_and_unequal_is_found(tuned):
+    plan, runs, ledger = tuned
+    passed = check_unequal_tuning(plan, runs, ledger)
+    assert passed.state == "passed"
+    assert "the same 2 points in 2 runs of 10 epochs" in passed.message
+    more = with_arm(ledger, entry("gn", 0.01, runs=4, epochs=20))
+    found = check_unequal_tuning(plan, runs, more)
+    assert (found.state, found.severity) == ("finding", "error")
+    assert "gn had 4 runs, bn 2" in found.message
+    other = entry("gn", 0.01, trials=ledger.arms[0].trials[:1])
+    assert "tried other points" in check_unequal_tuning(plan, runs, with_arm(ledger, other)).message
+
+
+def test_a_run_that_did_not_use_what_was_chosen(tuned):
+    plan, runs, ledger = tuned
+    found = check_unequal_tuning(plan, runs, with_arm(ledger, entry("gn", 0.1)))
+    assert "gn ran with learning rate 0.01, chosen was 0.1" in found.message
+    nobody = ledger.model_copy(update={"arms": ledger.arms[:1]})
+    assert "gn was not tuned" in check_unequal_tuning(plan, runs, nobody).message
+
+
+def test_without_tuning_or_before_its_end(tuned, study):
+    plan, runs, _ = tuned
+    assert check_unequal_tuning(plan, runs, None).state == "not applicable"
+    assert check_unequal_tuning(*study, None).state == "not applicable"
+    assert check_edge_of_range(plan, None).state == "not applicable"
+    assert check_edge_of_range(study[0], None).message == "nothing is tuned"
+
+
+def test_a_best_rate_at_the_edge(tuned):
+    plan, _, ledger = tuned
+    assert check_edge_of_range(plan, ledger).state == "passed"
+    edge = with_arm(ledger, entry("gn", 0.01, at_edge=("learning_rate",)))
+    found = check_edge_of_range(plan, edge)
+    assert "searched learning rate 0.001 to 1" in found.message
+    assert "gn is best at learning rate 0.01" in found.message
+
+
+def test_selection_by_the_evaluation_part(tuned, study, with_measures):
+    plan, runs = study
+    assert check_evaluation_used(plan, runs, None).state == "passed"
+    assert check_evaluation_used(plan, [], None).state == "not applicable"
+    outcome = runs[0].outcome
+    same = replace(runs[0], outcome=outcome.model_copy(update={"selection": outcome.evaluation}))
+    assert "are the same" in check_evaluation_used(plan, [same, *runs[1:]], None).message
+    early = replace(runs[0], outcome=outcome.model_copy(update={"reported_epoch": 1}))
+    assert "epoch 1 is reported" in check_evaluation_used(plan, [early], None).message
+    ledger = tuned[2].model_copy(update={"blocks": (2,)})
+    assert "block 2 served for tuning" in check_evaluation_used(plan, runs, ledger).message
+
+
+def report(*codes):
+    findings = tuple(
+        Finding(code=c, title=c, severity="warning", count=1, message=f"{c} was found.", remedy="")
+        for c in codes
+    )
+    return DataReport(
+        source="photos", fingerprint="f", classes=("a", "b"), images=10, parts={}, facts=(),
+        findings=findings, passed=(), seconds=0.1,
+    )  # fmt: skip
+
+
+def test_copies_across_the_split(study):
+    plan, _ = study
+    assert check_copies(plan, None).state == "not applicable"
+    frozen = plan.frozen.model_copy(update={"groups": "hash"})
+    known = plan.model_copy(update={"frozen": frozen})
+    assert check_copies(known, report()).state == "passed"
+    assert "taken out of training" in check_copies(known, report("DC013")).message
+    exact = plan.model_copy(update={"data": plan.data.model_copy(update={"copies": "exact"})})
+    found = check_copies(exact, report("DC013"))
+    assert (found.state, found.severity) == ("finding", "warning")
+    assert found.message.endswith("DC013 was found.")
+
+
+def test_a_shortcut_in_the_data():
+    assert check_shortcut(None).state == "not applicable"
+    assert check_shortcut(report("DC013")).state == "passed"
+    found = check_shortcut(report("DC021"))
+    assert found.state == "finding"
+    assert found.message == "DC021 was found. (DC021)"
+
+
+def test_an_accuracy_that_is_no_count(study, with_measures):
+    plan, runs = study
+    assert check_impossible_accuracy(plan, runs).state == "passed"
+    assert check_impossible_accuracy(plan, []).state == "not applicable"
+    odd = with_measures(runs[0], "evaluation", accuracy=0.81234)
+    found = check_impossible_accuracy(plan, [odd])
+    assert (found.state, found.severity) == ("finding", "error")
+    assert "0.812340 of 1000 images is 812.340" in found.message
