@@ -77,7 +77,7 @@ def simulate(
 
 def line(name: str, value: str, goal: str = "") -> None:
     """One row of the table."""
-    print(f"{name:<74} {value:>18}   {goal}", flush=True)
+    print(f"{name:<82} {value:>18}   {goal}", flush=True)
 
 
 def percent(count: float, of: int) -> str:

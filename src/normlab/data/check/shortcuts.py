@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
+from statsmodels.stats.proportion import proportion_confint
 
 from normlab.data.check.files import FileFacts
 from normlab.data.check.finding import percent
@@ -171,18 +172,16 @@ def name_pattern(name: str) -> str:
     return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", name))
 
 
-def wilson(hits: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """The Wilson score interval of a share (Wilson 1927).
+def wilson(hits: int, trials: int) -> tuple[float, float]:
+    """The Wilson score interval of a share (Wilson 1927), by statsmodels.
 
     >>> [round(end, 3) for end in wilson(5, 10)]
     [0.237, 0.763]
     """
     if trials == 0:
         return 0.0, 1.0
-    share, extra = hits / trials, z * z / trials
-    middle = (share + extra / 2) / (1 + extra)
-    half = z / (1 + extra) * float(np.sqrt(share * (1 - share) / trials + extra / (4 * trials)))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    low, high = proportion_confint(hits, trials, method="wilson")
+    return max(0.0, float(low)), min(1.0, float(high))
 
 
 def _verb(family: str) -> str:
