@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from normlab.records.plan import read_plan
+from normlab.records.plan import TuningPlan, read_plan
 from normlab.study.study import Study
 
 pytestmark = pytest.mark.usefixtures("no_report")
@@ -118,3 +119,19 @@ def test_no_run_is_begun_that_would_end_too_late(normlab, photos, tiny) -> None:
 )
 def test_bad_plans_are_one_sentence(normlab, photos, tiny, options, parts) -> None:
     normlab("plan", "photos", *tiny, *options).assert_one_sentence(*parts)
+
+
+def test_a_budget_with_room_lets_every_arm_find_its_rate(normlab, photos) -> None:
+    """And does not where a rate was given, or blocks and epochs were."""
+    small = ("--norms", "bn,gn", "--model", "resnet8", "--batch-sizes", "4", "--image-size", "8")
+    wide = normlab("plan", "photos", *small, "--budget", "night", "--out", "wide")
+    assert wide.code == 0, wide.err
+    assert "Tuned    learning rate 0.001 to 1: the same 4 points for every arm" in wide.out
+    assert read_plan(Path("wide/study.toml")).tuning == TuningPlan(points=4, rungs=2)
+    again = normlab("plan", "photos", *small, "--budget", "night", "--out", "wide")
+    assert again.code == 0, again.err
+    given = ("--learning-rates", "0.1")
+    fixed = normlab("plan", "photos", *small, *given, "--budget", "night", "--out", "fixed")
+    assert "Tuned" not in fixed.out
+    narrow = normlab("plan", "photos", *small, "--epochs", "3", "--budget", "night", "--out", "few")
+    assert "Tuned" not in narrow.out

@@ -24,6 +24,7 @@ def audit(
     import json
     from dataclasses import asdict
 
+    from normlab.cli.summary import count
     from normlab.errors import UsageError
     from normlab.stats.audit.rules import TITLES
     from normlab.stats.audit.rules import audit as run_audit
@@ -44,7 +45,8 @@ def audit(
     typer.echo(f"{len(tables)} tables, {rows} rows, {images:,} evaluation images")
     for code, title in TITLES.items():
         own = [f for f in found if f.code == code]
-        typer.echo(f"\n{code}  {title}: {f'{len(own)} findings' if own else 'passed'}")
+        result = count(len(own), "finding") if own else "passed"
+        typer.echo(f"\n{code}  {title}: {result}")
         for finding in own:
             typer.echo(f"  {finding.row}: {finding.arithmetic}  [{finding.table}]")
     raise typer.Exit(1 if found else 0)

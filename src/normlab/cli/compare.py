@@ -48,8 +48,13 @@ def compare(
         typer.Option(help="Blocks after which to judge: 4,7,10 (from 8 blocks on by default)."),
     ] = None,
     tune: Annotated[
-        int, typer.Option(min=0, help="Learning rates that every arm tries first; 0: none.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Learning rates that every arm tries first; 0: none, and all share one. Left out: "
+            "4, if no rate is given and the budget has room for them.",
+        ),
+    ] = None,
     tune_range: Annotated[str, typer.Option(help="Lowest and highest of them.")] = "0.001,1",
     epochs: options.Epochs = None,
     image_size: options.ImageSize = None,
@@ -160,6 +165,10 @@ def compare(
             device=options.choose_device(device),
             strict=strict,
             yes=yes,
+            tuning_if_it_fits=tune is None
+            and recipe is None
+            and compared != "learning_rate"
+            and not _given(context, "learning_rate"),
         ),
         plan_only=context.info_name == "plan",
     )

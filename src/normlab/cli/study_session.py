@@ -17,13 +17,15 @@ from normlab.cli.scan_progress import load_with_progress
 from normlab.cli.summary import count, print_analysis, print_paths
 from normlab.data.dataset import Dataset
 from normlab.data.load import BlockData, block_data
+from normlab.errors import PlanError
 from normlab.norms.kernels.memory import keep_freed_memory
-from normlab.records.plan import StudyPlan
+from normlab.records.plan import StudyPlan, TuningPlan
 from normlab.report.build import build_report
 from normlab.stats.analysis import analyse
 from normlab.stats.looks import usual_looks
 from normlab.stats.reading import read_study
 from normlab.study.budget import (
+    Choice,
     Cost,
     CostKey,
     cost_key,
@@ -38,6 +40,8 @@ from normlab.study.design import freeze, plan_runs
 from normlab.study.study import Study
 
 DEFAULT_BUDGET = "1h"
+MODEST_TUNING = TuningPlan(points=4, rungs=2)
+"""What `compare` gives every arm by itself: four rates for a third of the epochs, two in full."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class StudyRequest:
     device: str
     strict: bool
     yes: bool
+    tuning_if_it_fits: bool = False
+    """Whether every arm tries some rates of its own first, where the budget has room for it."""
 
 
 def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
@@ -149,9 +155,11 @@ def _as_before(request: StudyRequest) -> StudyPlan:
     before = Study.open(request.folder).plan
     chosen = request.chosen
     looks = request.plan.analysis.looks or before.analysis.looks
+    tuning = before.tuning if request.tuning_if_it_fits else request.plan.tuning
     return request.plan.model_copy(
         update={
             "blocks": max(chosen.get("blocks", 0), before.blocks),
+            "tuning": tuning,
             "analysis": request.plan.analysis.model_copy(update={"looks": looks}),
             "data": request.plan.data.model_copy(
                 update={"image_size": chosen.get("image_size", before.data.image_size)}
@@ -184,6 +192,8 @@ def _sized(request: StudyRequest, dataset: Dataset, console: Console) -> StudyPl
     frozen = freeze(plan, manifest.fingerprint, manifest.classes, manifest.groups_hash)
     costs, data = _pilot(frozen, dataset, request.device, console)
     choice = fit_to_budget(frozen, costs, data, seconds, fixed=request.chosen)
+    if request.tuning_if_it_fits:
+        plan, choice = _tuned_if_it_fits(plan, frozen, choice, costs, data, seconds, request.chosen)
     sized = plan.model_copy(
         update={
             "blocks": choice.blocks,
@@ -198,6 +208,29 @@ def _sized(request: StudyRequest, dataset: Dataset, console: Console) -> StudyPl
         f"(about {format_seconds(choice.seconds)})",
     )
     return _with_looks(sized)
+
+
+def _tuned_if_it_fits(
+    plan: StudyPlan,
+    frozen: StudyPlan,
+    choice: Choice,
+    costs: Mapping[CostKey, Cost],
+    data: BlockData,
+    seconds: float,
+    chosen: Mapping[str, int],
+) -> tuple[StudyPlan, Choice]:
+    """The plan with its own rate for every arm, if five blocks of ten epochs fit beside the search;
+    else as it is: a shared rate, which the verdict names.
+    """
+    with_tuning = {"tuning": MODEST_TUNING}
+    try:
+        tuned = fit_to_budget(
+            frozen.model_copy(update=with_tuning), costs, data, seconds, fixed=chosen
+        )
+    except PlanError:
+        return plan, choice
+    enough = tuned.blocks >= 5 and tuned.epochs >= 10 and tuned.image_size == choice.image_size
+    return (plan.model_copy(update=with_tuning), tuned) if enough else (plan, choice)
 
 
 def _with_looks(plan: StudyPlan) -> StudyPlan:
