@@ -41,7 +41,7 @@ def answer(
 ) -> Answer:
     """The tables and figures of a setting; the plan's reference comes first."""
     verdict = setting.verdict
-    references = [verdict.reference] if verdict.reference else [None]
+    references: list[str | None] = [verdict.reference]
     references += [arm for arm in verdict.arms if arm != verdict.reference]
     if len(verdict.arms) < 2:
         references = references[:1]
@@ -76,8 +76,7 @@ def perspective(
             "blocks",
         ),
         rows=tuple(
-            answer_row(row, setting, reference, speeds.get(reference or ""))
-            for row in setting.rows
+            answer_row(row, setting, reference, speeds.get(reference or "")) for row in setting.rows
         ),
         figure=figure,
     )
@@ -120,9 +119,7 @@ def answer_row(
     )
 
 
-def decision_text(
-    row: ArmRow, setting: SettingAnalysis, reference: str | None
-) -> tuple[str, str]:
+def decision_text(row: ArmRow, setting: SettingAnalysis, reference: str | None) -> tuple[str, str]:
     """The decision in one or two words, and what the reader needs beside it."""
     remarks = []
     comparison = reference and setting.verdict.comparison(row.arm, reference)

@@ -140,7 +140,5 @@ def _drafts(
     alpha = study.plan.analysis.alpha
     return tuple(
         draft(setting, layout, setting_curves(layout), drawn, alpha)
-        for setting, layout in zip(
-            analysis.settings, arrange(study.plan, study.runs), strict=True
-        )
+        for setting, layout in zip(analysis.settings, arrange(study.plan, study.runs), strict=True)
     )

@@ -130,7 +130,9 @@ def difference_chart(figure: DifferenceFigure, width: int = 520) -> alt.TopLevel
         .encode(x=alt.X("low:Q", scale=x_scale, axis=x_axis), x2="high:Q", y=y, color=colour),
         alt.Chart(dots)
         .mark_tick(thickness=1.5, height=11, opacity=1)
-        .encode(x=alt.X("value:Q", scale=x_scale, axis=x_axis), y=y, color=colour, description="name:N"),
+        .encode(
+            x=alt.X("value:Q", scale=x_scale, axis=x_axis), y=y, color=colour, description="name:N"
+        ),
         alt.Chart(inside)
         .mark_point(size=95, filled=True, opacity=1, stroke=INK, strokeWidth=0.8)
         .encode(x=alt.X("mean:Q", scale=x_scale, axis=x_axis), y=y, color=colour),

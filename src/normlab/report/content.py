@@ -47,7 +47,8 @@ CURVE_ROWS = 10
 """Epochs in the table behind the curves."""
 
 VALUE_CAPTION = (
-    "Every dot is one run; a thin line joins the runs of one block, the upright bar is the mean."
+    "Every dot is one run; a thin line joins the runs of one block, the upright bar is the mean. "
+    "An arrow points to runs beyond the axis; a number beside it is a mean that lies there."
 )
 
 
@@ -77,9 +78,7 @@ def page_content(
         matrix=matrix(analysis, study.plan.analysis.reference),
         where=None if where is None else where_view(where, svgs["where"], analysis),
         curves=tuple(
-            curves_view(one.curves, one, svgs, numbers)
-            for one in drafts
-            if not one.curves.is_empty
+            curves_view(one.curves, one, svgs, numbers) for one in drafts if not one.curves.is_empty
         ),
         units=units([one.axes for one in drafts]),
         tables=tuple(tables),
@@ -187,8 +186,10 @@ def where_view(figure: WhereFigure, svg: str, analysis: Analysis) -> PageFigure:
         return NOTHING if value is None else format_value(metric, value / scale)
 
     rows = [
-        (point.rule, str(point.batch_size), point.arm)
-        + (text(point.mean), text(point.low), text(point.high))
+        (
+            *(point.rule, str(point.batch_size), point.arm),
+            *(text(point.mean), text(point.low), text(point.high)),
+        )
         for point in figure.points
     ]
     return PageFigure(
@@ -225,7 +226,12 @@ def curves_view(
 def curve_table(figure: CurveFigure) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Medians over blocks of all panels at evenly spaced epochs, an arm after the other."""
     medians = [
-        {(row.arm, row.epoch): row.value for row in panel.medians.itertuples()}
+        {
+            (arm, epoch): float(value)
+            for arm, epoch, value in panel.medians[["arm", "epoch", "value"]].itertuples(
+                index=False
+            )
+        }
         for panel in figure.panels
     ]
     last = figure.panels[0].last_epoch

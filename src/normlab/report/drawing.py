@@ -54,9 +54,7 @@ def to_pdf(svg: str) -> bytes:
     return pdf
 
 
-def inline_svg(
-    svg: str, name: str, description: str, arms: Mapping[str, int] | None = None
-) -> str:
+def inline_svg(svg: str, name: str, description: str, arms: Mapping[str, int] | None = None) -> str:
     """The SVG as a part of a page: it scales, says what it shows, and shares no id with another.
 
     The description becomes its accessible name; texts inside were escaped by the renderer and are

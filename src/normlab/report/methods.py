@@ -25,9 +25,9 @@ def methods(analysis: Analysis) -> str:
         else "no setting"
     )
     sentences = [
-        f"We compared {count(len(arms), 'normalization')} ({join(arms)}) in {training.network.name} "
-        f"on {plan.data.source}{classes} at {plan.data.image_size} × {plan.data.image_size} "
-        f"pixels, in {settings}, for {count(training.epochs, 'epoch')} "
+        f"We compared {count(len(arms), 'normalization')} ({join(arms)}) in "
+        f"{training.network.name} on {plan.data.source}{classes} at {plan.data.image_size} × "
+        f"{plan.data.image_size} pixels, in {settings}, for {count(training.epochs, 'epoch')} "
         f"({training.schedule} schedule, weight decay {training.weight_decay:g}, "
         f"{training.augmentation} augmentation).",
         f"The study has {count(plan.blocks, 'block')}: within a block every arm had the same "

@@ -12,6 +12,7 @@ from normlab.report.per_class import ConfusionFigure, RecallFigure
 from normlab.report.values import ValueFigure
 from normlab.report.where import WhereFigure
 
+
 def value_chart(figure: ValueFigure, width: int = 520) -> alt.TopLevelMixin:
     """A line of its own for each arm; the values of a block are joined from arm to arm."""
     low, high = figure.limits
@@ -44,13 +45,18 @@ def value_chart(figure: ValueFigure, width: int = 520) -> alt.TopLevelMixin:
         alt.Chart(inside)
         .mark_point(size=34, filled=True, opacity=0.9)
         .encode(x=x, y=y, color=colour, description="name:N"),
-        alt.Chart(means).mark_tick(thickness=3, height=22, opacity=1).encode(x=x, y=y, color=colour),
+        alt.Chart(means)
+        .mark_tick(thickness=3, height=22, opacity=1)
+        .encode(x=x, y=y, color=colour),
     ]
     beyond = [
-        (row.arm, side, row.mean_text)
+        (row.arm, side, row.mean_text if mean_out else "")
         for row in figure.rows
-        for side, out in (("left", row.mean < low), ("right", row.mean > high))
-        if out
+        for side, mean_out, any_out in (
+            ("left", row.mean < low, min(row.blocks.values()) < low),
+            ("right", row.mean > high, max(row.blocks.values()) > high),
+        )
+        if any_out
     ]
     for side, edge in (("left", low), ("right", high)):
         cut = pd.DataFrame(
@@ -78,18 +84,16 @@ def where_chart(figure: WhereFigure) -> alt.TopLevelMixin:
     middle = float(frame["mean"].median())
     spread = float((frame["mean"] - middle).abs().median())
     floor = max(float(frame["mean"].min()), middle - 12 * max(spread, 1e-9))
-    y = alt.Y(
-        "mean:Q",
-        scale=alt.Scale(zero=False, nice=True, domainMin=floor - 0.05 * abs(middle - floor)),
-        axis=alt.Axis(title=figure.axis_title, tickCount=5, domain=False),
-    )
+    scale = alt.Scale(zero=False, nice=True, domainMin=floor - 0.05 * abs(middle - floor))
+    axis = alt.Axis(title=figure.axis_title, tickCount=5, domain=False)
+    y = alt.Y("mean:Q", scale=scale, axis=axis)
     panels = []
     for rule, own in frame.groupby("rule", sort=False):
         base = alt.Chart(own).encode(x=x, xOffset=offset, color=colour)
         bars = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, clip=True)
         points = base.mark_point(size=60, filled=True, opacity=1, clip=True)
         layered = alt.layer(
-            bars.encode(y=alt.Y("low:Q", scale=y.scale, axis=y.axis), y2="high:Q"),
+            bars.encode(y=alt.Y("low:Q", scale=scale, axis=axis), y2="high:Q"),
             points.encode(y=y),
         )
         width = max(160, 26 * len(arms) * len(sizes) // 2)
@@ -142,7 +146,9 @@ def recall_chart(figure: RecallFigure) -> alt.TopLevelMixin:
         columns=["name", "arm", "points"],
     )
     limit = max(1.0, float(np.nanmax(np.abs(figure.points))) if figure.points.size else 1.0)
-    x = alt.X("arm:N", sort=list(figure.arms), axis=alt.Axis(title=None, orient="top", labelAngle=0))
+    x = alt.X(
+        "arm:N", sort=list(figure.arms), axis=alt.Axis(title=None, orient="top", labelAngle=0)
+    )
     y = alt.Y("name:N", sort=list(figure.names), axis=alt.Axis(title=None, ticks=False))
     colour = alt.Color(
         "points:Q",
@@ -179,9 +185,5 @@ def confusion_chart(figure: ConfusionFigure) -> alt.TopLevelMixin:
         scale=alt.Scale(scheme="blues", domain=[0, 100]),
         legend=alt.Legend(title="% of class", gradientLength=140),
     )
-    return (
-        alt.Chart(frame)
-        .mark_rect()
-        .encode(x=x, y=y, color=colour)
-        .properties(width=side, height=side, title=figure.title)
-    )
+    cells = alt.Chart(frame).mark_rect().encode(x=x, y=y, color=colour)
+    return alt.layer(cells).properties(width=side, height=side, title=figure.title)

@@ -96,8 +96,7 @@ def provenance(study: StudyRecords) -> tuple[tuple[str, str], ...]:
         )
     facts.append(("network", plan.training.network.name))
     facts += [
-        (f"environment {number}", text)
-        for number, text in enumerate(environments(study), start=1)
+        (f"environment {number}", text) for number, text in enumerate(environments(study), start=1)
     ]
     return tuple(facts)
 

@@ -26,9 +26,7 @@ def flat_specs(specs: Sequence[RunSpec]) -> Specs:
     keys = dict.fromkeys(key for one in flat.values() for key in one)
     values = {key: {one.get(key) for one in flat.values()} for key in keys}
     shared = {k: str(next(iter(found))) for k, found in values.items() if len(found) == 1}
-    own = {
-        name: {k: v for k, v in one.items() if k not in shared} for name, one in flat.items()
-    }
+    own = {name: {k: v for k, v in one.items() if k not in shared} for name, one in flat.items()}
     return Specs(shared, own)
 
 

@@ -72,12 +72,13 @@ def value_figure(setting: SettingAnalysis, strokes: Mapping[str, Stroke]) -> Val
 def value_limits(rows: Sequence[ValueRow], margin: float) -> tuple[float, float]:
     """Limits around the arms that are near each other.
 
-    An arm further from the median arm than four times the median distance (and twice the band of
-    equality) does not stretch the axis, as in the plot of differences.
+    A run further from the middle run than six times the median distance (and three times the band
+    of equality) does not stretch the axis: one that failed would push all others into one line.
     """
-    centre = statistics.median(row.mean for row in rows)
-    near = max(2 * margin, 4 * statistics.median(abs(row.mean - centre) for row in rows))
-    shown = [v for row in rows if abs(row.mean - centre) <= near for v in row.blocks.values()]
+    values = [value for row in rows for value in row.blocks.values()]
+    centre = statistics.median(values)
+    near = max(3 * margin, 6 * statistics.median(abs(value - centre) for value in values))
+    shown = [value for value in values if abs(value - centre) <= near]
     low, high = min([*shown, centre - margin]), max([*shown, centre + margin])
     padding = 0.06 * (high - low)
     return (low - padding, high + padding)

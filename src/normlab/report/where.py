@@ -71,9 +71,7 @@ def matrix(analysis: Analysis, reference: str) -> Matrix | None:
         reference=reference,
         arms=arms,
         settings=tuple((one.setting.slug, one.setting.label) for one in analysis.settings),
-        cells=tuple(
-            tuple(_cell(arm, one, reference) for one in analysis.settings) for arm in arms
-        ),
+        cells=tuple(tuple(_cell(arm, one, reference) for one in analysis.settings) for arm in arms),
     )
 
 

@@ -1,4 +1,4 @@
-"""The same arms on several data sets: mean difference over data sets, and in how many it was better.
+"""The same arms on several data sets: the mean difference over them, and the signs.
 
 A data set counts once, with the mean over its blocks: the interval is over data sets, because
 another data set is what the reader would carry the answer to.
