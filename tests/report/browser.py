@@ -7,6 +7,7 @@ request that leaves the page's own address, and every error on its console, is k
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib.util
 import json
 import shutil
@@ -66,7 +67,12 @@ class Browser:
         self.requests: list[str] = []
         self._events: list[dict[str, Any]] = []
         self._number = 0
-        self.socket = self._connect()
+        self._open = contextlib.ExitStack()
+        try:
+            self.socket = self._connect()
+        except BaseException:
+            self._end()
+            raise
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
 
@@ -88,7 +94,9 @@ class Browser:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=20) as answer:
             targets = json.load(answer)
         page = next(target for target in targets if target["type"] == "page")
-        return connect(page["webSocketDebuggerUrl"], max_size=None, proxy=None)
+        return self._open.enter_context(
+            connect(page["webSocketDebuggerUrl"], max_size=None, proxy=None)
+        )
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command; what happened meanwhile is kept."""
@@ -124,9 +132,13 @@ class Browser:
         start = time.perf_counter()
         self.send("Page.navigate", url=address)
         for _ in range(1200):
-            state = self.run("document.documentElement.dataset.ready ?? document.readyState")
-            if state == "" or (state == "complete" and not self.run("document.scripts.length")):
-                break
+            with contextlib.suppress(RuntimeError):  # between two documents there is none
+                ready = self.run(
+                    "location.href !== 'about:blank' && document.readyState === 'complete' && "
+                    "(!document.scripts.length || document.documentElement.dataset.ready === '')"
+                )
+                if ready:
+                    break
             time.sleep(0.02)
         # and painted: the frame after the next one is on the screen
         self.run(
@@ -207,7 +219,10 @@ class Browser:
 
     def close(self) -> None:
         """End the browser and remove its profile."""
-        self.socket.close()
+        self._open.close()
+        self._end()
+
+    def _end(self) -> None:
         self.process.terminate()
         try:
             self.process.wait(timeout=20)

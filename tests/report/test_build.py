@@ -13,6 +13,7 @@ from normlab.report.build import build_report
 
 HOSTILE = ("<script>alert(1)</script>", "=cmd()", "a&b_c|d%{}")
 VOID = {"meta", "link", "br", "hr", "img", "input"}
+SCRIPTS = '<script type="application/json" id="page-data">{}</script><script>1</script>'
 
 
 class Page(HTMLParser):
@@ -21,12 +22,14 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.tags, self.addresses, self.ids, self.labels, self.words = [], [], [], [], []
-        self.open, self.faults = [], []
+        self.open, self.faults, self.scripts = [], [], []
         self.feed(text)
         self.faults += self.open
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
+        if tag == "script":
+            self.scripts.append(dict(attributes))
         if tag not in VOID:
             self.open.append(tag)
         for name, value in attributes:
@@ -58,11 +61,11 @@ class Page(HTMLParser):
 
 
 def check_page(text):
-    """Well-formed, self-contained, without scripts, every id once and every label there."""
+    """Well-formed, self-contained, every id once and every label there; two scripts, both ours."""
     page = Page(text)
     assert page.faults == []
-    assert "script" not in page.tags
-    assert all(a.startswith(("#", "data:,")) for a in page.addresses)
+    assert page.scripts == [{"type": "application/json", "id": "page-data"}, {}]
+    assert all(a.startswith(("#", "data:")) for a in page.addresses)
     assert "url(http" not in text
     assert "@import" not in text
     assert len(set(page.ids)) == len(page.ids)
@@ -90,8 +93,9 @@ def build(fabricate, folder, plan, runs):
     ],
 )
 def test_the_check_of_pages_finds_faults(fault):
+    check_page(SCRIPTS)
     with pytest.raises(AssertionError):
-        check_page(fault)
+        check_page(fault + SCRIPTS)
 
 
 def test_a_whole_study_in_time(fabricate, tmp_path):
@@ -105,10 +109,10 @@ def test_a_whole_study_in_time(fabricate, tmp_path):
     assert told[0] == "reading the records"
     page = check_page(path.read_text(encoding="utf-8"))
     assert path == tmp_path / "report" / "index.html"
-    assert path.stat().st_size < 1_000_000
+    assert path.stat().st_size < 1_200_000
     assert "Exploratory, from 3 blocks: " in page.text
     assert "diverged in 1 of 3" in page.text
-    assert page.tags.count("svg") == 1 + 8
+    assert page.tags.count("svg") == 1 + 7 + 8 + 1  # values, differences, curves, cost
     assert all(run.spec.id in page.text for run in runs)
     for fact in (plan.hash, "f" * 64, "Test Processor 9000", "torch 2.13.0", "egret", "--blocks 5"):
         assert fact in page.text
@@ -118,12 +122,12 @@ def test_a_whole_study_in_time(fabricate, tmp_path):
         ["index.html"]
         + [
             f"figures/{name}-{setting}.{suffix}"
-            for name in ("curves", "differences")
-            for suffix in ("svg", "png")
+            for name in ("answer", "confusion", "cost", "curves", "recall")
+            for suffix in ("svg", "png", "pdf")
         ]
         + [
-            f"tables/norm-{part}-{setting}.{suffix}"
-            for part in ("train", "validation")
+            f"tables/{name}-{setting}.{suffix}"
+            for name in ("answer", "norm-train", "norm-validation", "recall")
             for suffix in ("md", "csv", "tex")
         ]
     )

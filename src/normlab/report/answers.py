@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from normlab.report.formats import NOTHING
 from normlab.report.page import Answer, AnswerRow, PageFigure, Perspective, Sentence
+from normlab.report.tables import Table
 from normlab.stats.analysis import ArmRow, SettingAnalysis
 from normlab.stats.metrics import LABELS, format_difference, format_value, unit
 from normlab.stats.wording import count, further_blocks
@@ -134,6 +135,36 @@ def decision_text(row: ArmRow, setting: SettingAnalysis, reference: str | None) 
     else:
         decision = "no result" if row.n == 0 else "not compared"
     return decision, "; ".join(remarks)
+
+
+def answer_table(setting: SettingAnalysis, view: Perspective) -> Table:
+    """The answer of a setting as a table for a paper; the caption says what the numbers are."""
+    verdict = setting.verdict
+    margin = format_difference(verdict.metric, verdict.margin).removeprefix("+")
+    pairs = len(verdict.arms) * (len(verdict.arms) - 1) // 2
+    interval = f"{100 * (1 - verdict.alpha):g} %"
+    label, *rest = view.head
+    return Table(
+        slug=f"answer-{setting.setting.slug}",
+        title=f"{LABELS[verdict.metric].capitalize()} by normalization",
+        caption=(
+            f"{setting.setting.label}. Mean ± standard deviation over n blocks; differences to "
+            f"{view.reference or 'the reference'} are taken inside blocks, with the paired t "
+            f"interval ({interval}, for one comparison by itself). Decisions are corrected by "
+            f"Holm's method over all {count(pairs, 'pair')} of arms (α = {verdict.alpha:g}); "
+            f"practically equal is within ±{margin} {unit(verdict.metric)}."
+        ),
+        head=("norm", label, *rest[:-1], "n"),
+        rows=tuple(
+            (
+                row.arm,
+                f"{row.value} ± {row.sd}" if row.sd else row.value,
+                *(row.difference, row.interval, row.share, row.time, row.decision),
+                int(row.blocks),
+            )
+            for row in view.rows
+        ),
+    )
 
 
 def block_table(setting: SettingAnalysis) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:

@@ -27,12 +27,13 @@ class Axes:
     """Epochs from the first to this lie between the ends of the axis."""
     ticks: Mapping[str, Ticks]
     """Of "steps", "images" and "seconds"; what is not known is not there."""
-    seconds: Mapping[str, list[float]]
-    """Place of every epoch of a run, by "arm number|block"; of a median by "arm number|"."""
+    seconds: Mapping[str, list[int]]
+    """Place, in thousandths of the axis, of every epoch of a run, by "arm number|block"; of
+    a median by "arm number|"."""
 
 
 def curve_axes(layout: Layout, arms: Mapping[str, int]) -> Axes:
-    """The axes of a setting; places have three decimals, which is less than half a point."""
+    """The axes of a setting."""
     runs = {
         (arm, block): record.rows
         for arm in layout.arms
@@ -48,17 +49,17 @@ def curve_axes(layout: Layout, arms: Mapping[str, int]) -> Axes:
         ticks["images"] = linear_ticks(images, last * images)
     elapsed = {key: np.cumsum([row.seconds for row in rows]) for key, rows in runs.items()}
     longest = max((float(own[-1]) for own in elapsed.values()), default=0.0)
-    seconds: dict[str, list[float]] = {}
+    seconds: dict[str, list[int]] = {}
     if longest > 0 and math.isfinite(longest):
         ticks["seconds"] = linear_ticks(0.0, longest)
-        by_arm: dict[str, list[list[float]]] = {}
+        by_arm: dict[str, list[list[int]]] = {}
         for (arm, block), own in elapsed.items():
-            places = [round(float(value) / longest, 3) for value in own]
+            places = [round(1000 * float(value) / longest) for value in own]
             seconds[f"{arms[arm]}|{block}"] = places
             by_arm.setdefault(arm, []).append(places)
         for arm, lists in by_arm.items():
             seconds[f"{arms[arm]}|"] = [
-                round(statistics.median(p[e] for p in lists if len(p) > e), 3)
+                round(statistics.median(p[e] for p in lists if len(p) > e))
                 for e in range(max(map(len, lists)))
             ]
     return Axes(last, ticks, seconds)

@@ -14,7 +14,7 @@ from normlab.records.store import atomic_write
 from normlab.report.charts import configured
 from normlab.report.colours import Stroke, strokes
 from normlab.report.compose import sheet
-from normlab.report.content import page_content
+from normlab.report.content import answer_tables, page_content
 from normlab.report.drafts import Draft, draft
 from normlab.report.formats import to_csv, to_latex, to_markdown
 from normlab.report.overview_charts import where_chart
@@ -57,7 +57,7 @@ def build_report(
     report = study_folder / "report"
     if exports:
         tell("writing the tables")
-        for table in tables:
+        for table in (*tables, *answer_tables(drafts)):
             write_table(table, report / "tables")
         for one in drafts:
             if one.class_table is not None and one.classes is not None:
@@ -105,8 +105,12 @@ def paper_figures(
             found[f"answer-{slug}"] = sheet(one.analysis.setting.label, parts)
         if not one.curves.is_empty:
             panels = [
-                (f"{panel.axis_title}, {panel.part}", svgs[f"curves/{slug}/{number}"])
+                (
+                    f"{panel.axis_title}, {panel.part}",
+                    svgs[f"curves/{slug}/{number if twin is None else twin}"],
+                )
                 for number, panel in enumerate(one.curves.panels)
+                for twin in (one.curves.twin(number),)
             ]
             legend = {arm: drawn[arm] for arm in one.curves.arms}
             found[f"curves-{slug}"] = sheet(one.curves.title, panels, columns=2, legend=legend)

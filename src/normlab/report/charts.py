@@ -154,9 +154,12 @@ def arm_axis(arms: Sequence[str]) -> alt.Y:
 
 
 def configured(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    """The Vega-Lite specification, data inside, in the style that all figures share."""
+    """The Vega-Lite specification, data inside, in the style that all figures share.
+
+    Not validated: the charts are ours, not a user's, and the check takes as long as the drawing.
+    """
     with alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=True):
-        spec: dict[str, Any] = chart.to_dict()
+        spec: dict[str, Any] = chart.to_dict(validate=False)
     return {**spec, "config": STYLE}
 
 
@@ -172,8 +175,8 @@ def _curve_layers(panel: CurvePanel, figure: CurveFigure, legend: bool) -> alt.L
     y = alt.Y(
         "value:Q",
         scale=alt.Scale(domain=[low, high], zero=False, nice=True, clamp=False),
-        axis=alt.Axis(
-            title=panel.axis_title, tickCount=5, domain=False, format="%" if is_share else "~r"
+        axis=alt.Axis(  # without a title: the heading of the panel says what it is
+            title=None, tickCount=5, domain=False, format="%" if is_share else "~r"
         ),
     )
     colour = colour_scale(figure.strokes, figure.arms, legend)

@@ -8,13 +8,13 @@ import tomli_w
 from markupsafe import Markup
 
 from normlab._version import __version__
-from normlab.report.answers import answer, block_table, sentence
+from normlab.report.answers import answer, answer_table, block_table, perspective, sentence
 from normlab.report.axes import as_data, units
 from normlab.report.colours import Stroke
 from normlab.report.cost import HEAD as COST_HEAD
 from normlab.report.data_checks import read_data_report
 from normlab.report.drafts import Draft
-from normlab.report.drawing import inline_svg
+from normlab.report.drawing import inline_svg, shown_again
 from normlab.report.figures import CurveFigure, DifferenceFigure
 from normlab.report.formats import NOTHING, to_csv, to_latex, to_markdown
 from normlab.report.methods import methods
@@ -101,6 +101,14 @@ def page_content(
     )
 
 
+def answer_tables(drafts: Sequence[Draft]) -> tuple[Table, ...]:
+    """The answer of every setting, seen from the plan's reference, as a table for a paper."""
+    return tuple(
+        answer_table(one.analysis, perspective(one.analysis, one.analysis.verdict.reference, None))
+        for one in drafts
+    )
+
+
 def page_data(
     drafts: Sequence[Draft], strokes: Mapping[str, Stroke], tables: Sequence[Table], specs: Specs
 ) -> dict[str, object]:
@@ -114,7 +122,8 @@ def page_data(
             if one.classes is not None and one.classes.confusion
         },
         "tables": {
-            table.slug: [to_csv(table), to_markdown(table), to_latex(table)] for table in tables
+            table.slug: [to_csv(table), to_markdown(table), to_latex(table)]
+            for table in (*tables, *answer_tables(drafts))
         },
         "specs": specs.own,
     }
@@ -204,23 +213,23 @@ def curves_view(
     figure: CurveFigure, one: Draft, svgs: Mapping[str, str], numbers: Mapping[str, int]
 ) -> CurvesView:
     """The panels of one setting, and their medians at some epochs."""
-    slug = one.slug
-    panels = tuple(
-        PanelView(
-            panel.axis_title,
-            panel.part,
-            _inline(
-                svgs[f"curves/{slug}/{number}"],
-                f"{figure.slug}-{number}",
-                f"{panel.axis_title}, {panel.part}, for {', '.join(figure.arms)}; the medians are "
-                "in the table behind the curves",
-                numbers,
-            ),
+    panels = []
+    for number, panel in enumerate(figure.panels):
+        description = (
+            f"{panel.axis_title}, {panel.part}, for {', '.join(figure.arms)}; the medians are in "
+            "the table behind the curves"
         )
-        for number, panel in enumerate(figure.panels)
-    )
+        twin = figure.twin(number)
+        svg = svgs[f"curves/{one.slug}/{number if twin is None else twin}"]
+        name = f"{figure.slug}-{number if twin is None else twin}"
+        text = (
+            inline_svg(svg, name, description, numbers, shared=True)
+            if twin is None
+            else shown_again(svg, name, description)
+        )
+        panels.append(PanelView(panel.axis_title, panel.part, Markup(text)))
     head, rows = curve_table(figure)
-    return CurvesView(one.analysis.setting.label, slug, figure.arms, panels, head, rows)
+    return CurvesView(one.analysis.setting.label, one.slug, figure.arms, tuple(panels), head, rows)
 
 
 def curve_table(figure: CurveFigure) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -61,7 +61,8 @@ class Draft:
             found[f"differences/{self.slug}/{reference}"] = difference_chart(figure)
         if not self.curves.is_empty:
             for number, panel in enumerate(self.curves.panels):
-                found[f"curves/{self.slug}/{number}"] = panel_chart(panel, self.curves)
+                if self.curves.twin(number) is None:
+                    found[f"curves/{self.slug}/{number}"] = panel_chart(panel, self.curves)
         if self.cost is not None:
             found[f"cost/{self.slug}"] = cost_chart(self.cost)
         return found

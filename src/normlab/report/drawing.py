@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 from xml.etree import ElementTree
 
@@ -11,14 +12,15 @@ import altair as alt
 import vl_convert
 
 from normlab.report.charts import configured
+from normlab.report.slim import slim
 
 SVG = "http://www.w3.org/2000/svg"
 PNG_SCALE = 2.0
 """Pixels a point: sharp on paper at column width."""
+WIDE = 700.0
+"""A figure wider than this is printed smaller: three quarters of the scale are as sharp."""
 
 _ID = re.compile(r'\bid="([^"]+)"')
-_LONG_NUMBER = re.compile(r"(\.\d)\d+")
-"""Coordinates beyond a tenth of a point: half of the page's size, and nothing to see."""
 _MARK = re.compile(r"(?:(?P<arm>.*), )?(?:block (?P<block>\d+)|median)", re.DOTALL)
 """How the charts name a mark that belongs to an arm, a block, or both."""
 
@@ -44,7 +46,8 @@ def spec_to_svg(spec: dict[str, Any]) -> str:
 def to_png(svg: str) -> bytes:
     """The SVG as a PNG on white."""
     on_white = svg.replace("><", '><rect width="100%" height="100%" fill="white"/><', 1)
-    png: bytes = vl_convert.svg_to_png(on_white, scale=PNG_SCALE)
+    scale = PNG_SCALE * (0.75 if size(svg)[0] > WIDE else 1.0)
+    png: bytes = vl_convert.svg_to_png(on_white, scale=scale)
     return png
 
 
@@ -54,31 +57,50 @@ def to_pdf(svg: str) -> bytes:
     return pdf
 
 
-def inline_svg(svg: str, name: str, description: str, arms: Mapping[str, int] | None = None) -> str:
+def inline_svg(
+    svg: str,
+    name: str,
+    description: str,
+    arms: Mapping[str, int] | None = None,
+    shared: bool = False,
+) -> str:
     """The SVG as a part of a page: it scales, says what it shows, and shares no id with another.
 
     The description becomes its accessible name; texts inside were escaped by the renderer and are
     escaped again here on the way out. Marks of a block get data-block, those of an arm data-arm
-    (its number in `arms`), and the horizontal axis data-axis, by which the page finds them.
+    (its number in `arms`), and the horizontal axis data-axis, by which the page finds them. A
+    `shared` picture can be shown again by `shown_again`.
     """
     root = ElementTree.fromstring(svg)
     prefix = re.sub(r"[^A-Za-z0-9-]+", "-", name)
     for element in root.iter():
         _mark(element, arms or {})
         for key, value in list(element.attrib.items()):
-            if key in ("d", "transform"):
-                element.set(key, _LONG_NUMBER.sub(r"\1", value))
-            elif key == "id":
+            if key == "id":
                 element.set(key, f"{prefix}-{value}")
             elif "url(#" in value:
                 element.set(key, value.replace("url(#", f"url(#{prefix}-"))
-            elif key.startswith("aria-") or key in ("font-family", "pointer-events", "role"):
-                del element.attrib[key]
+    slim(root)
+    if shared:
+        root[-1].set("id", f"{prefix}-body")
     root.attrib.pop("width", None)
     root.attrib.pop("height", None)
     root.set("role", "img")
     root.set("aria-label", description)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def shown_again(svg: str, name: str, description: str) -> str:
+    """The picture that was put in with this name and `shared`, once more at another place.
+
+    Micro F1 is accuracy where every image has one label, so a quarter of the curves is drawn twice.
+    """
+    width, height = size(svg)
+    prefix = re.sub(r"[^A-Za-z0-9-]+", "-", name)
+    return (
+        f'<svg xmlns="{SVG}" viewBox="0 0 {width:g} {height:g}" role="img" '
+        f'aria-label="{escape(description)}"><use href="#{prefix}-body" /></svg>'
+    )
 
 
 def size(svg: str) -> tuple[float, float]:

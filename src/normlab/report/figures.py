@@ -47,6 +47,17 @@ class CurveFigure:
     panels: tuple[CurvePanel, ...]
     """By metric, train before validation."""
 
+    def twin(self, number: int) -> int | None:
+        """The earlier panel that has the very same values, if there is one.
+
+        Micro F1 is accuracy where every image has one label.
+        """
+        own = self.panels[number].blocks
+        for earlier, panel in enumerate(self.panels[:number]):
+            if panel.range == self.panels[number].range and panel.blocks.equals(own):
+                return earlier
+        return None
+
     @property
     def is_empty(self) -> bool:
         """Whether there is not one epoch to draw."""

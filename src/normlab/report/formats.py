@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 from normlab.report.tables import Cell, Table
 from normlab.stats.intervals import Summary
@@ -32,8 +33,13 @@ _LATEX = {
     "±": r"$\pm$",
     "−": r"$-$",
     "–": r"--",
+    "×": r"$\times$",
+    "α": r"$\alpha$",
     "ρ": r"$\rho$",
 }
+
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 def to_markdown(table: Table) -> str:
@@ -115,6 +121,8 @@ def escape_formula(text: str) -> str:
     >>> escape_formula("=cmd()"), escape_formula("bn")
     ("'=cmd()", 'bn')
     """
+    if _NUMBER.fullmatch(text):
+        return text
     return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 

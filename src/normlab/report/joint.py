@@ -166,7 +166,7 @@ def _view(title: str, group: Sequence[tuple[str, SettingAnalysis]], reference: s
         names=tuple(name for name, _ in group),
         settings=tuple(one.setting.label for one in settings),
         rows=tuple(_row(row, settings, reference, metric) for row in found),
-        reference=JointRow(reference, own, NOTHING, NOTHING, 0, NOTHING, NOTHING),
+        reference=JointRow(reference, own, NOTHING, NOTHING, 0, NOTHING, ""),
         sentence=_sentence(found, reference, metric),
     )
 
@@ -201,7 +201,7 @@ def _row(
         interval=NOTHING if interval is None else _interval(metric, interval.low, interval.high),
         n=row.over.n,
         signs=f"{row.better} better, {row.worse} worse{ties}",
-        sign_p=NOTHING if row.sign_p is None else f"{row.sign_p:.2f}",
+        sign_p="" if row.sign_p is None else f"sign test p = {row.sign_p:.2f}",
     )
 
 

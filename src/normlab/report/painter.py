@@ -22,7 +22,7 @@ Job = tuple[Kind, Any]
 
 WORTH = {"svg": 0.12, "pdf": 0.15, "png": 0.8}
 """Roughly the seconds of a job; starting the second process costs about one."""
-ENOUGH_WORK = 5.0
+ENOUGH_WORK = 4.0
 
 
 def paint(jobs: Mapping[str, Job]) -> dict[str, bytes]:

@@ -45,8 +45,15 @@ class Table:
     def text_columns(self) -> tuple[bool, ...]:
         """Whether each column holds text: text is set to the left, numbers to the right."""
         return tuple(
-            all(isinstance(row[index], str) for row in self.rows) for index in range(len(self.head))
+            index == 0
+            or all(isinstance(c := row[index], str) and not _is_number(c) for row in self.rows)
+            for index in range(len(self.head))
         )
+
+
+def _is_number(cell: Cell) -> bool:
+    """Printed numbers, alone or in brackets, are set to the right like numbers."""
+    return isinstance(cell, str) and bool(cell) and not any(c.isalpha() for c in cell.rstrip("×"))
 
 
 def study_tables(analysis: Analysis) -> tuple[Table, ...]:

@@ -29,12 +29,12 @@
   }
   function goTo(anchor) {
     const target = anchor && document.getElementById(anchor);
-    if (target) target.scrollIntoView();
+    if (target) target.scrollIntoView({ behavior: "instant" });
   }
 
   // ---- reference, setting, block ---------------------------------------------------------------
   const minus = "\u2212";
-  const points = (value) => {
+  const signed = (value) => {
     const text = Math.abs(100 * value).toFixed(1);
     return text === "0.0" ? text : (value < 0 ? minus : "+") + text;
   };
@@ -60,7 +60,7 @@
       const own = Number(cells[base].dataset.v);
       cells.forEach((cell, number) => {
         const difference = Number(cell.dataset.v) - own;
-        cell.textContent = number === base ? (100 * own).toFixed(1) : points(difference);
+        cell.textContent = number === base ? (100 * own).toFixed(1) : signed(difference);
         cell.classList.toggle("shade", number !== base);
         cell.classList.toggle("up", difference > 0);
         cell.classList.toggle("down", difference <= 0);
@@ -77,12 +77,12 @@
     (root === document ? page : root).classList.toggle("following", block !== "");
     for (const mark of marks) mark.classList.toggle("followed", block !== "" && mark.dataset.block === block);
   }
-  let hovered = null;
+  let hovered = { setting: "", block: "" };
   function hover(event) {
-    const article = event.target.closest && event.target.closest("article[data-setting]");
-    if (!article || state.block !== "") return;
-    let mark = event.target.closest("[data-block]");
-    if (!mark && event.target.closest("svg")) {
+    if (state.block !== "" || !event.target.closest) return;
+    const article = event.target.closest("article[data-setting]");
+    let mark = article && event.target.closest("[data-block]");
+    if (article && !mark && event.target.closest("svg")) {
       for (const [dx, dy] of [[0, -3], [0, 3], [-3, 0], [3, 0]]) {
         const near = document.elementFromPoint(event.clientX + dx, event.clientY + dy);
         mark = near && near.closest("[data-block]");
@@ -90,10 +90,12 @@
       }
     }
     const block = mark && !mark.closest(".runs") ? mark.dataset.block : "";
-    const found = block === "" ? null : article.dataset.setting + " " + block;
-    if (found === hovered) return;
-    hovered = found;
-    for (const other of all(`article[data-setting="${CSS.escape(article.dataset.setting)}"]`)) follow(block, other);
+    const setting = block === "" ? hovered.setting : article.dataset.setting;
+    if (block === hovered.block && setting === hovered.setting) return;
+    for (const name of new Set([hovered.setting, setting])) {
+      for (const other of all(`article[data-setting="${CSS.escape(name)}"]`)) follow(name === setting ? block : "", other);
+    }
+    hovered = { setting, block };
     say(block === "" ? "" : "block " + block);
   }
 
@@ -103,6 +105,19 @@
     if (!original.has(element)) original.set(element, read(element));
     return original.get(element);
   };
+  // The lines are written as an absolute point (M) and steps from it (l), to keep the page small.
+  function points(d) {
+    const found = [];
+    let x = 0, y = 0;
+    for (const [, move, text] of d.matchAll(/([Ml])([^Ml]*)/g)) {
+      const values = text.match(/-?\d*\.?\d+/g).map(Number);
+      for (let k = 0; k + 1 < values.length; k += 2) {
+        [x, y] = move === "M" ? [values[k], values[k + 1]] : [x + values[k], y + values[k + 1]];
+        found.push([move === "M" ? "M" : "L", x, y]);
+      }
+    }
+    return found;
+  }
   function showUnit(unit) {
     for (const article of all("[data-curves]")) {
       const axes = data.axes[article.dataset.curves];
@@ -130,9 +145,10 @@
     for (const path of all("path[data-arm]", svg)) {
       const d = kept(path, (p) => p.getAttribute("d"));
       const places = axes.seconds[path.dataset.arm + "|" + (path.dataset.block ?? "")];
-      path.setAttribute("d", unit !== "seconds" || !places ? d : d.replace(
-        /([ML])(-?[\d.]+),/g,
-        (_, move, x) => `${move}${(width * (places[Math.round((x / width) * (axes.last - 1))] ?? 0)).toFixed(1)},`));
+      path.setAttribute("d", unit !== "seconds" || !places ? d : points(d).map(([move, x, y]) => {
+        const place = places[Math.round((x / width) * (axes.last - 1))] ?? 0;
+        return `${move}${(width * place / 1000).toFixed(1)},${y.toFixed(1)}`;
+      }).join(""));
     }
   }
 
@@ -200,7 +216,7 @@
       const total = Math.max(1, counts.reduce((sum, n) => sum + n, 0));
       classes.forEach((_, column) => {
         const cell = rows[row].cells[column + 1];
-        cell.textContent = counts[column] ? (100 * counts[column] / total).toFixed(0) : "";
+        cell.textContent = counts[column] ? Math.round(100 * counts[column] / total) : "";
         cell.style.setProperty("--s", Math.round(55 * counts[column] / total));
       });
     });
