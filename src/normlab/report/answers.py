@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from normlab.report.formats import NOTHING
 from normlab.report.page import Answer, AnswerRow, PageFigure, Perspective, Sentence
-from normlab.report.tables import Table
+from normlab.report.tables import Printed, Table
 from normlab.stats.analysis import ArmRow, SettingAnalysis
 from normlab.stats.metrics import LABELS, format_difference, format_value, unit
 from normlab.stats.wording import count, further_blocks
@@ -159,12 +159,18 @@ def answer_table(setting: SettingAnalysis, view: Perspective) -> Table:
             (
                 row.arm,
                 f"{row.value} ± {row.sd}" if row.sd else row.value,
-                *(row.difference, row.interval, row.share, row.time, row.decision),
+                Printed(_mean(setting, row.arm, view.reference), row.difference),
+                *(row.interval, row.share, row.time, row.decision),
                 int(row.blocks),
             )
             for row in view.rows
         ),
     )
+
+
+def _mean(setting: SettingAnalysis, arm: str, reference: str) -> float | None:
+    comparison = setting.verdict.comparison(arm, reference)
+    return None if comparison is None else comparison.difference.mean
 
 
 def block_table(setting: SettingAnalysis) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:

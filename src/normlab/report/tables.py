@@ -17,8 +17,18 @@ from normlab.stats.metrics import LABELS
 from normlab.stats.setting import Setting
 
 TablePart = Literal["train", "validation"]
-Cell = str | int | Summary
-"""Text, a count, or a mean with its standard deviation."""
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A number with the text that people read; files for programs hold the number."""
+
+    value: float | None
+    text: str
+
+
+Cell = str | int | Summary | Printed
+"""Text, a count, a mean with its standard deviation, or another number."""
 
 PART_TITLES: dict[TablePart, str] = {"train": "Training", "validation": "Validation"}
 _MEASURED: dict[TablePart, str] = {
