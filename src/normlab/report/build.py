@@ -8,10 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import altair as alt
-
 from normlab.records.store import atomic_write
-from normlab.report.charts import configured
 from normlab.report.colours import Stroke, strokes
 from normlab.report.compose import sheet
 from normlab.report.content import answer_tables, page_content
@@ -19,7 +16,7 @@ from normlab.report.drafts import Draft, draft
 from normlab.report.formats import to_csv, to_latex, to_markdown
 from normlab.report.overview_charts import where_chart
 from normlab.report.page import render_page
-from normlab.report.painter import paint
+from normlab.report.painter import Sketch, paint
 from normlab.report.per_class import recall_table
 from normlab.report.tables import Table, study_tables
 from normlab.report.where import where_figure
@@ -65,9 +62,9 @@ def build_report(
 
     tell("drawing the figures")
     where = where_figure(analysis, drawn)
-    charts: dict[str, alt.TopLevelMixin] = {}
+    charts: dict[str, Sketch] = {}
     if where is not None:
-        charts["where"] = where_chart(where)
+        charts["where"] = (where_chart, (where,))
     for one in drafts:
         charts |= one.charts()
         if exports:
@@ -84,9 +81,9 @@ def build_report(
     return page
 
 
-def draw(charts: Mapping[str, alt.TopLevelMixin]) -> dict[str, str]:
+def draw(charts: Mapping[str, Sketch]) -> dict[str, str]:
     """Every chart as a standalone SVG."""
-    painted = paint({key: ("svg", configured(chart)) for key, chart in charts.items()})
+    painted = paint({key: ("chart", sketch) for key, sketch in charts.items()})
     return {key: svg.decode() for key, svg in painted.items()}
 
 

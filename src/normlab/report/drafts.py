@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import altair as alt
 import pandas as pd
 
 from normlab.report.axes import Axes, curve_axes
@@ -14,6 +13,7 @@ from normlab.report.colours import Stroke
 from normlab.report.cost import CostFigure, CostRow, cost_figure, cost_rows
 from normlab.report.figures import CurveFigure, DifferenceFigure, curve_figure, difference_figure
 from normlab.report.overview_charts import confusion_chart, cost_chart, recall_chart, value_chart
+from normlab.report.painter import Sketch
 from normlab.report.per_class import (
     ClassView,
     ConfusionFigure,
@@ -52,28 +52,28 @@ class Draft:
         """Of the setting."""
         return self.analysis.setting.slug
 
-    def charts(self) -> dict[str, alt.TopLevelMixin]:
+    def charts(self) -> dict[str, Sketch]:
         """Every chart of the page by its name."""
-        found: dict[str, alt.TopLevelMixin] = {}
+        found: dict[str, Sketch] = {}
         if self.values is not None:
-            found[f"values/{self.slug}"] = value_chart(self.values)
+            found[f"values/{self.slug}"] = (value_chart, (self.values,))
         for reference, figure in self.differences.items():
-            found[f"differences/{self.slug}/{reference}"] = difference_chart(figure)
+            found[f"differences/{self.slug}/{reference}"] = (difference_chart, (figure,))
         if not self.curves.is_empty:
             for number, panel in enumerate(self.curves.panels):
                 if self.curves.twin(number) is None:
-                    found[f"curves/{self.slug}/{number}"] = panel_chart(panel, self.curves)
+                    found[f"curves/{self.slug}/{number}"] = (panel_chart, (panel, self.curves))
         if self.cost is not None:
-            found[f"cost/{self.slug}"] = cost_chart(self.cost)
+            found[f"cost/{self.slug}"] = (cost_chart, (self.cost,))
         return found
 
-    def paper_charts(self) -> dict[str, alt.TopLevelMixin]:
+    def paper_charts(self) -> dict[str, Sketch]:
         """Charts that only the folder of figures has: the page shows tables in their place."""
-        found: dict[str, alt.TopLevelMixin] = {}
+        found: dict[str, Sketch] = {}
         if self.recall is not None:
-            found[f"recall/{self.slug}"] = recall_chart(self.recall)
+            found[f"recall/{self.slug}"] = (recall_chart, (self.recall,))
         if self.confusion is not None:
-            found[f"confusion/{self.slug}"] = confusion_chart(self.confusion)
+            found[f"confusion/{self.slug}"] = (confusion_chart, (self.confusion,))
         return found
 
 

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from statsmodels.stats.multitest import multipletests
 
 from normlab.records.store import Predictions, RunFolder, RunRecord
+from normlab.stats.comparison import _cheap_collection as cheap_collection
 from normlab.stats.intervals import PairedDifference, paired_difference
 from normlab.stats.layout import Layout
 from normlab.stats.setting import Setting
@@ -124,7 +125,8 @@ def class_differences(
         if table.images[c]
     ]
     known = [1.0 if d.p_value is None else d.p_value for _, _, d in cells]
-    adjusted = multipletests(known, alpha=alpha, method="holm")[1] if known else []
+    with cheap_collection():
+        adjusted = multipletests(known, alpha=alpha, method="holm")[1] if known else []
     return tuple(
         ClassDifference(arm, name, d, None if d.p_value is None else float(p))
         for (arm, name, d), p in zip(cells, adjusted, strict=True)
