@@ -19,8 +19,10 @@ MUTED = "#5b6570"
 RULE = "#dde2e7"
 BAND = "#e6ebf0"
 
-LABEL_SPACE = 84
-"""Points kept for the names of arms."""
+LABEL_SPACE = 84.0
+"""Points kept at least for the names of arms."""
+LETTER = 7.6
+"""Points of a letter in the widest of the usual fonts: a page cannot choose which one is there."""
 
 STYLE: dict[str, Any] = {
     "font": "Helvetica, Arial, sans-serif",
@@ -148,7 +150,12 @@ def difference_chart(figure: DifferenceFigure, width: int = 520) -> alt.TopLevel
 def arm_axis(arms: Sequence[str]) -> alt.Y:
     """Arms from top to bottom in the order given; plots below each other line up."""
     axis = alt.Axis(
-        title=None, ticks=False, domain=False, minExtent=LABEL_SPACE, maxExtent=220, offset=6
+        title=None,
+        ticks=False,
+        domain=False,
+        minExtent=min(220.0, max(LABEL_SPACE, LETTER * max(map(len, arms), default=0))),
+        maxExtent=220,
+        offset=6,
     )
     return alt.Y("arm:N", sort=list(arms), axis=axis)
 

@@ -84,8 +84,10 @@ def inline_svg(
     slim(root)
     if shared:
         root[-1].set("id", f"{prefix}-body")
-    root.attrib.pop("width", None)
+    width = root.attrib.pop("width", None)
     root.attrib.pop("height", None)
+    if width is not None:
+        root.set("style", f"--width:{float(width):.0f}px")
     root.set("role", "img")
     root.set("aria-label", description)
     return ElementTree.tostring(root, encoding="unicode")

@@ -12,6 +12,9 @@ from normlab.report.per_class import ConfusionFigure, RecallFigure
 from normlab.report.values import ValueFigure
 from normlab.report.where import WhereFigure
 
+PAGE_WIDTH = 760
+"""Points across which panels may stand side by side, beside a legend."""
+
 
 def value_chart(figure: ValueFigure, width: int = 520) -> alt.TopLevelMixin:
     """A line of its own for each arm; the values of a block are joined from arm to arm."""
@@ -87,6 +90,7 @@ def where_chart(figure: WhereFigure) -> alt.TopLevelMixin:
     scale = alt.Scale(zero=False, nice=True, domainMin=floor - 0.05 * abs(middle - floor))
     axis = alt.Axis(title=figure.axis_title, tickCount=5, domain=False)
     y = alt.Y("mean:Q", scale=scale, axis=axis)
+    width = min(600, max(160, 11 * len(arms) * len(sizes)))
     panels = []
     for rule, own in frame.groupby("rule", sort=False):
         base = alt.Chart(own).encode(x=x, xOffset=offset, color=colour)
@@ -96,9 +100,8 @@ def where_chart(figure: WhereFigure) -> alt.TopLevelMixin:
             bars.encode(y=alt.Y("low:Q", scale=scale, axis=axis), y2="high:Q"),
             points.encode(y=y),
         )
-        width = max(160, 26 * len(arms) * len(sizes) // 2)
-        panels.append(layered.properties(width=min(width, 520), height=200, title=str(rule)))
-    return alt.concat(*panels, columns=2 if len(sizes) * len(arms) <= 16 else 1)
+        panels.append(layered.properties(width=width, height=200, title=str(rule)))
+    return alt.concat(*panels, columns=max(1, int(PAGE_WIDTH // (width + 70))))
 
 
 def cost_chart(figure: CostFigure, width: int = 520, height: int = 260) -> alt.TopLevelMixin:
