@@ -165,7 +165,7 @@ def configured(chart: alt.TopLevelMixin) -> dict[str, Any]:
 
     Not validated: the charts are ours, not a user's, and the check takes as long as the drawing.
     """
-    with alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=False):
+    with alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=True):
         spec: dict[str, Any] = chart.to_dict(validate=False)
     return {**spec, "config": STYLE}
 
