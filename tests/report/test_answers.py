@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from normlab.report.answers import answer
+from normlab.report.answers import answer, answer_table, change, sentence
+from normlab.report.formats import to_csv, to_latex
 from normlab.stats.analysis import analyse
 
 
@@ -11,7 +12,7 @@ def answered(fabricate, **options):
         analysis=options.pop("analysis", None),
     )
     (setting,) = analyse(plan, fabricate.make_runs(plan, **options)).settings
-    return answer(setting, None), setting
+    return answer(setting, None, {}).perspectives[0], setting
 
 
 def test_every_number_is_printed_as_the_analysis_has_it(fabricate):
@@ -46,3 +47,37 @@ def test_what_the_reader_needs_beside_the_decision(fabricate):
 def test_without_the_reference_nothing_is_compared(fabricate):
     shown, _ = answered(fabricate, analysis={"reference": "ln"})
     assert {row.decision for row in shown.rows} == {"not compared"}
+
+
+def test_every_arm_may_be_the_reference(fabricate):
+    _, setting = answered(fabricate, sd=0.002)
+    views = answer(setting, None, {}).perspectives
+    assert [view.reference for view in views] == ["bn", "bin", "none"]
+    seen_from_bin = {row.arm: row for row in views[1].rows}
+    assert seen_from_bin["bin"].decision == "reference"
+    assert seen_from_bin["bn"].decision == "worse"
+    assert seen_from_bin["bn"].difference.startswith("−")
+    assert views[1].head[1] == "against bin (points)"
+
+
+def test_a_sentence_says_what_it_rests_on_and_what_would_change_it(fabricate):
+    _, decided = answered(fabricate, sd=0.002)
+    assert sentence(decided).rests_on == "6 blocks, margin ±1.0 points"
+    assert change(decided).startswith("other images")
+    _, open_one = answered(fabricate, blocks=3, effects={"bin": 0.004})
+    assert "more block" in change(open_one)
+    _, alone = answered(fabricate, without={(a, b) for a in ("bin", "none") for b in range(6)})
+    assert change(alone) == "results of a second arm"
+
+
+def test_the_answer_for_a_paper_says_n_interval_and_correction(fabricate):
+    _, setting = answered(fabricate, sd=0.002)
+    table = answer_table(setting, answer(setting, None, {}).perspectives[0])
+    for part in ("over n blocks", "paired t interval (95 %", "Holm's method over all 3 pairs"):
+        assert part in table.caption
+    assert table.head[-1] == "n"
+    assert table.text_columns[0]
+    assert not table.text_columns[2]
+    assert r"\begin{tabular}{lrrrrrlr}" in to_latex(table)
+    best = to_csv(table).splitlines()[2].split(",")
+    assert float(best[2]) == setting.verdict.comparison("bin", "bn").difference.mean

@@ -13,6 +13,7 @@ from normlab.report.build import build_report
 
 HOSTILE = ("<script>alert(1)</script>", "=cmd()", "a&b_c|d%{}")
 VOID = {"meta", "link", "br", "hr", "img", "input"}
+SCRIPTS = '<script type="application/json" id="page-data">{}</script><script>1</script>'
 
 
 class Page(HTMLParser):
@@ -21,12 +22,14 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.tags, self.addresses, self.ids, self.labels, self.words = [], [], [], [], []
-        self.open, self.faults = [], []
+        self.open, self.faults, self.scripts = [], [], []
         self.feed(text)
         self.faults += self.open
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
+        if tag == "script":
+            self.scripts.append(dict(attributes))
         if tag not in VOID:
             self.open.append(tag)
         for name, value in attributes:
@@ -50,7 +53,8 @@ class Page(HTMLParser):
             self.faults.append(f"</{tag}>")
 
     def handle_data(self, data):
-        self.words.append(data)
+        if self.open[-1:] != ["script"]:
+            self.words.append(data)
 
     @property
     def text(self):
@@ -58,11 +62,11 @@ class Page(HTMLParser):
 
 
 def check_page(text):
-    """Well-formed, self-contained, without scripts, every id once and every label there."""
+    """Well-formed, self-contained, every id once and every label there; two scripts, both ours."""
     page = Page(text)
     assert page.faults == []
-    assert "script" not in page.tags
-    assert all(a.startswith(("#", "data:,")) for a in page.addresses)
+    assert page.scripts == [{"type": "application/json", "id": "page-data"}, {}]
+    assert all(a.startswith(("#", "data:")) for a in page.addresses)
     assert "url(http" not in text
     assert "@import" not in text
     assert len(set(page.ids)) == len(page.ids)
@@ -90,8 +94,9 @@ def build(fabricate, folder, plan, runs):
     ],
 )
 def test_the_check_of_pages_finds_faults(fault):
+    check_page(SCRIPTS)
     with pytest.raises(AssertionError):
-        check_page(fault)
+        check_page(fault + SCRIPTS)
 
 
 def test_a_whole_study_in_time(fabricate, tmp_path):
@@ -105,25 +110,25 @@ def test_a_whole_study_in_time(fabricate, tmp_path):
     assert told[0] == "reading the records"
     page = check_page(path.read_text(encoding="utf-8"))
     assert path == tmp_path / "report" / "index.html"
-    assert path.stat().st_size < 1_000_000
+    assert path.stat().st_size < 1_200_000
     assert "Exploratory, from 3 blocks at learning rate 0.1: " in page.text
     assert "diverged in 1 of 3" in page.text
-    assert page.tags.count("svg") == 1 + 8
+    assert page.tags.count("svg") == 1 + 7 + 8 + 1  # values, differences, curves, cost
     assert all(run.spec.id in page.text for run in runs)
     for fact in (plan.hash, "f" * 64, "Test Processor 9000", "torch 2.13.0", "egret", "--blocks 5"):
         assert fact in page.text
     files = sorted(p.relative_to(tmp_path / "report").as_posix() for p in path.parent.rglob("*.*"))
     setting = "sgd-lr0.1-batch32"
     assert files == sorted(
-        ["index.html"]
+        ["index.html", "methods.txt"]
         + [
             f"figures/{name}-{setting}.{suffix}"
-            for name in ("curves", "differences")
-            for suffix in ("svg", "png")
+            for name in ("answer", "confusion", "cost", "curves", "recall")
+            for suffix in ("svg", "png", "pdf")
         ]
         + [
-            f"tables/norm-{part}-{setting}.{suffix}"
-            for part in ("train", "validation")
+            f"tables/{name}-{setting}.{suffix}"
+            for name in ("answer", "norm-train", "norm-validation", "recall")
             for suffix in ("md", "csv", "tex")
         ]
     )
@@ -135,7 +140,8 @@ def test_building_again_writes_the_same_page(fabricate, tmp_path):
 
     def written():
         page = build_report(tmp_path)
-        return {path.name: path.read_bytes() for path in page.parent.rglob("*.*")}
+        files = (path for path in page.parent.rglob("*.*") if path.suffix != ".pdf")
+        return {path.name: path.read_bytes() for path in files}  # a PDF numbers its parts anew
 
     assert written() == written()
 
@@ -155,7 +161,7 @@ def test_hostile_names_are_only_text(fabricate, tmp_path):
 def test_several_settings(fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn", "gn"), blocks=2, epochs=2, batch_size=(8, 32))
     page = build(fabricate, tmp_path, plan, fabricate.make_runs(plan))
-    assert page.tags.count("article") == 2
+    assert page.text.count("Rests on 2 blocks, margin ±1.0 points") == 2
     assert "Validation by batch size and normalization" in page.text
     assert "2 settings" in page.text
 

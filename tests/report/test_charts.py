@@ -76,4 +76,4 @@ def test_an_inline_svg_is_named_and_shares_no_id():
     assert clip.get("id") == "loss-train-clip0"
     assert group.get("clip-path") == "url(#loss-train-clip0)"
     assert group.get("aria-hidden") is None
-    assert group[0].get("d") == "M0.12,7.5L1e3,0.12"
+    assert group[0].get("d") == "M0.1,7.5L1e3,0.1"

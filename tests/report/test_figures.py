@@ -68,7 +68,7 @@ def test_differences_are_in_points_with_each_block(study):
     assert (bin_row.low, bin_row.high) == pytest.approx(
         (100 * comparison.difference.interval.low, 100 * comparison.difference.interval.high)
     )
-    assert sum(bin_row.blocks) / 3 == pytest.approx(bin_row.mean)
+    assert sum(bin_row.blocks.values()) / 3 == pytest.approx(bin_row.mean)
     assert none_row.arm == "none"
     assert figure.margin == 1.0
     assert "none −12" in figure.description
@@ -82,7 +82,7 @@ def test_without_a_reference_there_is_no_difference_figure(fabricate):
 
 def test_one_arm_far_out_does_not_stretch_the_axis():
     def row(arm, mean):
-        return DifferenceRow(arm, mean, mean - 0.5, mean + 0.5, "", "undecided", (mean,))
+        return DifferenceRow(arm, mean, mean - 0.5, mean + 0.5, "", "undecided", {0: mean})
 
     low, high = axis_limits([row("a", 1.0), row("b", -1.5), row("c", -40.0)], margin=1.0)
     assert -3 < low < -2

@@ -1,43 +1,44 @@
 """Write the report of a study: the page, and the same figures and tables for a paper.
 
-report/index.html   report/figures/*.svg, *.png   report/tables/*.md, *.csv, *.tex
+report/index.html   report/figures/*.svg, *.png, *.pdf   report/tables/*.md, *.csv, *.tex
 report/methods.txt
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import altair as alt
-import pandas as pd
-
 from normlab.records.store import atomic_write
-from normlab.report.charts import curves_chart, difference_chart, panel_chart
 from normlab.report.colours import Stroke, strokes
-from normlab.report.content import curves_view, difference_view, page_content
-from normlab.report.drawing import inline_svg, to_png, to_svg
-from normlab.report.figures import curve_figure, difference_figure
+from normlab.report.compose import sheet
+from normlab.report.content import answer_tables, page_content
+from normlab.report.drafts import Draft, draft
 from normlab.report.formats import to_csv, to_latex, to_markdown
-from normlab.report.page import CurvesView, PageFigure, render_page
+from normlab.report.overview_charts import where_chart
+from normlab.report.page import render_page
+from normlab.report.painter import Sketch, paint
+from normlab.report.per_class import recall_table
 from normlab.report.tables import Table, study_tables
-from normlab.stats.analysis import Analysis, SettingAnalysis, analyse
-from normlab.stats.curves import curves
+from normlab.report.where import where_figure
+from normlab.stats.analysis import Analysis, analyse
+from normlab.stats.curves import setting_curves
+from normlab.stats.layout import arrange
 from normlab.stats.methods import methods_paragraph
-from normlab.stats.metrics import format_difference, unit
-from normlab.stats.reading import read_study
-from normlab.stats.setting import Setting
+from normlab.stats.reading import StudyRecords, read_study
 
 Progress = Callable[[str], None]
 """Told in a few words what is written next."""
 
 
-def build_report(study_folder: Path, *, progress: Progress | None = None) -> Path:
+def build_report(
+    study_folder: Path, *, progress: Progress | None = None, exports: bool = True
+) -> Path:
     """Read study.toml and runs/, write report/, and give the path of the page.
 
     What is missing (no finished run, one arm, one block, a damaged record) is named in the page,
     and the rest is shown. Every file is written whole or not at all; the page comes last, so that
-    it never speaks of a file that is not there.
+    it never speaks of a file that is not there. Without `exports` only the page is written.
 
     Raises:
         PlanError: there is no study.toml, or it cannot be used.
@@ -50,31 +51,75 @@ def build_report(study_folder: Path, *, progress: Progress | None = None) -> Pat
     drawn = strokes(
         list(dict.fromkeys(row.arm for setting in analysis.settings for row in setting.rows))
     )
-    report = study_folder / "report"
-
-    tell("writing the tables")
+    drafts = _drafts(study, analysis, drawn)
     tables = study_tables(analysis)
-    for table in tables:
-        write_table(table, report / "tables")
+    report = study_folder / "report"
+    if exports:
+        tell("writing the tables")
+        for table in (*tables, *answer_tables(drafts)):
+            write_table(table, report / "tables")
+        for one in drafts:
+            if one.class_table is not None and one.classes is not None:
+                write_table(recall_table(one.class_table, one.classes), report / "tables")
 
     methods = methods_paragraph(analysis, study.runs)
     atomic_write(report / "methods.txt", (methods + "\n").encode())
 
-    tell("drawing the differences")
-    differences = _difference_figures(analysis, drawn, report / "figures")
-    tell("drawing the curves")
-    frame = curves(study.plan, study.runs)
-    views = [
-        view
-        for setting in analysis.settings
-        if (view := _curves(setting, frame, drawn, report / "figures")) is not None
-    ]
+    tell("drawing the figures")
+    where = where_figure(analysis, drawn)
+    charts: dict[str, Sketch] = {}
+    if where is not None:
+        charts["where"] = (where_chart, (where,))
+    for one in drafts:
+        charts |= one.charts()
+        if exports:
+            charts |= one.paper_charts()
+    svgs = draw(charts)
+    if exports:
+        tell("writing the figures")
+        write_figures(paper_figures(drafts, svgs, drawn), report / "figures")
 
     tell("writing the page")
-    content = page_content(study, analysis, drawn, tables, differences, views)
+    content = page_content(study, analysis, drawn, tables, drafts, where, svgs)
     page = report / "index.html"
     atomic_write(page, render_page(content).encode())
     return page
+
+
+def draw(charts: Mapping[str, Sketch]) -> dict[str, str]:
+    """Every chart as a standalone SVG."""
+    painted = paint({key: ("chart", sketch) for key, sketch in charts.items()})
+    return {key: svg.decode() for key, svg in painted.items()}
+
+
+def paper_figures(
+    drafts: Sequence[Draft], svgs: Mapping[str, str], drawn: Mapping[str, Stroke]
+) -> dict[str, str]:
+    """The figures for a paper by their file names, put together from what the page shows."""
+    found = {"where": svgs["where"]} if "where" in svgs else {}
+    for one in drafts:
+        slug = one.slug
+        reference = next(iter(one.differences), None)
+        parts = [("", svgs[f"values/{slug}"])] if one.values is not None else []
+        if reference is not None:
+            parts.append(("", svgs[f"differences/{slug}/{reference}"]))
+        if parts:
+            found[f"answer-{slug}"] = sheet(one.analysis.setting.label, parts)
+        if not one.curves.is_empty:
+            panels = [
+                (
+                    f"{panel.axis_title}, {panel.part}",
+                    svgs[f"curves/{slug}/{number if twin is None else twin}"],
+                )
+                for number, panel in enumerate(one.curves.panels)
+                for twin in (one.curves.twin(number),)
+            ]
+            legend = {arm: drawn[arm] for arm in one.curves.arms}
+            found[f"curves-{slug}"] = sheet(one.curves.title, panels, columns=2, legend=legend)
+        for name in ("cost", "recall", "confusion"):
+            if f"{name}/{slug}" in svgs:
+                found[f"{name}-{slug}"] = svgs[f"{name}/{slug}"]
+    return found
 
 
 def write_table(table: Table, folder: Path) -> None:
@@ -83,46 +128,23 @@ def write_table(table: Table, folder: Path) -> None:
         atomic_write(folder / f"{table.slug}.{suffix}", write(table).encode())
 
 
-def write_figure(chart: alt.TopLevelMixin, slug: str, folder: Path) -> str:
-    """The chart as .svg and .png; gives the SVG."""
-    svg = to_svg(chart)
-    atomic_write(folder / f"{slug}.svg", svg.encode())
-    atomic_write(folder / f"{slug}.png", to_png(svg))
-    return svg
+def write_figures(figures: Mapping[str, str], folder: Path) -> None:
+    """Every figure as .svg, .png and .pdf."""
+    for name, svg in figures.items():
+        atomic_write(folder / f"{name}.svg", svg.encode())
+    painted = paint(
+        {f"{name}.png": ("png", svg) for name, svg in figures.items()}
+        | {f"{name}.pdf": ("pdf", svg) for name, svg in figures.items()}
+    )
+    for name, content in painted.items():
+        atomic_write(folder / name, content)
 
 
-def _difference_figures(
-    analysis: Analysis, drawn: dict[str, Stroke], folder: Path
-) -> Mapping[Setting, PageFigure]:
-    figures = {}
-    for setting in analysis.settings:
-        figure = difference_figure(setting, drawn)
-        if figure is None or setting.verdict.reference is None:
-            continue
-        svg = write_figure(difference_chart(figure), figure.slug, folder)
-        metric = setting.verdict.metric
-        margin = format_difference(metric, setting.verdict.margin).removeprefix("+")
-        figures[setting.setting] = difference_view(
-            inline_svg(svg, figure.slug, figure.description),
-            setting.verdict.reference,
-            f"{margin} {unit(metric)}",
-        )
-    return figures
-
-
-def _curves(
-    setting: SettingAnalysis, frame: pd.DataFrame, drawn: dict[str, Stroke], folder: Path
-) -> CurvesView | None:
-    figure = curve_figure(setting, frame, drawn)
-    if figure.is_empty:
-        return None
-    write_figure(curves_chart(figure), figure.slug, folder)
-    svgs = [
-        inline_svg(
-            to_svg(panel_chart(panel, figure)),
-            f"{figure.slug}-{panel.metric}-{panel.part}",
-            f"{panel.axis_title}, {panel.part}, by epoch, for {', '.join(figure.arms)}",
-        )
-        for panel in figure.panels
-    ]
-    return curves_view(setting.setting.label, figure, svgs)
+def _drafts(
+    study: StudyRecords, analysis: Analysis, drawn: Mapping[str, Stroke]
+) -> tuple[Draft, ...]:
+    alpha = study.plan.analysis.alpha
+    return tuple(
+        draft(setting, layout, setting_curves(layout), drawn, alpha)
+        for setting, layout in zip(analysis.settings, arrange(study.plan, study.runs), strict=True)
+    )

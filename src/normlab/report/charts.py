@@ -5,18 +5,24 @@ Neutral colours are few and fixed, so that the page can exchange them for its da
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from normlab.report.colours import Stroke
 from normlab.report.figures import CurveFigure, CurvePanel, DifferenceFigure
 
 INK = "#1b1f24"
 MUTED = "#5b6570"
 RULE = "#dde2e7"
 BAND = "#e6ebf0"
+
+LABEL_SPACE = 84.0
+"""Points kept at least for the names of arms."""
+LETTER = 7.6
+"""Points of a letter in the widest of the usual fonts: a page cannot choose which one is there."""
 
 STYLE: dict[str, Any] = {
     "font": "Helvetica, Arial, sans-serif",
@@ -86,8 +92,8 @@ def difference_chart(figure: DifferenceFigure, width: int = 520) -> alt.TopLevel
     arms = [row.arm for row in figure.rows]
     x_scale = alt.Scale(domain=[low, high], nice=False, zero=False)
     x_axis = alt.Axis(title=figure.axis_title, tickCount=7, grid=False)
-    y = alt.Y("arm:N", sort=arms, axis=alt.Axis(title=None, ticks=False, domain=False))
-    colour = _colour_scale(figure.strokes, arms, legend=False)
+    y = arm_axis(arms)
+    colour = colour_scale(figure.strokes, arms, legend=False)
 
     means = pd.DataFrame(
         [
@@ -104,8 +110,13 @@ def difference_chart(figure: DifferenceFigure, width: int = 520) -> alt.TopLevel
     measured = {row.arm for row in figure.rows if row.low is not None}
     bars = means[means["arm"].isin(measured) & (means["low"] < high) & (means["high"] > low)]
     dots = pd.DataFrame(
-        [(row.arm, value) for row in figure.rows for value in row.blocks if low <= value <= high],
-        columns=["arm", "value"],
+        [
+            (row.arm, value, f"{row.arm}, block {block}")
+            for row in figure.rows
+            for block, value in row.blocks.items()
+            if low <= value <= high
+        ],
+        columns=["arm", "value", "name"],
     )
     band = pd.DataFrame({"from": [-figure.margin], "to": [figure.margin]})
 
@@ -121,7 +132,9 @@ def difference_chart(figure: DifferenceFigure, width: int = 520) -> alt.TopLevel
         .encode(x=alt.X("low:Q", scale=x_scale, axis=x_axis), x2="high:Q", y=y, color=colour),
         alt.Chart(dots)
         .mark_tick(thickness=1.5, height=11, opacity=1)
-        .encode(x=alt.X("value:Q", scale=x_scale, axis=x_axis), y=y, color=colour),
+        .encode(
+            x=alt.X("value:Q", scale=x_scale, axis=x_axis), y=y, color=colour, description="name:N"
+        ),
         alt.Chart(inside)
         .mark_point(size=95, filled=True, opacity=1, stroke=INK, strokeWidth=0.8)
         .encode(x=alt.X("mean:Q", scale=x_scale, axis=x_axis), y=y, color=colour),
@@ -130,14 +143,30 @@ def difference_chart(figure: DifferenceFigure, width: int = 520) -> alt.TopLevel
     for direction, edge in (("left", low), ("right", high)):
         cut = arrows[arrows["direction"] == direction]
         if len(cut):
-            layers += _arrow_layers(cut, direction, edge, x_scale, y, colour)
+            layers += arrow_layers(cut, direction, edge, x_scale, y, colour)
     return alt.layer(*layers).properties(width=width, height=30 * len(arms) + 10)
 
 
+def arm_axis(arms: Sequence[str]) -> alt.Y:
+    """Arms from top to bottom in the order given; plots below each other line up."""
+    axis = alt.Axis(
+        title=None,
+        ticks=False,
+        domain=False,
+        minExtent=min(220.0, max(LABEL_SPACE, LETTER * max(map(len, arms), default=0))),
+        maxExtent=220,
+        offset=6,
+    )
+    return alt.Y("arm:N", sort=list(arms), axis=axis)
+
+
 def configured(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    """The Vega-Lite specification, data inside, in the style that all figures share."""
+    """The Vega-Lite specification, data inside, in the style that all figures share.
+
+    Not validated: the charts are ours, not a user's, and the check takes as long as the drawing.
+    """
     with alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=True):
-        spec: dict[str, Any] = chart.to_dict()
+        spec: dict[str, Any] = chart.to_dict(validate=False)
     return {**spec, "config": STYLE}
 
 
@@ -153,11 +182,11 @@ def _curve_layers(panel: CurvePanel, figure: CurveFigure, legend: bool) -> alt.L
     y = alt.Y(
         "value:Q",
         scale=alt.Scale(domain=[low, high], zero=False, nice=True, clamp=False),
-        axis=alt.Axis(
-            title=panel.axis_title, tickCount=5, domain=False, format="%" if is_share else "~r"
+        axis=alt.Axis(  # without a title: the heading of the panel says what it is
+            title=None, tickCount=5, domain=False, format="%" if is_share else "~r"
         ),
     )
-    colour = _colour_scale(figure.strokes, figure.arms, legend)
+    colour = colour_scale(figure.strokes, figure.arms, legend)
     dash = alt.StrokeDash(
         "arm:N",
         scale=alt.Scale(
@@ -166,21 +195,25 @@ def _curve_layers(panel: CurvePanel, figure: CurveFigure, legend: bool) -> alt.L
         ),
         legend=alt.Legend(title="arm") if legend else None,
     )
+    named = panel.blocks.assign(
+        name=panel.blocks["arm"] + ", block " + panel.blocks["block"].astype(str)
+    )
     thin = (
-        alt.Chart(panel.blocks)
+        alt.Chart(named)
         .mark_line(strokeWidth=0.8, strokeOpacity=0.38, clip=clip)
-        .encode(x=x, y=y, color=colour, strokeDash=dash, detail="block:N")
+        .encode(x=x, y=y, color=colour, strokeDash=dash, detail="block:N", description="name:N")
     )
     bold = (
-        alt.Chart(panel.medians)
+        alt.Chart(panel.medians.assign(name=panel.medians["arm"] + ", median"))
         .mark_line(strokeWidth=2.4, clip=clip)
-        .encode(x=x, y=y, color=colour, strokeDash=dash)
+        .encode(x=x, y=y, color=colour, strokeDash=dash, description="name:N")
     )
     layers: alt.LayerChart = alt.LayerChart(layer=[thin, bold])
     return layers
 
 
-def _colour_scale(strokes: Any, arms: Sequence[str], legend: bool) -> alt.Color:
+def colour_scale(strokes: Mapping[str, Stroke], arms: Sequence[str], legend: bool) -> alt.Color:
+    """The fixed colour of each arm."""
     scale = alt.Scale(domain=list(arms), range=[strokes[arm].colour for arm in arms])
     return alt.Color("arm:N", scale=scale, legend=alt.Legend(title="arm") if legend else None)
 
@@ -200,9 +233,10 @@ def _arrows(figure: DifferenceFigure) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["arm", "direction", "text"])
 
 
-def _arrow_layers(
+def arrow_layers(
     cut: pd.DataFrame, direction: str, edge: float, x_scale: alt.Scale, y: alt.Y, colour: alt.Color
 ) -> list[alt.Chart]:
+    """A triangle at the edge for each row of `cut` (arm, direction, text), with its number."""
     at_edge = cut.assign(edge=edge)
     x = alt.X("edge:Q", scale=x_scale)
     points = alt.Chart(at_edge).mark_point(

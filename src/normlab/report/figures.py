@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from normlab.report.colours import Stroke
 from normlab.stats.analysis import SettingAnalysis
+from normlab.stats.comparison import against
 from normlab.stats.metrics import LABELS, format_difference, is_share, unit
 from normlab.stats.wording import count
 
@@ -45,6 +47,17 @@ class CurveFigure:
     panels: tuple[CurvePanel, ...]
     """By metric, train before validation."""
 
+    def twin(self, number: int) -> int | None:
+        """The earlier panel that has the very same values, if there is one.
+
+        Micro F1 is accuracy where every image has one label.
+        """
+        own = self.panels[number].blocks
+        for earlier, panel in enumerate(self.panels[:number]):
+            if panel.range == self.panels[number].range and panel.blocks.equals(own):
+                return earlier
+        return None
+
     @property
     def is_empty(self) -> bool:
         """Whether there is not one epoch to draw."""
@@ -61,8 +74,8 @@ class DifferenceRow:
     high: float | None
     mean_text: str
     decision: str
-    blocks: tuple[float, ...]
-    """The difference in every block."""
+    blocks: Mapping[int, float]
+    """The difference in every block that both arms have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,12 +155,20 @@ def medians(blocks: pd.DataFrame) -> pd.DataFrame:
 
 
 def difference_figure(
-    setting: SettingAnalysis, strokes: dict[str, Stroke]
+    setting: SettingAnalysis, strokes: Mapping[str, Stroke], reference: str | None = None
 ) -> DifferenceFigure | None:
-    """The differences to the reference; None where nothing can be compared with it."""
+    """The differences to the plan's reference, or to another arm.
+
+    None where nothing can be compared with it.
+    """
     verdict = setting.verdict
-    comparisons = [c for c in verdict.against_reference() if c.difference.mean is not None]
-    if verdict.reference is None or not comparisons:
+    reference = reference or verdict.reference
+    comparisons = [
+        c
+        for c in against(verdict.comparisons, verdict.arms, reference)
+        if c.difference.mean is not None
+    ]
+    if reference is None or not comparisons:
         return None
     scale = 100.0 if is_share(verdict.metric) else 1.0
     rows = []
@@ -155,7 +176,7 @@ def difference_figure(
         difference = comparison.difference
         assert difference.mean is not None
         interval = difference.interval
-        values = setting.table.differences(comparison.arm, verdict.reference)
+        values = setting.table.row(comparison.arm) - setting.table.row(reference)
         rows.append(
             DifferenceRow(
                 arm=comparison.arm,
@@ -164,7 +185,11 @@ def difference_figure(
                 high=None if interval is None else scale * interval.high,
                 mean_text=format_difference(verdict.metric, difference.mean),
                 decision=comparison.decision,
-                blocks=tuple(scale * float(value) for value in values),
+                blocks={
+                    block: scale * float(value)
+                    for block, value in zip(setting.table.blocks, values, strict=True)
+                    if not math.isnan(value)
+                },
             )
         )
     label, measure = LABELS[verdict.metric], unit(verdict.metric)
@@ -174,15 +199,15 @@ def difference_figure(
     )
     return DifferenceFigure(
         slug=f"differences-{setting.setting.slug}",
-        title=f"Difference to {verdict.reference}: {setting.setting.label}",
-        axis_title=f"{label} minus that of {verdict.reference} ({measure})",
+        title=f"Difference to {reference}: {setting.setting.label}",
+        axis_title=f"{label} minus that of {reference} ({measure})",
         margin=scale * verdict.margin,
         limits=axis_limits(rows, scale * verdict.margin),
         rows=tuple(rows),
         strokes={row.arm: strokes[row.arm] for row in rows},
         description=(
-            f"Difference in {label} to {verdict.reference}, in {measure}, over "
-            f"{count(verdict.blocks, 'block')}: {spoken}."
+            f"Difference in {label} to {reference}, in {measure}, over "
+            f"{count(max(len(r.blocks) for r in rows), 'block')}: {spoken}."
         ),
     )
 
@@ -194,7 +219,7 @@ def axis_limits(rows: Sequence[DifferenceRow], margin: float) -> tuple[float, fl
     the axis: a network without normalization may lose 40 points where the others differ by one.
     """
     near = max(2 * margin, 4 * statistics.median(abs(row.mean) for row in rows))
-    shown = [value for row in rows for value in row.blocks if abs(value) <= near]
+    shown = [value for row in rows for value in row.blocks.values() if abs(value) <= near]
     shown += [row.mean for row in rows if abs(row.mean) <= near]
     shown += [end for row in rows for end in (row.low, row.high) if end and abs(end) <= near]
     low, high = min([*shown, -1.4 * margin]), max([*shown, 1.4 * margin])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from normlab.report.tables import Cell, Table
+from normlab.report.tables import Cell, Printed, Table
 from normlab.stats.intervals import Summary
 
 DIGITS = 4
@@ -32,6 +32,8 @@ _LATEX = {
     "±": r"$\pm$",
     "−": r"$-$",
     "–": r"--",
+    "×": r"$\times$",
+    "α": r"$\alpha$",
     "ρ": r"$\rho$",
 }
 
@@ -64,6 +66,8 @@ def to_csv(table: Table) -> str:
         for cell in row:
             if isinstance(cell, Summary):
                 fields += ["" if value is None else repr(value) for value in (cell.mean, cell.sd)]
+            elif isinstance(cell, Printed):
+                fields.append("" if cell.value is None else repr(cell.value))
             else:
                 fields.append(escape_formula(cell) if isinstance(cell, str) else cell)
         writer.writerow(fields)
@@ -101,6 +105,8 @@ def cell_text(cell: Cell) -> str:
     >>> cell_text(Summary(3, 0.81, 0.006)), cell_text(Summary(1, 0.81, None))
     ('0.8100 ± 0.0060', '0.8100')
     """
+    if isinstance(cell, Printed):
+        return cell.text
     if not isinstance(cell, Summary):
         return str(cell)
     if cell.mean is None:

@@ -1,24 +1,44 @@
 """The page: its content as plain data, and the template that it is poured into.
 
 Every text is escaped by the template; only the figures, which our own renderer made and escaped,
-go in as they are. Nothing in the page points outside it.
+go in as they are. Nothing in the page points outside it, and its own policy forbids it to.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
+from normlab.records.data_report import DataReport
 from normlab.report.colours import Stroke
 from normlab.report.formats import cell_text
+from normlab.report.per_class import ClassView
+from normlab.report.pictures import PictureSection
 from normlab.report.tables import Table
+from normlab.report.where import Matrix
 from normlab.stats.checks.check import Check
+from normlab.stats.metrics import format_difference
 
 TEMPLATES = Path(__file__).with_name("templates")
+Rows = Sequence[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """The verdict of one setting in words."""
+
+    setting: str
+    slug: str
+    text: str
+    rests_on: str
+    change: str
 
 
 @dataclass(frozen=True)
@@ -39,23 +59,34 @@ class AnswerRow:
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure that stands in the page itself."""
+    """A figure that stands in the page itself, with the table behind it."""
 
     svg: Markup
     caption: str
+    head: tuple[str, ...] = ()
+    rows: Rows = ()
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The verdict of one setting with the numbers behind it."""
+class Perspective:
+    """The answer seen from one reference arm."""
 
-    setting: str
-    slug: str
-    sentence: str
+    reference: str
     head: tuple[str, ...]
     """Of the columns after the arm, in the order of AnswerRow."""
     rows: tuple[AnswerRow, ...]
     figure: PageFigure | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The numbers of one setting."""
+
+    setting: str
+    slug: str
+    values: PageFigure | None
+    perspectives: tuple[Perspective, ...]
+    """The plan's reference first."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +103,23 @@ class CurvesView:
     """The curves of one setting."""
 
     setting: str
+    slug: str
     arms: tuple[str, ...]
     panels: tuple[PanelView, ...]
+    head: tuple[str, ...]
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class SettingView:
+    """Cost, robustness and classes of one setting."""
+
+    setting: str
+    slug: str
+    cost: PageFigure | None
+    cost_rows: Rows
+    robustness: Rows
+    classes: ClassView | None
 
 
 @dataclass(frozen=True)
@@ -83,6 +129,7 @@ class RunRow:
     id: str
     arm: str
     setting: str
+    slug: str
     block: int
     outcome: str
     error: str
@@ -90,6 +137,8 @@ class RunRow:
     seconds: str
     value: str
     predictions: str
+    environment: int
+    """Its number among the environments of the study; 0 if it left none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,37 +150,85 @@ class PageContent:
     missing: tuple[str, ...]
     metric: str
     strokes: Mapping[str, Stroke]
+    sentences: tuple[Sentence, ...]
     answers: tuple[Answer, ...]
     reading: tuple[str, ...]
     """How to read the answers, a paragraph each."""
+    matrix: Matrix | None
+    where: PageFigure | None
     curves: tuple[CurvesView, ...]
+    units: tuple[str, ...]
     tables: tuple[Table, ...]
+    settings: tuple[SettingView, ...]
+    explain: PictureSection | None
+    layers: PictureSection | None
+    data_report: DataReport | None
+    data_missing: str
     checks: tuple[Check, ...]
+    methods: str
     runs: tuple[RunRow, ...]
-    several_settings: bool
+    shared_spec: Mapping[str, str]
     provenance: tuple[tuple[str, str], ...]
+    plan_text: str
     next_step: str
     command: str
+    study: str
+    """The folder as the user would type it."""
+    data: Mapping[str, object]
+    """What the page's script reads."""
     version: str
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """In the order of the plan."""
+        return tuple(self.strokes)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The arms that any setting can be seen from."""
+        found = [p.reference for a in self.answers for p in a.perspectives if p.reference]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Of all runs."""
+        return tuple(sorted({run.block for run in self.runs}))
 
 
 def template_environment() -> jinja2.Environment:
     """The package's templates: everything is escaped, and an unknown name is an error."""
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["cell_text"] = cell_text
+    environment.filters["json"] = htmlsafe_json_dumps
+    environment.filters["points"] = lambda value: format_difference("accuracy", value)
+    return environment
 
 
 def render_page(page: PageContent) -> str:
     """The page as HTML."""
-    environment = template_environment()
-    environment.filters["cell_text"] = cell_text
-    css = Markup((TEMPLATES / "page.css").read_text(encoding="utf-8"))
-    return environment.get_template("page.html.j2").render(page=page, css=css)
+    return render("page.html.j2", ("page.css",), page=page)
+
+
+def render(template: str, styles: Sequence[str], **content: object) -> str:
+    """A template with its styles, the script, and the policy that lets only these two act."""
+    css = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in styles)
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
+    )
+    return (
+        template_environment()
+        .get_template(template)
+        .render(css=Markup(css), script=Markup(script), policy=policy, **content)
+    )
 
 
 def findings_first(checks: Sequence[Check]) -> tuple[Check, ...]:

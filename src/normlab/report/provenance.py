@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from normlab.records.plan import StudyPlan
@@ -26,10 +27,11 @@ def run_rows(study: StudyRecords) -> tuple[RunRow, ...]:
     ordered = sorted(
         study.runs, key=lambda run: (run.spec.block, str(Setting.of(run.spec, plan)), run.spec.arm)
     )
-    return tuple(_run_row(run, plan) for run in ordered)
+    numbers = environment_numbers(study)
+    return tuple(_run_row(run, plan, numbers) for run in ordered)
 
 
-def _run_row(run: RunRecord, plan: StudyPlan) -> RunRow:
+def _run_row(run: RunRecord, plan: StudyPlan, numbers: Mapping[str, int]) -> RunRow:
     outcome, metric = run.outcome, plan.analysis.metric
     value = score(run, metric)
     seconds = sum(row.seconds for row in run.rows) if outcome is None else outcome.seconds
@@ -37,6 +39,7 @@ def _run_row(run: RunRecord, plan: StudyPlan) -> RunRow:
         id=run.spec.id,
         arm=run.spec.arm,
         setting=Setting.of(run.spec, plan).label,
+        slug=Setting.of(run.spec, plan).slug,
         block=run.spec.block,
         outcome="not ended" if outcome is None else outcome.status.replace("_", " "),
         error=(outcome.error or "") if outcome is not None else "",
@@ -44,6 +47,7 @@ def _run_row(run: RunRecord, plan: StudyPlan) -> RunRow:
         seconds=f"{seconds:.0f}",
         value=NOTHING if math.isnan(value) else format_value(metric, value),
         predictions="stored" if has_predictions(run) else "missing",
+        environment=numbers.get(environment_text(run), 0) if run.environment else 0,
     )
 
 
@@ -93,7 +97,9 @@ def provenance(study: StudyRecords) -> tuple[tuple[str, str], ...]:
             )
         )
     facts.append(("network", plan.training.network.name))
-    facts += [("environment", text) for text in environments(study)]
+    facts += [
+        (f"environment {number}", text) for number, text in enumerate(environments(study), start=1)
+    ]
     return tuple(facts)
 
 
@@ -102,12 +108,19 @@ def environments(study: StudyRecords) -> tuple[str, ...]:
     texts: dict[str, int] = {}
     for run in study.runs:
         if run.environment:
-            text = _environment_text(run)
+            text = environment_text(run)
             texts[text] = texts.get(text, 0) + 1
     return tuple(f"{text} ({count(number, 'run')})" for text, number in texts.items())
 
 
-def _environment_text(run: RunRecord) -> str:
+def environment_numbers(study: StudyRecords) -> dict[str, int]:
+    """The distinct environments, counted from 1 in the order of the runs."""
+    texts = dict.fromkeys(environment_text(run) for run in study.runs if run.environment)
+    return {text: number for number, text in enumerate(texts, start=1)}
+
+
+def environment_text(run: RunRecord) -> str:
+    """Machine and libraries of a run in one line."""
     environment = run.environment
     parts = [str(environment[key]) for key in ("processor", "device") if environment.get(key)]
     if environment.get("threads"):
@@ -122,7 +135,7 @@ def _environment_text(run: RunRecord) -> str:
 
 def next_step(study: StudyRecords, analysis: Analysis) -> tuple[str, str]:
     """What would change the verdict, in a sentence, and the command that does it."""
-    command = f"normlab run {shlex.quote(_shown(study.folder))}"
+    command = f"normlab run {shlex.quote(shown_folder(study.folder))}"
     left = analysis.planned - analysis.done
     if left:
         return f"{count(left, 'run')} of the plan still to be made or ended:", command
@@ -148,7 +161,7 @@ def next_step(study: StudyRecords, analysis: Analysis) -> tuple[str, str]:
     return "All planned runs have ended. The same command changes nothing:", command
 
 
-def _shown(folder: Path) -> str:
+def shown_folder(folder: Path) -> str:
     """The folder as the user would type it."""
     try:
         return str(folder.resolve().relative_to(Path.cwd()))

@@ -17,8 +17,18 @@ from normlab.stats.metrics import LABELS
 from normlab.stats.setting import Setting
 
 TablePart = Literal["train", "validation"]
-Cell = str | int | Summary
-"""Text, a count, or a mean with its standard deviation."""
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A number with the text that people read; files for programs hold the number."""
+
+    value: float | None
+    text: str
+
+
+Cell = str | int | Summary | Printed
+"""Text, a count, a mean with its standard deviation, or another number."""
 
 PART_TITLES: dict[TablePart, str] = {"train": "Training", "validation": "Validation"}
 _MEASURED: dict[TablePart, str] = {
@@ -45,8 +55,15 @@ class Table:
     def text_columns(self) -> tuple[bool, ...]:
         """Whether each column holds text: text is set to the left, numbers to the right."""
         return tuple(
-            all(isinstance(row[index], str) for row in self.rows) for index in range(len(self.head))
+            index == 0
+            or all(isinstance(c := row[index], str) and not _is_number(c) for row in self.rows)
+            for index in range(len(self.head))
         )
+
+
+def _is_number(cell: Cell) -> bool:
+    """Printed numbers, alone or in brackets, are set to the right like numbers."""
+    return isinstance(cell, str) and bool(cell) and not any(c.isalpha() for c in cell.rstrip("×"))
 
 
 def study_tables(analysis: Analysis) -> tuple[Table, ...]:
