@@ -11,7 +11,6 @@ from xml.etree import ElementTree
 
 _DEFAULTS = {
     "opacity": "1",
-    "font-size": "12px",
     "stroke-opacity": "0.38",  # of a thin line: page.css says it
     "stroke-width": "0.8",
 }

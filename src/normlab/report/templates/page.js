@@ -75,7 +75,11 @@
   function follow(block, root = document) {
     const marks = all("[data-block]", root);
     (root === document ? page : root).classList.toggle("following", block !== "");
-    for (const mark of marks) mark.classList.toggle("followed", block !== "" && mark.dataset.block === block);
+    for (const mark of marks) {
+      mark.classList.toggle("followed", block !== "" && mark.dataset.block === block);
+      mark.classList.toggle("faded", block !== "" && mark.dataset.block !== block);
+    }
+    for (const median of all("path[data-arm]:not([data-block])", root)) median.classList.toggle("resting", block !== "");
   }
   let hovered = { setting: "", block: "" };
   function hover(event) {
