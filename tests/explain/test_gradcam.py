@@ -147,14 +147,13 @@ def test_bad_input() -> None:
 
 
 def _oracle(monkeypatch: pytest.MonkeyPatch):
-    """pytorch-grad-cam; it imports torchvision for helpers that are not used here."""
-    try:
-        import torchvision  # noqa: F401
-    except (ImportError, RuntimeError):
-        for name in ("torchvision", "torchvision.transforms", "torchvision.transforms.functional"):
-            stub = types.ModuleType(name)
-            stub.__dict__.update(dict.fromkeys(("Compose", "Normalize", "ToTensor", "resize")))
-            monkeypatch.setitem(sys.modules, name, stub)
+    """pytorch-grad-cam; it imports torchvision and matplotlib for helpers not used here."""
+    names = ("torchvision", "torchvision.transforms", "torchvision.transforms.functional")
+    for name in (*names, "matplotlib", "matplotlib.pyplot", "matplotlib.lines"):
+        stub = types.ModuleType(name)
+        unused = ("Compose", "Normalize", "ToTensor", "resize", "pyplot", "Line2D")
+        stub.__dict__.update(dict.fromkeys(unused))
+        monkeypatch.setitem(sys.modules, name, stub)
     return pytest.importorskip("pytorch_grad_cam", reason="pytorch-grad-cam is not installed")
 
 

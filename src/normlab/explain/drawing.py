@@ -45,7 +45,7 @@ def colour(values: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
 def overlay(
     pixels: UInt8[np.ndarray, "s s 3"], values: Float[np.ndarray, "s s"], side: int = TILE
 ) -> UInt8[np.ndarray, "t t 3"]:
-    """The picture, dimmed, with the map's colour laid on where the map is strong.
+    """The picture in grey, dimmed, with the map's colour laid on where the map is strong.
 
     Args:
         pixels: as the network saw them.
@@ -54,10 +54,12 @@ def overlay(
     """
     values = np.clip(values, 0, 1).astype(np.float32)
     size = (side, side)
-    picture = np.asarray(enlarged(pixels, side), np.float32)
+    # In grey: the map's colours would mix with those of the picture.
+    grey = Image.fromarray(enlarged(pixels, side)).convert("L").convert("RGB")
+    picture = np.asarray(grey, np.float32)
     large = Image.fromarray(values).resize(size, Image.Resampling.BILINEAR)
     strength = np.clip(np.asarray(large), 0, 1)
-    share = (0.35 + 0.35 * strength)[..., None]
+    share = (0.4 + 0.4 * strength)[..., None]
     return ((1 - share) * picture + share * colour(strength)).round().astype(np.uint8)
 
 
@@ -73,7 +75,9 @@ def png(pixels: UInt8[np.ndarray, "h w 3"]) -> bytes:
     return buffer.getvalue()
 
 
-def sheet(title: str, subtitle: str, groups: Sequence[tuple[str, Sequence[Sequence[Tile]]]]) -> bytes:
+def sheet(
+    title: str, subtitle: str, groups: Sequence[tuple[str, Sequence[Sequence[Tile]]]]
+) -> bytes:
     """A PNG: groups of rows of tiles, each group with its heading.
 
     Args:

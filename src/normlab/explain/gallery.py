@@ -118,7 +118,7 @@ def make_gallery(
     ids = first.predictions.ids[list(places)]
     labels = first.predictions.labels[list(places)]
     pixels = pixels_of(dataset, ids)
-    made = [_arm_maps(run, ids, labels, pixels, options, names, device) for run in arms]
+    targets = _targets(first, places, options, names)
     return Gallery(
         options,
         names,
@@ -126,9 +126,9 @@ def make_gallery(
         places,
         ids,
         labels,
-        made[0][1],
+        targets,
         pixels,
-        tuple(arm for arm, _ in made),
+        tuple(_arm_maps(run, ids, pixels, targets, options, device) for run in arms),
     )
 
 
@@ -155,25 +155,28 @@ def pixels_of(dataset: Dataset, ids: np.ndarray) -> UInt8[np.ndarray, "n s s 3"]
     return np.stack([dataset.images[place[str(name)]] for name in ids])
 
 
+def _targets(
+    first: ArmRun, places: tuple[int, ...], options: GalleryOptions, names: tuple[str, ...]
+) -> tuple[int, ...]:
+    if options.target == "true":
+        return tuple(int(label) for label in first.predictions.labels[list(places)])
+    if options.target == "predicted":
+        predicted = first.predictions.probabilities[list(places)].argmax(1)
+        return tuple(int(label) for label in predicted)
+    return (names.index(known("class", options.target, names)),) * len(places)
+
+
 def _arm_maps(
     run: ArmRun,
     ids: np.ndarray,
-    labels: np.ndarray,
     pixels: UInt8[np.ndarray, "n s s 3"],
+    targets: tuple[int, ...],
     options: GalleryOptions,
-    names: tuple[str, ...],
     device: torch.device | str,
-) -> tuple[ArmMaps, tuple[int, ...]]:
+) -> ArmMaps:
     predictor = Predictor.load(run.record.folder, device)
     own = {str(name): number for number, name in enumerate(run.predictions.ids)}
     rows = run.predictions.probabilities[[own[str(name)] for name in ids]]
-    predicted = rows.argmax(1)
-    if options.target == "true":
-        targets = [int(label) for label in labels]
-    elif options.target == "predicted":
-        targets = [int(label) for label in predicted]
-    else:
-        targets = [names.index(known("class", options.target, names))] * len(ids)
     found = image_maps(predictor, pixels, targets, options.layers, options.mode)
     layers = choose_layers(predictor.network, options.layers)
-    return ArmMaps(run, layers, found.maps, predicted, rows.max(1)), tuple(targets)
+    return ArmMaps(run, layers, found.maps, rows.argmax(1), rows.max(1))
