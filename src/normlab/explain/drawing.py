@@ -60,7 +60,8 @@ def overlay(
     large = Image.fromarray(values).resize(size, Image.Resampling.BILINEAR)
     strength = np.clip(np.asarray(large), 0, 1)
     share = (0.4 + 0.4 * strength)[..., None]
-    return ((1 - share) * picture + share * colour(strength)).round().astype(np.uint8)
+    mixed: np.ndarray = (1 - share) * picture + share * colour(strength)
+    return mixed.round().astype(np.uint8)
 
 
 def enlarged(pixels: UInt8[np.ndarray, "s s 3"], side: int = TILE) -> UInt8[np.ndarray, "t t 3"]:

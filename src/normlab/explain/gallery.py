@@ -82,10 +82,11 @@ class Gallery:
 
     def scaled(self, arm: ArmMaps, number: int) -> Float[np.ndarray, "s s"]:
         """One map in [0, 1], on the scale that the options ask for."""
-        values = arm.maps[number]
+        values: np.ndarray = arm.maps[number]
         shared = self.options.scale == "shared"
         top = max(float(a.maps.max()) for a in self.arms) if shared else float(values.max())
-        return values / top if top > 0 else values
+        scaled: np.ndarray = values / top if top > 0 else values
+        return scaled
 
 
 def make_gallery(

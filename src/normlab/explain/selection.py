@@ -55,10 +55,10 @@ def default_classes(predictions: Predictions, names: Sequence[str]) -> list[tupl
         (int(np.nanargmin(accuracies)), "least accurate"),
     ]
     if confusion.any():
-        true, taken = np.unravel_index(int(confusion.argmax()), confusion.shape)
+        true, taken = divmod(int(confusion.argmax()), len(names))
         count = int(confusion[true, taken])
-        chosen.append((int(true), f"most often confused: {count} taken for {names[taken]}"))
-        chosen.append((int(taken), f"what {count} of {names[true]} were taken for"))
+        chosen.append((true, f"most often confused: {count} taken for {names[taken]}"))
+        chosen.append((taken, f"what {count} of {names[true]} were taken for"))
     reasons: dict[int, list[str]] = {}
     for index, why in chosen:
         reasons.setdefault(index, []).append(why)
@@ -108,7 +108,8 @@ def choose_images(
     chosen = []
     for index, why in classes:
         own = predictions.labels == index
-        groups, notes = [], []
+        groups: list[tuple[int, ...]] = []
+        notes: list[str] = []
         for kind, mask in (("correct", own & right), ("incorrect", own & ~right)):
             places = np.flatnonzero(mask)
             if len(places) < count:
