@@ -59,8 +59,11 @@ def class_sheet(gallery: Gallery, choice: ClassChoice) -> bytes:
     ]
     arms = ", ".join(arm.run.arm for arm in gallery.arms)
     target = {"true": "the true class", "predicted": "the predicted class"}
+    right = f"{choice.accuracy:.1%} of {choice.images} images right"
+    if not choice.images:
+        right = "no image was evaluated"
     subtitle = (
-        f"{choice.accuracy:.1%} of {choice.images} images right · Grad-CAM of {arms} for "
+        f"{right} · Grad-CAM of {arms} for "
         f"{target.get(gallery.options.target, gallery.options.target)}"
     )
     return sheet(choice.name, subtitle, groups)
