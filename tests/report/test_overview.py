@@ -86,7 +86,9 @@ def test_where_it_holds(study):
     assert found.cells[2][0].text.startswith("−1")
     figure = where_figure(several, strokes(ARMS))
     assert {(p.rule, p.batch_size) for p in figure.points} == {
-        (rule, size) for rule in ("sgd, learning rate 0.1", "adam, learning rate 0.1") for size in (8, 32)
+        (rule, size)
+        for rule in ("sgd, learning rate 0.1", "adam, learning rate 0.1")
+        for size in (8, 32)
     }
     assert all(p.low < p.mean < p.high for p in figure.points)
 

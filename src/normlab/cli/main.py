@@ -15,6 +15,7 @@ from normlab.cli.bench import bench
 from normlab.cli.cache import cache
 from normlab.cli.check import check
 from normlab.cli.compare import PLAN_HELP, compare
+from normlab.cli.explain import explain
 from normlab.cli.norms import norms
 from normlab.cli.predict import predict
 from normlab.cli.report import report
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _VERBS = (
-    *(check, compare, run, status, report, train, predict),
+    *(check, compare, run, status, report, train, predict, explain),
     *(audit, norms, bench, cache),
 )
 for _verb in _VERBS:

@@ -1,0 +1,1 @@
+"""Where a trained network looked, and whether the map that says so is true."""

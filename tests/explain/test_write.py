@@ -1,0 +1,125 @@
+"""The command on a real small study: files, facts, and one sentence for each bad input."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from normlab.cli.main import app
+from normlab.errors import NormlabError, StorageError, UnknownNameError, UsageError
+from normlab.explain.arms import choose_arms, run_of
+from normlab.explain.drawing import colour, overlay
+from normlab.explain.gallery import GalleryOptions, make_gallery
+
+RIGHT = "<b>right & dark"
+
+
+def explain(*arguments: object) -> str:
+    found = CliRunner().invoke(app, ["explain", *map(str, arguments)])
+    if isinstance(found.exception, NormlabError):
+        raise found.exception
+    assert found.exit_code == 0, found.output
+    return found.output
+
+
+def test_gallery(study, tmp_path: Path) -> None:
+    said = explain(study.folder, "--arms", "all", "--images", 2, "--classes", RIGHT,
+                   "--faithfulness", "--out", tmp_path)  # fmt: skip
+    assert "random" in said
+    page = (tmp_path / "index.html").read_text()
+    assert "&lt;b&gt;right &amp; dark" in page
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    facts = json.loads((tmp_path / "explain.json").read_text())
+    assert {arm["arm"] for arm in facts["arms"]} == {"bn", "gn"}
+    assert facts["arms"][0]["accuracy"] >= facts["arms"][1]["accuracy"]
+    assert facts["arms"][0]["layers"] == ["stages.2.0.norm1", "stages.2.0.norm2"]
+    assert all(image["true"] == RIGHT for image in facts["images"])
+    assert set(facts["faithfulness"]) == {"bn", "gn"}
+    (sheet,) = tmp_path.glob("*.png")
+    with Image.open(sheet) as image:
+        assert image.width > 300
+
+
+def test_stored_probabilities_are_those_of_the_maps_network(study) -> None:
+    runs = choose_arms(study.folder, ("all",))
+    gallery = make_gallery(runs, study.load_data(), GalleryOptions(images=3, scale="image"))
+    for arm in gallery.arms:
+        for number, name in enumerate(gallery.ids):
+            row = list(arm.run.predictions.ids).index(name)
+            assert arm.predicted[number] == arm.run.predictions.probabilities[row].argmax()
+            assert gallery.scaled(arm, number).max() in (0, pytest.approx(1))
+
+
+def test_one_run_and_one_picture(study, picture: Path, tmp_path: Path) -> None:
+    run = next((study.folder / "runs").iterdir())
+    assert "correct" in explain(run, "--out", tmp_path / "gallery")
+    said = explain(run, picture, "--out", tmp_path / "map.png")
+    assert "%" in said
+    with Image.open(tmp_path / "map.png") as image:
+        assert image.size == (512, 512)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1"])
+def test_pictures_of_any_mode(study, tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "picture.png"
+    Image.new("RGB", (40, 9), "red").convert(mode).save(path)
+    run = next((study.folder / "runs").iterdir())
+    explain(run, path, "--out", tmp_path / "map.png")
+
+
+def test_bad_input(study, tmp_path: Path, picture: Path) -> None:
+    run = next((study.folder / "runs").iterdir())
+    with pytest.raises(UnknownNameError, match="did you mean 'striped'"):
+        explain(study.folder, "--classes", "stripes")
+    with pytest.raises(UnknownNameError, match="finished arm"):
+        explain(study.folder, "--arms", "bin")
+    with pytest.raises(UsageError, match="there is no"):
+        explain(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="one run"):
+        explain(run, "--arms", "bn")
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(UsageError, match="is not an image"):
+        explain(run, tmp_path / "text.png")
+    copy = tmp_path / "study"
+    shutil.copytree(study.folder, copy)
+    runs = sorted((copy / "runs").iterdir())
+    shutil.copy(runs[0] / "weights.safetensors", runs[1] / "weights.safetensors")
+    outcome = runs[0] / "outcome.json"
+    outcome.write_text(outcome.read_text().replace('"finished"', '"diverged"'))
+    with pytest.raises(UsageError, match="ended as diverged"):
+        run_of(runs[0])
+    (runs[1] / "outcome.json").unlink()
+    with pytest.raises(UsageError, match="is not finished"):
+        explain(runs[1], picture)
+    with pytest.raises(UsageError, match="has no finished run"):
+        explain(copy)
+
+
+def test_damaged_weights(study, tmp_path: Path) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(study.folder, copy)
+    for run in (copy / "runs").iterdir():
+        (run / "weights.safetensors").write_bytes(b"nothing")
+    with pytest.raises(StorageError, match="damaged"):
+        explain(copy)
+
+
+def test_colours_grow_lighter_with_the_value() -> None:
+    strip = colour(np.linspace(0, 1, 50)[None]).astype(float)
+    assert np.all(np.diff(strip @ [0.2126, 0.7152, 0.0722]) > 0)
+
+
+def test_the_overlay_is_where_the_map_is() -> None:
+    values = np.zeros((8, 8))
+    values[1, 6] = 1
+    drawn = overlay(np.full((8, 8, 3), 128, np.uint8), values, 80)
+    place = np.unravel_index(drawn.sum(2, dtype=int).argmax(), (80, 80))
+    assert abs(place[0] - 14.5) <= 1
+    assert abs(place[1] - 64.5) <= 1
