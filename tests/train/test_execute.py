@@ -84,7 +84,7 @@ def test_early_stopping_looks_at_selection_alone(make_spec, make_data, tmp_path)
     data.plain_batches = lambda part: touched.append(part) or plain(part)
     folder = run(spec, data, tmp_path / "run")
     epochs = len(folder.read_rows())
-    assert touched == ["selection"] * epochs + ["selection", "train", "evaluation"]
+    assert touched == ["selection"] * epochs + ["selection"] * 2 + ["train", "evaluation"]
 
 
 def test_patience_on_rows() -> None:
@@ -267,3 +267,23 @@ def test_the_environment_is_plain_json(spec, make_data, tmp_path) -> None:
     environment = json.loads((folder.path / "environment.json").read_text())
     assert environment["threads"] == torch.get_num_threads()
     assert environment["device"] == "cpu"
+
+
+def test_batch_statistics_are_measured_beside_and_move_nothing(
+    make_spec, make_data, tmp_path
+) -> None:
+    """The figure of NL006: another way to look at the same weights, after which they are the same."""
+    spec = make_spec(epochs=2)
+    data = make_data(spec)
+    outcome = run(spec, data, tmp_path / "run").read_outcome()
+    assert outcome.selection_by_batches is not None
+    assert outcome.selection_by_batches != outcome.selection
+    assert outcome.selection_by_batches.images == outcome.selection.images
+    network = build_network(spec, "cpu")
+    weights, _, _, _ = load_weights(tmp_path / "run" / "weights.safetensors")
+    network.load_state_dict(weights)
+    again, _ = evaluate(network, data.plain_batches("evaluation"), spec)
+    assert again == outcome.evaluation
+    none = make_spec(epochs=1, norm="none", arm="none")
+    outcome = run(none, make_data(none), tmp_path / "none").read_outcome()
+    assert outcome.selection_by_batches is None

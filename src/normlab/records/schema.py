@@ -199,6 +199,9 @@ class Outcome(Frozen):
     """Evaluation mode, without augmentation, at the reported epoch; likewise the two below."""
     selection: Measures | None = None
     evaluation: Measures | None = None
+    selection_by_batches: Measures | None = None
+    """The selection part once more, normalized with the statistics of its own batches; None where no
+    layer keeps running statistics."""
     parameters: int | None = None
     seconds: float = 0.0
     """All training steps of the run."""

@@ -114,7 +114,12 @@ def _report(
         network.load_state_dict(best_weights)
         reported = best_epoch(rows)
     selection, _ = evaluate(network, around(data.plain_batches("selection")), spec)
-    train = evaluation = None
+    train = evaluation = by_batches = None
+    if judged and any(name.endswith("running_mean") for name, _ in network.named_buffers()):
+        weights = copy_weights(network)
+        batches = around(data.plain_batches("selection"))
+        by_batches, _ = evaluate(network, batches, spec, batch_statistics=True)
+        network.load_state_dict(weights)
     if judged:
         train, _ = evaluate(network, around(data.plain_batches("train")), spec)
         evaluation, probabilities = evaluate(
@@ -136,6 +141,7 @@ def _report(
         train=train,
         selection=selection,
         evaluation=evaluation,
+        selection_by_batches=by_batches,
         parameters=sum(p.numel() for p in network.parameters()),
         seconds=sum(row.seconds for row in rows),
     )

@@ -118,10 +118,14 @@ def train_epoch(
 
 @torch.inference_mode()
 def evaluate(
-    network: nn.Module, batches: Batches, spec: RunSpec
+    network: nn.Module, batches: Batches, spec: RunSpec, *, batch_statistics: bool = False
 ) -> tuple[Measures, Float[Tensor, "images classes"]]:
-    """The figures and the class probabilities of one part, in evaluation mode."""
-    network.eval()
+    """The figures and the class probabilities of one part, in evaluation mode.
+
+    With `batch_statistics` the layers normalize with those of each batch, as in training, which
+    moves the running ones: the caller keeps a copy of them.
+    """
+    network.train(batch_statistics)
     collected = []
     for images, labels in batches:
         logits = forward(network, images, spec)

@@ -11,6 +11,7 @@ from normlab.records.ledger import Ledger, Trial, TunedArm
 from normlab.stats.checks.nl002_unequal_tuning import check_unequal_tuning
 from normlab.stats.checks.nl003_edge_of_range import check_edge_of_range
 from normlab.stats.checks.nl005_evaluation_used import check_evaluation_used
+from normlab.stats.checks.nl006_statistics_disagree import check_statistics_disagree
 from normlab.stats.checks.nl007_copies import check_copies
 from normlab.stats.checks.nl010_impossible_accuracy import check_impossible_accuracy
 from normlab.stats.checks.nl015_shortcut import check_shortcut
@@ -150,3 +151,20 @@ def test_an_accuracy_that_is_no_count(study, with_measures):
     found = check_impossible_accuracy(plan, [odd])
     assert (found.state, found.severity) == ("finding", "error")
     assert "0.812340 of 1000 images is 812.340" in found.message
+
+
+def test_running_statistics_that_are_not_those_of_the_network(study, with_measures):
+    plan, runs = study
+    assert check_statistics_disagree(plan, runs).state == "not applicable"
+    selection = runs[0].outcome.selection
+
+    def measured(accuracy):
+        by_batches = selection.model_copy(update={"accuracy": accuracy})
+        outcome = runs[0].outcome.model_copy(update={"selection_by_batches": by_batches})
+        return [replace(runs[0], outcome=outcome)]
+
+    near, far = selection.accuracy + 0.001, selection.accuracy - 0.3
+    assert check_statistics_disagree(plan, measured(near)).state == "passed"
+    found = check_statistics_disagree(plan, measured(far))
+    assert (found.state, found.severity) == ("finding", "warning")
+    assert "with running" in found.message

@@ -14,6 +14,7 @@ from normlab.stats.checks.nl002_unequal_tuning import check_unequal_tuning
 from normlab.stats.checks.nl003_edge_of_range import check_edge_of_range
 from normlab.stats.checks.nl004_few_blocks import check_few_blocks
 from normlab.stats.checks.nl005_evaluation_used import check_evaluation_used
+from normlab.stats.checks.nl006_statistics_disagree import check_statistics_disagree
 from normlab.stats.checks.nl007_copies import check_copies
 from normlab.stats.checks.nl008_broken_pairing import check_broken_pairing
 from normlab.stats.checks.nl009_micro_f1 import check_micro_f1
@@ -38,6 +39,7 @@ def run_checks(
         check_edge_of_range(plan, ledger),
         check_few_blocks(plan, runs),
         check_evaluation_used(plan, runs, ledger),
+        check_statistics_disagree(plan, runs),
         check_copies(plan, data),
         check_broken_pairing(plan, runs),
         check_micro_f1(plan, runs),

@@ -1,0 +1,51 @@
+"""NL006: running and batch statistics that disagree at the end of training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from normlab.records.plan import StudyPlan
+from normlab.records.schema import Measures
+from normlab.records.store import RunRecord
+from normlab.stats.checks.check import Check, listed
+
+CODE = "NL006"
+TITLE = "Running and batch statistics agree at the end"
+STANDARD_ERRORS = 3.0
+
+
+def check_statistics_disagree(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
+    """The selection part's accuracy with running statistics against that with its batches' own.
+
+    More than 3 standard errors apart, the running statistics are not those of the network as it is
+    (too few steps, too large a momentum, a rate that moves the weights too fast at the end): what
+    is reported then is partly a matter of the moving average. `normlab.precise_statistics` mends it.
+    """
+    compared = 0
+    faults = []
+    for run in runs:
+        outcome = run.outcome
+        if outcome is None or outcome.selection is None or outcome.selection_by_batches is None:
+            continue
+        compared += 1
+        running, batches = outcome.selection, outcome.selection_by_batches
+        if gap(running, batches) > STANDARD_ERRORS:
+            faults.append(
+                f"{run.spec.arm}, block {run.spec.block}: {running.accuracy:.4f} with running, "
+                f"{batches.accuracy:.4f} with batch statistics"
+            )
+    if not compared:
+        message = "no run keeps running statistics, or none has been measured with both"
+        return Check(CODE, TITLE, "not applicable", "warning", message)
+    if faults:
+        return Check(CODE, TITLE, "finding", "warning", listed(faults))
+    return Check(CODE, TITLE, "passed", "warning", f"in all {compared} runs that keep them")
+
+
+def gap(first: Measures, second: Measures) -> float:
+    """|p1 − p2| / √(2·p(1 − p)/n), p their mean: in standard errors, as if images were drawn anew."""
+    share = (first.accuracy + second.accuracy) / 2
+    error = math.sqrt(2 * share * (1 - share) / first.images)
+    difference = abs(first.accuracy - second.accuracy)
+    return difference / error if error > 0 else 0.0
