@@ -128,7 +128,10 @@ def test_a_whole_study_in_time(fabricate, tmp_path):
         ]
         + [
             f"tables/{name}-{setting}.{suffix}"
-            for name in ("answer", "norm-train", "norm-validation", "recall")
+            for name in (
+                *("answer", "norm-train", "norm-validation", "recall"),
+                *("claims", "curve-facts"),
+            )
             for suffix in ("md", "csv", "tex")
         ]
     )

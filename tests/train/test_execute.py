@@ -272,7 +272,7 @@ def test_the_environment_is_plain_json(spec, make_data, tmp_path) -> None:
 def test_batch_statistics_are_measured_beside_and_move_nothing(
     make_spec, make_data, tmp_path
 ) -> None:
-    """The figure of NL006: another way to look at the same weights, after which they are the same."""
+    """The figure of NL006: another look at the same weights, which stay as they are."""
     spec = make_spec(epochs=2)
     data = make_data(spec)
     outcome = run(spec, data, tmp_path / "run").read_outcome()

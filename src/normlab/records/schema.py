@@ -200,8 +200,8 @@ class Outcome(Frozen):
     selection: Measures | None = None
     evaluation: Measures | None = None
     selection_by_batches: Measures | None = None
-    """The selection part once more, normalized with the statistics of its own batches; None where no
-    layer keeps running statistics."""
+    """The selection part once more, normalized with the statistics of its own batches; None where
+    no layer keeps running ones."""
     parameters: int | None = None
     seconds: float = 0.0
     """All training steps of the run."""

@@ -15,6 +15,7 @@ from normlab.report.compose import sheet
 from normlab.report.content import answer_tables, page_content
 from normlab.report.drafts import Draft, draft
 from normlab.report.formats import to_csv, to_latex, to_markdown
+from normlab.report.further_tables import further_tables
 from normlab.report.overview_charts import where_chart
 from normlab.report.page import render_page
 from normlab.report.painter import Sketch, paint
@@ -52,7 +53,7 @@ def build_report(
         list(dict.fromkeys(row.arm for setting in analysis.settings for row in setting.rows))
     )
     drafts = _drafts(study, analysis, drawn)
-    tables = study_tables(analysis)
+    tables = (*study_tables(analysis), *further_tables(analysis))
     report = study_folder / "report"
     if exports:
         tell("writing the tables")

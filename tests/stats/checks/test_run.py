@@ -16,7 +16,7 @@ def test_a_clean_study_passes_every_check(study):
         "NL006",
         "NL007",
         "NL015",
-    }  # fabricated: no tuning, no data
+    }  # no tuning, no data
     assert {state for code, state in states.items() if code not in unknown} == {"passed"}
     assert checks[3].anchor == "docs/checks.md#nl004"
 

@@ -20,7 +20,7 @@ def check_statistics_disagree(plan: StudyPlan, runs: Sequence[RunRecord]) -> Che
 
     More than 3 standard errors apart, the running statistics are not those of the network as it is
     (too few steps, too large a momentum, a rate that moves the weights too fast at the end): what
-    is reported then is partly a matter of the moving average. `normlab.precise_statistics` mends it.
+    is reported then is partly a matter of the moving average. `normlab.precise_statistics` helps.
     """
     compared = 0
     faults = []
@@ -44,7 +44,7 @@ def check_statistics_disagree(plan: StudyPlan, runs: Sequence[RunRecord]) -> Che
 
 
 def gap(first: Measures, second: Measures) -> float:
-    """|p1 − p2| / √(2·p(1 − p)/n), p their mean: in standard errors, as if images were drawn anew."""
+    """|p1 − p2| / √(2·p(1 − p)/n), p their mean: in standard errors of two samples of images."""
     share = (first.accuracy + second.accuracy) / 2
     error = math.sqrt(2 * share * (1 - share) / first.images)
     difference = abs(first.accuracy - second.accuracy)
