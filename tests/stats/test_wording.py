@@ -4,7 +4,8 @@ import pytest
 
 from normlab.stats.comparison import Comparison
 from normlab.stats.intervals import PairedDifference
-from normlab.stats.wording import count, further_blocks, join
+from normlab.stats.wording import further_blocks
+from normlab.words import count, join
 
 
 def undecided(blocks):

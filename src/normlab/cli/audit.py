@@ -24,11 +24,11 @@ def audit(
     import json
     from dataclasses import asdict
 
-    from normlab.cli.summary import count
     from normlab.errors import UsageError
     from normlab.stats.audit.rules import TITLES
     from normlab.stats.audit.rules import audit as run_audit
     from normlab.stats.audit.tables import read_tables
+    from normlab.words import count
 
     names = {}
     for text in same or ():

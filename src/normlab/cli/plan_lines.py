@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from normlab.cli.summary import count
 from normlab.records.cells import Setting, arm_of, cells, excluded_cells
 from normlab.records.plan import StudyPlan
 from normlab.stats.looks import look_levels, planned_looks
 from normlab.stats.metrics import LABELS, format_difference, unit
 from normlab.stats.power import detectable_difference
 from normlab.study.tuning import tuning_runs
+from normlab.words import count
 
 
 def plan_lines(plan: StudyPlan) -> Iterator[str]:

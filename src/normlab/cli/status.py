@@ -17,9 +17,9 @@ def status(
 
     from rich.console import Console
 
-    from normlab.cli.summary import count
     from normlab.study.budget import format_seconds
     from normlab.study.study import Study
+    from normlab.words import count
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     opened = Study.open(study)

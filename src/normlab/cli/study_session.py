@@ -14,7 +14,7 @@ from normlab.cli.confirm import confirm
 from normlab.cli.plan_lines import plan_lines
 from normlab.cli.progress import run_study
 from normlab.cli.scan_progress import load_with_progress
-from normlab.cli.summary import count, print_analysis, print_paths
+from normlab.cli.summary import print_analysis, print_paths
 from normlab.data.dataset import Dataset
 from normlab.data.load import BlockData, block_data
 from normlab.errors import PlanError
@@ -38,6 +38,7 @@ from normlab.study.budget import (
 from normlab.study.check import check_folder, check_plan
 from normlab.study.design import freeze, plan_runs
 from normlab.study.study import Study
+from normlab.words import count
 
 DEFAULT_BUDGET = "1h"
 MODEST_TUNING = TuningPlan(points=4, rungs=2)

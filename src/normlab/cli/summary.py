@@ -10,6 +10,7 @@ from rich.table import Table
 
 from normlab.stats.analysis import Analysis, ArmRow, SettingAnalysis
 from normlab.stats.interaction import Interaction
+from normlab.words import count
 
 ENOUGH_BLOCKS = 5
 """Below it a verdict is exploratory."""
@@ -58,15 +59,6 @@ def is_open(setting: SettingAnalysis) -> bool:
         for comparison in setting.verdict.comparisons
         if comparison.arm not in dropped and comparison.other not in dropped
     )
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun.
-
-    >>> count(1, "block"), count(3, "block")
-    ('1 block', '3 blocks')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _further_lines(setting: SettingAnalysis) -> Iterator[str]:

@@ -9,7 +9,8 @@ from normlab.report.page import Answer, AnswerRow, PageFigure, Perspective, Sent
 from normlab.report.tables import Printed, Table
 from normlab.stats.analysis import ArmRow, SettingAnalysis
 from normlab.stats.metrics import LABELS, format_difference, format_value, unit
-from normlab.stats.wording import count, further_blocks
+from normlab.stats.wording import further_blocks
+from normlab.words import count
 
 
 def sentence(setting: SettingAnalysis) -> Sentence:

@@ -13,7 +13,7 @@ from normlab.report.colours import Stroke
 from normlab.stats.analysis import SettingAnalysis
 from normlab.stats.comparison import against
 from normlab.stats.metrics import LABELS, format_difference, is_share, unit
-from normlab.stats.wording import count
+from normlab.words import count
 
 FIGURE_METRICS = ("loss", "accuracy", "micro_f1", "macro_f1")
 MEDIAN_NEEDS = 0.5

@@ -17,7 +17,7 @@ from normlab.stats.across import AcrossRow, across
 from normlab.stats.analysis import Analysis, SettingAnalysis, analyse
 from normlab.stats.metrics import LABELS, format_difference, format_value, unit
 from normlab.stats.reading import StudyRecords, read_study
-from normlab.stats.wording import count
+from normlab.words import count
 
 
 @dataclass(frozen=True)

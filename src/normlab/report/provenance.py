@@ -18,7 +18,7 @@ from normlab.stats.pairing import score
 from normlab.stats.power import BLOCKS_CAP
 from normlab.stats.reading import StudyRecords
 from normlab.stats.setting import Setting
-from normlab.stats.wording import count
+from normlab.words import count
 
 
 def run_rows(study: StudyRecords) -> tuple[RunRow, ...]:

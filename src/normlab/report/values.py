@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from normlab.report.colours import Stroke
 from normlab.stats.analysis import SettingAnalysis
 from normlab.stats.metrics import LABELS, format_value, is_share
-from normlab.stats.wording import count
+from normlab.words import count
 
 
 @dataclass(frozen=True)

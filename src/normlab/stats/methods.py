@@ -12,7 +12,7 @@ from normlab.records.store import RunRecord
 from normlab.stats.analysis import Analysis, SettingAnalysis
 from normlab.stats.looks import look_levels, planned_looks
 from normlab.stats.metrics import LABELS, format_difference, unit
-from normlab.stats.wording import count, join
+from normlab.words import count, join
 
 
 def methods_paragraph(analysis: Analysis, runs: Sequence[RunRecord]) -> str:

@@ -11,6 +11,7 @@ from normlab.stats.metrics import LABELS, format_difference, unit
 from normlab.stats.pairing import PairedTable
 from normlab.stats.power import BLOCKS_CAP
 from normlab.stats.setting import Setting
+from normlab.words import count, join
 
 
 def verdict_sentence(
@@ -137,21 +138,3 @@ def further_blocks(comparisons: Sequence[Comparison]) -> str:
     if low < high:
         return f"about {low} to {high} more blocks"
     return f"about {count(low, 'more block')}"
-
-
-def count(number: int, noun: str) -> str:
-    """A number and its noun.
-
-    >>> count(1, "block"), count(0, "block")
-    ('1 block', '0 blocks')
-    """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def join(names: Sequence[str]) -> str:
-    """A list in words.
-
-    >>> join(["bn", "gn", "ln"])
-    'bn, gn and ln'
-    """
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

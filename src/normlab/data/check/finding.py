@@ -40,15 +40,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.095 or share == 0 else f"{100 * share:.1f} %"
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun.
-
-    >>> counted(1, "image"), counted(1200, "image")
-    ('1 image', '1,200 images')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def some(names: Sequence[str], shown: int = 3) -> str:
     """The first few names, and how many there are beside.
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from normlab.data.check.files import FileFacts
-from normlab.data.check.finding import counted, percent, some
+from normlab.data.check.finding import percent, some
 from normlab.data.scan import Manifest
 from normlab.records.data_report import Evidence, Finding, Severity
+from normlab.words import count
 
 SHOWN = 12
 TINY = 24
@@ -32,7 +33,7 @@ def unreadable(manifest: Manifest) -> Iterator[Finding]:
         title="unreadable files",
         severity="warning",
         count=len(bad),
-        message=f"{counted(len(bad), 'file')} cannot be used ({first}{more}).",
+        message=f"{count(len(bad), 'file')} cannot be used ({first}{more}).",
         remedy="Repair or remove them; they are left out until then.",
         table=(
             ("file", "reason"),
@@ -50,7 +51,7 @@ def outside(manifest: Manifest) -> Iterator[Finding]:
             title="images outside the classes",
             severity="warning",
             count=len(names),
-            message=f"{counted(len(names), 'image')} in no class's folder: {some(names)}.",
+            message=f"{count(len(names), 'image')} in no class's folder: {some(names)}.",
             remedy="Move them into the folder of their class; they are left out until then.",
         )
 
@@ -121,7 +122,7 @@ def odd_files(manifest: Manifest, facts: FileFacts) -> Iterator[Finding]:
                 title=title,
                 severity=severity,
                 count=len(found),
-                message=f"{counted(len(found), 'image')} ({percent(len(found) / len(names))}): "
+                message=f"{count(len(found), 'image')} ({percent(len(found) / len(names))}): "
                 f"{what}. {'It is' if len(found) == 1 else 'Among them'} {some(chosen)}.",
                 remedy=remedy,
                 evidence=(Evidence(names=tuple(chosen[:SHOWN])),),

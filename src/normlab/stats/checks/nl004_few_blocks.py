@@ -9,7 +9,7 @@ from normlab.records.store import RunRecord
 from normlab.stats.checks.check import Check, Severity, listed
 from normlab.stats.looks import EXPLORATORY_BELOW, raced_layouts
 from normlab.stats.pairing import paired_table
-from normlab.stats.wording import count
+from normlab.words import count
 
 CODE = "NL004"
 TITLE = "Enough blocks"
