@@ -150,7 +150,7 @@ def answer_table(setting: SettingAnalysis, view: Perspective) -> Table:
         title=f"{LABELS[verdict.metric].capitalize()} by normalization",
         caption=(
             f"{setting.setting.label}. Mean ± standard deviation over n blocks; differences to "
-            f"{view.reference or 'the reference'} are taken inside blocks, with the paired t "
+            f"{view.reference or 'the reference'} are taken inside blocks, with the t "
             f"interval ({interval}, for one comparison by itself). Decisions are corrected by "
             f"Holm's method over all {count(pairs, 'pair')} of arms (α = {verdict.alpha:g}); "
             f"practically equal is within ±{margin} {unit(verdict.metric)}."

@@ -287,8 +287,9 @@ def how_to_read(analysis: Analysis) -> tuple[str, ...]:
     confidence = f"{100 * (1 - rules.alpha):g} %"
     return (
         "A block is one training of every arm from the same split, initial weights, order of "
-        "images and augmentation; differences are taken inside blocks. The interval is the paired "
-        f"t interval ({confidence}, for one comparison by itself). Decisions take all pairs of a "
+        "images and augmentation; differences are taken inside blocks. The interval is a t "
+        f"interval of them ({confidence}, for one comparison by itself), its error that of all "
+        "arms together where they vary alike, else of the pair. Decisions take all pairs of a "
         f"setting into account (Holm, α = {rules.alpha:g}), so an interval may leave out zero and "
         "the pair still be undecided.",
         f"Practically equal: shown by two one-sided tests to differ by less than {margin} "
@@ -296,7 +297,8 @@ def how_to_read(analysis: Analysis) -> tuple[str, ...]:
         "which the arm was the better one, ties counting half. Time: of a training step, relative "
         "to the reference. More blocks: an estimate from the spread so far, at even odds.",
         "The blocks share one fixed evaluation part: the verdict speaks of new trainings judged on "
-        "these images, not of new images.",
+        "these images. What can be said of new images, and of other training images, is in the "
+        'table "for whom it holds".',
     )
 
 
