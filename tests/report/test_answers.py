@@ -73,7 +73,7 @@ def test_a_sentence_says_what_it_rests_on_and_what_would_change_it(fabricate):
 def test_the_answer_for_a_paper_says_n_interval_and_correction(fabricate):
     _, setting = answered(fabricate, sd=0.002)
     table = answer_table(setting, answer(setting, None, {}).perspectives[0])
-    for part in ("over n blocks", "paired t interval (95 %", "Holm's method over all 3 pairs"):
+    for part in ("over n blocks", "t interval (95 %", "Holm's method over all 3 pairs"):
         assert part in table.caption
     assert table.head[-1] == "n"
     assert table.text_columns[0]
