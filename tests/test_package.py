@@ -19,7 +19,9 @@ RECIPES = Path(__file__).parent.parent / "recipes"
 WITH_EXAMPLES = (
     "normlab.errors",
     "normlab.cli.options",
-    "normlab.cli.summary",
+    "normlab.records.cells",
+    "normlab.stats.looks",
+    "normlab.words",
     "normlab.models.resnet",
     "normlab.norms.parameters",
     "normlab.norms.spec",

@@ -247,7 +247,7 @@ def test_without_scripts_tables_and_figures_are_there(chromium, page):
         assert chromium.run("document.documentElement.dataset.ready === undefined")
         assert shown(chromium, "#answer table") >= 2
         assert shown(chromium, ".panels svg") == 16
-        assert shown(chromium, "#tables table") == 6  # by norm in two settings, by batch size
+        assert shown(chromium, "#tables table") == 11  # by norm, claims, curves; by batch size
         assert shown(chromium, ".controls, .copies, #units, #compare-runs") == 0
     finally:
         chromium.send("Emulation.setScriptExecutionDisabled", value=False)

@@ -36,10 +36,10 @@ def claims_table(setting: SettingAnalysis) -> Table:
         slug=f"claims-{setting.setting.slug}",
         title="Difference to the reference: for whom it holds",
         caption=(
-            f"{LABELS[verdict.metric]}, {unit(verdict.metric)}, against {verdict.reference}, "
-            f"n = {verdict.blocks} blocks, {level} intervals for one comparison by itself; the "
-            f"error is {error}. New trainings: these evaluation images, other blocks. New images: "
-            "blocks and images crossed. Other training images: Nadeau and Bengio's correction. "
+            f"{LABELS[verdict.metric].capitalize()}, {unit(verdict.metric)}, against "
+            f"{verdict.reference}, n = {verdict.blocks} blocks, {level} intervals for one "
+            f"comparison by itself; the error is {error}. New trainings: these evaluation images, "
+            "other blocks. New images: blocks and images crossed. Other training images: Nadeau and Bengio's correction. "
             "The exact sign-flip test needs six blocks."
         ),
         head=("norm", "difference", "new trainings", "new images too",

@@ -81,7 +81,9 @@ class Study:
         manifest = dataset.manifest
         frozen = freeze(plan, manifest.fingerprint, manifest.classes, manifest.groups_hash)
         if (folder / "study.toml").exists():
-            return cls._reopen(folder, frozen)
+            study = cls._reopen(folder, frozen)
+            study.data = data
+            return study
         check_folder(folder, plan.data.source)
         return cls(folder, frozen, data or quick_report(dataset))
 
@@ -143,9 +145,9 @@ class Study:
 
     def save(self) -> None:
         """Write study.toml, and beside it what was found in the data."""
+        write_plan(self.plan, self.path)  # first: without it the folder is no study
         if self.data is not None and not (self.folder / DATA).exists():
             write_model(self.folder / DATA, self.data)
-        write_plan(self.plan, self.path)
 
     def ledger(self) -> Ledger | None:
         """The account of the tuning, once it has ended."""

@@ -37,8 +37,8 @@ def check_evaluation_used(
         if epoch is None or not rows or epoch == rows[-1].epoch:
             continue
         best = max(row.selection.accuracy for row in rows)
-        reported = next(row.selection.accuracy for row in rows if row.epoch == epoch)
-        if run.spec.patience is None or reported < best:
+        reported = [row.selection.accuracy for row in rows if row.epoch == epoch]
+        if run.spec.patience is None or (reported and reported[0] < best):
             faults.append(f"{where}: epoch {epoch} is reported, though selection does not say so")
     if ledger is not None:
         both = sorted({run.spec.block for run in runs} & set(ledger.blocks))
