@@ -39,6 +39,7 @@ class StudyProgress:
         self.train_images = train_images
         self.total = sum(expected.values())
         self.current: RunSpec | None = None
+        self.count = len(missing)
         self.runs = 0
         self.finished = 0.0
         self.epochs = 0
@@ -63,8 +64,11 @@ class StudyProgress:
             self._draw()
 
     def begin(self, spec: RunSpec) -> None:
-        """A run is about to start. A tuned one was not known by its id when it was counted."""
+        """A run is about to start; one that only a widened range has made necessary is counted."""
         self.current = spec
+        if is_tuning(spec) and spec.id not in self.expected:
+            self.total += self._planned(spec)
+            self.count += 1
 
     def expected_seconds(self, spec: RunSpec) -> float:
         """What a run will take, at the pace so far."""
@@ -94,7 +98,7 @@ class StudyProgress:
         self.runs += 1
         self.current = None
         self.epochs, self.images, self.note = 0, 0, ""
-        place = f"{self.runs:>3}/{len(self.missing)}  {where(spec)}  {spec.arm:<10}"
+        place = f"{self.runs:>3}/{self.count}  {where(spec)}  {spec.arm:<10}"
         self.console.print(
             f"{place} {describe(outcome)}   {format_seconds(self.seconds_left)} left",
             highlight=False,
@@ -124,6 +128,7 @@ class StudyProgress:
         spec = self.current
         self.bar.update(
             self.task,
+            total=max(self.total, 1e-9),
             completed=self.finished + self._current_seconds(),
             description="" if spec is None else f"{where(spec)}  {spec.arm}  {self.note}",
             left=format_seconds(self.seconds_left),

@@ -39,8 +39,8 @@ def claims_table(setting: SettingAnalysis) -> Table:
             f"{LABELS[verdict.metric].capitalize()}, {unit(verdict.metric)}, against "
             f"{verdict.reference}, n = {verdict.blocks} blocks, {level} intervals for one "
             f"comparison by itself; the error is {error}. New trainings: these evaluation images, "
-            "other blocks. New images: blocks and images crossed. Other training images: Nadeau and Bengio's correction. "
-            "The exact sign-flip test needs six blocks."
+            "other blocks. New images: blocks and images crossed. Other training images: Nadeau "
+            "and Bengio's correction. The exact sign-flip test needs six blocks."
         ),
         head=("norm", "difference", "new trainings", "new images too",
               "other training images too", "p (Holm)", "p (sign flip)"),
