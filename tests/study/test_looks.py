@@ -65,3 +65,26 @@ def test_an_extended_study_runs_what_was_added_without_the_dropped(
     study.set_blocks(8)
     added = [(spec.arm, spec.block) for spec, _ in study.run(dataset)]
     assert added == [("bn", 6), ("gn", 6), ("bn", 7), ("gn", 7)]
+
+
+def test_a_run_that_fails_does_not_hold_up_later_looks(
+    make_plan, dataset, tmp_path, monkeypatch
+) -> None:
+    fake_training(monkeypatch, {"bn": 0.8, "gn": 0.8})
+    finish = study_module.execute
+
+    def execute(spec, data, folder, **options):
+        if (spec.arm, spec.block) != ("gn", 1):
+            return finish(spec, data, folder, **options)
+        folder.create(spec, {})
+        folder.write_outcome(Outcome(status="failed", epochs=0, error="made to fail"))
+        return iter(())
+
+    monkeypatch.setattr(study_module, "execute", execute)
+    factors = {"norm": ["bn", "gn"], "batch_size": [4]}
+    analysis = {"looks": [2, 4], "margin": 1e-9}
+    study = Study.create(
+        tmp_path / "study", make_plan(blocks=4, factors=factors, analysis=analysis), dataset
+    )
+    ran = [(spec.arm, spec.block) for spec, _ in study.run(dataset)]
+    assert ran == [(arm, block) for block in range(4) for arm in ("bn", "gn")]

@@ -10,10 +10,10 @@ from rich.table import Table
 
 from normlab.stats.analysis import Analysis, ArmRow, SettingAnalysis
 from normlab.stats.interaction import Interaction
+from normlab.stats.intervals import Interval
+from normlab.stats.looks import EXPLORATORY_BELOW
 from normlab.words import count
 
-ENOUGH_BLOCKS = 5
-"""Below it a verdict is exploratory."""
 INTERACTION_ALPHA = 0.05
 
 
@@ -39,8 +39,8 @@ def print_paths(page: Path, study: Path, console: Console, analysis: Analysis) -
     """Where the results are and, if something is undecided, how to go on; never wrapped."""
     blocks = analysis.plan.blocks
     lines = [f"Report   {page}"]
-    if blocks < ENOUGH_BLOCKS:
-        lines.append(f"Go on    normlab run {study} --blocks {ENOUGH_BLOCKS}   (now {blocks})")
+    if blocks < EXPLORATORY_BELOW:
+        lines.append(f"Go on    normlab run {study} --blocks {EXPLORATORY_BELOW}   (now {blocks})")
     elif any(is_open(setting) for setting in analysis.settings):
         more = 2 * blocks
         lines.append(
@@ -65,11 +65,7 @@ def _further_lines(setting: SettingAnalysis) -> Iterator[str]:
     """Claim (b) where it is known, and the curves in words."""
     claims = [(row.arm, row.new_images) for row in setting.rows if row.new_images is not None]
     if claims:
-        parts = [
-            f"{arm} {100 * claim.mean:+.1f} [{100 * claim.interval.low:+.1f}, "
-            f"{100 * claim.interval.high:+.1f}]"
-            for arm, claim in claims
-        ]
+        parts = [f"{arm} {100 * claim.mean:+.1f} {_ends(claim.interval)}" for arm, claim in claims]
         yield f"For new images too, against {setting.verdict.reference}: {', '.join(parts)}"
     beyond = [
         (row.arm, row.new_training.interval)
@@ -77,7 +73,7 @@ def _further_lines(setting: SettingAnalysis) -> Iterator[str]:
         if row.new_training is not None and row.new_training.interval is not None
     ]
     if beyond and setting.verdict.metric == "accuracy":
-        parts = [f"{arm} [{100 * i.low:+.1f}, {100 * i.high:+.1f}]" for arm, i in beyond]
+        parts = [f"{arm} {_ends(interval)}" for arm, interval in beyond]
         yield f"For other training images too: {', '.join(parts)}"
     rough = [
         f"{arm.arm} {100 * arm.roughness.mean:.1f}"
@@ -104,6 +100,10 @@ def _further_lines(setting: SettingAnalysis) -> Iterator[str]:
     ]
     if gaps:
         yield f"Training minus evaluation accuracy, points: {', '.join(gaps)}"
+
+
+def _ends(interval: Interval, unit: float = 100.0, digits: int = 1) -> str:
+    return f"[{unit * interval.low:+.{digits}f}, {unit * interval.high:+.{digits}f}]"
 
 
 def _interaction_line(found: Interaction) -> str:
@@ -157,6 +157,5 @@ def _difference(row: ArmRow, unit: float, digits: int) -> str:
         return "–"
     text = f"{unit * difference.mean:+.{digits}f}"
     if difference.interval is not None:
-        low, high = unit * difference.interval.low, unit * difference.interval.high
-        text += f" [{low:+.{digits}f}, {high:+.{digits}f}]"
+        text += f" {_ends(difference.interval, unit, digits)}"
     return text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 
 import torch
@@ -181,14 +181,17 @@ class Study:
             if not self._is_done(spec) and self._key(spec) not in spared
         ]
 
-    def _next(self) -> list[RunSpec]:
-        """What can be run now: a rung of the tuning, or the blocks up to the next look."""
+    def _next(self, tried: Set[str]) -> list[RunSpec]:
+        """What can be run now: a rung of the tuning, or the blocks up to the next look.
+
+        Without what was tried in this session: a run that fails does not hold up later blocks.
+        """
         if self.plan.tuning is not None and self.ledger() is None:
             tuning = self._tuning()
             if tuning.ledger is None:
-                return list(tuning.missing)
+                return [spec for spec in tuning.missing if spec.id not in tried]
             write_model(self.folder / LEDGER, tuning.ledger)
-        missing = self.missing()
+        missing = [spec for spec in self.missing() if spec.id not in tried]
         for look in self.plan.analysis.looks:
             before = [spec for spec in missing if spec.block < look]
             if before:
@@ -263,7 +266,7 @@ class Study:
             dataset = self.load_data()
         with study_lock(self.folder):
             tried: set[str] = set()
-            while batch := [spec for spec in self._next() if spec.id not in tried]:
+            while batch := self._next(tried):
                 for spec in batch:
                     if not may_start(spec):
                         return
