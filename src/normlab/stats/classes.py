@@ -15,10 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from statsmodels.stats.multitest import multipletests
 
 from normlab.records.store import Predictions, RunFolder, RunRecord
-from normlab.stats.comparison import _cheap_collection as cheap_collection
+from normlab.stats.comparison import holm
 from normlab.stats.intervals import PairedDifference, paired_difference
 from normlab.stats.layout import Layout
 from normlab.stats.setting import Setting
@@ -129,12 +128,9 @@ def class_differences(
         for c, name in enumerate(table.classes)
         if table.images[c]
     ]
-    known = [1.0 if d.p_value is None else d.p_value for _, _, d in cells]
-    with cheap_collection():
-        adjusted = multipletests(known, alpha=alpha, method="holm")[1] if known else []
+    adjusted, _ = holm([d.p_value for _, _, d in cells], alpha)
     return tuple(
-        ClassDifference(arm, name, d, None if d.p_value is None else float(p))
-        for (arm, name, d), p in zip(cells, adjusted, strict=True)
+        ClassDifference(arm, name, d, p) for (arm, name, d), p in zip(cells, adjusted, strict=True)
     )
 
 
