@@ -101,7 +101,7 @@ def joint_content(studies: Sequence[StudyRecords]) -> JointContent:
                 f"the studies are judged by different {name}s ({', '.join(found)}); join those of "
                 "one plan only"
             )
-    analyses = [analyse(study.plan, study.runs) for study in studies]
+    analyses = [analyse(study.plan, study.runs, study.ledger, study.data) for study in studies]
     arms = dict.fromkeys(r.arm for a in analyses for s in a.settings for r in s.rows)
     reference = rules[0].reference
     names = study_names(studies)
