@@ -1,7 +1,7 @@
 """One folder a run: rows are appended and flushed, everything else is written beside and renamed.
 
     runs/<block>-<arm>-<id>/
-        spec.json  environment.json  epochs.jsonl  outcome.json
+        spec.json  environment.json  epochs.jsonl  layers.jsonl  outcome.json
         predictions.npz  weights.safetensors  checkpoint/  log.txt
 
 At whatever moment the process dies, the folder can be read and the run can go on.
@@ -23,6 +23,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from normlab.errors import StorageError
+from normlab.records.layers import LayersRow
 from normlab.records.schema import EpochRow, Frozen, Outcome, RunSpec
 
 Environment = dict[str, Any]
@@ -32,6 +33,7 @@ DATA = "data.json"
 """In the study's folder: what was found in its data when it began, a `DataReport`."""
 Model = TypeVar("Model", bound=Frozen)
 _ROWS = TypeAdapter(tuple[EpochRow, ...])
+_LAYERS = TypeAdapter(tuple[LayersRow, ...])
 _GIVEN: dict[frozenset[str], set[str]] = {}
 
 
@@ -101,32 +103,26 @@ class RunFolder:
         """Append one finished epoch and flush it to disk."""
         self._append("epochs.jsonl", row.model_dump_json())
 
+    def append_layers(self, row: LayersRow) -> None:
+        """Likewise, what went on inside the network."""
+        self._append("layers.jsonl", row.model_dump_json())
+
     def keep_rows(self, epochs: int) -> tuple[EpochRow, ...]:
         """Drop rows after the given epoch (and a half-written one); returns those kept."""
         rows = tuple(row for row in self.read_rows() if row.epoch <= epochs)
-        content = "".join(row.model_dump_json() + "\n" for row in rows)
-        atomic_write(self.path / "epochs.jsonl", content.encode())
+        self._write_lines("epochs.jsonl", rows)
+        if (self.path / "layers.jsonl").exists():
+            inside = tuple(row for row in self.read_layers() if row.epoch <= epochs)
+            self._write_lines("layers.jsonl", inside)
         return rows
 
     def read_rows(self) -> tuple[EpochRow, ...]:
         """The finished epochs; a last line that was cut in half is not one of them."""
-        path = self.path / "epochs.jsonl"
-        if not path.exists():
-            return ()
-        lines = path.read_bytes().split(b"\n")[:-1]  # what is after the last \n is half
-        try:  # all lines at once take a fraction of the time
-            return _slim(_ROWS.validate_json(b"[" + b",".join(lines) + b"]"))
-        except ValidationError:
-            pass  # find out which
-        rows = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                rows.append(EpochRow.model_validate_json(line))
-            except ValidationError as error:
-                raise StorageError(
-                    f"{path} line {number} is damaged; delete the run's folder to train it again"
-                ) from error
-        return tuple(rows)
+        return _slim(self._read_lines("epochs.jsonl", EpochRow, _ROWS))
+
+    def read_layers(self) -> tuple[LayersRow, ...]:
+        """What went on inside the network, epoch by epoch; empty where it was not recorded."""
+        return self._read_lines("layers.jsonl", LayersRow, _LAYERS)
 
     def write_predictions(self, predictions: Predictions) -> None:
         """Store what the network said of every evaluation image."""
@@ -180,6 +176,31 @@ class RunFolder:
             rows=self.read_rows() if rows else (),
             outcome=self.read_outcome(),
         )
+
+    def _read_lines(
+        self, name: str, model: type[Model], whole: TypeAdapter[tuple[Model, ...]]
+    ) -> tuple[Model, ...]:
+        path = self.path / name
+        if not path.exists():
+            return ()
+        lines = path.read_bytes().split(b"\n")[:-1]  # what is after the last \n is half
+        try:  # all lines at once take a fraction of the time
+            return whole.validate_json(b"[" + b",".join(lines) + b"]")
+        except ValidationError:
+            pass  # find out which
+        rows = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                rows.append(model.model_validate_json(line))
+            except ValidationError as error:
+                raise StorageError(
+                    f"{path} line {number} is damaged; delete the run's folder to train it again"
+                ) from error
+        return tuple(rows)
+
+    def _write_lines(self, name: str, rows: Sequence[Frozen]) -> None:
+        content = "".join(row.model_dump_json() + "\n" for row in rows)
+        atomic_write(self.path / name, content.encode())
 
     def _append(self, name: str, line: str) -> None:
         try:

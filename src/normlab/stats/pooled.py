@@ -23,7 +23,7 @@ from normlab.stats.pairing import PairedTable
 WIDEST = 2.0
 """An arm that varies more than so many times as much as the others does not share their error. With
 2.5 a study of five arms, one of which varies fourfold, made a false decision in 5.2 to 7.1 % of
-simulations, with 2 in 3.5 %; what equal arms pay for it is small (benchmarks/statistics.py)."""
+simulations, with 2 in 3.5 %; what equal arms pay for it is small (benchmarks/verdicts.py)."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import nn
@@ -23,6 +24,7 @@ from normlab.train.early_stopping import best_epoch, patience_is_over
 from normlab.train.fit import AroundBatches, RunData, evaluate, fit
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule
+from normlab.train.watch import NetworkWatch
 
 
 def execute(
@@ -73,6 +75,7 @@ def _train(
     )
     resumed = load_checkpoint(folder.checkpoint_path, network, optimizer, schedule)
     rows = list(folder.keep_rows(resumed.epoch))
+    watch = NetworkWatch(network, len(data.labels("selection"))) if judged else None
     best_weights = resumed.best_weights
     if not patience_is_over(rows, spec.patience):
         for row in fit(
@@ -83,11 +86,14 @@ def _train(
             spec,
             first_epoch=resumed.epoch + 1,
             around=around,
+            watching=watch.watching if watch is not None else nullcontext,
         ):
             rows.append(row)
             if spec.patience is not None and best_epoch(rows) == row.epoch:
                 best_weights = copy_weights(network)
-            # The row first: a checkpoint without its row could not be continued.
+            # The rows first: a checkpoint without them could not be continued.
+            if watch is not None:
+                folder.append_layers(watch.row(row.epoch))
             folder.append_row(row)
             save_checkpoint(
                 folder.checkpoint_path, row.epoch, network, optimizer, schedule, best_weights

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, Protocol
 
 import numpy as np
@@ -63,8 +64,11 @@ def fit(
     *,
     first_epoch: int = 1,
     around: AroundBatches = iter,
+    watching: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Iterator[EpochRow]:
     """Train from `first_epoch` to the spec's last, yielding what every epoch did.
+
+    The pass over the selection part is made inside of `watching()`; see normlab.train.watch.
 
     Raises:
         DivergedError: the mean training loss of an epoch is not finite.
@@ -75,7 +79,8 @@ def fit(
         )
         if not torch.isfinite(torch.tensor(train.loss)):
             raise DivergedError(epoch)
-        selection, _ = evaluate(network, around(data.plain_batches("selection")), spec)
+        with watching():
+            selection, _ = evaluate(network, around(data.plain_batches("selection")), spec)
         yield EpochRow(
             epoch=epoch,
             learning_rate=schedule.get_last_lr()[0],

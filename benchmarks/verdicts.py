@@ -1,6 +1,6 @@
 """Error rates, powers and coverages of the study's decisions, simulated with its own code.
 
-    python benchmarks/statistics.py [--studies 1000] [--seed 0]
+    python benchmarks/verdicts.py [--studies 1000] [--seed 0]
 
 Every line names what it should be. A study is arms × blocks of accuracies: a block's own effect
 (sd 1 point) and the noise of a run (sd .6 points, "sd" below), normal unless said otherwise.
