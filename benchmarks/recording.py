@@ -74,9 +74,7 @@ def row(spec: RunSpec, data, rounds: int) -> tuple[str, ...]:  # type: ignore[no
 
     found = take_turns(
         {
-            "train": lambda: train_epoch(
-                network, optimizer, schedule, data.train_batches(1), spec
-            ),
+            "train": lambda: train_epoch(network, optimizer, schedule, data.train_batches(1), spec),
             "plain": selection,
             "watched": watched,
         },

@@ -14,6 +14,7 @@ from unittest import mock
 
 import numpy as np
 
+from normlab.records.layers import LayersRow
 from normlab.records.plan import StudyPlan, parse_plan, write_plan
 from normlab.records.schema import (
     DataSpec,
@@ -217,3 +218,23 @@ def make_predictions(run: RunRecord, images: int = 40) -> Predictions:
     ids = np.array([f"photo-{index:03}.jpg" for index in range(images)])
     labels = np.random.default_rng(0).integers(0, classes, images)  # the same pictures in every run
     return Predictions(ids, labels, probabilities)
+
+
+def write_layers(run: RunRecord, layers: int = 3, epochs: int | None = None) -> None:
+    """What the network was inside: feature k of epoch e in block b is (k + 1)·e + b, and so on."""
+    folder, block = RunFolder(run.folder), run.spec.block
+    batch, gated = run.spec.arm in ("bn", "bin"), run.spec.arm == "bin"
+    for epoch in range(1, (epochs or run.spec.epochs) + 1):
+        row = LayersRow(
+            epoch=epoch,
+            features=tuple(float((k + 1) * epoch + block) for k in range(4)),
+            layers=tuple(f"stages.{k}.norm" for k in range(layers)),
+            gradient=tuple(0.1 / (k + 1) + 0.01 * block for k in range(layers)),
+            weight=(0.1,) * layers,
+            dead=tuple(0.25 * (k == 0) for k in range(layers)),
+            mean_gap=tuple(0.5 / epoch if batch else None for _ in range(layers)),
+            scale_gap=tuple(0.2 if batch else None for _ in range(layers)),
+            gate=tuple((0.5, 1 - 0.1 * k, 1.0) if gated else None for k in range(layers)),
+        )
+        with mock.patch("os.fsync"):
+            folder.append_layers(row)

@@ -1,4 +1,4 @@
-"""What is read off a network while it trains, against plain computations; and that it only reads."""
+"""What is read off a network while it trains, against plain computations; it only reads."""
 
 from __future__ import annotations
 
@@ -109,7 +109,8 @@ def test_gradients_weights_and_gates_are_the_networks_own(make_spec, make_data) 
     assert "stages.0.0.norm2" in row.layers
     conv = network.stages[0][0].conv2
     place = row.layers.index("stages.0.0.norm2")
-    assert row.weight[place] == pytest.approx(float(conv.weight.detach().square().mean().sqrt()), rel=1e-3)
+    weight = float(conv.weight.detach().square().mean().sqrt())
+    assert row.weight[place] == pytest.approx(weight, rel=1e-3)
     gradient = float(conv.weight.grad.square().mean().sqrt())
     assert row.gradient[place] == pytest.approx(gradient, rel=1e-3)
     gate = network.stages[0][0].norm2.gate.detach().numpy()

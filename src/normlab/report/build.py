@@ -24,9 +24,13 @@ from normlab.report.tables import Table, study_tables
 from normlab.report.where import where_figure
 from normlab.stats.analysis import Analysis, analyse
 from normlab.stats.curves import setting_curves
+from normlab.stats.inside import read_inside
 from normlab.stats.layout import arrange
 from normlab.stats.methods import methods_paragraph
 from normlab.stats.reading import StudyRecords, read_study
+
+MOST_INSIDE = 4
+"""Settings whose layers are shown: the first ones."""
 
 Progress = Callable[[str], None]
 """Told in a few words what is written next."""
@@ -62,6 +66,8 @@ def build_report(
         for one in drafts:
             if one.class_table is not None and one.classes is not None:
                 write_table(recall_table(one.class_table, one.classes), report / "tables")
+            if one.inside is not None:
+                write_table(one.inside.table, report / "tables")
 
     methods = methods_paragraph(analysis, study.runs)
     atomic_write(report / "methods.txt", (methods + "\n").encode())
@@ -117,7 +123,7 @@ def paper_figures(
             ]
             legend = {arm: drawn[arm] for arm in one.curves.arms}
             found[f"curves-{slug}"] = sheet(one.curves.title, panels, columns=2, legend=legend)
-        for name in ("cost", "recall", "confusion"):
+        for name in ("cost", "recall", "confusion", "features", "gate", "mean_gap", "depth"):
             if f"{name}/{slug}" in svgs:
                 found[f"{name}-{slug}"] = svgs[f"{name}/{slug}"]
     return found
@@ -145,7 +151,15 @@ def _drafts(
     study: StudyRecords, analysis: Analysis, drawn: Mapping[str, Stroke]
 ) -> tuple[Draft, ...]:
     alpha = study.plan.analysis.alpha
+    layouts = arrange(study.plan, study.runs)
     return tuple(
-        draft(setting, layout, setting_curves(layout), drawn, alpha)
-        for setting, layout in zip(analysis.settings, arrange(study.plan, study.runs), strict=True)
+        draft(
+            setting,
+            layout,
+            setting_curves(layout),
+            drawn,
+            alpha,
+            read_inside(layout) if number < MOST_INSIDE else None,
+        )
+        for number, (setting, layout) in enumerate(zip(analysis.settings, layouts, strict=True))
     )

@@ -16,10 +16,12 @@ from normlab.report.data_checks import read_data_report
 from normlab.report.drafts import Draft
 from normlab.report.drawing import inline_svg, shown_again
 from normlab.report.figures import CurveFigure, DifferenceFigure
-from normlab.report.formats import NOTHING, to_csv, to_latex, to_markdown
+from normlab.report.formats import NOTHING, cell_text, to_csv, to_latex, to_markdown
+from normlab.report.inside import InsideFigures
 from normlab.report.page import (
     Answer,
     CurvesView,
+    InsideView,
     PageContent,
     PageFigure,
     PanelView,
@@ -46,6 +48,21 @@ from normlab.stats.reading import StudyRecords
 CURVE_ROWS = 10
 """Epochs in the table behind the curves."""
 
+FEATURES = (
+    "The penultimate features over the selection part after every epoch: 1st to 99th percentile, "
+    "and darker the 20th to the 80th; medians over blocks."
+)
+COURSES = {
+    "gate": "The gates of batch-instance normalization, the mean over the channels of each layer: "
+    "1 is the batch's statistics, 0 the instance's own.",
+    "mean_gap": "How far the running means, which evaluation uses, are from those of the selection "
+    "part, in running standard deviations; a mean over the channels of each layer.",
+}
+DEPTH = (
+    "From the first layer to the last, at the last epoch: the gradient of each convolution's "
+    "weights in the last batch, channels that are 0 everywhere, the running means of the figure "
+    "above."
+)
 VALUE_CAPTION = (
     "Every dot is one run; a thin line joins the runs of one block, the upright bar is the mean. "
     "An arrow points to runs beyond the axis; a number beside it is a mean that lies there."
@@ -84,7 +101,8 @@ def page_content(
         tables=tuple(tables),
         settings=tuple(setting_view(one, svgs) for one in drafts),
         explain=pictures(study.folder, "explain"),
-        layers=pictures(study.folder, "layers"),
+        inside=tuple(inside_view(one.inside, svgs) for one in drafts if one.inside is not None),
+        stress=pictures(study.folder, "stress"),
         data_report=report,
         data_missing=why,
         checks=findings_first(analysis.checks),
@@ -278,6 +296,34 @@ def setting_view(one: Draft, svgs: Mapping[str, str]) -> SettingView:
         robustness=one.robustness,
         classes=one.classes,
     )
+
+
+def inside_view(inside: InsideFigures, svgs: Mapping[str, str]) -> InsideView:
+    """Features, gates, gaps and gradients of a setting."""
+    slug = inside.setting.slug
+
+    def figure(
+        name: str,
+        description: str,
+        caption: str,
+        head: tuple[str, ...] = (),
+        rows: Sequence[tuple[str, ...]] = (),
+    ) -> PageFigure:
+        svg = _inline(svgs[f"{name}/{slug}"], f"{name}-{slug}", description, {})
+        return PageFigure(svg, caption, head, rows)
+
+    features = inside.features
+    axes = "" if features.shared else " Each norm has an axis of its own: they are far apart."
+    figures = [
+        figure("features", features.description, FEATURES + axes, features.head, features.rows)
+    ]
+    figures += [
+        figure(course.measure, course.description, COURSES[course.measure])
+        for course in inside.courses
+    ]
+    table = [tuple(cell_text(cell) for cell in row) for row in inside.table.rows]
+    figures.append(figure("depth", inside.depth.description, DEPTH, inside.table.head, table))
+    return InsideView(inside.setting.label, slug, tuple(figures), inside.left_out)
 
 
 def how_to_read(analysis: Analysis) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from normlab.report.charts import difference_chart, panel_chart
 from normlab.report.colours import Stroke
 from normlab.report.cost import CostFigure, CostRow, cost_figure, cost_rows
 from normlab.report.figures import CurveFigure, DifferenceFigure, curve_figure, difference_figure
+from normlab.report.inside import InsideFigures, inside_figures
+from normlab.report.inside_charts import course_chart, depth_chart, feature_chart
 from normlab.report.overview_charts import confusion_chart, cost_chart, recall_chart, value_chart
 from normlab.report.painter import Sketch
 from normlab.report.per_class import (
@@ -26,6 +28,7 @@ from normlab.report.robustness import robustness_rows
 from normlab.report.values import ValueFigure, value_figure
 from normlab.stats.analysis import SettingAnalysis
 from normlab.stats.classes import ClassTable, class_table
+from normlab.stats.inside import Inside
 from normlab.stats.layout import Layout
 
 
@@ -46,6 +49,7 @@ class Draft:
     classes: ClassView | None
     recall: RecallFigure | None
     confusion: ConfusionFigure | None
+    inside: InsideFigures | None
 
     @property
     def slug(self) -> str:
@@ -65,6 +69,11 @@ class Draft:
                     found[f"curves/{self.slug}/{number}"] = (panel_chart, (panel, self.curves))
         if self.cost is not None:
             found[f"cost/{self.slug}"] = (cost_chart, (self.cost,))
+        if self.inside is not None:
+            found[f"features/{self.slug}"] = (feature_chart, (self.inside.features,))
+            for course in self.inside.courses:
+                found[f"{course.measure}/{self.slug}"] = (course_chart, (course,))
+            found[f"depth/{self.slug}"] = (depth_chart, (self.inside.depth,))
         return found
 
     def paper_charts(self) -> dict[str, Sketch]:
@@ -83,6 +92,7 @@ def draft(
     curves: pd.DataFrame,
     strokes: Mapping[str, Stroke],
     alpha: float,
+    inside: Inside | None,
 ) -> Draft:
     """Work out the figures of a setting."""
     verdict = setting.verdict
@@ -111,4 +121,5 @@ def draft(
         classes=view,
         recall=recall_figure(table, view) if table is not None and view is not None else None,
         confusion=confusion_figure(table, view) if table is not None and view is not None else None,
+        inside=None if inside is None else inside_figures(setting.setting, inside, strokes),
     )

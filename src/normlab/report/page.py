@@ -123,6 +123,16 @@ class SettingView:
 
 
 @dataclass(frozen=True)
+class InsideView:
+    """What went on inside the layers in one setting."""
+
+    setting: str
+    slug: str
+    figures: tuple[PageFigure, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RunRow:
     """One run, as it is printed."""
 
@@ -161,7 +171,8 @@ class PageContent:
     tables: tuple[Table, ...]
     settings: tuple[SettingView, ...]
     explain: PictureSection | None
-    layers: PictureSection | None
+    inside: tuple[InsideView, ...]
+    stress: PictureSection | None
     data_report: DataReport | None
     data_missing: str
     checks: tuple[Check, ...]

@@ -57,7 +57,7 @@ def records_stamp(study: Path) -> str:
         *(study / "runs").glob("*/epochs.jsonl"),
         *(study / "runs").glob("*/outcome.json"),
         *(study / "explain").glob("*"),
-        *(study / "layers").glob("*"),
+        *(study / "stress").glob("*"),
     ]
     count = size = newest = 0
     for file in files:
