@@ -33,6 +33,8 @@ VERBS = (
     "report",
     "train",
     "predict",
+    "explain",
+    "stress",
     "norms",
     "bench",
     "cache",
@@ -399,3 +401,15 @@ def test_audit(normlab, scratch) -> None:
     normlab("audit", "gone.csv", "--images", "9").assert_one_sentence("gone.csv cannot be read")
     wrong = normlab("audit", "clean.csv", "--images", "9", "--same", "bn")
     wrong.assert_one_sentence("two names with =")
+
+
+def test_stress(normlab, study) -> None:
+    result = normlab("stress", study, "--changes", "contrast,batch")
+    assert result.code == 0, result.err
+    assert "contrast, points" in result.out
+    assert "batches of one class, %" in result.out
+    assert "Where it breaks" in result.out
+    assert len((study / "stress.jsonl").read_text().splitlines()) == 2 * 6 + 4
+    page = (study / "report" / "index.html").read_text()
+    assert "Not tried yet" not in page
+    normlab("stress", study, "--changes", "fog").assert_one_sentence("unknown change 'fog'")

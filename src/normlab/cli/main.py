@@ -21,6 +21,7 @@ from normlab.cli.predict import predict
 from normlab.cli.report import report
 from normlab.cli.run import run
 from normlab.cli.status import status
+from normlab.cli.stress import stress
 from normlab.cli.train import train
 from normlab.errors import NormlabError
 
@@ -33,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _VERBS = (
-    *(check, compare, run, status, report, train, predict, explain),
+    *(check, compare, run, status, report, train, predict, explain, stress),
     *(audit, norms, bench, cache),
 )
 for _verb in _VERBS:

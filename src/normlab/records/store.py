@@ -83,6 +83,25 @@ def atomic_write(path: Path, content: bytes) -> None:
         ) from error
 
 
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Append lines and flush them to disk.
+
+    Raises:
+        StorageError: the file cannot be written or the disk is full.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write("".join(line + "\n" for line in lines))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(
+            f"cannot append to {path}: {reason}; free some space or check its permissions, then "
+            "run the command again"
+        ) from error
+
+
 class RunFolder:
     """The folder of one run; the only code that knows its files."""
 
@@ -203,17 +222,7 @@ class RunFolder:
         atomic_write(self.path / name, content.encode())
 
     def _append(self, name: str, line: str) -> None:
-        try:
-            with (self.path / name).open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise StorageError(
-                f"cannot append to {self.path / name}: {reason}; free some space or check its "
-                "permissions, then run the command again"
-            ) from error
+        append_lines(self.path / name, [line])
 
     def _write_model(self, name: str, model: Frozen) -> None:
         write_model(self.path / name, model)

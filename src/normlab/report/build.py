@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from normlab.errors import StorageError
 from normlab.records.store import atomic_write
+from normlab.records.stress import StressRow, read_stress
 from normlab.report.colours import Stroke, strokes
 from normlab.report.compose import sheet
 from normlab.report.content import answer_tables, page_content
@@ -28,6 +30,7 @@ from normlab.stats.inside import read_inside
 from normlab.stats.layout import arrange
 from normlab.stats.methods import methods_paragraph
 from normlab.stats.reading import StudyRecords, read_study
+from normlab.stats.stress import stress_table
 
 MOST_INSIDE = 4
 """Settings whose layers are shown: the first ones."""
@@ -56,7 +59,8 @@ def build_report(
     drawn = strokes(
         list(dict.fromkeys(row.arm for setting in analysis.settings for row in setting.rows))
     )
-    drafts = _drafts(study, analysis, drawn)
+    stress, damaged = _stress_rows(study_folder)
+    drafts = _drafts(study, analysis, drawn, stress)
     tables = (*study_tables(analysis), *further_tables(analysis))
     report = study_folder / "report"
     if exports:
@@ -68,6 +72,9 @@ def build_report(
                 write_table(recall_table(one.class_table, one.classes), report / "tables")
             if one.inside is not None:
                 write_table(one.inside.table, report / "tables")
+            if one.stress is not None:
+                for table in filter(None, (one.stress.losses, one.stress.batches)):
+                    write_table(table, report / "tables")
 
     methods = methods_paragraph(analysis, study.runs)
     atomic_write(report / "methods.txt", (methods + "\n").encode())
@@ -87,10 +94,18 @@ def build_report(
         write_figures(paper_figures(drafts, svgs, drawn), report / "figures")
 
     tell("writing the page")
-    content = page_content(study, analysis, drawn, tables, drafts, where, svgs)
+    content = page_content(study, analysis, drawn, tables, drafts, where, svgs, damaged)
     page = report / "index.html"
     atomic_write(page, render_page(content).encode())
     return page
+
+
+def _stress_rows(study: Path) -> tuple[tuple[StressRow, ...], str]:
+    """The rows, or why there are none that can be read."""
+    try:
+        return read_stress(study), ""
+    except StorageError as error:
+        return (), str(error)
 
 
 def draw(charts: Mapping[str, Sketch]) -> dict[str, str]:
@@ -123,7 +138,16 @@ def paper_figures(
             ]
             legend = {arm: drawn[arm] for arm in one.curves.arms}
             found[f"curves-{slug}"] = sheet(one.curves.title, panels, columns=2, legend=legend)
-        for name in ("cost", "recall", "confusion", "features", "gate", "mean_gap", "depth"):
+        for name in (
+            "cost",
+            "recall",
+            "confusion",
+            "features",
+            "gate",
+            "mean_gap",
+            "depth",
+            "stress",
+        ):
             if f"{name}/{slug}" in svgs:
                 found[f"{name}-{slug}"] = svgs[f"{name}/{slug}"]
     return found
@@ -148,9 +172,12 @@ def write_figures(figures: Mapping[str, str], folder: Path) -> None:
 
 
 def _drafts(
-    study: StudyRecords, analysis: Analysis, drawn: Mapping[str, Stroke]
+    study: StudyRecords,
+    analysis: Analysis,
+    drawn: Mapping[str, Stroke],
+    stress: Sequence[StressRow],
 ) -> tuple[Draft, ...]:
-    alpha = study.plan.analysis.alpha
+    rules = study.plan.analysis
     layouts = arrange(study.plan, study.runs)
     return tuple(
         draft(
@@ -158,8 +185,9 @@ def _drafts(
             layout,
             setting_curves(layout),
             drawn,
-            alpha,
+            rules.alpha,
             read_inside(layout) if number < MOST_INSIDE else None,
+            stress_table(layout, stress, rules.reference, rules.alpha),
         )
         for number, (setting, layout) in enumerate(zip(analysis.settings, layouts, strict=True))
     )

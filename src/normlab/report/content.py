@@ -26,6 +26,7 @@ from normlab.report.page import (
     PageFigure,
     PanelView,
     SettingView,
+    StressSection,
     findings_first,
 )
 from normlab.report.pictures import pictures
@@ -38,6 +39,7 @@ from normlab.report.provenance import (
     shown_folder,
 )
 from normlab.report.specs import Specs, flat_specs
+from normlab.report.stress import StressView
 from normlab.report.tables import Table
 from normlab.report.where import WhereFigure, matrix
 from normlab.stats.analysis import Analysis
@@ -77,6 +79,7 @@ def page_content(
     drafts: Sequence[Draft],
     where: WhereFigure | None,
     svgs: Mapping[str, str],
+    stress_missing: str = "",
 ) -> PageContent:
     """Everything that the template prints, as text."""
     step, command = next_step(study, analysis)
@@ -102,7 +105,8 @@ def page_content(
         settings=tuple(setting_view(one, svgs) for one in drafts),
         explain=pictures(study.folder, "explain"),
         inside=tuple(inside_view(one.inside, svgs) for one in drafts if one.inside is not None),
-        stress=pictures(study.folder, "stress"),
+        stress=tuple(stress_section(one.stress, svgs) for one in drafts if one.stress is not None),
+        stress_missing=stress_missing,
         data_report=report,
         data_missing=why,
         checks=findings_first(analysis.checks),
@@ -324,6 +328,19 @@ def inside_view(inside: InsideFigures, svgs: Mapping[str, str]) -> InsideView:
     table = [tuple(cell_text(cell) for cell in row) for row in inside.table.rows]
     figures.append(figure("depth", inside.depth.description, DEPTH, inside.table.head, table))
     return InsideView(inside.setting.label, slug, tuple(figures), inside.left_out)
+
+
+def stress_section(view: StressView, svgs: Mapping[str, str]) -> StressSection:
+    """Accuracy as the images change, with the table behind it."""
+    slug = view.table.setting.slug
+    figure = PageFigure(
+        _inline(svgs[f"stress/{slug}"], f"stress-{slug}", view.figure.description, {}),
+        "Means over blocks with 95 % t intervals; 0 is the image as it is. What the strengths are "
+        "is said in docs/explain.md.",
+        view.losses.head,
+        [tuple(cell_text(cell) for cell in row) for row in view.losses.rows],
+    )
+    return StressSection(view.table.setting.label, slug, view.sentence, figure, view.batches)
 
 
 def how_to_read(analysis: Analysis) -> tuple[str, ...]:

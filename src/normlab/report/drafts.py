@@ -25,11 +25,14 @@ from normlab.report.per_class import (
     recall_figure,
 )
 from normlab.report.robustness import robustness_rows
+from normlab.report.stress import StressView, stress_view
+from normlab.report.stress_chart import stress_chart
 from normlab.report.values import ValueFigure, value_figure
 from normlab.stats.analysis import SettingAnalysis
 from normlab.stats.classes import ClassTable, class_table
 from normlab.stats.inside import Inside
 from normlab.stats.layout import Layout
+from normlab.stats.stress import StressTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,7 @@ class Draft:
     recall: RecallFigure | None
     confusion: ConfusionFigure | None
     inside: InsideFigures | None
+    stress: StressView | None
 
     @property
     def slug(self) -> str:
@@ -74,6 +78,8 @@ class Draft:
             for course in self.inside.courses:
                 found[f"{course.measure}/{self.slug}"] = (course_chart, (course,))
             found[f"depth/{self.slug}"] = (depth_chart, (self.inside.depth,))
+        if self.stress is not None:
+            found[f"stress/{self.slug}"] = (stress_chart, (self.stress.figure,))
         return found
 
     def paper_charts(self) -> dict[str, Sketch]:
@@ -93,6 +99,7 @@ def draft(
     strokes: Mapping[str, Stroke],
     alpha: float,
     inside: Inside | None,
+    stress: StressTable | None,
 ) -> Draft:
     """Work out the figures of a setting."""
     verdict = setting.verdict
@@ -122,4 +129,5 @@ def draft(
         recall=recall_figure(table, view) if table is not None and view is not None else None,
         confusion=confusion_figure(table, view) if table is not None and view is not None else None,
         inside=None if inside is None else inside_figures(setting.setting, inside, strokes),
+        stress=None if stress is None else stress_view(stress, strokes),
     )

@@ -133,6 +133,17 @@ class InsideView:
 
 
 @dataclass(frozen=True)
+class StressSection:
+    """Accuracy as the images change, in one setting."""
+
+    setting: str
+    slug: str
+    sentence: str
+    figure: PageFigure
+    batches: Table | None
+
+
+@dataclass(frozen=True)
 class RunRow:
     """One run, as it is printed."""
 
@@ -172,7 +183,9 @@ class PageContent:
     settings: tuple[SettingView, ...]
     explain: PictureSection | None
     inside: tuple[InsideView, ...]
-    stress: PictureSection | None
+    stress: tuple[StressSection, ...]
+    stress_missing: str
+    """Why what was measured cannot be read; empty where it can, or nothing was."""
     data_report: DataReport | None
     data_missing: str
     checks: tuple[Check, ...]
