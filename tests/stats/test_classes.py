@@ -5,7 +5,13 @@ import pytest
 from scipy import stats
 
 from normlab.records.store import Predictions, RunFolder
-from normlab.stats.classes import class_differences, class_table, confused_pairs, mean_recall
+from normlab.stats.classes import (
+    class_differences,
+    class_table,
+    collect,
+    confused_pairs,
+    mean_recall,
+)
 from normlab.stats.layout import arrange
 
 CLASSES = ("a", "b", "c")
@@ -52,7 +58,7 @@ def test_recall_and_confusions_by_hand(study):
             ("gn", 1): right(i4=0),
         }
     )
-    table = class_table(layout)
+    table = class_table(layout, collect(layout))
     assert table.blocks == (0, 1)
     assert table.images.tolist() == [4, 4, 4]
     assert mean_recall(table).tolist() == [[(0.75 + 0.5) / 2, 1.0, 1.0], [1.0, 0.875, 1.0]]
@@ -66,7 +72,7 @@ def test_differences_are_corrected_over_all_classes(study):
     named = {("bn", b): right() for b in range(4)}
     named |= {("gn", b): right(i0=1, **({"i1": 1} if b else {})) for b in range(4)}
     _, layout = study(named, blocks=4)
-    table = class_table(layout)
+    table = class_table(layout, collect(layout))
     found = {d.name: d for d in class_differences(table, "bn", 0.05)}
     p = stats.ttest_1samp([-0.25, -0.5, -0.5, -0.5], 0).pvalue
     assert found["a"].difference.mean == pytest.approx(-0.4375)
@@ -83,7 +89,7 @@ def test_what_cannot_be_counted_is_named(study):
     RunFolder(runs[2].folder).write_predictions(
         Predictions(np.array(["z.jpg"]), np.array([0]), np.ones((1, 3), np.float32) / 3)
     )
-    table = class_table(layout)
+    table = class_table(layout, collect(layout))
     assert len(table.left_out) == 3
     assert any("no readable predictions" in text for text in table.left_out)
     assert table.blocks == (2, 3) or len(table.blocks) == 2
@@ -94,7 +100,7 @@ def test_an_arm_with_few_predictions_does_not_take_the_others_blocks(study):
     for run in runs:
         if run.spec.arm == "gn" and run.spec.block > 0:
             (run.folder / "predictions.npz").unlink()
-    table = class_table(layout)
+    table = class_table(layout, collect(layout))
     assert (table.arms, table.blocks) == (("bn",), (0, 1, 2, 3))
     assert "gn kept predictions in 1 blocks" in table.left_out
 
@@ -103,4 +109,4 @@ def test_without_any_there_is_no_table(study):
     runs, layout = study({})
     for run in runs:
         (run.folder / "predictions.npz").unlink()
-    assert class_table(layout) is None
+    assert class_table(layout, collect(layout)) is None

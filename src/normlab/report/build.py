@@ -32,6 +32,11 @@ from normlab.stats.methods import methods_paragraph
 from normlab.stats.reading import StudyRecords, read_study
 from normlab.stats.stress import stress_table
 
+SINGLE = (
+    *("cost", "recall", "confusion", "reliability"),
+    *("features", "gate", "mean_gap", "depth", "stress"),
+)
+"""Charts of a setting that are a figure by themselves."""
 MOST_INSIDE = 4
 """Settings whose layers are shown: the first ones."""
 
@@ -72,6 +77,8 @@ def build_report(
                 write_table(recall_table(one.class_table, one.classes), report / "tables")
             if one.inside is not None:
                 write_table(one.inside.table, report / "tables")
+            if one.ensembles is not None:
+                write_table(one.ensembles.table, report / "tables")
             if one.stress is not None:
                 for table in filter(None, (one.stress.losses, one.stress.batches)):
                     write_table(table, report / "tables")
@@ -138,16 +145,7 @@ def paper_figures(
             ]
             legend = {arm: drawn[arm] for arm in one.curves.arms}
             found[f"curves-{slug}"] = sheet(one.curves.title, panels, columns=2, legend=legend)
-        for name in (
-            "cost",
-            "recall",
-            "confusion",
-            "features",
-            "gate",
-            "mean_gap",
-            "depth",
-            "stress",
-        ):
+        for name in SINGLE:
             if f"{name}/{slug}" in svgs:
                 found[f"{name}-{slug}"] = svgs[f"{name}/{slug}"]
     return found

@@ -21,6 +21,7 @@ from normlab.report.inside import InsideFigures
 from normlab.report.page import (
     Answer,
     CurvesView,
+    EnsembleSection,
     InsideView,
     PageContent,
     PageFigure,
@@ -105,6 +106,9 @@ def page_content(
         settings=tuple(setting_view(one, svgs) for one in drafts),
         explain=pictures(study.folder, "explain"),
         inside=tuple(inside_view(one.inside, svgs) for one in drafts if one.inside is not None),
+        ensembles=tuple(
+            section for one in drafts if (section := ensemble_section(one, svgs)) is not None
+        ),
         stress=tuple(stress_section(one.stress, svgs) for one in drafts if one.stress is not None),
         stress_missing=stress_missing,
         data_report=report,
@@ -328,6 +332,22 @@ def inside_view(inside: InsideFigures, svgs: Mapping[str, str]) -> InsideView:
     table = [tuple(cell_text(cell) for cell in row) for row in inside.table.rows]
     figures.append(figure("depth", inside.depth.description, DEPTH, inside.table.head, table))
     return InsideView(inside.setting.label, slug, tuple(figures), inside.left_out)
+
+
+def ensemble_section(one: Draft, svgs: Mapping[str, str]) -> EnsembleSection | None:
+    """Ensembles and calibration of a setting."""
+    view = one.ensembles
+    if view is None:
+        return None
+    svg = _inline(
+        svgs[f"reliability/{one.slug}"], f"reliability-{one.slug}", view.figure.description, {}
+    )
+    figure = PageFigure(
+        svg,
+        "Accuracy against confidence: dashed the members, solid the ensemble, whose points are as "
+        "large as their share of the images. Below the diagonal a network is too sure.",
+    )
+    return EnsembleSection(one.analysis.setting.label, one.slug, view.table, figure)
 
 
 def stress_section(view: StressView, svgs: Mapping[str, str]) -> StressSection:

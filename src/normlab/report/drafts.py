@@ -11,6 +11,7 @@ from normlab.report.axes import Axes, curve_axes
 from normlab.report.charts import difference_chart, panel_chart
 from normlab.report.colours import Stroke
 from normlab.report.cost import CostFigure, CostRow, cost_figure, cost_rows
+from normlab.report.ensembles import EnsembleView, ensemble_view, reliability_chart
 from normlab.report.figures import CurveFigure, DifferenceFigure, curve_figure, difference_figure
 from normlab.report.inside import InsideFigures, inside_figures
 from normlab.report.inside_charts import course_chart, depth_chart, feature_chart
@@ -29,7 +30,8 @@ from normlab.report.stress import StressView, stress_view
 from normlab.report.stress_chart import stress_chart
 from normlab.report.values import ValueFigure, value_figure
 from normlab.stats.analysis import SettingAnalysis
-from normlab.stats.classes import ClassTable, class_table
+from normlab.stats.classes import ClassTable, class_table, collect
+from normlab.stats.ensembles import ensemble_table
 from normlab.stats.inside import Inside
 from normlab.stats.layout import Layout
 from normlab.stats.stress import StressTable
@@ -54,6 +56,7 @@ class Draft:
     confusion: ConfusionFigure | None
     inside: InsideFigures | None
     stress: StressView | None
+    ensembles: EnsembleView | None
 
     @property
     def slug(self) -> str:
@@ -78,6 +81,8 @@ class Draft:
             for course in self.inside.courses:
                 found[f"{course.measure}/{self.slug}"] = (course_chart, (course,))
             found[f"depth/{self.slug}"] = (depth_chart, (self.inside.depth,))
+        if self.ensembles is not None:
+            found[f"reliability/{self.slug}"] = (reliability_chart, (self.ensembles.figure,))
         if self.stress is not None:
             found[f"stress/{self.slug}"] = (stress_chart, (self.stress.figure,))
         return found
@@ -111,7 +116,9 @@ def draft(
         if (figure := difference_figure(setting, strokes, reference)) is not None
     }
     costs = cost_rows(setting, layout)
-    table = class_table(layout)
+    collected = collect(layout)
+    table = class_table(layout, collected)
+    ensembles = ensemble_table(layout, collected, alpha)
     view = None
     if table is not None:
         view = class_view(table, verdict.reference or table.arms[0], alpha)
@@ -129,5 +136,6 @@ def draft(
         recall=recall_figure(table, view) if table is not None and view is not None else None,
         confusion=confusion_figure(table, view) if table is not None and view is not None else None,
         inside=None if inside is None else inside_figures(setting.setting, inside, strokes),
+        ensembles=None if ensembles is None else ensemble_view(ensembles, strokes),
         stress=None if stress is None else stress_view(stress, strokes),
     )

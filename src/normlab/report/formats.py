@@ -6,7 +6,8 @@ import csv
 import io
 
 from normlab.report.tables import Cell, Printed, Table
-from normlab.stats.intervals import Summary
+from normlab.stats.intervals import PairedDifference, Summary
+from normlab.stats.metrics import format_difference
 
 DIGITS = 4
 """Decimals of every figure, as in the original's tables."""
@@ -97,6 +98,18 @@ def to_latex(table: Table) -> str:
             "",
         ]
     )
+
+
+def points(found: PairedDifference) -> str:
+    """A difference of accuracies in points, with its interval where there is one."""
+    if found.mean is None:
+        return NOTHING
+    text = format_difference("accuracy", found.mean)
+    if found.interval is None:
+        return text
+    ends = (found.interval.low, found.interval.high)
+    low, high = (format_difference("accuracy", end) for end in ends)
+    return f"{text} [{low}, {high}]"
 
 
 def cell_text(cell: Cell) -> str:

@@ -133,6 +133,16 @@ class InsideView:
 
 
 @dataclass(frozen=True)
+class EnsembleSection:
+    """Ensembles and calibration of one setting."""
+
+    setting: str
+    slug: str
+    table: Table
+    figure: PageFigure
+
+
+@dataclass(frozen=True)
 class StressSection:
     """Accuracy as the images change, in one setting."""
 
@@ -182,6 +192,7 @@ class PageContent:
     tables: tuple[Table, ...]
     settings: tuple[SettingView, ...]
     explain: PictureSection | None
+    ensembles: tuple[EnsembleSection, ...]
     inside: tuple[InsideView, ...]
     stress: tuple[StressSection, ...]
     stress_missing: str

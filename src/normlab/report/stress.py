@@ -9,10 +9,10 @@ import pandas as pd
 
 from normlab.records.stress import AS_IT_IS, COMPOSITION, COMPOSITIONS
 from normlab.report.colours import Stroke
-from normlab.report.formats import NOTHING
+from normlab.report.formats import NOTHING, points
 from normlab.report.tables import Cell, Printed, Table
 from normlab.stats.intervals import PairedDifference
-from normlab.stats.metrics import format_difference, format_value
+from normlab.stats.metrics import format_value
 from normlab.stats.stress import LEVELS, StressTable
 from normlab.words import count, join
 
@@ -101,16 +101,16 @@ def loss_table(table: StressTable) -> Table:
             clean = table.point(arm, AS_IT_IS, "0")
             if loss is None or clean is None:
                 continue
-            points = [table.point(arm, name, level) for level in LEVELS]
-            at = [p.accuracy.mean for p in points if p is not None]
+            found = [table.point(arm, name, level) for level in LEVELS]
+            at = [p.accuracy.mean for p in found if p is not None]
             rows.append(
                 (
                     name,
                     arm,
                     value(clean.accuracy.mean),
                     *(value(mean) for mean in (at[0], at[2], at[4])),
-                    difference(loss.loss),
-                    NOTHING if loss.difference is None else difference(loss.difference),
+                    points(loss.loss),
+                    NOTHING if loss.difference is None else points(loss.difference),
                     loss.decision or ("reference" if arm == table.reference else NOTHING),
                 )
             )
@@ -134,13 +134,13 @@ def batch_table(table: StressTable) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for arm in table.arms:
         clean = table.point(arm, AS_IT_IS, "0")
-        points = [table.point(arm, COMPOSITION, level) for level in COMPOSITIONS]
+        tried = [table.point(arm, COMPOSITION, level) for level in COMPOSITIONS]
         if clean is None:
             continue
-        if None in points:
+        if None in tried:
             rows.append((arm, interval(clean.accuracy), *("the same",) * len(COMPOSITIONS)))
         else:
-            own = [interval(point.accuracy) for point in points if point is not None]
+            own = [interval(point.accuracy) for point in tried if point is not None]
             rows.append((arm, interval(clean.accuracy), *own))
     return Table(
         slug=f"stress-batches-{table.setting.slug}",
@@ -183,18 +183,6 @@ def interval(found: PairedDifference) -> str:
     if found.interval is None:
         return text
     low, high = (format_value("accuracy", x) for x in (found.interval.low, found.interval.high))
-    return f"{text} [{low}, {high}]"
-
-
-def difference(found: PairedDifference) -> str:
-    """Points with their interval."""
-    if found.mean is None:
-        return NOTHING
-    text = format_difference("accuracy", found.mean)
-    if found.interval is None:
-        return text
-    ends = (found.interval.low, found.interval.high)
-    low, high = (format_difference("accuracy", x) for x in ends)
     return f"{text} [{low}, {high}]"
 
 

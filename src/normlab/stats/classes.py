@@ -11,6 +11,7 @@ import math
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,8 +69,18 @@ class ConfusedPair:
     """Of the true class's images, for each arm of the table."""
 
 
-def class_table(layout: Layout) -> ClassTable | None:
-    """Count the predictions of one setting; None where no run kept any that can be read."""
+@dataclass(frozen=True, eq=False)
+class Collected:
+    """The predictions of one setting, all on the same images in the same order."""
+
+    found: Mapping[tuple[str, int], tuple[Predictions, RunRecord]]
+    """By arm and block."""
+    left_out: tuple[str, ...]
+    """What could not be used, a phrase each."""
+
+
+def collect(layout: Layout) -> Collected:
+    """Read the predictions of every run of a setting that kept any."""
     found: dict[tuple[str, int], tuple[Predictions, RunRecord]] = {}
     left_out = []
     for arm in layout.arms:
@@ -88,6 +99,12 @@ def class_table(layout: Layout) -> ClassTable | None:
         if _images(predictions) != usual:
             left_out.append(f"{arm} in block {block} was judged on other images")
             del found[arm, block]
+    return Collected(found, tuple(left_out))
+
+
+def class_table(layout: Layout, collected: Collected) -> ClassTable | None:
+    """Count the predictions of one setting; None where no run kept any that can be read."""
+    found, left_out = collected.found, list(collected.left_out)
     if not found:
         return None
     first, record = next(iter(found.values()))
