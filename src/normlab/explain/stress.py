@@ -34,7 +34,7 @@ from normlab.study.predict import Predictor
 from normlab.train.checkpoint import copy_weights
 from normlab.train.fit import forward
 
-BATCH = 256
+BATCH = 64
 AT_ONCE = 32
 """Networks in memory at a time."""
 Progress = Callable[[str, int, int], None]
