@@ -92,6 +92,9 @@ class NormContract(ABC):
     tolerances: Mapping[torch.dtype, float] = TOLERANCES
     """The dtypes to which the module and its input can be converted, with the allowed error."""
 
+    device: str = "cpu"
+    """Where norm and inputs are, e.g. "cuda"; float64 is always the exact side."""
+
     @abstractmethod
     def make(self, channels: int) -> nn.Module:
         """A new norm for so many channels, as a user would make it; called for every test."""
@@ -105,7 +108,11 @@ class NormContract(ABC):
         size = (samples, self.channels, height, width)
         x = torch.randn(size, generator=generator, dtype=torch.float64)
         channel = torch.arange(self.channels, dtype=torch.float64)[:, None, None]
-        return x * (1 + channel / self.channels) + channel / 2
+        return (x * (1 + channel / self.channels) + channel / 2).to(self.device)
+
+    def new(self) -> nn.Module:
+        """A new norm, on the device."""
+        return self.make(self.channels).to(self.device)
 
     def trained(self, steps: int = 2) -> nn.Module:
         """A float64 norm with random parameters that has seen some batches."""
@@ -114,6 +121,7 @@ class NormContract(ABC):
         with torch.no_grad():
             for parameter in norm.parameters():
                 parameter.uniform_(0.25, 0.75, generator=generator)
+        norm = norm.to(self.device)
         for step in range(steps):
             norm(self.images(seed=10 + step))
         return norm
@@ -124,7 +132,7 @@ class NormContract(ABC):
         """One sample, one row, one column, sides that are no power of two."""
         for shape in ((1, 3, 5), (2, 1, 7), (2, 7, 1), (3, 9, 6)):
             x = self.images(*shape)
-            y = self.make(self.channels).double()(x)
+            y = self.new().double()(x)
             assert y.shape == x.shape, f"(N, H, W) = {shape}: got {tuple(y.shape)}"
             assert y.isfinite().all(), f"(N, H, W) = {shape}: not finite"
 
@@ -170,10 +178,10 @@ class NormContract(ABC):
 
     def test_autocast_sums_in_full_precision(self) -> None:
         """Bfloat16 in and out under autocast; a mean of 300 does not swallow the spread."""
-        norm = self.make(self.channels)
+        norm = self.new()
         x = (self.images() + 300).bfloat16()
-        expected = self.make(self.channels).double()(x.double())
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        expected = self.new().double()(x.double())
+        with torch.autocast(self.device, dtype=torch.bfloat16):
             y = norm(x)
         assert y.dtype == torch.bfloat16, f"bfloat16 in, {y.dtype} out"
         assert_close(y, expected, self.tolerances[torch.bfloat16], "y under autocast")
@@ -194,7 +202,7 @@ class NormContract(ABC):
 
     def test_evaluation_before_any_training(self) -> None:
         """A fresh norm evaluates to finite numbers."""
-        norm = self.make(self.channels).double().eval()
+        norm = self.new().double().eval()
         assert norm(self.images()).isfinite().all()
 
     def test_evaluation_changes_nothing(self) -> None:
@@ -216,7 +224,7 @@ class NormContract(ABC):
     def test_no_global_randomness(self) -> None:
         """Two new norms give the same bits, and the global generator stays where it was."""
         before = torch.random.get_rng_state()
-        one, other = self.make(self.channels).double(), self.make(self.channels).double()
+        one, other = self.new().double(), self.new().double()
         assert torch.equal(one(self.images()), other(self.images())), "two new norms differ"
         assert torch.equal(torch.random.get_rng_state(), before), "the global generator was used"
 
@@ -264,7 +272,7 @@ class NormContract(ABC):
 
     def test_state_dict_round_trip(self) -> None:
         """A new norm with the state of a trained one evaluates to the same bits."""
-        norm, loaded = self.trained(), self.make(self.channels).double()
+        norm, loaded = self.trained(), self.new().double()
         loaded.load_state_dict(norm.state_dict())
         self._assert_twins(norm, loaded)
 

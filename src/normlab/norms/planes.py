@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from normlab.norms.kernels import loader
+from normlab.norms.kernels.triton import serve
 
 Activation = Literal["none", "relu", "leaky_relu", "silu"]
 ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "leaky_relu", "silu")
@@ -208,3 +209,4 @@ _REFERENCE: dict[str, Callable[..., object]] = {
 for _name, _function in _REFERENCE.items():
     _library.impl(_name, _function, "CompositeExplicitAutograd")
 loader.load(_library, _REFERENCE)  # faster ones for the CPU, where there is a compiler
+serve.register(_library, _REFERENCE)  # and for a GPU, where there is Triton

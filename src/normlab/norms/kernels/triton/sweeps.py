@@ -1,0 +1,197 @@
+"""The four sweeps over the tensor as Triton kernels: statistics, affine, sums, affine_backward.
+
+One program works on a tile of pixels × channels of one sample. NCHW and channels_last differ in the
+strides alone, so no layout is copied. Planes that are too few to fill the chip are split over
+several programs, whose results lie side by side and are merged by whoever reads them, always in the
+same order: there are no atomics, and the same input gives the same bits.
+
+Sums are float32 by Chan's merge of centred tiles, whatever the input's type is.
+"""
+
+# Triton reads the annotations of a kernel as its types, so they cannot be strings here.
+
+import triton
+import triton.language as tl
+
+NONE, RELU, LEAKY_RELU, SILU = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2), tl.constexpr(3)
+SLOPE = tl.constexpr(0.01)
+
+
+@triton.jit
+def activate(z, ACTIVATION: tl.constexpr):
+    """The activation of z; NaN stays NaN, as in torch."""
+    if ACTIVATION == RELU:
+        return tl.where(z < 0, 0.0, z)
+    if ACTIVATION == LEAKY_RELU:
+        return tl.where(z < 0, z * SLOPE, z)
+    if ACTIVATION == SILU:
+        return z * tl.sigmoid(z)
+    return z
+
+
+@triton.jit
+def through(dy, pivot, ACTIVATION: tl.constexpr):
+    """dz = dy·act'; pivot is the output (relu, leaky_relu) or the pre-activation (any)."""
+    if ACTIVATION == RELU:
+        return tl.where(pivot > 0, dy, 0.0)
+    if ACTIVATION == LEAKY_RELU:
+        return tl.where(pivot > 0, dy, dy * SLOPE)
+    if ACTIVATION == SILU:
+        sigmoid = tl.sigmoid(pivot)
+        return dy * (sigmoid * (1 + pivot * (1 - sigmoid)))
+    return dy
+
+
+@triton.jit
+def statistics_kernel(
+    x, mean, spread, samples, channels, pixels, chunk,
+    x_n, x_c, x_p,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+):  # fmt: skip
+    """Mean and Σ(x − mean)² of a part of every plane: (splits, N, C) each."""
+    n = tl.program_id(0).to(tl.int64)
+    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
+    split = tl.program_id(2)
+    own = c < channels
+    start = split * chunk
+    stop = tl.minimum(start + chunk, pixels)
+    base = x + n * x_n + c.to(tl.int64) * x_c
+    count = 0.0
+    m = tl.zeros([BLOCK_C], tl.float32)
+    s = tl.zeros([BLOCK_C], tl.float32)
+    for first in range(start, stop, BLOCK_P):
+        p = first + tl.arange(0, BLOCK_P)
+        inside = (p < stop)[:, None] & own[None, :]
+        at = base[None, :] + p.to(tl.int64)[:, None] * x_p
+        values = tl.load(at, inside, 0.0).to(tl.float32)
+        size = tl.minimum(BLOCK_P, stop - first).to(tl.float32)
+        tile_mean = tl.sum(values, 0) / size
+        distance = tl.where(inside, values - tile_mean[None, :], 0.0)
+        tile_spread = tl.sum(distance * distance, 0)
+        delta = tile_mean - m
+        total = count + size
+        m += delta * (size / total)
+        s += tile_spread + delta * delta * (count * size / total)
+        count = total
+    plane = (split * samples + n) * channels + c
+    tl.store(mean + plane, m, own)
+    tl.store(spread + plane, s, own)
+
+
+@triton.jit
+def affine_kernel(
+    x, residual, y, center, scale, offset, samples, channels, pixels,
+    x_n, x_c, x_p, r_n, r_c, r_p,
+    HAS_RESIDUAL: tl.constexpr, ACTIVATION: tl.constexpr, REVERSED: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+):  # fmt: skip
+    """y = act((x − center)·scale + offset + residual); y has the strides of x.
+
+    REVERSED begins with what the sweep before has read last, which is still in the cache.
+    """
+    n = tl.program_id(0)
+    if REVERSED:
+        n = samples - 1 - n
+    n = n.to(tl.int64)
+    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
+    p = (tl.program_id(2) * BLOCK_P + tl.arange(0, BLOCK_P)).to(tl.int64)
+    own = c < channels
+    inside = (p < pixels)[:, None] & own[None, :]
+    plane = n * channels + c
+    wide = c.to(tl.int64)[None, :]
+    place = n * x_n + wide * x_c + p[:, None] * x_p
+    values = tl.load(x + place, inside, 0.0).to(tl.float32)
+    z = (values - tl.load(center + plane, own, 0.0)[None, :]) * tl.load(scale + plane, own, 0.0)[
+        None, :
+    ] + tl.load(offset + plane, own, 0.0)[None, :]
+    if HAS_RESIDUAL:
+        beside = n * r_n + wide * r_c + p[:, None] * r_p
+        z += tl.load(residual + beside, inside, 0.0).to(tl.float32)
+    tl.store(y + place, activate(z, ACTIVATION).to(y.dtype.element_ty), inside)
+
+
+@triton.jit
+def sums_kernel(
+    dy, x, pivot, center, scale, offset, s1, s2, samples, channels, pixels, chunk,
+    d_n, d_c, d_p, x_n, x_c, x_p, r_n, r_c, r_p,
+    PIVOT: tl.constexpr, ACTIVATION: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+):  # fmt: skip
+    """Σ dz and Σ dz·(x − center) of a part of every plane: (splits, N, C) each.
+
+    PIVOT says what `pivot` is: "given", the "residual" with which the pre-activation is computed
+    again from x, or "none", where it is computed again without one.
+    """
+    n = tl.program_id(0).to(tl.int64)
+    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
+    split = tl.program_id(2)
+    own = c < channels
+    start = split * chunk
+    stop = tl.minimum(start + chunk, pixels)
+    plane = n * channels + c
+    middle = tl.load(center + plane, own, 0.0)[None, :]
+    slope = tl.load(scale + plane, own, 0.0)[None, :]
+    shift = tl.load(offset + plane, own, 0.0)[None, :]
+    wide = c.to(tl.int64)[None, :]
+    first_sum = tl.zeros([BLOCK_C], tl.float32)
+    second_sum = tl.zeros([BLOCK_C], tl.float32)
+    for first in range(start, stop, BLOCK_P):
+        p = (first + tl.arange(0, BLOCK_P)).to(tl.int64)
+        inside = (p < stop)[:, None] & own[None, :]
+        values = tl.load(x + n * x_n + wide * x_c + p[:, None] * x_p, inside, 0.0).to(tl.float32)
+        dz = tl.load(dy + n * d_n + wide * d_c + p[:, None] * d_p, inside, 0.0).to(tl.float32)
+        distance = values - middle
+        if ACTIVATION != NONE:
+            known = distance * slope + shift
+            if PIVOT == "given":
+                at = n * r_n + wide * r_c + p[:, None] * r_p
+                known = tl.load(pivot + at, inside, 0.0).to(tl.float32)
+            if PIVOT == "residual":
+                at = n * r_n + wide * r_c + p[:, None] * r_p
+                known += tl.load(pivot + at, inside, 0.0).to(tl.float32)
+            dz = through(dz, known, ACTIVATION)
+        dz = tl.where(inside, dz, 0.0)
+        first_sum += tl.sum(dz, 0)
+        second_sum += tl.sum(tl.where(inside, dz * distance, 0.0), 0)
+    part = (split * samples + n) * channels + c
+    tl.store(s1 + part, first_sum, own)
+    tl.store(s2 + part, second_sum, own)
+
+
+@triton.jit
+def affine_backward_kernel(
+    dy, x, pivot, dx, dz_out, center, scale, offset, slope_p, slope_q, samples, channels, pixels,
+    d_n, d_c, d_p, x_n, x_c, x_p, r_n, r_c, r_p,
+    PIVOT: tl.constexpr, NEEDS_DZ: tl.constexpr, ACTIVATION: tl.constexpr,
+    REVERSED: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+):  # fmt: skip
+    """dx = scale·dz + p·(x − center) + q, and dz; both have the strides of x."""
+    n = tl.program_id(0)
+    if REVERSED:
+        n = samples - 1 - n
+    n = n.to(tl.int64)
+    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
+    p = (tl.program_id(2) * BLOCK_P + tl.arange(0, BLOCK_P)).to(tl.int64)
+    own = c < channels
+    inside = (p < pixels)[:, None] & own[None, :]
+    plane = n * channels + c
+    wide = c.to(tl.int64)[None, :]
+    place = n * x_n + wide * x_c + p[:, None] * x_p
+    slope = tl.load(scale + plane, own, 0.0)[None, :]
+    distance = tl.load(x + place, inside, 0.0).to(tl.float32)
+    distance -= tl.load(center + plane, own, 0.0)[None, :]
+    dz = tl.load(dy + n * d_n + wide * d_c + p[:, None] * d_p, inside, 0.0).to(tl.float32)
+    if ACTIVATION != NONE:
+        known = distance * slope + tl.load(offset + plane, own, 0.0)[None, :]
+        if PIVOT == "given":
+            at = n * r_n + wide * r_c + p[:, None] * r_p
+            known = tl.load(pivot + at, inside, 0.0).to(tl.float32)
+        if PIVOT == "residual":
+            at = n * r_n + wide * r_c + p[:, None] * r_p
+            known += tl.load(pivot + at, inside, 0.0).to(tl.float32)
+        dz = through(dz, known, ACTIVATION)
+    if NEEDS_DZ:
+        tl.store(dz_out + place, dz.to(dz_out.dtype.element_ty), inside)
+    result = slope * dz + tl.load(slope_p + plane, own, 0.0)[None, :] * distance
+    result += tl.load(slope_q + plane, own, 0.0)[None, :]
+    tl.store(dx + place, result.to(dx.dtype.element_ty), inside)
