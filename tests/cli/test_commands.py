@@ -413,3 +413,15 @@ def test_stress(normlab, study) -> None:
     page = (study / "report" / "index.html").read_text()
     assert "Not tried yet" not in page
     normlab("stress", study, "--changes", "fog").assert_one_sentence("unknown change 'fog'")
+
+
+def test_deterministic_is_recorded(normlab, photos, tiny, scratch, no_report) -> None:
+    import torch
+
+    try:
+        result = normlab("compare", photos, *tiny, "--deterministic", "--out", "study")
+        assert result.code == 0, result.err
+        (one, *_) = (scratch / "study" / "runs").glob("*/environment.json")
+        assert json.loads(one.read_text())["deterministic"] is True
+    finally:
+        torch.use_deterministic_algorithms(False)

@@ -113,7 +113,7 @@ def test_a_whole_study_in_time(fabricate, tmp_path):
     assert path.stat().st_size < 1_200_000
     assert "Exploratory, from 3 blocks at learning rate 0.1: " in page.text
     assert "diverged in 1 of 3" in page.text
-    assert page.tags.count("svg") == 1 + 7 + 8 + 1 + 1  # values, differences, curves, cost, reliability
+    assert page.tags.count("svg") == 1 + 7 + 8 + 1 + 1  # … cost, reliability
     assert all(run.spec.id in page.text for run in runs)
     for fact in (plan.hash, "f" * 64, "Test Processor 9000", "torch 2.13.0", "egret", "--blocks 5"):
         assert fact in page.text

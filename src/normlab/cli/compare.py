@@ -88,6 +88,7 @@ def compare(
     seed: options.Seed = 0,
     out: Annotated[Path | None, typer.Option(help="The study's folder.")] = None,
     device: options.Device = "auto",
+    deterministic: options.Deterministic = False,
     strict: options.Strict = False,
     download: options.Download = False,
     yes: options.Yes = False,
@@ -162,7 +163,7 @@ def compare(
             folder=out or Path(f"{'demo' if demo else short_name(location)}-study"),
             chosen={name: value for name, value in chosen.items() if value is not None},
             budget=budget,
-            device=options.choose_device(device),
+            device=options.choose_device(device, deterministic=deterministic),
             strict=strict,
             yes=yes,
             tuning_if_it_fits=tune is None

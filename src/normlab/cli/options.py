@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
@@ -34,6 +35,12 @@ Download = Annotated[
     bool, typer.Option("--download", help="Fetch torchvision:NAME or hf:NAME if it is not here.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before long work.")]
+Deterministic = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic", help="Only algorithms that give the same bits every time; slower."
+    ),
+]
 Device = Annotated[str, typer.Option(help="cpu or cuda; auto takes a GPU where there is one.")]
 
 
@@ -110,14 +117,18 @@ def fetch(location: str, *, download: bool) -> None:
     download_data(location)
 
 
-def choose_device(name: str) -> str:
-    """The device by name.
+def choose_device(name: str, *, deterministic: bool = False) -> str:
+    """The device by name, set to deterministic algorithms on demand.
 
     Raises:
         UsageError: a device that this machine does not have.
     """
     import torch
 
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cpu" or (name.startswith("cuda") and torch.cuda.is_available()):

@@ -22,6 +22,7 @@ def run(
         str | None, typer.Option(help="10m, 1h, night: no run is begun that would end later.")
     ] = None,
     device: options.Device = "auto",
+    deterministic: options.Deterministic = False,
     strict: options.Strict = False,
     download: options.Download = False,
     yes: options.Yes = False,
@@ -38,7 +39,7 @@ def run(
 
     console = Console()
     deadline = None if budget is None else time.monotonic() + parse_duration(budget)
-    device = options.choose_device(device)
+    device = options.choose_device(device, deterministic=deterministic)
     folder = study.parent if study.name == "study.toml" else study
     plan = read_plan(folder / "study.toml" if study.is_dir() else study)
     if blocks is not None:

@@ -30,6 +30,7 @@ def train(
     seed: options.Seed = 0,
     out: Annotated[Path | None, typer.Option(help="The folder, a study of one run.")] = None,
     device: options.Device = "auto",
+    deterministic: options.Deterministic = False,
     strict: options.Strict = False,
     download: options.Download = False,
     yes: options.Yes = False,
@@ -77,7 +78,7 @@ def train(
             folder=out or Path(f"{name}-{norm.replace(':', '-')}-run"),
             chosen={"blocks": 1, "epochs": plan.training.epochs},
             budget=None,
-            device=options.choose_device(device),
+            device=options.choose_device(device, deterministic=deterministic),
             strict=strict,
             yes=yes,
         )

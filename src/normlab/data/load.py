@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,11 +17,13 @@ from normlab.data.augment.mix import mix
 from normlab.data.augment.moves import move
 from normlab.data.augment.policy import MIXING, moves_alone, operations
 from normlab.data.dataset import Dataset
+from normlab.data.device import read_ahead, resident_images, to_device
 from normlab.data.split import Split, make_split
 from normlab.errors import PlanError
 from normlab.randomness import torch_stream
 from normlab.records.schema import Policy, RunSpec
 
+Pixels = UInt8[Tensor, "n s s 3"]
 Part = Literal["train", "selection", "evaluation"]
 Batch = tuple[Float[Tensor, "n 3 s s"], Tensor]
 """Images, and labels (n,); or the shares of the classes (n, classes) where images are mixed."""
@@ -39,6 +41,8 @@ class BlockData:
     mean: Float[Tensor, " 3"]
     """Of the training part, per channel, in units of the full range [0, 1]."""
     std: Float[Tensor, " 3"]
+    resident: Pixels | None = None
+    """All images of the data set on the device, where they fit; see normlab.data.device."""
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -63,9 +67,12 @@ class BlockData:
         size = self.dataset.images.shape[1]
         draws = draw(len(order), size, augment_stream)
         policy = operations(spec.augmentation)
-        for step in range(self.steps_per_epoch):
-            place = slice(step * spec.batch_size, (step + 1) * spec.batch_size)
-            pixels, labels = self._gather(self.split.train[order[place]])
+        places = [
+            slice(step * spec.batch_size, (step + 1) * spec.batch_size)
+            for step in range(self.steps_per_epoch)
+        ]
+        gathered = self._gathered([self.split.train[order[place]] for place in places])
+        for place, (pixels, labels) in zip(places, gathered, strict=True):
             images = self._augmented(pixels, draws[place], policy)
             if policy & MIXING:
                 yield mix(images, labels, draws[place], policy, len(spec.data.classes))
@@ -87,8 +94,8 @@ class BlockData:
     def plain_batches(self, part: Part) -> Iterator[Batch]:
         """A part in the order of the manifest, without augmentation, ragged rest included."""
         indices = self._indices(part)
-        for first in range(0, len(indices), EVALUATION_BATCH):
-            images, labels = self._gather(indices[first : first + EVALUATION_BATCH])
+        places = range(0, len(indices), EVALUATION_BATCH)
+        for images, labels in self._gathered([indices[p : p + EVALUATION_BATCH] for p in places]):
             yield standardise(images, self.mean, self.std), labels
 
     def names(self, part: Part) -> np.ndarray:
@@ -108,10 +115,26 @@ class BlockData:
             "evaluation": self.split.evaluation,
         }[part]
 
-    def _gather(self, indices: np.ndarray) -> tuple[UInt8[Tensor, "n s s 3"], Tensor]:
-        images = torch.from_numpy(self.dataset.images[indices])
-        labels = torch.from_numpy(self.dataset.manifest.labels[indices])
-        return images.to(self.device), labels.to(self.device)
+    def _gathered(self, batches: Sequence[np.ndarray]) -> Iterable[tuple[Pixels, Tensor]]:
+        """Pixels and labels of each batch of image numbers, on the device."""
+        if self.resident is not None:
+            return self._gathered_there(batches, self.resident)
+        gathered = map(self._gather, batches)
+        return read_ahead(gathered) if self.device.type == "cuda" else gathered
+
+    def _gather(self, indices: np.ndarray) -> tuple[Pixels, Tensor]:
+        labels = self.dataset.manifest.labels[indices]
+        return to_device(self.dataset.images[indices], self.device), to_device(labels, self.device)
+
+    def _gathered_there(
+        self, batches: Sequence[np.ndarray], images: Pixels
+    ) -> Iterator[tuple[Pixels, Tensor]]:
+        if not batches:
+            return
+        labels = to_device(np.array(self.dataset.manifest.labels), self.device)
+        order = to_device(np.concatenate(batches), self.device)
+        for own in order.split([len(batch) for batch in batches]):
+            yield images.index_select(0, own), labels.index_select(0, own)
 
 
 def block_data(dataset: Dataset, spec: RunSpec, device: torch.device | str = "cpu") -> BlockData:
@@ -135,7 +158,8 @@ def block_data(dataset: Dataset, spec: RunSpec, device: torch.device | str = "cp
         )
     mean, std = channel_statistics(dataset, split.train)
     device = torch.device(device)
-    return BlockData(dataset, split, spec, device, mean.to(device), std.to(device))
+    images = resident_images(dataset, device)
+    return BlockData(dataset, split, spec, device, mean.to(device), std.to(device), images)
 
 
 def channel_statistics(

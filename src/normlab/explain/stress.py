@@ -32,7 +32,7 @@ from normlab.records.stress import (
 )
 from normlab.study.predict import Predictor
 from normlab.train.checkpoint import copy_weights
-from normlab.train.fit import forward
+from normlab.train.step import forward
 
 BATCH = 64
 AT_ONCE = 32

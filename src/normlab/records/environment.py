@@ -12,7 +12,7 @@ from normlab.records.store import Environment
 _LIBRARIES = ("normlab", "torch", "numpy", "pillow", "torchmetrics")
 
 
-def describe_environment(device: str, threads: int) -> Environment:
+def describe_environment(device: str, threads: int, *, deterministic: bool) -> Environment:
     """Versions, processor, device and thread count, as plain data.
 
     Read from the packages' metadata, so that nothing heavy is imported.
@@ -24,6 +24,7 @@ def describe_environment(device: str, threads: int) -> Environment:
         "cores": os.cpu_count(),
         "device": device,
         "threads": threads,
+        "deterministic": deterministic,
         "libraries": {name: _version(name) for name in _LIBRARIES},
     }
 

@@ -20,6 +20,7 @@ from normlab.study.tuning import is_tuning, tuning_runs
 from normlab.train.fit import evaluate, train_epoch
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule
+from normlab.train.step import gradients_of
 
 PILOT_STEPS = 4
 SIZES = (96, 64, 48, 32)
@@ -159,13 +160,14 @@ def _measure(spec: RunSpec, data: BlockData, device: torch.device | str) -> Cost
     network = build_network(spec, device)
     optimizer = make_optimizer(network, spec.optimizer)
     schedule = make_schedule(optimizer, spec.schedule, epochs=100, steps_per_epoch=100)
+    gradients = gradients_of(network, spec)
     train_times, evaluate_times = [], []
     batches = iter(data.train_batches(1))
     for step in range(PILOT_STEPS):
         batch = next(batches, None)
         if batch is None:
             break
-        _, seconds = train_epoch(network, optimizer, schedule, [batch], spec)
+        _, seconds = train_epoch(network, optimizer, schedule, [batch], spec, gradients)
         start = time.perf_counter()
         evaluate(network, [batch], spec)
         if step > 0:  # the first step pays for allocations and for choosing kernels

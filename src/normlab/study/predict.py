@@ -17,8 +17,8 @@ from normlab.errors import DataError, StorageError
 from normlab.models.resnet import ResNet
 from normlab.records.schema import DataSpec, RunSpec
 from normlab.train.checkpoint import load_weights
-from normlab.train.fit import forward
 from normlab.train.network import build_network
+from normlab.train.step import forward
 
 
 @dataclass(frozen=True)

@@ -35,18 +35,27 @@ def execute(
     device: torch.device | str = "cpu",
     around: AroundBatches = iter,
     judged: bool = True,
+    graph: bool = True,
 ) -> Iterator[EpochRow]:
     """Train the run to its end, yielding the rows of newly finished epochs.
 
     A run that is not `judged` (it serves tuning) is measured on the selection part alone: the
-    evaluation part is never read for it, and its weights are not kept.
+    evaluation part is never read for it, and its weights are not kept. With `graph` its steps on a
+    GPU are CUDA graphs, with the same numbers.
 
     Every way to end becomes an outcome in the folder: finished, stopped early, diverged, out of
     memory, failed, interrupted. Only a disk that cannot be written is raised.
     """
-    folder.create(spec, describe_environment(str(device), torch.get_num_threads()))
+    folder.create(
+        spec,
+        describe_environment(
+            _device_name(device),
+            torch.get_num_threads(),
+            deterministic=torch.are_deterministic_algorithms_enabled(),
+        ),
+    )
     try:
-        yield from _train(spec, data, folder, device, around, judged)
+        yield from _train(spec, data, folder, device, around, judged, graph)
     except DivergedError as error:
         _end(folder, Outcome(status="diverged", epochs=error.epoch - 1, error=str(error)))
     except InterruptedRunError as error:
@@ -55,6 +64,8 @@ def execute(
         raise
     except Exception as error:
         status = "out_of_memory" if _is_out_of_memory(error) else "failed"
+        if torch.cuda.is_available():  # the next run may need what this one had in other pieces
+            torch.cuda.empty_cache()
         folder.log(traceback.format_exc())
         message = f"{type(error).__name__}: {error}"
         _end(folder, Outcome(status=status, epochs=_done(folder), error=message))
@@ -67,6 +78,7 @@ def _train(
     device: torch.device | str,
     around: AroundBatches,
     judged: bool,
+    graph: bool,
 ) -> Iterator[EpochRow]:
     network = build_network(spec, device)
     optimizer = make_optimizer(network, spec.optimizer)
@@ -86,6 +98,7 @@ def _train(
             spec,
             first_epoch=resumed.epoch + 1,
             around=around,
+            graph=graph,
             watching=watch.watching if watch is not None else nullcontext,
         ):
             rows.append(row)
@@ -164,6 +177,12 @@ def _end(folder: RunFolder, outcome: Outcome) -> None:
 def _done(folder: RunFolder) -> int:
     rows = folder.read_rows()
     return rows[-1].epoch if rows else 0
+
+
+def _device_name(device: torch.device | str) -> str:
+    """The kind of device, and of a GPU its name."""
+    place = torch.device(device)
+    return place.type if place.type != "cuda" else f"cuda, {torch.cuda.get_device_name(place)}"
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -19,6 +19,7 @@ from normlab.errors import DivergedError
 from normlab.norms.parameters import clamp_gates
 from normlab.records.schema import EpochRow, Measures, RunSpec
 from normlab.train.metrics import measure
+from normlab.train.step import Gradients, forward, gradients_of
 
 Part = Literal["train", "selection", "evaluation"]
 Batches = Iterable[tuple[Float[Tensor, "n 3 h w"], Tensor]]
@@ -65,17 +66,20 @@ def fit(
     first_epoch: int = 1,
     around: AroundBatches = iter,
     watching: Callable[[], AbstractContextManager[None]] = nullcontext,
+    graph: bool = True,
 ) -> Iterator[EpochRow]:
     """Train from `first_epoch` to the spec's last, yielding what every epoch did.
 
-    The pass over the selection part is made inside of `watching()`; see normlab.train.watch.
+    The pass over the selection part is made inside of `watching()`; see normlab.train.watch. With
+    `graph` the steps on a GPU are CUDA graphs; see normlab.train.step.
 
     Raises:
         DivergedError: the mean training loss of an epoch is not finite.
     """
+    gradients = gradients_of(network, spec, graph=graph)
     for epoch in range(first_epoch, spec.epochs + 1):
         train, seconds = train_epoch(
-            network, optimizer, schedule, around(data.train_batches(epoch)), spec
+            network, optimizer, schedule, around(data.train_batches(epoch)), spec, gradients
         )
         if not torch.isfinite(torch.tensor(train.loss)):
             raise DivergedError(epoch)
@@ -97,25 +101,27 @@ def train_epoch(
     schedule: LRScheduler,
     batches: Batches,
     spec: RunSpec,
+    gradients: Gradients | None = None,
 ) -> tuple[Measures, float]:
-    """One pass over the training part; its running figures and its seconds."""
+    """One pass over the training part; its running figures and its seconds.
+
+    Nothing waits for the device between two steps.
+    """
     network.train()
+    gradients = gradients or gradients_of(network, spec, graph=False)
     collected = []
     start = time.perf_counter()
     for images, labels in batches:
-        logits = forward(network, images, spec)
-        losses = functional.cross_entropy(
-            logits, labels, reduction="none", label_smoothing=spec.label_smoothing
-        )
-        optimizer.zero_grad(set_to_none=True)
-        losses.mean().backward()
+        losses, logits = gradients(images, labels)
         if spec.clip_gradient_norm is not None:
             nn.utils.clip_grad_norm_(network.parameters(), spec.clip_gradient_norm)
         optimizer.step()
         clamp_gates(network)
         schedule.step()
         largest = labels if labels.dim() == 1 else labels.argmax(1)
-        collected.append((losses.detach(), logits.detach().argmax(1), largest))
+        collected.append((losses, logits.argmax(1), largest))
+    if collected and collected[0][0].is_cuda:
+        torch.cuda.synchronize()
     seconds = time.perf_counter() - start
     losses, predicted, labels = (torch.cat(parts) for parts in zip(*collected, strict=True))
     return measure(losses, predicted, labels, len(spec.data.classes)), seconds
@@ -140,13 +146,3 @@ def evaluate(
         torch.cat(parts) for parts in zip(*collected, strict=True)
     )
     return measure(losses, predicted, labels, len(spec.data.classes)), probabilities
-
-
-def forward(
-    network: nn.Module, images: Float[Tensor, "n 3 h w"], spec: RunSpec
-) -> Float[Tensor, "n classes"]:
-    """Logits in float32, computed in the spec's precision."""
-    bfloat16 = spec.precision == "bfloat16"
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
-        logits: Tensor = network(images)
-    return logits.float()

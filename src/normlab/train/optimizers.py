@@ -33,16 +33,17 @@ def make_optimizer(network: nn.Module, spec: OptimizerSpec) -> Optimizer:
         gate_learning_rate_multiplier=spec.gate_learning_rate_multiplier,
     )
     rate = spec.learning_rate
+    fused = True if next(network.parameters()).is_cuda else None  # one kernel for all tensors
     match spec.name:
         case "sgd":
             nesterov = spec.nesterov and spec.momentum > 0
-            return SGD(groups, lr=rate, momentum=spec.momentum, nesterov=nesterov)
+            return SGD(groups, lr=rate, momentum=spec.momentum, nesterov=nesterov, fused=fused)
         case "rmsprop":
             return RMSprop(groups, lr=rate)
         case "adam":
-            return Adam(groups, lr=rate)
+            return Adam(groups, lr=rate, fused=fused)
         case "adamw":
-            return AdamW(groups, lr=rate)
+            return AdamW(groups, lr=rate, fused=fused)
     raise AssertionError(f"the schema let {spec.name} through")
 
 
