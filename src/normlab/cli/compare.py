@@ -89,6 +89,7 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="The study's folder.")] = None,
     device: options.Device = "auto",
     deterministic: options.Deterministic = False,
+    jobs: options.Jobs = "1",
     strict: options.Strict = False,
     download: options.Download = False,
     yes: options.Yes = False,
@@ -164,6 +165,7 @@ def compare(
             chosen={name: value for name, value in chosen.items() if value is not None},
             budget=budget,
             device=options.choose_device(device, deterministic=deterministic),
+            jobs=jobs,
             strict=strict,
             yes=yes,
             tuning_if_it_fits=tune is None

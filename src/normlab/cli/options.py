@@ -35,6 +35,7 @@ Download = Annotated[
     bool, typer.Option("--download", help="Fetch torchvision:NAME or hf:NAME if it is not here.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before long work.")]
+Jobs = Annotated[str, typer.Option(help="Runs at once, or auto: as many as pay.")]
 Deterministic = Annotated[
     bool,
     typer.Option(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
@@ -15,6 +16,7 @@ from normlab.records.schema import EpochRow, Outcome, RunSpec
 from normlab.study.budget import format_seconds
 from normlab.study.study import Study
 from normlab.study.tuning import is_tuning
+from normlab.study.workers import Workers
 from normlab.train.fit import Batches
 from normlab.train.interrupt import StopRequest
 
@@ -38,12 +40,14 @@ class StudyProgress:
         self.expected = dict(expected)
         self.train_images = train_images
         self.total = sum(expected.values())
-        self.current: RunSpec | None = None
+        self.running: dict[str, RunSpec] = {}
+        """In the order in which they began; one, unless runs are made beside one another."""
         self.count = len(missing)
         self.runs = 0
         self.finished = 0.0
-        self.epochs = 0
+        self.epochs: dict[str, int] = {}
         self.images = 0
+        """Of the epoch that the one run in this process is in."""
         self.note = ""
         self.start = time.monotonic()
         self.bar = Progress(
@@ -65,7 +69,7 @@ class StudyProgress:
 
     def begin(self, spec: RunSpec) -> None:
         """A run is about to start; one that only a widened range has made necessary is counted."""
-        self.current = spec
+        self.running[spec.id] = spec
         if is_tuning(spec) and spec.id not in self.expected:
             self.total += self._planned(spec)
             self.count += 1
@@ -87,7 +91,7 @@ class StudyProgress:
 
     def row(self, spec: RunSpec, row: EpochRow) -> None:
         """An epoch has ended."""
-        self.epochs, self.images = row.epoch, 0
+        self.epochs[spec.id], self.images = row.epoch, 0
         accuracy = f"selection accuracy {100 * row.selection.accuracy:.1f} %"
         self.note = f"epoch {row.epoch}/{spec.epochs}  {accuracy}"
         self._draw()
@@ -96,8 +100,8 @@ class StudyProgress:
         """A run has ended: print its line."""
         self.finished += self._planned(spec)
         self.runs += 1
-        self.current = None
-        self.epochs, self.images, self.note = 0, 0, ""
+        self.running.pop(spec.id, None)
+        self.images, self.note = 0, ""
         place = f"{self.runs:>3}/{self.count}  {where(spec)}  {spec.arm:<10}"
         self.console.print(
             f"{place} {describe(outcome)}   {format_seconds(self.seconds_left)} left",
@@ -119,13 +123,15 @@ class StudyProgress:
         return elapsed / done if done > 0.02 * self.total else 1.0
 
     def _current_seconds(self) -> float:
-        if self.current is None:
-            return 0.0
-        epochs = self.epochs + min(self.images / self.train_images, 1.0)
-        return min(epochs / self.current.epochs, 1.0) * self._planned(self.current)
+        begun = min(self.images / self.train_images, 1.0)
+        shares = {
+            run: min((self.epochs.get(run, 0) + begun) / spec.epochs, 1.0)
+            for run, spec in self.running.items()
+        }
+        return sum(shares[run] * self._planned(spec) for run, spec in self.running.items())
 
     def _draw(self) -> None:
-        spec = self.current
+        spec = next(reversed(self.running.values()), None)
         self.bar.update(
             self.task,
             total=max(self.total, 1e-9),
@@ -161,12 +167,16 @@ def run_study(
     train_images: int,
     device: str,
     deadline: float | None = None,
+    jobs: int | None = 1,
 ) -> Literal["finished", "stopped", "deadline"]:
     """Do what is missing, and say why it ended.
 
-    No run is begun that would end after the deadline (time.monotonic) at the pace so far.
+    No run is begun that would end after the deadline (time.monotonic) at the pace so far. `jobs`
+    runs are made at once, or as many as pay (None).
     """
-    progress = StudyProgress(console, study.missing(), expected, train_images)
+    missing = study.missing()
+    workers = None if jobs == 1 else start_workers(study, dataset, missing, device, jobs, console)
+    progress = StudyProgress(console, missing, expected, train_images)
     refused = False
 
     def may_start(spec: RunSpec) -> bool:
@@ -176,18 +186,45 @@ def run_study(
         refused = deadline is not None and ends > deadline
         return not refused
 
-    with StopRequest().listening() as stop, progress.bar:
-        for spec, event in study.run(
-            dataset,
-            device=device,
-            around=lambda b: progress.around(stop.between(b)),
-            may_start=may_start,
-        ):
-            if isinstance(event, EpochRow):
-                progress.row(spec, event)
-            elif event.status != "interrupted":
-                progress.outcome(spec, event)
-                give_back_freed_memory()
+    try:
+        with StopRequest().listening() as stop, progress.bar:
+            for spec, event in study.run(
+                dataset,
+                device=device,
+                around=lambda b: progress.around(stop.between(b)),
+                may_start=may_start,
+                workers=workers,
+            ):
+                if isinstance(event, EpochRow):
+                    progress.row(spec, event)
+                elif event.status != "interrupted":
+                    progress.outcome(spec, event)
+                    give_back_freed_memory()
+    finally:
+        if workers is not None:
+            workers.end()
     if stop.is_set:
         return "stopped"
     return "deadline" if refused else "finished"
+
+
+def start_workers(
+    study: Study,
+    dataset: Dataset,
+    missing: Sequence[RunSpec],
+    device: str,
+    jobs: int | None,
+    console: Console,
+) -> Workers:
+    """So many processes, or as many as pay, measured on the first run."""
+    location, cores = dataset.manifest.location, torch.get_num_threads()
+    with console.status("starting the workers"):
+        workers = Workers.start(study.folder, location, device, cores, jobs or 1)
+        if jobs is None:
+            for number, speed in workers.grow_while_it_pays(missing[0], len(missing)):
+                console.print(
+                    f"Jobs     {number} at once: {speed:,.0f} images a second",
+                    markup=False,
+                    highlight=False,
+                )
+    return workers

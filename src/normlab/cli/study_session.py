@@ -38,6 +38,7 @@ from normlab.study.budget import (
 from normlab.study.check import check_folder, check_plan
 from normlab.study.design import freeze, plan_runs
 from normlab.study.study import Study
+from normlab.study.workers import parse_jobs
 from normlab.words import count
 
 DEFAULT_BUDGET = "1h"
@@ -57,6 +58,8 @@ class StudyRequest:
     device: str
     strict: bool
     yes: bool
+    jobs: str = "1"
+    """Runs at once: a number, or auto."""
     tuning_if_it_fits: bool = False
     """Whether every arm tries some rates of its own first, where the budget has room for it."""
 
@@ -68,6 +71,7 @@ def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
     seconds = None if request.budget is None else parse_duration(request.budget)
     deadline = None if seconds is None else start + seconds
     check_plan(request.plan)
+    parse_jobs(request.jobs)
     if (request.folder / "study.toml").exists():
         plan = _as_before(request)
         dataset, found = load_with_progress(plan.data, console, strict=request.strict)
@@ -88,7 +92,13 @@ def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
         _say(console, f"Written  {study.path}; start it with: normlab run {request.folder}")
         return
     continue_study(
-        study, dataset, console, device=request.device, yes=request.yes, deadline=deadline
+        study,
+        dataset,
+        console,
+        device=request.device,
+        yes=request.yes,
+        deadline=deadline,
+        jobs=request.jobs,
     )
 
 
@@ -100,12 +110,14 @@ def continue_study(
     device: str,
     yes: bool,
     deadline: float | None = None,
+    jobs: str = "1",
 ) -> None:
     """Run what is missing, then print tables, verdict and paths.
 
     The study is written once the work is known to be possible and agreed to. No run is started that
     would end after the deadline (in seconds of time.monotonic).
     """
+    at_once = parse_jobs(jobs)
     missing = study.missing()
     print_plan(study.plan, console)
     ended = "finished"
@@ -119,7 +131,7 @@ def continue_study(
         study.save()
         ended = run_study(
             study, dataset, expected, console,
-            train_images=data.sizes[0], device=device, deadline=deadline,
+            train_images=data.sizes[0], device=device, deadline=deadline, jobs=at_once,
         )  # fmt: skip
     else:
         study.save()

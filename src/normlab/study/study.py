@@ -27,10 +27,12 @@ from normlab.records.store import (
     write_model,
 )
 from normlab.stats.looks import raced_layouts
+from normlab.study.beside import run_beside
 from normlab.study.check import check_folder, check_plan
 from normlab.study.design import freeze, plan_runs
 from normlab.study.lock import study_lock
 from normlab.study.tuning import Tuning, is_tuning, tune, tuning_runs
+from normlab.study.workers import Workers
 from normlab.train.execute import execute
 from normlab.train.fit import AroundBatches
 
@@ -181,7 +183,7 @@ class Study:
             if not self._is_done(spec) and self._key(spec) not in spared
         ]
 
-    def _next(self, tried: Set[str]) -> list[RunSpec]:
+    def next_runs(self, tried: Set[str]) -> list[RunSpec]:
         """What can be run now: a rung of the tuning, or the blocks up to the next look.
 
         Without what was tried in this session: a run that fails does not hold up later blocks.
@@ -256,33 +258,47 @@ class Study:
         device: torch.device | str = "cpu",
         around: AroundBatches = iter,
         may_start: Callable[[RunSpec], bool] = lambda _: True,
+        graph: bool = True,
+        workers: Workers | None = None,
     ) -> Iterator[Event]:
         """Do what is missing, yielding every row and every outcome.
 
         First the tuning, if there is one; then block by block, and at every look the arms that have
         lost are left out. Stops after an interruption, or before a run that `may_start` refuses.
+        With `workers` several runs are made at once, each in a process of its own; else in this
+        one, on a GPU as CUDA graphs unless `graph` is false.
         """
         if dataset is None:
             dataset = self.load_data()
         with study_lock(self.folder):
+            if workers is not None:
+                yield from run_beside(self, workers, around, may_start)
+                return
             tried: set[str] = set()
-            while batch := self._next(tried):
+            while batch := self.next_runs(tried):
                 for spec in batch:
                     if not may_start(spec):
                         return
                     tried.add(spec.id)
-                    yield from self._run_one(spec, dataset, device, around)
+                    yield from self._run_one(spec, dataset, device, around, graph)
                     outcome = self.run_folder(spec).read_outcome()
                     if outcome is not None and outcome.status == "interrupted":
                         return
 
     def _run_one(
-        self, spec: RunSpec, dataset: Dataset, device: torch.device | str, around: AroundBatches
+        self,
+        spec: RunSpec,
+        dataset: Dataset,
+        device: torch.device | str,
+        around: AroundBatches,
+        graph: bool,
     ) -> Iterator[Event]:
         folder = self.run_folder(spec)
         data = block_data(dataset, spec, device)
         judged = not is_tuning(spec)
-        for row in execute(spec, data, folder, device=device, around=around, judged=judged):
+        for row in execute(
+            spec, data, folder, device=device, around=around, judged=judged, graph=graph
+        ):
             yield spec, row
         outcome = folder.read_outcome()
         assert outcome is not None
