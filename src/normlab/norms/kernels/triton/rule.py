@@ -94,7 +94,7 @@ def channel_forward_kernel(
                 share = momentum
                 if AVERAGES:
                     share = 1.0 / tl.load(batches).to(tl.float32)
-                count = (samples * pixels).to(tl.float32)
+                count = 1.0 * samples * pixels
                 unbiased = v_b * (count / tl.maximum(count - 1, 1.0))
                 old = tl.load(running_mean + c)
                 tl.store(running_mean + c, old + share * (m_b - old))
