@@ -8,7 +8,8 @@ alone (C, 1 or G groups), batch-instance normalization both. With N×C numbers i
 layer is one call instead of twenty, and a group that fits into the cache is read once.
 
 rules.py says the same in the terms of the papers; it is the oracle of this file, and serves where
-this does not: other dtypes and devices, compilers and exporters, ranks, no C++ compiler.
+this does not: other dtypes and devices, exporters, ranks, no C++ compiler. Code from torch.compile
+calls it as one operator (blend_operator.py).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from normlab.norms import planes
-from normlab.norms.engine import Rule, must_stay_plain, twice_differentiable
+from normlab.norms.blend_operator import blend, register
+from normlab.norms.engine import Rule, must_not_be_ours, twice_differentiable
 from normlab.norms.kernels import loader
 from normlab.norms.kernels.triton import serve
 from normlab.norms.planes import Activation
@@ -42,6 +44,7 @@ _library.define(
 _forward = torch.ops.normlab.blend_norm.default
 _backward = torch.ops.normlab.blend_norm_backward.default
 _is_compiled = loader.library_path() is not None
+_is_there = serve.is_there()
 _is_interpreted = False
 """Whether Triton's interpreter serves tensors of the CPU; see `interpret`."""
 _SERVED = {
@@ -50,6 +53,9 @@ _SERVED = {
 }
 _PLAIN = (Tensor, torch.nn.Parameter)
 """A subclass of Tensor may want to see the operations."""
+
+
+register()
 
 
 class Running(NamedTuple):
@@ -94,6 +100,12 @@ def blend_norm(
         return None
     weight, bias = parameters[0], parameters[1]
     gate = parameters[2] if len(parameters) > 2 else None
+    if torch.compiler.is_compiling():
+        if not (x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)):
+            return None  # the compiler wants to know the strides of y
+        return _in_compiled_code(
+            x, residual, weight, bias, gate, running, batch, groups, eps, activation
+        )
     arguments = (x, residual, weight, bias, gate, running, batch, groups, eps, activation)
     if torch.is_grad_enabled() and (
         x.requires_grad
@@ -102,6 +114,32 @@ def blend_norm(
     ):
         return _BlendNorm.apply(*arguments, rule)  # type: ignore[no-untyped-call,no-any-return]
     return _call_forward(*arguments)[0]
+
+
+def _in_compiled_code(
+    x: Tensor,
+    residual: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    gate: Tensor | None,
+    running: Running | None,
+    batch: bool,
+    groups: int,
+    eps: float,
+    activation: Activation,
+) -> Tensor:
+    fixed = (running.mean, running.variance) if running is not None and running.fixed else None
+    y, _, found = blend(x, residual, weight, bias, gate, fixed, batch, groups, eps, activation)
+    if running is not None and not running.fixed:
+        count = x.shape[0] * x.shape[2] * x.shape[3]
+        running.batches.add_(1)
+        share: Any = running.momentum
+        if share is None:
+            share = 1.0 / running.batches.to(torch.float32)
+        unbiased = found[1, 0] * (count / max(count - 1, 1))
+        running.mean.lerp_(found[0, 0].detach(), share)
+        running.variance.lerp_(unbiased.detach(), share)
+    return y
 
 
 def _call_forward(
@@ -201,7 +239,7 @@ def _is_served(
     if not (_serves(x.device.type, x.dtype) and type(x) in _PLAIN and x.numel()):
         return False
     index = x.get_device()  # −1 for the CPU; cheaper than comparing devices
-    if must_stay_plain() or (residual is not None and residual.get_device() != index):
+    if must_not_be_ours() or (residual is not None and residual.get_device() != index):
         return False
     if running is not None and not (
         running.batches.get_device() == index and running.batches.dtype is torch.int64
@@ -225,7 +263,7 @@ def _serves(device: str, dtype: torch.dtype) -> bool:
         return dtype in _SERVED["cuda"]
     if device == "cpu":
         return _is_compiled and dtype in _SERVED["cpu"]
-    return device == "cuda" and serve.is_there() and dtype in _SERVED["cuda"]
+    return device == "cuda" and _is_there and dtype in _SERVED["cuda"]
 
 
 def _is_compiled_for(x: Tensor) -> bool:

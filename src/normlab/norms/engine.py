@@ -173,11 +173,16 @@ def _plain(
 
 
 def must_stay_plain() -> bool:
-    """Whether plain operations are wanted: by compilers and exporters, which fuse them, by tracers,
+    """Whether the four operators give way to plain operations: to compilers, which fuse them."""
+    return torch.compiler.is_compiling() or must_not_be_ours()
+
+
+def must_not_be_ours() -> bool:
+    """Whether plain operations alone are wanted: by exporters and tracers, which write them down,
     and by torch.func's transforms, which differentiate them.
     """
     return (
-        torch.compiler.is_compiling()
+        torch.compiler.is_exporting()
         or torch._C._get_tracing_state() is not None
         or torch._C._are_functorch_transforms_active()
     )
