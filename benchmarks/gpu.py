@@ -41,7 +41,7 @@ from normlab.study.workers import Workers
 from normlab.train.fit import train_epoch
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule
-from normlab.train.step import gradients_of
+from normlab.train.step import Steps, gradients_of
 from timing import Candidate, machine, markdown_table, take_turns
 from train_step import FRAMEWORK, training_step
 
@@ -182,7 +182,7 @@ def candidates(
             )
             model = build_network(spec, options.device).train()
             optimizer = make_optimizer(model, spec.optimizer)
-            gradients = gradients_of(model, spec, graph=graph)
+            gradients = gradients_of(model, spec, Steps(graph=graph))
             key = norm if graph or not half else f"{norm}, without a graph"
             yield key, _step(gradients, optimizer, model, images, labels)
     for peer, make in FRAMEWORK.items():

@@ -7,6 +7,7 @@ tested is that every batch is used once, with its own pixels, and that other sha
 from __future__ import annotations
 
 import contextlib
+import warnings
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from normlab.train.checkpoint import copy_weights
 from normlab.train.fit import fit
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule
-from normlab.train.step import EAGER_BATCHES, GraphedGradients, gradients_of
+from normlab.train.step import EAGER_BATCHES, GraphedGradients, Steps, gradients_of
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -75,7 +76,7 @@ def test_a_graph_has_the_same_numbers(spec, make_data, stand_in) -> None:
     for as_graph in (False, True):
         network = build_network(spec).train()
         optimizer = make_optimizer(network, spec.optimizer)
-        gradients = gradients_of(network, spec, graph=False)
+        gradients = gradients_of(network, spec, Steps(graph=False))
         if as_graph:
             gradients = graphed(network, gradients, stand_in)
         losses = []
@@ -94,7 +95,7 @@ def test_it_is_recorded_after_some_batches_and_other_shapes_go_around(
 ) -> None:
     data = make_data(spec)
     network = build_network(spec).train()
-    gradients = graphed(network, gradients_of(network, spec, graph=False), stand_in)
+    gradients = graphed(network, gradients_of(network, spec, Steps(graph=False)), stand_in)
     batches = list(data.train_batches(1))
     for images, labels in batches[:EAGER_BATCHES]:
         gradients(images, labels)
@@ -137,6 +138,24 @@ def test_a_real_graph_has_the_same_rows(make_spec, make_data, norm) -> None:
         schedule = make_schedule(
             optimizer, spec.schedule, epochs=spec.epochs, steps_per_epoch=data.steps_per_epoch
         )
-        rows = fit(network, optimizer, schedule, data, spec, graph=graph)
+        rows = fit(network, optimizer, schedule, data, spec, steps=Steps(graph=graph))
         found.append([r.model_dump(exclude={"seconds", "images_per_second"}) for r in rows])
     assert found[0] == found[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", ["bn", "bin", "none"])
+def test_compiled_steps_have_the_numbers_up_to_rounding(make_spec, make_data, norm) -> None:
+    spec = make_spec(norm=norm)
+    data = make_data(spec)
+    losses = []
+    for compiled in (False, True):
+        torch.compiler.reset()
+        network = build_network(spec).train()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # inductor's own
+            gradients = gradients_of(network, spec, Steps(compiled=compiled))
+            losses.append(torch.stack([gradients(*b)[0].mean() for b in data.train_batches(1)]))
+        assert not network._forward_hooks
+    torch.testing.assert_close(losses[1], losses[0], rtol=1e-4, atol=1e-5)
+    torch.compiler.reset()

@@ -89,6 +89,7 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="The study's folder.")] = None,
     device: options.Device = "auto",
     deterministic: options.Deterministic = False,
+    compiled: options.Compile = False,
     jobs: options.Jobs = "1",
     strict: options.Strict = False,
     download: options.Download = False,
@@ -166,6 +167,7 @@ def compare(
             budget=budget,
             device=options.choose_device(device, deterministic=deterministic),
             jobs=jobs,
+            compiled=compiled,
             strict=strict,
             yes=yes,
             tuning_if_it_fits=tune is None

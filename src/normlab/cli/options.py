@@ -36,6 +36,9 @@ Download = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before long work.")]
 Jobs = Annotated[str, typer.Option(help="Runs at once, or auto: as many as pay.")]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Steps by torch.compile: minutes first, then quicker.")
+]
 Deterministic = Annotated[
     bool,
     typer.Option(

@@ -19,6 +19,7 @@ from normlab.study.tuning import is_tuning
 from normlab.study.workers import Workers
 from normlab.train.fit import Batches
 from normlab.train.interrupt import StopRequest
+from normlab.train.step import Steps
 
 
 class StudyProgress:
@@ -168,6 +169,7 @@ def run_study(
     device: str,
     deadline: float | None = None,
     jobs: int | None = 1,
+    compiled: bool = False,
 ) -> Literal["finished", "stopped", "deadline"]:
     """Do what is missing, and say why it ended.
 
@@ -176,6 +178,8 @@ def run_study(
     """
     missing = study.missing()
     workers = None if jobs == 1 else start_workers(study, dataset, missing, device, jobs, console)
+    if workers is not None:
+        workers.compiled = compiled
     progress = StudyProgress(console, missing, expected, train_images)
     refused = False
 
@@ -194,6 +198,7 @@ def run_study(
                 around=lambda b: progress.around(stop.between(b)),
                 may_start=may_start,
                 workers=workers,
+                steps=Steps(compiled=compiled),
             ):
                 if isinstance(event, EpochRow):
                     progress.row(spec, event)

@@ -23,6 +23,7 @@ def run(
     ] = None,
     device: options.Device = "auto",
     deterministic: options.Deterministic = False,
+    compiled: options.Compile = False,
     jobs: options.Jobs = "1",
     strict: options.Strict = False,
     download: options.Download = False,
@@ -63,4 +64,7 @@ def run(
             check_folder(folder, source)
         dataset, found = load_with_progress(plan.data, console, strict=strict)
         opened = Study.planned(folder, plan, dataset, found)
-    continue_study(opened, dataset, console, device=device, yes=yes, deadline=deadline, jobs=jobs)
+    continue_study(
+        opened, dataset, console,
+        device=device, yes=yes, deadline=deadline, jobs=jobs, compiled=compiled,
+    )  # fmt: skip

@@ -60,6 +60,8 @@ class StudyRequest:
     yes: bool
     jobs: str = "1"
     """Runs at once: a number, or auto."""
+    compiled: bool = False
+    """Whether steps go through torch.compile."""
     tuning_if_it_fits: bool = False
     """Whether every arm tries some rates of its own first, where the budget has room for it."""
 
@@ -99,6 +101,7 @@ def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
         yes=request.yes,
         deadline=deadline,
         jobs=request.jobs,
+        compiled=request.compiled,
     )
 
 
@@ -111,6 +114,7 @@ def continue_study(
     yes: bool,
     deadline: float | None = None,
     jobs: str = "1",
+    compiled: bool = False,
 ) -> None:
     """Run what is missing, then print tables, verdict and paths.
 
@@ -131,7 +135,8 @@ def continue_study(
         study.save()
         ended = run_study(
             study, dataset, expected, console,
-            train_images=data.sizes[0], device=device, deadline=deadline, jobs=at_once,
+            train_images=data.sizes[0], device=device, deadline=deadline,
+            jobs=at_once, compiled=compiled,
         )  # fmt: skip
     else:
         study.save()

@@ -31,6 +31,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The folder, a study of one run.")] = None,
     device: options.Device = "auto",
     deterministic: options.Deterministic = False,
+    compiled: options.Compile = False,
     strict: options.Strict = False,
     download: options.Download = False,
     yes: options.Yes = False,
@@ -79,6 +80,7 @@ def train(
             chosen={"blocks": 1, "epochs": plan.training.epochs},
             budget=None,
             device=options.choose_device(device, deterministic=deterministic),
+            compiled=compiled,
             strict=strict,
             yes=yes,
         )

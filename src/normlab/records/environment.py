@@ -12,7 +12,9 @@ from normlab.records.store import Environment
 _LIBRARIES = ("normlab", "torch", "numpy", "pillow", "torchmetrics")
 
 
-def describe_environment(device: str, threads: int, *, deterministic: bool) -> Environment:
+def describe_environment(
+    device: str, threads: int, *, deterministic: bool, compiled: bool
+) -> Environment:
     """Versions, processor, device and thread count, as plain data.
 
     Read from the packages' metadata, so that nothing heavy is imported.
@@ -25,6 +27,7 @@ def describe_environment(device: str, threads: int, *, deterministic: bool) -> E
         "device": device,
         "threads": threads,
         "deterministic": deterministic,
+        "compiled": compiled,
         "libraries": {name: _version(name) for name in _LIBRARIES},
     }
 

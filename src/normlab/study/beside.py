@@ -47,7 +47,13 @@ def run_beside(
                     break
                 tried.add(spec.id)
                 folder = study.run_folder(spec)
-                worker.start(spec, folder, judged=not is_tuning(spec), threads=workers.threads)
+                worker.start(
+                    spec,
+                    folder,
+                    judged=not is_tuning(spec),
+                    threads=workers.threads,
+                    compiled=workers.compiled,
+                )
             for worker in workers.all:
                 if worker.spec is not None:
                     spec = worker.spec

@@ -35,6 +35,7 @@ from normlab.study.tuning import Tuning, is_tuning, tune, tuning_runs
 from normlab.study.workers import Workers
 from normlab.train.execute import execute
 from normlab.train.fit import AroundBatches
+from normlab.train.step import AS_USUAL, Steps
 
 Event = tuple[RunSpec, EpochRow | Outcome]
 
@@ -258,7 +259,7 @@ class Study:
         device: torch.device | str = "cpu",
         around: AroundBatches = iter,
         may_start: Callable[[RunSpec], bool] = lambda _: True,
-        graph: bool = True,
+        steps: Steps = AS_USUAL,
         workers: Workers | None = None,
     ) -> Iterator[Event]:
         """Do what is missing, yielding every row and every outcome.
@@ -266,7 +267,7 @@ class Study:
         First the tuning, if there is one; then block by block, and at every look the arms that have
         lost are left out. Stops after an interruption, or before a run that `may_start` refuses.
         With `workers` several runs are made at once, each in a process of its own; else in this
-        one, on a GPU as CUDA graphs unless `graph` is false.
+        one.
         """
         if dataset is None:
             dataset = self.load_data()
@@ -280,7 +281,7 @@ class Study:
                     if not may_start(spec):
                         return
                     tried.add(spec.id)
-                    yield from self._run_one(spec, dataset, device, around, graph)
+                    yield from self._run_one(spec, dataset, device, around, steps)
                     outcome = self.run_folder(spec).read_outcome()
                     if outcome is not None and outcome.status == "interrupted":
                         return
@@ -291,13 +292,13 @@ class Study:
         dataset: Dataset,
         device: torch.device | str,
         around: AroundBatches,
-        graph: bool,
+        steps: Steps,
     ) -> Iterator[Event]:
         folder = self.run_folder(spec)
         data = block_data(dataset, spec, device)
         judged = not is_tuning(spec)
         for row in execute(
-            spec, data, folder, device=device, around=around, judged=judged, graph=graph
+            spec, data, folder, device=device, around=around, judged=judged, steps=steps
         ):
             yield spec, row
         outcome = folder.read_outcome()

@@ -4,7 +4,8 @@
 
 Every line is a JSON object; the answer is one too:
 
-    {"run": spec, "judged": true, "threads": 1}     → {"done": id}, once its outcome is written
+    {"run": spec, "judged": true, "threads": 1, "compiled": false}
+                                                    → {"done": id}, once its outcome is written
     {"pilot": spec, "seconds": 2, "threads": 1}     → {"images_per_second": 812.5}
 
 It ends with its input, on SIGINT after the run in hand has been stopped in order, and when the
@@ -32,7 +33,7 @@ from normlab.train.fit import Batches, train_epoch
 from normlab.train.interrupt import StopRequest
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule
-from normlab.train.step import gradients_of
+from normlab.train.step import Steps, gradients_of
 
 PILOT_STEPS = 4
 """Before the clock starts: allocations, choice of kernels, the graph of a GPU."""
@@ -62,7 +63,13 @@ def main() -> None:
                 continue
             folder = study.run_folder(spec)
             for _ in execute(
-                spec, data, folder, device=device, around=around, judged=told["judged"]
+                spec,
+                data,
+                folder,
+                device=device,
+                around=around,
+                judged=told["judged"],
+                steps=Steps(compiled=told["compiled"]),
             ):
                 pass
             give_back_freed_memory()

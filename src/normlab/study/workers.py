@@ -101,11 +101,14 @@ class Worker:
         said = self._errors[-1] if self._errors else "it said nothing"
         return f"{said} (exit code {self._process.returncode})"
 
-    def start(self, spec: RunSpec, folder: RunFolder, *, judged: bool, threads: int) -> None:
+    def start(
+        self, spec: RunSpec, folder: RunFolder, *, judged: bool, threads: int, compiled: bool
+    ) -> None:
         """Give it a run."""
         self.spec, self.folder = spec, folder
         self._epochs = len(folder.read_rows())
-        self.tell({"run": spec.model_dump(mode="json"), "judged": judged, "threads": threads})
+        how = {"judged": judged, "threads": threads, "compiled": compiled}
+        self.tell({"run": spec.model_dump(mode="json"), **how})
 
     def events(self) -> Iterator[EpochRow | Outcome]:
         """What is new of its run; after the outcome it has none."""
@@ -158,6 +161,8 @@ class Workers:
     device: str
     cores: int
     all: list[Worker]
+    compiled: bool = False
+    """Whether steps are compiled."""
 
     @classmethod
     def start(cls, study: Path, source: str, device: str, cores: int, number: int) -> Workers:

@@ -24,6 +24,7 @@ from normlab.train.early_stopping import best_epoch, patience_is_over
 from normlab.train.fit import AroundBatches, RunData, evaluate, fit
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule
+from normlab.train.step import AS_USUAL, Steps
 from normlab.train.watch import NetworkWatch
 
 
@@ -35,13 +36,12 @@ def execute(
     device: torch.device | str = "cpu",
     around: AroundBatches = iter,
     judged: bool = True,
-    graph: bool = True,
+    steps: Steps = AS_USUAL,
 ) -> Iterator[EpochRow]:
     """Train the run to its end, yielding the rows of newly finished epochs.
 
     A run that is not `judged` (it serves tuning) is measured on the selection part alone: the
-    evaluation part is never read for it, and its weights are not kept. With `graph` its steps on a
-    GPU are CUDA graphs, with the same numbers.
+    evaluation part is never read for it, and its weights are not kept.
 
     Every way to end becomes an outcome in the folder: finished, stopped early, diverged, out of
     memory, failed, interrupted. Only a disk that cannot be written is raised.
@@ -52,10 +52,11 @@ def execute(
             _device_name(device),
             torch.get_num_threads(),
             deterministic=torch.are_deterministic_algorithms_enabled(),
+            compiled=steps.compiled,
         ),
     )
     try:
-        yield from _train(spec, data, folder, device, around, judged, graph)
+        yield from _train(spec, data, folder, device, around, judged, steps)
     except DivergedError as error:
         _end(folder, Outcome(status="diverged", epochs=error.epoch - 1, error=str(error)))
     except InterruptedRunError as error:
@@ -78,7 +79,7 @@ def _train(
     device: torch.device | str,
     around: AroundBatches,
     judged: bool,
-    graph: bool,
+    steps: Steps,
 ) -> Iterator[EpochRow]:
     network = build_network(spec, device)
     optimizer = make_optimizer(network, spec.optimizer)
@@ -98,7 +99,7 @@ def _train(
             spec,
             first_epoch=resumed.epoch + 1,
             around=around,
-            graph=graph,
+            steps=steps,
             watching=watch.watching if watch is not None else nullcontext,
         ):
             rows.append(row)

@@ -19,7 +19,7 @@ from normlab.errors import DivergedError
 from normlab.norms.parameters import clamp_gates
 from normlab.records.schema import EpochRow, Measures, RunSpec
 from normlab.train.metrics import measure
-from normlab.train.step import Gradients, forward, gradients_of
+from normlab.train.step import AS_USUAL, Gradients, Steps, forward, gradients_of
 
 Part = Literal["train", "selection", "evaluation"]
 Batches = Iterable[tuple[Float[Tensor, "n 3 h w"], Tensor]]
@@ -66,17 +66,17 @@ def fit(
     first_epoch: int = 1,
     around: AroundBatches = iter,
     watching: Callable[[], AbstractContextManager[None]] = nullcontext,
-    graph: bool = True,
+    steps: Steps = AS_USUAL,
 ) -> Iterator[EpochRow]:
     """Train from `first_epoch` to the spec's last, yielding what every epoch did.
 
-    The pass over the selection part is made inside of `watching()`; see normlab.train.watch. With
-    `graph` the steps on a GPU are CUDA graphs; see normlab.train.step.
+    The pass over the selection part is made inside of `watching()`; see normlab.train.watch. How
+    the gradients of a batch are computed is said by `steps`; see normlab.train.step.
 
     Raises:
         DivergedError: the mean training loss of an epoch is not finite.
     """
-    gradients = gradients_of(network, spec, graph=graph)
+    gradients = gradients_of(network, spec, steps)
     for epoch in range(first_epoch, spec.epochs + 1):
         train, seconds = train_epoch(
             network, optimizer, schedule, around(data.train_batches(epoch)), spec, gradients
@@ -108,7 +108,7 @@ def train_epoch(
     Nothing waits for the device between two steps.
     """
     network.train()
-    gradients = gradients or gradients_of(network, spec, graph=False)
+    gradients = gradients or gradients_of(network, spec, Steps(graph=False))
     collected = []
     start = time.perf_counter()
     for images, labels in batches:

@@ -25,12 +25,32 @@ Gradients = Callable[[Float[Tensor, "n 3 h w"], Tensor], Found]
 EAGER_BATCHES = 2
 
 
-def gradients_of(network: nn.Module, spec: RunSpec, *, graph: bool = True) -> Gradients:
-    """How this network gets its gradients; with a CUDA graph where it is on a GPU."""
+@dataclass(frozen=True)
+class Steps:
+    """How the steps of a training are computed."""
+
+    graph: bool = True
+    """On a GPU as CUDA graphs: the same numbers."""
+    compiled: bool = False
+    """By torch.compile, with normlab's operators inside: the same up to rounding."""
+
+
+AS_USUAL = Steps()
+
+
+def gradients_of(network: nn.Module, spec: RunSpec, steps: Steps = AS_USUAL) -> Gradients:
+    """How this network gets its gradients; with a CUDA graph where it is on a GPU.
+
+    Where steps are compiled the network itself stays as it is, for evaluation and hooks.
+    """
+    called: Callable[[Tensor], Tensor] = network
+    if steps.compiled:
+        torch.compiler.reset()  # of so many networks of one class, the ninth would not be compiled
+        called = torch.compile(network)
 
     def gradients(images: Tensor, labels: Tensor) -> Found:
         network.zero_grad(set_to_none=True)
-        logits = forward(network, images, spec)
+        logits = forward(called, images, spec)
         losses = functional.cross_entropy(
             logits, labels, reduction="none", label_smoothing=spec.label_smoothing
         )
@@ -38,11 +58,11 @@ def gradients_of(network: nn.Module, spec: RunSpec, *, graph: bool = True) -> Gr
         return losses.detach(), logits.detach()
 
     on_gpu = next(network.parameters()).is_cuda
-    return GraphedGradients(network, gradients) if graph and on_gpu else gradients
+    return GraphedGradients(network, gradients) if steps.graph and on_gpu else gradients
 
 
 def forward(
-    network: nn.Module, images: Float[Tensor, "n 3 h w"], spec: RunSpec
+    network: Callable[[Tensor], Tensor], images: Float[Tensor, "n 3 h w"], spec: RunSpec
 ) -> Float[Tensor, "n classes"]:
     """Logits in float32, computed in the spec's precision."""
     bfloat16 = spec.precision == "bfloat16"
