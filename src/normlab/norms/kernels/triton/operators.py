@@ -6,6 +6,7 @@ goes to the reference; a layout that is neither NCHW nor channels_last is copied
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -23,7 +24,12 @@ FULL_CHIP = 1024
 """Fewer programs leave much of a chip of 130 multiprocessors idle; then planes are split."""
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
+_COMPILER = {"enable_fp_fusion": True}
+"""a·b + c in one rounding, whatever the default of the Triton at hand is."""
+
 Strides = tuple[int, int, int]
+_NOWHERE: Strides = (0, 0, 0)
+"""Strides of what is not read."""
 
 
 def is_served(x: Tensor) -> bool:
@@ -58,14 +64,34 @@ def beside(x: Tensor, other: Tensor) -> tuple[Tensor, Strides]:
     return other, found
 
 
+def _by_channel(x: Tensor) -> bool:
+    """Whether neighbours in memory are channels: channels_last."""
+    return x.stride(1) == 1 and x.shape[1] > 1
+
+
 def tile(x: Tensor) -> tuple[int, int]:
     """Pixels and channels of a tile: long in the direction in which memory runs."""
     channels, pixels = x.shape[1], x.shape[2] * x.shape[3]
-    if x.stride(1) == 1 and channels > 1:  # channels_last
+    if _by_channel(x):
         wide = min(triton.next_power_of_2(channels), 128)
         return max(1, min(triton.next_power_of_2(pixels), TILE // wide)), wide
     long = min(triton.next_power_of_2(pixels), TILE)
     return long, max(1, min(triton.next_power_of_2(channels), 1024 // long))
+
+
+def options(x: Tensor, *partners: Strides) -> dict[str, Any]:
+    """Options of a sweep: its tile, and how many values lie together in x and all its partners."""
+    block_p, block_c = tile(x)
+    by_channel = _by_channel(x)
+    alike = all(found in (known(x), _NOWHERE) for found in partners)
+    unit = math.gcd(x.shape[1] if by_channel else x.shape[2] * x.shape[3], 16) if alike else 1
+    return {
+        "UNIT_P": 1 if by_channel else unit,
+        "UNIT_C": unit if by_channel else 1,
+        "BLOCK_P": block_p,
+        "BLOCK_C": block_c,
+        **_COMPILER,
+    }
 
 
 def split(x: Tensor, block_p: int, block_c: int) -> tuple[int, int]:
@@ -85,7 +111,7 @@ def partial_statistics(x: Tensor) -> tuple[Tensor, Tensor, int]:
     splits, chunk = split(x, block_p, block_c)
     parts = torch.empty((2, splits, n, c), dtype=torch.float32, device=x.device)
     sweeps.statistics_kernel[(n, triton.cdiv(c, block_c), splits)](
-        x, parts[0], parts[1], n, c, h * w, chunk, *known(x), BLOCK_P=block_p, BLOCK_C=block_c
+        x, parts[0], parts[1], n, c, h * w, chunk, *known(x), **options(x)
     )
     return parts[0], parts[1], chunk
 
@@ -111,11 +137,11 @@ def apply_affine(
     n, c, h, w = x.shape
     block_p, block_c = tile(x)
     y = torch.empty_like(x)
-    other, other_strides = beside(x, residual) if residual is not None else (x, (0, 0, 0))
+    other, other_strides = beside(x, residual) if residual is not None else (x, _NOWHERE)
     sweeps.affine_kernel[(n, triton.cdiv(c, block_c), triton.cdiv(h * w, block_p))](
         x, other, y, center, scale, offset, n, c, h * w, *known(x), *other_strides,
         HAS_RESIDUAL=residual is not None, ACTIVATION=_ACTIVATIONS[activation], REVERSED=reverse,
-        BLOCK_P=block_p, BLOCK_C=block_c,
+        **options(x, other_strides),
     )  # fmt: skip
     return y
 
@@ -137,11 +163,11 @@ def partial_sums(
     splits, chunk = split(x, block_p, block_c)
     parts = torch.empty((2, splits, n, c), dtype=torch.float32, device=x.device)
     dy, dy_strides = beside(x, dy)
-    other, other_strides = beside(x, pivot) if pivot is not None else (x, (0, 0, 0))
+    other, other_strides = beside(x, pivot) if pivot is not None else (x, _NOWHERE)
     sweeps.sums_kernel[(n, triton.cdiv(c, block_c), splits)](
         dy, x, other, *rows, parts[0], parts[1], n, c, h * w, chunk,
         *dy_strides, *known(x), *other_strides,
-        PIVOT=kind, ACTIVATION=_ACTIVATIONS[activation], BLOCK_P=block_p, BLOCK_C=block_c,
+        PIVOT=kind, ACTIVATION=_ACTIVATIONS[activation], **options(x, dy_strides, other_strides),
     )  # fmt: skip
     return parts[0], parts[1]
 
@@ -164,12 +190,12 @@ def apply_backward(
     dx = torch.empty_like(x)
     dz = torch.empty_like(x) if needs_dz else None
     dy, dy_strides = beside(x, dy)
-    other, other_strides = beside(x, pivot) if pivot is not None else (x, (0, 0, 0))
+    other, other_strides = beside(x, pivot) if pivot is not None else (x, _NOWHERE)
     sweeps.affine_backward_kernel[(n, triton.cdiv(c, block_c), triton.cdiv(h * w, block_p))](
         dy, x, other, dx, dz if dz is not None else dx, *rows, *slopes, n, c, h * w,
         *dy_strides, *known(x), *other_strides,
         PIVOT=kind, NEEDS_DZ=needs_dz, ACTIVATION=_ACTIVATIONS[activation], REVERSED=reverse,
-        BLOCK_P=block_p, BLOCK_C=block_c,
+        **options(x, dy_strides, other_strides),
     )  # fmt: skip
     return dx, dz
 
@@ -184,8 +210,9 @@ def plane_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     n, c, h, w = x.shape
     found = torch.empty((2, n, c), dtype=torch.float32, device=x.device)
     rule.merge_kernel[(triton.cdiv(n * c, 256),)](
-        mean, spread, found, n * c, mean.shape[0], h * w, chunk, BLOCK=256
-    )
+        mean, spread, found, n * c, mean.shape[0], h * w, chunk,
+        BLOCK=256, **_together(mean),
+    )  # fmt: skip
     return found[0], found[1]
 
 
@@ -242,7 +269,7 @@ def blend_norm(
                 mean, spread, _or(weight, found), _or(bias, found), rows, found,
                 n * c, c, h * w, mean.shape[0], chunk, groups, c // groups, eps,
                 HAS_WEIGHT=weight is not None, HAS_BIAS=bias is not None,
-                BLOCK=triton.next_power_of_2(c // groups),
+                BLOCK=triton.next_power_of_2(c // groups), **_together(mean),
             )  # fmt: skip
         else:
             found = torch.empty((2, 1, c), dtype=torch.float32, device=x.device)
@@ -255,7 +282,7 @@ def blend_norm(
                 rows, found, n, c, h * w, mean.shape[0], chunk, eps, momentum,
                 BATCH=batch, FIXED=fixed, INSTANCE=groups > 0, TRACKS=tracks,
                 AVERAGES=momentum < 0, HAS_WEIGHT=weight is not None, HAS_BIAS=bias is not None,
-                HAS_GATE=gate is not None, BLOCK=_block(n),
+                HAS_GATE=gate is not None, BLOCK=_block(n), **_together(mean),
             )  # fmt: skip
         y = apply_affine(x, rows[0], rows[2], rows[3], residual, activation, reverse=True)
     return y, rows, found
@@ -280,14 +307,15 @@ def blend_norm_backward(
                 planes, statistics, one, two, _or(weight, gradients), slopes, gradients,
                 n, c, h * w, one.shape[0], groups, c // groups, eps,
                 HAS_WEIGHT=weight is not None, BLOCK=triton.next_power_of_2(c // groups),
-                BLOCK_N=_block(n),
+                BLOCK_N=_block(n), **_together(one),
             )  # fmt: skip
         else:
             rule.channel_backward_kernel[(c,)](
                 planes, statistics, one, two, _or(weight, gradients), _or(gate, gradients),
                 slopes, gradients, n, c, h * w, one.shape[0], eps,
                 BATCH=batch, FIXED=fixed, INSTANCE=groups > 0,
-                HAS_WEIGHT=weight is not None, HAS_GATE=gate is not None, BLOCK=_block(n),
+                HAS_WEIGHT=weight is not None, HAS_GATE=gate is not None,
+                BLOCK=_block(n), **_together(one),
             )  # fmt: skip
         dx, dz = apply_backward(
             dy, x, rows, (slopes[0], slopes[1]), residual, kind, activation,
@@ -320,6 +348,11 @@ def on_its_device(x: Tensor) -> AbstractContextManager[object]:
 def _or(tensor: Tensor | None, nothing: Tensor) -> Tensor:
     """A pointer has to be given even where none is read."""
     return nothing if tensor is None else tensor
+
+
+def _together(parts: Tensor) -> dict[str, Any]:
+    """Options of a kernel that reads all parts (splits, N, C) of a plane at once."""
+    return {"SPLITS": triton.next_power_of_2(parts.shape[0]), **_COMPILER}
 
 
 def _block(samples: int) -> int:

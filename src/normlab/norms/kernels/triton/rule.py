@@ -17,36 +17,38 @@ import triton.language as tl
 
 
 @triton.jit
-def merged(mean, spread, at, planes, splits, pixels, chunk, inside):
-    """Mean and Σ(x − mean)² of whole planes from those of their parts, by Chan's formula."""
-    m = tl.load(mean + at, inside, 0.0)
-    s = tl.load(spread + at, inside, 0.0)
-    total = tl.minimum(chunk, pixels).to(tl.float32)
-    for k in range(1, splits):
-        count = tl.minimum(chunk, pixels - k * chunk).to(tl.float32)
-        delta = tl.load(mean + k * planes + at, inside, 0.0) - m
-        s += tl.load(spread + k * planes + at, inside, 0.0)
-        s += delta * delta * (total * count / (total + count))
-        m += delta * (count / (total + count))
-        total += count
-    return m, s
+def merged(mean, spread, at, inside, planes, splits, pixels, chunk, SPLITS: tl.constexpr):
+    """Mean and Σ(x − mean)² of whole planes from those of their parts, all loaded at once."""
+    if SPLITS == 1:
+        return tl.load(mean + at, inside, 0.0), tl.load(spread + at, inside, 0.0)
+    k = tl.arange(0, SPLITS)[:, None]
+    there = (k < splits) & inside[None, :]
+    parts = tl.load(mean + k * planes + at[None, :], there, 0.0)
+    within = tl.load(spread + k * planes + at[None, :], there, 0.0)
+    count = tl.maximum(tl.minimum(chunk, pixels - k * chunk), 0).to(tl.float32)
+    m = tl.sum(parts * (count / pixels), 0)
+    distance = parts - m[None, :]
+    return m, tl.sum(within + count * distance * distance, 0)
 
 
 @triton.jit
-def summed(values, at, planes, splits, inside):
+def summed(values, at, inside, planes, splits, SPLITS: tl.constexpr):
     """The sum over the parts of a plane."""
-    total = tl.load(values + at, inside, 0.0)
-    for k in range(1, splits):
-        total += tl.load(values + k * planes + at, inside, 0.0)
-    return total
+    if SPLITS == 1:
+        return tl.load(values + at, inside, 0.0)
+    k = tl.arange(0, SPLITS)[:, None]
+    there = (k < splits) & inside[None, :]
+    return tl.sum(tl.load(values + k * planes + at[None, :], there, 0.0), 0)
 
 
 @triton.jit
-def merge_kernel(mean, spread, found, planes, splits, pixels, chunk, BLOCK: tl.constexpr):
+def merge_kernel(
+    mean, spread, found, planes, splits, pixels, chunk, BLOCK: tl.constexpr, SPLITS: tl.constexpr
+):
     """found (2, N·C): mean and biased variance of whole planes."""
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = at < planes
-    m, s = merged(mean, spread, at, planes, splits, pixels, chunk, inside)
+    m, s = merged(mean, spread, at, inside, planes, splits, pixels, chunk, SPLITS)
     tl.store(found + at, m, inside)
     tl.store(found + planes + at, s / pixels, inside)
 
@@ -57,7 +59,7 @@ def channel_forward_kernel(
     samples, channels, pixels, splits, chunk, eps, momentum,
     BATCH: tl.constexpr, FIXED: tl.constexpr, INSTANCE: tl.constexpr, TRACKS: tl.constexpr,
     AVERAGES: tl.constexpr, HAS_WEIGHT: tl.constexpr, HAS_BIAS: tl.constexpr,
-    HAS_GATE: tl.constexpr, BLOCK: tl.constexpr,
+    HAS_GATE: tl.constexpr, SPLITS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """rows (4, N, C): mean, variance, scale, offset; found (2, C): the batch's mean and variance.
 
@@ -80,14 +82,18 @@ def channel_forward_kernel(
             for first in range(0, samples, BLOCK):
                 n = first + tl.arange(0, BLOCK)
                 inside = n < samples
-                m, _ = merged(mean, spread, n * channels + c, planes, splits, pixels, chunk, inside)
+                m, _ = merged(
+                    mean, spread, n * channels + c, inside, planes, splits, pixels, chunk, SPLITS
+                )
                 sums += tl.where(inside, m, 0.0)
             m_b = tl.sum(sums, 0) / samples
             sums = tl.zeros([BLOCK], tl.float32)
             for first in range(0, samples, BLOCK):
                 n = first + tl.arange(0, BLOCK)
                 inside = n < samples
-                m, s = merged(mean, spread, n * channels + c, planes, splits, pixels, chunk, inside)
+                m, s = merged(
+                    mean, spread, n * channels + c, inside, planes, splits, pixels, chunk, SPLITS
+                )
                 sums += tl.where(inside, s / pixels + (m - m_b) * (m - m_b), 0.0)
             v_b = tl.sum(sums, 0) / samples
             if TRACKS:
@@ -107,7 +113,7 @@ def channel_forward_kernel(
         n = first + tl.arange(0, BLOCK)
         inside = n < samples
         at = n * channels + c
-        m, s = merged(mean, spread, at, planes, splits, pixels, chunk, inside)
+        m, s = merged(mean, spread, at, inside, planes, splits, pixels, chunk, SPLITS)
         scale = tl.zeros([BLOCK], tl.float32) + rho * r_b
         if INSTANCE:
             scale += (1 - rho) / tl.sqrt_rn(s / pixels + eps)
@@ -123,7 +129,7 @@ def channel_backward_kernel(
     rows, found, s1, s2, weight, gate, slopes, gradients,
     samples, channels, pixels, splits, eps,
     BATCH: tl.constexpr, FIXED: tl.constexpr, INSTANCE: tl.constexpr,
-    HAS_WEIGHT: tl.constexpr, HAS_GATE: tl.constexpr, BLOCK: tl.constexpr,
+    HAS_WEIGHT: tl.constexpr, HAS_GATE: tl.constexpr, SPLITS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """slopes (2, N, C): p and q of the last sweep; gradients (3, C): of γ, β, ρ."""
     c = tl.program_id(0)
@@ -140,8 +146,8 @@ def channel_backward_kernel(
         inside = n < samples
         at = n * channels + c
         m = tl.load(rows + at, inside, 0.0)
-        one = summed(s1, at, planes, splits, inside)
-        two = summed(s2, at, planes, splits, inside)
+        one = summed(s1, at, inside, planes, splits, SPLITS)
+        two = summed(s2, at, inside, planes, splits, SPLITS)
         all_sums += tl.where(inside, one, 0.0)
         batch_sums += tl.where(inside, two + one * (m - m_b), 0.0)
         if INSTANCE:
@@ -164,12 +170,12 @@ def channel_backward_kernel(
         inside = n < samples
         at = n * channels + c
         m = tl.load(rows + at, inside, 0.0)
-        one = summed(s1, at, planes, splits, inside)
+        one = summed(s1, at, inside, planes, splits, SPLITS)
         p = tl.zeros([BLOCK], tl.float32) + p_b
         # −scale·S1/M, less what the statistics over the batch give back of it
         q = -share * average / pixels + p_b * (m - m_b)
         if INSTANCE:
-            two = summed(s2, at, planes, splits, inside)
+            two = summed(s2, at, inside, planes, splits, SPLITS)
             r = 1 / tl.sqrt_rn(tl.load(rows + planes + at, inside, 0.0) + eps)
             p -= r * r * r * gamma * (1 - rho) * two / pixels
             q -= gamma * (1 - rho) * r * one / pixels
@@ -181,7 +187,8 @@ def channel_backward_kernel(
 def group_forward_kernel(
     mean, spread, weight, bias, rows, found,
     planes, channels, pixels, splits, chunk, groups, size, eps,
-    HAS_WEIGHT: tl.constexpr, HAS_BIAS: tl.constexpr, BLOCK: tl.constexpr,
+    HAS_WEIGHT: tl.constexpr, HAS_BIAS: tl.constexpr, SPLITS: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
     """rows as `channel_forward_kernel`; found (2, N, G): mean and variance of every group."""
     group = tl.program_id(0)
@@ -191,7 +198,7 @@ def group_forward_kernel(
     at = group * size + j  # sample·C + channel, for G·size = C
     gamma = tl.load(weight + c, inside, 0.0) if HAS_WEIGHT else 1.0
     beta = tl.load(bias + c, inside, 0.0) if HAS_BIAS else 0.0
-    m, s = merged(mean, spread, at, planes, splits, pixels, chunk, inside)
+    m, s = merged(mean, spread, at, inside, planes, splits, pixels, chunk, SPLITS)
     m_g = tl.sum(tl.where(inside, m, 0.0), 0) / size
     v_g = tl.sum(tl.where(inside, s / pixels + (m - m_g) * (m - m_g), 0.0), 0) / size
     scale = gamma / tl.sqrt_rn(v_g + eps)
@@ -207,7 +214,7 @@ def group_forward_kernel(
 def group_backward_kernel(
     rows, found, s1, s2, weight, slopes, gradients,
     samples, channels, pixels, splits, groups, size, eps,
-    HAS_WEIGHT: tl.constexpr, BLOCK: tl.constexpr, BLOCK_N: tl.constexpr,
+    HAS_WEIGHT: tl.constexpr, SPLITS: tl.constexpr, BLOCK: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """As `channel_backward_kernel`: the first N·G programs give slopes, the other C gradients."""
     planes = samples * channels
@@ -221,8 +228,8 @@ def group_backward_kernel(
         m_g = tl.load(found + group)
         r = 1 / tl.sqrt_rn(tl.load(found + all_groups + group) + eps)
         distance = tl.load(rows + at, inside, 0.0) - m_g
-        one = summed(s1, at, planes, splits, inside)
-        two = summed(s2, at, planes, splits, inside)
+        one = summed(s1, at, inside, planes, splits, SPLITS)
+        two = summed(s2, at, inside, planes, splits, SPLITS)
         t = tl.sum(tl.where(inside, gamma * (two + one * distance), 0.0), 0)
         d = tl.sum(tl.where(inside, gamma * one, 0.0), 0)
         p = -r * r * r * t / size / pixels
@@ -239,8 +246,8 @@ def group_backward_kernel(
             which = n * groups + c // size
             distance_n = tl.load(rows + place, own, 0.0) - tl.load(found + which, own, 0.0)
             r_n = 1 / tl.sqrt_rn(tl.load(found + all_groups + which, own, 0.0) + eps)
-            one_n = summed(s1, place, planes, splits, own)
-            two_n = summed(s2, place, planes, splits, own)
+            one_n = summed(s1, place, own, planes, splits, SPLITS)
+            two_n = summed(s2, place, own, planes, splits, SPLITS)
             first_sum += tl.where(own, r_n * (two_n + one_n * distance_n), 0.0)
             second_sum += tl.where(own, one_n, 0.0)
         tl.store(gradients + c, tl.sum(first_sum, 0))

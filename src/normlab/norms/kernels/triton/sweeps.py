@@ -5,6 +5,10 @@ strides alone, so no layout is copied. Planes that are too few to fill the chip 
 several programs, whose results lie side by side and are merged by whoever reads them, always in the
 same order: there are no atomics, and the same input gives the same bits.
 
+UNIT_P pixels, or UNIT_C channels, lie together in memory and are inside together (1 in the other
+direction): so many are read and written at once. Triton sees by itself multiples of 16 alone, and a
+plane of 14·14 pixels is one of 4.
+
 Sums are float32 by Chan's merge of centred tiles, whatever the input's type is.
 """
 
@@ -43,10 +47,39 @@ def through(dy, pivot, ACTIVATION: tl.constexpr):
 
 
 @triton.jit
+def places(n, c, p, s_n, s_c, s_p, UNIT_P: tl.constexpr, UNIT_C: tl.constexpr):
+    """Where the values of a tile lie in a tensor with these strides."""
+    at = n * s_n + c.to(tl.int64)[None, :] * s_c + p.to(tl.int64)[:, None] * s_p
+    return tl.multiple_of(at, (UNIT_P, UNIT_C))
+
+
+@triton.jit
+def within(p, stop, own, UNIT_P: tl.constexpr, UNIT_C: tl.constexpr):
+    """Which values of a tile there are."""
+    return tl.max_constancy((p < stop)[:, None] & own[None, :], (UNIT_P, UNIT_C))
+
+
+@triton.jit
+def gradient_of(dy, z, pivot, at, inside, PIVOT: tl.constexpr, ACTIVATION: tl.constexpr):
+    """dz; z is the pre-activation less the residual, and `at` are the places in `pivot`.
+
+    PIVOT says what `pivot` is: "given", the "residual" that belongs to z, or "none", where z is
+    the pre-activation.
+    """
+    if ACTIVATION != NONE:
+        if PIVOT == "given":
+            z = tl.load(pivot + at, inside, 0.0).to(tl.float32)
+        if PIVOT == "residual":
+            z += tl.load(pivot + at, inside, 0.0).to(tl.float32)
+        dy = through(dy, z, ACTIVATION)
+    return dy
+
+
+@triton.jit
 def statistics_kernel(
     x, mean, spread, samples, channels, pixels, chunk,
     x_n, x_c, x_p,
-    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    UNIT_P: tl.constexpr, UNIT_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """Mean and Σ(x − mean)² of a part of every plane: (splits, N, C) each."""
     n = tl.program_id(0).to(tl.int64)
@@ -55,15 +88,14 @@ def statistics_kernel(
     own = c < channels
     start = split * chunk
     stop = tl.minimum(start + chunk, pixels)
-    base = x + n * x_n + c.to(tl.int64) * x_c
     count = 0.0
     m = tl.zeros([BLOCK_C], tl.float32)
     s = tl.zeros([BLOCK_C], tl.float32)
     for first in range(start, stop, BLOCK_P):
         p = first + tl.arange(0, BLOCK_P)
-        inside = (p < stop)[:, None] & own[None, :]
-        at = base[None, :] + p.to(tl.int64)[:, None] * x_p
-        values = tl.load(at, inside, 0.0).to(tl.float32)
+        inside = within(p, stop, own, UNIT_P, UNIT_C)
+        at = places(n, c, p, x_n, x_c, x_p, UNIT_P, UNIT_C)
+        values = tl.load(x + at, inside, 0.0).to(tl.float32)
         size = tl.minimum(BLOCK_P, stop - first).to(tl.float32)
         tile_mean = tl.sum(values, 0) / size
         distance = tl.where(inside, values - tile_mean[None, :], 0.0)
@@ -73,9 +105,9 @@ def statistics_kernel(
         m += delta * (size / total)
         s += tile_spread + delta * delta * (count * size / total)
         count = total
-    plane = (split * samples + n) * channels + c
-    tl.store(mean + plane, m, own)
-    tl.store(spread + plane, s, own)
+    part = (split * samples + n) * channels + c
+    tl.store(mean + part, m, own)
+    tl.store(spread + part, s, own)
 
 
 @triton.jit
@@ -83,7 +115,7 @@ def affine_kernel(
     x, residual, y, center, scale, offset, samples, channels, pixels,
     x_n, x_c, x_p, r_n, r_c, r_p,
     HAS_RESIDUAL: tl.constexpr, ACTIVATION: tl.constexpr, REVERSED: tl.constexpr,
-    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    UNIT_P: tl.constexpr, UNIT_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """y = act((x − center)·scale + offset + residual); y has the strides of x.
 
@@ -94,20 +126,19 @@ def affine_kernel(
         n = samples - 1 - n
     n = n.to(tl.int64)
     c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    p = (tl.program_id(2) * BLOCK_P + tl.arange(0, BLOCK_P)).to(tl.int64)
+    p = tl.program_id(2) * BLOCK_P + tl.arange(0, BLOCK_P)
     own = c < channels
-    inside = (p < pixels)[:, None] & own[None, :]
     plane = n * channels + c
-    wide = c.to(tl.int64)[None, :]
-    place = n * x_n + wide * x_c + p[:, None] * x_p
-    values = tl.load(x + place, inside, 0.0).to(tl.float32)
-    z = (values - tl.load(center + plane, own, 0.0)[None, :]) * tl.load(scale + plane, own, 0.0)[
-        None, :
-    ] + tl.load(offset + plane, own, 0.0)[None, :]
+    middle = tl.load(center + plane, own, 0.0)[None, :]
+    slope = tl.load(scale + plane, own, 0.0)[None, :]
+    shift = tl.load(offset + plane, own, 0.0)[None, :]
+    inside = within(p, pixels, own, UNIT_P, UNIT_C)
+    at = places(n, c, p, x_n, x_c, x_p, UNIT_P, UNIT_C)
+    z = (tl.load(x + at, inside, 0.0).to(tl.float32) - middle) * slope + shift
     if HAS_RESIDUAL:
-        beside = n * r_n + wide * r_c + p[:, None] * r_p
+        beside = places(n, c, p, r_n, r_c, r_p, UNIT_P, UNIT_C)
         z += tl.load(residual + beside, inside, 0.0).to(tl.float32)
-    tl.store(y + place, activate(z, ACTIVATION).to(y.dtype.element_ty), inside)
+    tl.store(y + at, activate(z, ACTIVATION).to(y.dtype.element_ty), inside)
 
 
 @triton.jit
@@ -115,13 +146,9 @@ def sums_kernel(
     dy, x, pivot, center, scale, offset, s1, s2, samples, channels, pixels, chunk,
     d_n, d_c, d_p, x_n, x_c, x_p, r_n, r_c, r_p,
     PIVOT: tl.constexpr, ACTIVATION: tl.constexpr,
-    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    UNIT_P: tl.constexpr, UNIT_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """Σ dz and Σ dz·(x − center) of a part of every plane: (splits, N, C) each.
-
-    PIVOT says what `pivot` is: "given", the "residual" with which the pre-activation is computed
-    again from x, or "none", where it is computed again without one.
-    """
+    """Σ dz and Σ dz·(x − center) of a part of every plane: (splits, N, C) each."""
     n = tl.program_id(0).to(tl.int64)
     c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     split = tl.program_id(2)
@@ -132,26 +159,19 @@ def sums_kernel(
     middle = tl.load(center + plane, own, 0.0)[None, :]
     slope = tl.load(scale + plane, own, 0.0)[None, :]
     shift = tl.load(offset + plane, own, 0.0)[None, :]
-    wide = c.to(tl.int64)[None, :]
     first_sum = tl.zeros([BLOCK_C], tl.float32)
     second_sum = tl.zeros([BLOCK_C], tl.float32)
     for first in range(start, stop, BLOCK_P):
-        p = (first + tl.arange(0, BLOCK_P)).to(tl.int64)
-        inside = (p < stop)[:, None] & own[None, :]
-        values = tl.load(x + n * x_n + wide * x_c + p[:, None] * x_p, inside, 0.0).to(tl.float32)
-        dz = tl.load(dy + n * d_n + wide * d_c + p[:, None] * d_p, inside, 0.0).to(tl.float32)
-        distance = values - middle
-        if ACTIVATION != NONE:
-            known = distance * slope + shift
-            if PIVOT == "given":
-                at = n * r_n + wide * r_c + p[:, None] * r_p
-                known = tl.load(pivot + at, inside, 0.0).to(tl.float32)
-            if PIVOT == "residual":
-                at = n * r_n + wide * r_c + p[:, None] * r_p
-                known += tl.load(pivot + at, inside, 0.0).to(tl.float32)
-            dz = through(dz, known, ACTIVATION)
-        dz = tl.where(inside, dz, 0.0)
-        first_sum += tl.sum(dz, 0)
+        p = first + tl.arange(0, BLOCK_P)
+        inside = within(p, stop, own, UNIT_P, UNIT_C)
+        at = places(n, c, p, x_n, x_c, x_p, UNIT_P, UNIT_C)
+        behind = places(n, c, p, d_n, d_c, d_p, UNIT_P, UNIT_C)
+        beside = places(n, c, p, r_n, r_c, r_p, UNIT_P, UNIT_C)
+        distance = tl.load(x + at, inside, 0.0).to(tl.float32) - middle
+        dz = tl.load(dy + behind, inside, 0.0).to(tl.float32)
+        z = distance * slope + shift
+        dz = gradient_of(dz, z, pivot, beside, inside, PIVOT, ACTIVATION)
+        first_sum += tl.sum(tl.where(inside, dz, 0.0), 0)
         second_sum += tl.sum(tl.where(inside, dz * distance, 0.0), 0)
     part = (split * samples + n) * channels + c
     tl.store(s1 + part, first_sum, own)
@@ -163,7 +183,8 @@ def affine_backward_kernel(
     dy, x, pivot, dx, dz_out, center, scale, offset, slope_p, slope_q, samples, channels, pixels,
     d_n, d_c, d_p, x_n, x_c, x_p, r_n, r_c, r_p,
     PIVOT: tl.constexpr, NEEDS_DZ: tl.constexpr, ACTIVATION: tl.constexpr,
-    REVERSED: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    REVERSED: tl.constexpr,
+    UNIT_P: tl.constexpr, UNIT_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """dx = scale·dz + p·(x − center) + q, and dz; both have the strides of x."""
     n = tl.program_id(0)
@@ -171,27 +192,22 @@ def affine_backward_kernel(
         n = samples - 1 - n
     n = n.to(tl.int64)
     c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    p = (tl.program_id(2) * BLOCK_P + tl.arange(0, BLOCK_P)).to(tl.int64)
+    p = tl.program_id(2) * BLOCK_P + tl.arange(0, BLOCK_P)
     own = c < channels
-    inside = (p < pixels)[:, None] & own[None, :]
     plane = n * channels + c
-    wide = c.to(tl.int64)[None, :]
-    place = n * x_n + wide * x_c + p[:, None] * x_p
+    middle = tl.load(center + plane, own, 0.0)[None, :]
     slope = tl.load(scale + plane, own, 0.0)[None, :]
-    distance = tl.load(x + place, inside, 0.0).to(tl.float32)
-    distance -= tl.load(center + plane, own, 0.0)[None, :]
-    dz = tl.load(dy + n * d_n + wide * d_c + p[:, None] * d_p, inside, 0.0).to(tl.float32)
-    if ACTIVATION != NONE:
-        known = distance * slope + tl.load(offset + plane, own, 0.0)[None, :]
-        if PIVOT == "given":
-            at = n * r_n + wide * r_c + p[:, None] * r_p
-            known = tl.load(pivot + at, inside, 0.0).to(tl.float32)
-        if PIVOT == "residual":
-            at = n * r_n + wide * r_c + p[:, None] * r_p
-            known += tl.load(pivot + at, inside, 0.0).to(tl.float32)
-        dz = through(dz, known, ACTIVATION)
+    shift = tl.load(offset + plane, own, 0.0)[None, :]
+    inside = within(p, pixels, own, UNIT_P, UNIT_C)
+    at = places(n, c, p, x_n, x_c, x_p, UNIT_P, UNIT_C)
+    behind = places(n, c, p, d_n, d_c, d_p, UNIT_P, UNIT_C)
+    beside = places(n, c, p, r_n, r_c, r_p, UNIT_P, UNIT_C)
+    distance = tl.load(x + at, inside, 0.0).to(tl.float32) - middle
+    dz = tl.load(dy + behind, inside, 0.0).to(tl.float32)
+    z = distance * slope + shift
+    dz = gradient_of(dz, z, pivot, beside, inside, PIVOT, ACTIVATION)
     if NEEDS_DZ:
-        tl.store(dz_out + place, dz.to(dz_out.dtype.element_ty), inside)
+        tl.store(dz_out + at, dz.to(dz_out.dtype.element_ty), inside)
     result = slope * dz + tl.load(slope_p + plane, own, 0.0)[None, :] * distance
     result += tl.load(slope_q + plane, own, 0.0)[None, :]
-    tl.store(dx + place, result.to(dx.dtype.element_ty), inside)
+    tl.store(dx + at, result.to(dx.dtype.element_ty), inside)
