@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +19,48 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reads or fills the user's cache of images."""
     os.environ["NORMLAB_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def waits() -> Any:
+    """A context that collects the operations for which the CPU would wait for a GPU, by name.
+
+    The meta device stands in for one. Collected are operations over several devices, but not copies
+    that nothing waits for, and tensors made there of Python's numbers. To read a number of a tensor
+    is an error on the meta device, which has none.
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    seen: list[str] = []
+    makers = (torch.tensor, torch.as_tensor, torch.Tensor.new_tensor)
+
+    def devices(*values: Any) -> set[str]:
+        return {v.device.type for v in tree_leaves(values) if isinstance(v, torch.Tensor)}
+
+    class Operations(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
+            named = kwargs or {}
+            found = function(*args, **named)
+            if len(devices(args, named, found)) > 1 and not named.get("non_blocking"):
+                seen.append(str(function))
+            return found
+
+    class Calls(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
+            found = function(*args, **(kwargs or {}))
+            if function in makers and devices(found) != {"cpu"}:
+                seen.append(function.__name__)
+            return found
+
+    @contextlib.contextmanager
+    def collect() -> Iterator[list[str]]:
+        with Operations(), Calls():
+            yield seen
+
+    return collect()
 
 
 @pytest.fixture(scope="session")

@@ -27,12 +27,16 @@ class Stream:
 
 
 class Graph:
-    """Recording does nothing; playing runs the step on the recorded tensors, in place."""
+    """Playing runs the step on the recorded tensors and writes into the recorded memory alone."""
 
     def replay(self) -> None:
+        now = [p.grad for p in self.parameters]
         losses, logits = self.step(*self.inputs)
         self.outputs[0].copy_(losses)
         self.outputs[1].copy_(logits)
+        for parameter, own, other in zip(self.parameters, self.gradients, now, strict=True):
+            own.copy_(parameter.grad)
+            parameter.grad = other
 
 
 @pytest.fixture
@@ -43,9 +47,12 @@ def stand_in(monkeypatch):
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", lambda mode: None)
 
     @contextlib.contextmanager
-    def graph(own):
+    def graph(own, capture_error_mode):
+        assert capture_error_mode == "thread_local"  # batches are read ahead by another thread
         recorded.append(own)
         yield
 
@@ -63,6 +70,8 @@ def graphed(network, gradients, recorded) -> GraphedGradients:
             network.load_state_dict(before)
             recorded[-1].inputs, recorded[-1].outputs = (images, labels), found
             recorded[-1].step = gradients
+            recorded[-1].parameters = list(network.parameters())
+            recorded[-1].gradients = [p.grad for p in network.parameters()]
             return found
         return gradients(images, labels)
 
@@ -109,6 +118,47 @@ def test_it_is_recorded_after_some_batches_and_other_shapes_go_around(
     before = kept.clone()
     gradients(*batches[1])
     assert torch.equal(kept, before)  # what was given is not written over
+
+
+def test_a_batch_that_goes_around_leaves_its_gradients_to_no_other(
+    spec, make_data, stand_in
+) -> None:
+    images, labels = next(make_data(spec).train_batches(1))
+    found = []
+    for short_batch in (False, True):
+        network = build_network(spec).train()
+        gradients = graphed(network, gradients_of(network, spec, Steps(graph=False)), stand_in)
+        for _ in range(EAGER_BATCHES + 1):
+            gradients(images, labels)
+        if short_batch:
+            gradients(images[:3], labels[:3])
+        gradients(images, labels)
+        found.append([p.grad.clone() for p in network.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+def test_a_step_that_waits_for_the_gpu_is_not_recorded(spec, make_data, stand_in) -> None:
+    network = build_network(spec).train()
+    plain = gradients_of(network, spec, Steps(graph=False))
+
+    def waiting(images, labels):
+        # what torch says where .item() is called on a GPU and it was asked to
+        warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
+        return plain(images, labels)
+
+    gradients = GraphedGradients(network, waiting)
+    batches = list(make_data(spec).train_batches(1))
+    for k, batch in enumerate(batches, 1):
+        asked = k == EAGER_BATCHES
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            gradients(*batch)
+        own = [str(w.message) for w in said if "CUDA graph" in str(w.message)]
+        assert len(own) == asked
+        if asked:
+            assert "test_step.py:" in own[0]
+    assert len(batches) > EAGER_BATCHES + 1
+    assert stand_in == []
 
 
 def test_on_the_cpu_there_is_no_graph(spec) -> None:

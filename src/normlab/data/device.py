@@ -57,12 +57,10 @@ def upload(
     return there
 
 
-def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """The array on the device, without waiting for the copy where there is one."""
-    tensor = torch.from_numpy(array)
-    if device.type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
+def there(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on the device; nothing waits for the copy, or for the steps before it."""
+    pinned = tensor.pin_memory() if device.type == "cuda" else tensor
+    return pinned.to(device, non_blocking=True)
 
 
 def read_ahead(batches: Iterable[Batch], ahead: int = AHEAD) -> Iterator[Batch]:

@@ -118,14 +118,8 @@ class BatchRenorm2d(RunningNormalization):
         self.check(x, residual, activation)
         if self.uses_running:
             return self.normalize_by_running(x, residual, activation)
-        assert self.num_batches_tracked is not None
         mean, variance = self.running_for(x)
-        # A number, and a wait on an accelerator, during the warm-up alone.
-        grown = 1.0
-        if self.warmup and not self._is_warm:
-            seen = 0 if x.is_meta else int(self.num_batches_tracked)
-            grown = min(1.0, seen / self.warmup)
-            self._is_warm = seen >= self.warmup
+        grown = self._grown(mean)
         rule = partial(
             rules.batch_renorm,
             running=(mean.clone(), variance.clone()),  # they move before the backward
@@ -135,7 +129,12 @@ class BatchRenorm2d(RunningNormalization):
         )
         return by_batch(self, x, rule, (self.weight, self.bias), residual, activation)
 
-    _is_warm = False
+    def _grown(self, like: Tensor) -> Float[Tensor, ""]:
+        """The share of the warm-up that is over; a tensor, as a GPU would be waited for."""
+        assert self.num_batches_tracked is not None
+        if self.warmup == 0:
+            return like.new_ones(())
+        return (self.num_batches_tracked.to(like.dtype) / self.warmup).clamp(max=1.0)
 
     def extra_repr(self) -> str:
         """The arguments."""

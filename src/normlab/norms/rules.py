@@ -166,8 +166,8 @@ def batch_renorm(
     bias: ChannelValues,
     *,
     running: Statistics,
-    r_max: float,
-    d_max: float,
+    r_max: Float[Tensor, ""],
+    d_max: Float[Tensor, ""],
     eps: float,
     pool: Pool = over_batch,
 ) -> tuple[PlaneValues, PlaneValues]:

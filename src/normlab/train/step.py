@@ -4,12 +4,15 @@ A network of 0.2 million parameters keeps a GPU busy for less time than Python n
 kernels. A CUDA graph launches all of them at once: recorded from the third batch of a shape, after
 two that ran as they are on a stream of their own (kernels are compiled and chosen in these, and
 they are real steps of the training). Recording executes nothing, so no statistic moves twice.
-The same kernels run in the same order, with the same numbers.
+The same kernels run in the same order, with the same numbers. A step that waits for the GPU, as one
+with somebody's norm that reads a number of a tensor, cannot be recorded and runs as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -78,6 +81,11 @@ class _Recorded:
     labels: Tensor
     losses: Tensor
     logits: Tensor
+    gradients: list[tuple[nn.Parameter, Tensor | None]]
+
+    def takes(self, images: Tensor, labels: Tensor) -> bool:
+        """Whether the batch has the recorded shapes."""
+        return self.images.shape == images.shape and self.labels.shape == labels.shape
 
 
 class GraphedGradients:
@@ -88,35 +96,35 @@ class GraphedGradients:
         self._network = network
         self._gradients = gradients
         self._seen = 0
+        self._waits: list[str] = []
         self._recorded: _Recorded | None = None
 
     def __call__(self, images: Tensor, labels: Tensor) -> Found:
         """As `gradients`; what is given back is the caller's own."""
         if not self._network.training:
             return self._gradients(images, labels)
-        if self._recorded is None and self._seen >= EAGER_BATCHES:
+        if self._recorded is None and self._seen >= EAGER_BATCHES and not self._waits:
             self._record(images, labels)
-        found = self._recorded
-        if (
-            found is None
-            or found.images.shape != images.shape
-            or found.labels.shape != labels.shape
-        ):
-            self._seen += 1
-            return self._eagerly(images, labels)
-        found.images.copy_(images)
-        found.labels.copy_(labels)
-        found.graph.replay()
-        return found.losses.clone(), found.logits.clone()
+        if self._recorded is None or not self._recorded.takes(images, labels):
+            return self._as_it_is(images, labels)
+        return self._play(self._recorded, images, labels)
 
-    def _eagerly(self, images: Tensor, labels: Tensor) -> Found:
+    def _as_it_is(self, images: Tensor, labels: Tensor) -> Found:
         """On a stream of its own, as what is to be recorded asks for."""
+        self._seen += 1
+        last = self._seen == EAGER_BATCHES
         here = torch.cuda.current_stream()
         aside = torch.cuda.Stream()
         aside.wait_stream(here)
-        with torch.cuda.stream(aside):
+        with torch.cuda.stream(aside), waits_for_the_gpu(self._waits) if last else nullcontext():
             found = self._gradients(images, labels)
         here.wait_stream(aside)
+        if last and self._waits:
+            warnings.warn(
+                f"{self._waits[0]} waits for the GPU, so training steps are not recorded as a CUDA "
+                "graph, which would be faster; compute with tensors there",
+                stacklevel=3,
+            )
         return found
 
     def _record(self, images: Tensor, labels: Tensor) -> None:
@@ -126,6 +134,31 @@ class GraphedGradients:
         # Gradients have to come to lie in the graph's own memory.
         self._network.zero_grad(set_to_none=True)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # Another thread may read batches ahead, into pinned memory, at the same time.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             losses, logits = self._gradients(own_images, own_labels)
-        self._recorded = _Recorded(graph, own_images, own_labels, losses, logits)
+        gradients = [(p, p.grad) for p in self._network.parameters()]
+        self._recorded = _Recorded(graph, own_images, own_labels, losses, logits, gradients)
+
+    def _play(self, recorded: _Recorded, images: Tensor, labels: Tensor) -> Found:
+        recorded.images.copy_(images)
+        recorded.labels.copy_(labels)
+        recorded.graph.replay()
+        # A batch of another shape in between has left gradients elsewhere.
+        for parameter, gradient in recorded.gradients:
+            parameter.grad = gradient
+        return recorded.losses.clone(), recorded.logits.clone()
+
+
+@contextmanager
+def waits_for_the_gpu(found: list[str]) -> Iterator[None]:
+    """Collect the places in the code, "file:line", where the CPU waits for the GPU."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        before = torch.cuda.get_sync_debug_mode()
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            yield
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
+    found += [f"{w.filename}:{w.lineno}" for w in seen if "synchronizing" in str(w.message)]

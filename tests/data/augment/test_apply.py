@@ -14,7 +14,8 @@ from torch import Tensor
 from normlab.data.augment import chosen, colour, mix, space
 from normlab.data.augment.apply import augment
 from normlab.data.augment.draws import OPERATIONS, Draws, draw
-from normlab.data.augment.policy import moves_alone, operations
+from normlab.data.augment.moves import move
+from normlab.data.augment.policy import MIXING, moves_alone, operations
 from normlab.records.schema import AUGMENTATION_PRESETS, AUGMENTATIONS, DataSpec, RunSpec
 
 SIZE = 32
@@ -242,3 +243,27 @@ def test_beta_is_symmetric_and_mostly_at_the_ends() -> None:
     values = mix.beta(torch.rand(4000, generator=generator()), 0.2)
     assert abs(float(values.mean()) - 0.5) < 0.03
     assert abs(float(values.var()) - 1 / (4 * 1.4)) < 0.01  # of Beta(α, α): 1/(4(2α + 1))
+
+
+@pytest.mark.parametrize(
+    "policy",
+    ["light", "standard", "strong", "shift+rotate", "mirror+jitter", "rand", "mixup", "cutmix"],
+)
+def test_a_batch_on_a_device_waits_for_nothing(waits, policy: str) -> None:
+    """The draws are on the CPU; everything that is asked of them is asked there."""
+    meta = torch.device("meta")
+    names = operations(policy)
+    draws = draw(64, SIZE, generator())
+    pixels = torch.empty((64, SIZE, SIZE, 3), dtype=torch.uint8, device=meta)
+    mean, std = torch.empty(3, device=meta), torch.empty(3, device=meta)
+    augment(pixels, draws, names - MIXING, mean, std)  # constants are copied there once
+    with waits as seen:
+        images = augment(pixels, draws, names - MIXING, mean, std)
+        if moves_alone(names):
+            move(pixels, draws, names)
+        if names & MIXING:
+            labels = torch.empty(64, dtype=torch.int64, device=meta)
+            images, shares = mix.mix(images, labels, draws, names, 10)
+            assert shares.is_meta
+    assert images.is_meta
+    assert seen == []

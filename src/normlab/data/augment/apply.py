@@ -9,6 +9,7 @@ from torch import Tensor
 from normlab.data.augment import chosen, colour, mix, space
 from normlab.data.augment.draws import Draws
 from normlab.data.augment.policy import CHOSEN, GEOMETRIC
+from normlab.data.device import there
 from normlab.records.schema import Policy
 
 
@@ -22,27 +23,27 @@ def augment(
     """Space, then colour, then (x − mean)/std; 0, the mean colour, where nothing came to lie."""
     device = pixels.device
     images = pixels.permute(0, 3, 1, 2).to(torch.float32).mul_(1 / 255)  # channels_last
-    choices = _choices(draws, policy, device)
+    choices = _choices(draws, policy)
     mask = None
     if policy & (GEOMETRIC | CHOSEN) or "shift" in policy:
         maps = space.identity(len(images), device)
         if "crop" in policy:
-            maps = space.crop(maps, draws.crop.to(device))
+            maps = space.crop(maps, there(draws.crop, device))
         if "rotate" in policy:
-            maps = space.rotate(maps, space.ANGLE * (2 * draws.angle - 1).to(device))
+            maps = space.rotate(maps, space.ANGLE * (2 * there(draws.angle, device) - 1))
         if "shift" in policy:
-            share = draws.shifts.to(device) / images.shape[2]
+            share = there(draws.shifts, device) / images.shape[2]
             maps = space.shift(maps, share[:, 1], share[:, 0])
         for choice in choices:
             maps = chosen.warp(maps, *choice)
         if "mirror" in policy:
-            maps = space.mirror(maps, draws.mirrored.to(device))
+            maps = space.mirror(maps, there(draws.mirrored, device))
         images, mask = space.resample(images, maps)
     elif "mirror" in policy:
-        which = draws.mirrored.to(device)[:, None, None, None]
+        which = there(draws.mirrored, device)[:, None, None, None]
         images = torch.where(which, images.flip(3), images)
     if "jitter" in policy:
-        images = colour.jitter(images, draws.jitter.to(device))
+        images = colour.jitter(images, there(draws.jitter, device))
     for choice in choices:
         images = chosen.recolour(images, *choice)
     images = images.sub(mean[:, None, None]).div_(std[:, None, None])
@@ -56,22 +57,15 @@ def augment(
 _Choice = tuple[Tensor, Tensor, Tensor, dict[str, float]]
 
 
-def _choices(draws: Draws, policy: Policy, device: torch.device) -> list[_Choice]:
-    """(operation, strength, negative, largest strengths) of every chosen operation."""
+def _choices(draws: Draws, policy: Policy) -> list[_Choice]:
+    """(operation, strength, negative, largest strengths) of every chosen operation, on the CPU."""
+    operations, strengths, signs = (
+        value.unbind(1) for value in (draws.operation, draws.strength, draws.sign)
+    )
     found: list[_Choice] = []
     if "trivial" in policy:
-        found.append(
-            (
-                draws.operation[:, 0].to(device),
-                draws.strength[:, 0].to(device),
-                draws.sign[:, 0].to(device),
-                chosen.TRIVIAL,
-            )
-        )
+        found.append((operations[0], strengths[0], signs[0], chosen.TRIVIAL))
     if "rand" in policy:
-        strength = torch.full_like(draws.strength[:, 0], chosen.RAND_STRENGTH).to(device)
-        found += [
-            (draws.operation[:, k].to(device), strength, draws.sign[:, k].to(device), chosen.RAND)
-            for k in range(2)
-        ]
+        strength = torch.full_like(strengths[0], chosen.RAND_STRENGTH)
+        found += [(operations[k], strength, signs[k], chosen.RAND) for k in range(2)]
     return found

@@ -2,7 +2,7 @@
 
 The fourteen operations of both papers. Those of space and the blends of colour are maps of all
 images at once, with no effect where they were not chosen; the rest work on the images that chose
-them.
+them. Draws come on the CPU, which thereby knows how many images those are.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from normlab.data.augment import colour, space
+from normlab.data.device import there
 
 NAMES = (
     "identity", "shear_x", "shear_y", "translate_x", "translate_y", "rotate", "brightness",
@@ -33,7 +34,8 @@ def warp(
     most: dict[str, float],
 ) -> space.Maps:
     """The chosen operations of space."""
-    signed = torch.where(negative, -strength, strength)
+    signed = there(torch.where(negative, -strength, strength), maps.device)
+    operation = there(operation, maps.device)
 
     def of(name: str, largest: str) -> Tensor:
         return torch.where(operation == NAMES.index(name), signed * most[largest], 0.0)
@@ -56,12 +58,15 @@ def recolour(
     def factor(name: str) -> Tensor:
         return 1 + torch.where(operation == NAMES.index(name), signed * most["blend"], 0.0)
 
-    blends = [factor(name) for name in ("brightness", "contrast", "colour")]
+    device = images.device
+    blends = [there(factor(name), device) for name in ("brightness", "contrast", "colour")]
     images = colour.apply_map(images, *colour.blend_maps(images, *blends))
     for name, change in _SPECIAL.items():
         which = (operation == NAMES.index(name)).nonzero()[:, 0]
         if len(which):
-            images[which] = change(images[which], strength[which], signed[which], most)
+            own = there(which, device)
+            by, toward = there(strength[which], device), there(signed[which], device)
+            images[own] = change(images[own], by, toward, most)
     return images
 
 

@@ -5,17 +5,30 @@ Images are float32 in [0, 1]. Maps compose as in space.py; the result is clamped
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
+from torch.nn.functional import conv2d
 
 Images = Float[Tensor, "n 3 s s"]
 GREY = (0.299, 0.587, 0.114)
 """Luma of ITU-R BT.601."""
 RANGE, HUE = 0.4, 18.0
+CROSS = ((0.0, -1.0, 1.0), (1.0, 0.0, -1.0), (-1.0, 1.0, 0.0))
+"""v ↦ (1, 1, 1) × v."""
+SMOOTH = ((1.0, 1.0, 1.0), (1.0, 5.0, 1.0), (1.0, 1.0, 1.0))
+"""Of Pillow's SMOOTH filter, over 13."""
+
+
+@functools.cache
+def constant(
+    values: tuple[float, ...] | tuple[tuple[float, ...], ...], device: torch.device
+) -> Tensor:
+    """These numbers on the device, copied there once."""
+    return torch.tensor(values, device=device)
 
 
 def jitter(images: Images, draws: Float[Tensor, "n 4"]) -> Images:
@@ -34,7 +47,7 @@ def blend_maps(
 
     x·b; then (x − m)·c + m with m the mean grey; then towards or away from its own grey by s.
     """
-    weights = images.new_tensor(GREY)
+    weights = constant(GREY, images.device)
     grey = (images.mean((2, 3)) @ weights) * brightness
     eye = torch.eye(3, device=images.device)
     own = weights.expand(3, 3)
@@ -48,7 +61,7 @@ def hue_map(degrees: Tensor) -> Float[Tensor, "n 3 3"]:
     """A turn about the grey axis (Rodrigues' formula)."""
     radians = torch.deg2rad(degrees)[:, None, None]
     axis = 1 / math.sqrt(3)
-    cross = axis * torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=degrees.device)
+    cross = axis * constant(CROSS, degrees.device)
     eye = torch.eye(3, device=degrees.device)
     third = torch.full((3, 3), 1 / 3, device=degrees.device)
     return radians.cos() * eye + radians.sin() * cross + (1 - radians.cos()) * third
@@ -65,9 +78,9 @@ def apply_map(
 
 def sharpen(images: Images, factor: Tensor) -> Images:
     """Away from (above 1) or towards (below) a smoothed copy, as Pillow's ImageEnhance."""
-    kernel = images.new_tensor([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]]).div_(13).expand(3, 1, 3, 3)
+    kernel = (constant(SMOOTH, images.device) / 13).expand(3, 1, 3, 3)
     smooth = images.clone()
-    smooth[:, :, 1:-1, 1:-1] = functional.conv2d(images, kernel, groups=3)
+    smooth[:, :, 1:-1, 1:-1] = conv2d(images, kernel, groups=3)
     return smooth.lerp(images, factor[:, None, None, None]).clamp_(0, 1)
 
 
@@ -92,9 +105,10 @@ def auto_contrast(images: Images) -> Images:
 def equalize(images: Images) -> Images:
     """Every channel's levels spread so that each is as frequent (of 256)."""
     planes = (images * 255).round().long().flatten(0, 1).flatten(1)
-    offsets = torch.arange(len(planes), device=images.device)[:, None] * 256
-    counts = torch.bincount((planes + offsets).flatten(), minlength=256 * len(planes))
-    below = counts.view(-1, 256).cumsum(1).float()
+    # bincount waits for a GPU. Sums of ones are exact, in whatever order they come.
+    counts = images.new_zeros(len(planes), 256)
+    counts.scatter_add_(1, planes, counts.new_ones(1, 1).expand_as(planes))
+    below = counts.cumsum(1)
     first = below.gather(1, planes.amin(1, keepdim=True))
     table = ((below - first) / (planes.shape[1] - first).clamp(min=1)).clamp_(0, 1)
     return table.gather(1, planes).view_as(images)

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from normlab.data.augment.draws import Draws
+from normlab.data.device import there
 from normlab.records.schema import Policy
 
 MIXUP_ALPHA = 0.2
@@ -29,12 +30,13 @@ def mix(
     cut = "cutmix" in policy and ("mixup" not in policy or bool(draws.mix[0, 1] < 0.5))
     if cut:
         size = images.shape[2]
-        side = (1 - draws.mix[:, 0]).sqrt()  # area uniform: Beta(1, 1)
-        inside = rectangle(size, side, side, draws.mix[:, 2], draws.mix[:, 3]).to(images.device)
+        share, _, down, right = there(draws.mix, images.device).unbind(1)
+        side = (1 - share).sqrt()  # area uniform: Beta(1, 1)
+        inside = rectangle(size, side, side, down, right)
         images = torch.where(inside[:, None], other, images)
         weight = 1 - inside.float().mean((1, 2))
     else:
-        weight = beta(draws.mix[:, 0], MIXUP_ALPHA).to(images.device)
+        weight = there(beta(draws.mix[:, 0], MIXUP_ALPHA), images.device)
         images = other.lerp(images, weight[:, None, None, None])
     target = torch.nn.functional.one_hot(labels, classes).to(images.dtype)
     return images, target.roll(1, 0).lerp(target, weight[:, None])
@@ -42,17 +44,18 @@ def mix(
 
 def erase(images: Float[Tensor, "n 3 s s"], draws: Float[Tensor, "n 5"]) -> Tensor:
     """A rectangle of some of the (standardized) images becomes 0, the mean colour."""
+    draws = there(draws, images.device)
     area = ERASE_AREA[0] + draws[:, 1] * (ERASE_AREA[1] - ERASE_AREA[0])
     ratio = ERASE_RATIO ** (2 * draws[:, 2] - 1)
     height, width = (area * ratio).sqrt(), (area / ratio).sqrt()
     gone = rectangle(images.shape[2], height, width, draws[:, 3], draws[:, 4])
     gone &= (draws[:, 0] < ERASE_CHANCE)[:, None, None]
-    return images.masked_fill_(gone[:, None].to(images.device), 0.0)
+    return images.masked_fill_(gone[:, None], 0.0)
 
 
 def rectangle(size: int, height: Tensor, width: Tensor, down: Tensor, right: Tensor) -> Tensor:
     """Masks (n, size, size) of rectangles: sides as shares, places from 0 to 1, all inside."""
-    pixels = torch.arange(size)
+    pixels = torch.arange(size, device=height.device)
 
     def inside(side: Tensor, place: Tensor) -> Tensor:
         length = (side * size).round().clamp(max=size)
