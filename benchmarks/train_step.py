@@ -1,6 +1,7 @@
 """Whole training steps of one network with every norm, relative to the one without any.
 
     python benchmarks/train_step.py                        resnet14, batch 32 of 64 px
+    python benchmarks/train_step.py --compile --only bn gn "torch BatchNorm2d"
     python benchmarks/train_step.py --threads 1 --size 32 --rounds 40 --json step.json
 
 A step is forward, cross-entropy, backward and SGD with momentum. Beside normlab's arms stands the
@@ -93,6 +94,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--layout", choices=["channels_last", "nchw"], default="channels_last")
     parser.add_argument("--only", nargs="*", help="names of candidates; none is always there")
+    parser.add_argument("--compile", action="store_true", help="also: each by torch.compile")
     parser.add_argument("--memory", action="store_true", help="also: MiB kept for the backward")
     parser.add_argument("--json", type=Path, help="write every single time to this file")
     return parser.parse_args()
@@ -114,6 +116,11 @@ def main() -> None:
     if options.only:
         names = [name for name in names if name in (REFERENCE, *options.only)]
     models = {name: network(name, options.n, options.classes) for name in names}
+    if options.compile:
+        torch._dynamo.config.recompile_limit = 2 * len(names)  # all are of one class
+        for name in names:
+            model = network(name, options.n, options.classes)
+            models[f"{name}, compiled"] = torch.compile(model)  # type: ignore[assignment]
     for model in models.values():
         model.to(options.device).to(memory_format=layout)
     memory = {name: kept_for_backward(m, images) for name, m in models.items() if options.memory}
