@@ -92,3 +92,12 @@ def test_a_consumer_that_stops_stops_the_thread() -> None:
     next(found)
     found.close()
     assert threading.active_count() == before
+
+
+def test_where_another_process_was_quicker_nothing_is_resident(dataset, monkeypatch) -> None:
+    def taken(*args: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10**9, 10**9))
+    monkeypatch.setattr("normlab.data.device.upload", taken)
+    assert resident_images(dataset, torch.device("cuda", 0)) is None

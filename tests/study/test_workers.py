@@ -12,7 +12,7 @@ import torch
 from normlab.errors import InterruptedRunError, UsageError
 from normlab.records.schema import EpochRow, Outcome
 from normlab.study.study import Study
-from normlab.study.worker import pilot
+from normlab.study.worker import images_per_second
 from normlab.study.workers import Workers, parse_jobs, threads_of
 
 TRAINING = {"network": {"name": "resnet8"}, "epochs": 3, "augmentation": "light"}
@@ -182,5 +182,17 @@ def test_the_pilot_measures_and_keeps_nothing(study, dataset) -> None:
     from normlab.data.load import block_data
 
     spec = study.specs()[0]
-    assert pilot(spec, block_data(dataset, spec), "cpu", 0.05) > 0
+    assert images_per_second(spec, block_data(dataset, spec), "cpu", 0.05) > 0
     assert not list(study.folder.glob("runs/*"))
+
+
+def test_a_pilot_without_memory_does_nothing(study, dataset, monkeypatch) -> None:
+    from normlab.data.load import block_data
+    from normlab.study import pilot
+
+    def burst(*args: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(pilot, "train_epoch", burst)
+    spec = study.specs()[0]
+    assert images_per_second(spec, block_data(dataset, spec), "cpu", 0.05) == 0

@@ -37,7 +37,10 @@ Download = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before long work.")]
 Jobs = Annotated[str, typer.Option(help="Runs at once, or auto: as many as pay.")]
 Compile = Annotated[
-    bool, typer.Option("--compile", help="Steps by torch.compile, which takes a while at the start of every run.")
+    bool,
+    typer.Option(
+        "--compile", help="Steps by torch.compile, which takes a while at the start of every run."
+    ),
 ]
 Deterministic = Annotated[
     bool,

@@ -12,6 +12,7 @@ import queue
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
 import numpy as np
@@ -41,8 +42,11 @@ def resident_images(dataset: Dataset, device: torch.device) -> UInt8[Tensor, "n 
     places = _resident.setdefault(dataset, {})
     if device not in places:
         free, _ = torch.cuda.mem_get_info(device)
-        fits = dataset.images.nbytes <= SHARE * free
-        places[device] = upload(dataset.images, device) if fits else None
+        places[device] = None
+        if dataset.images.nbytes <= SHARE * free:
+            # Another process may have taken the memory since.
+            with suppress(torch.OutOfMemoryError):
+                places[device] = upload(dataset.images, device)
     return places[device]
 
 

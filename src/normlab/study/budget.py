@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
@@ -16,13 +15,10 @@ from normlab.errors import PlanError, UsageError
 from normlab.records.plan import StudyPlan
 from normlab.records.schema import RunSpec
 from normlab.study.design import plan_runs
+from normlab.study.pilot import Pilot
 from normlab.study.tuning import is_tuning, tuning_runs
-from normlab.train.fit import evaluate, train_epoch
-from normlab.train.network import build_network
-from normlab.train.optimizers import make_optimizer, make_schedule
-from normlab.train.step import gradients_of
 
-PILOT_STEPS = 4
+STEPS = 3
 SIZES = (96, 64, 48, 32)
 SAFE = 0.9
 """The share of a budget that is planned for: a pilot of a few steps is no promise."""
@@ -157,23 +153,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def _measure(spec: RunSpec, data: BlockData, device: torch.device | str) -> Cost:
-    network = build_network(spec, device)
-    optimizer = make_optimizer(network, spec.optimizer)
-    schedule = make_schedule(optimizer, spec.schedule, epochs=100, steps_per_epoch=100)
-    gradients = gradients_of(network, spec)
-    train_times, evaluate_times = [], []
-    batches = iter(data.train_batches(1))
-    for step in range(PILOT_STEPS):
-        batch = next(batches, None)
-        if batch is None:
-            break
-        _, seconds = train_epoch(network, optimizer, schedule, [batch], spec, gradients)
-        start = time.perf_counter()
-        evaluate(network, [batch], spec)
-        if step > 0:  # the first step pays for allocations and for choosing kernels
-            train_times.append(seconds)
-            evaluate_times.append(time.perf_counter() - start)
-    if not train_times:  # a training part of one batch: the first step is all there is
-        train_times, evaluate_times = [seconds], [seconds / 3]
-    size = spec.batch_size
-    return Cost(train=median(train_times) / size, evaluate=median(evaluate_times) / size)
+    pilot = Pilot(spec, data, device)
+    pilot.evaluate()
+    train, evaluate = zip(*((pilot.train(), pilot.evaluate()) for _ in range(STEPS)), strict=True)
+    return Cost(train=median(train) / spec.batch_size, evaluate=median(evaluate) / spec.batch_size)

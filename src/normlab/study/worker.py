@@ -18,25 +18,23 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-from normlab.data.load import block_data
+from normlab.data.load import BlockData, block_data
 from normlab.errors import InterruptedRunError
 from normlab.norms.kernels.memory import give_back_freed_memory
 from normlab.records.schema import RunSpec
+from normlab.study.pilot import Pilot
 from normlab.study.study import Study
 from normlab.train.execute import execute
-from normlab.train.fit import Batches, train_epoch
+from normlab.train.fit import Batches
 from normlab.train.interrupt import StopRequest
-from normlab.train.network import build_network
-from normlab.train.optimizers import make_optimizer, make_schedule
-from normlab.train.step import Steps, gradients_of
+from normlab.train.step import Steps
 
-PILOT_STEPS = 4
-"""Before the clock starts: allocations, choice of kernels, the graph of a GPU."""
+STEPS = 4
+"""Of the pilot between two looks at the clock."""
 
 
 def main() -> None:
@@ -59,7 +57,9 @@ def main() -> None:
             spec = RunSpec.model_validate(told.get("run") or told["pilot"])
             data = block_data(dataset, spec, device)
             if "pilot" in told:
-                answer({"images_per_second": pilot(spec, data, device, told["seconds"])})
+                answer(
+                    {"images_per_second": images_per_second(spec, data, device, told["seconds"])}
+                )
                 continue
             folder = study.run_folder(spec)
             for _ in execute(
@@ -78,29 +78,17 @@ def main() -> None:
                 return
 
 
-def pilot(spec: RunSpec, data: Any, device: str, seconds: float) -> float:
-    """Images a second of training steps that are thrown away."""
-    network = build_network(spec, device)
-    optimizer = make_optimizer(network, spec.optimizer)
-    schedule = make_schedule(optimizer, spec.schedule, epochs=10_000, steps_per_epoch=1000)
-    gradients = gradients_of(network, spec)
-    batches = endless(data)
-    first = [next(batches) for _ in range(PILOT_STEPS)]
-    train_epoch(network, optimizer, schedule, first, spec, gradients)
-    images, start = 0, time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        own = [next(batches) for _ in range(PILOT_STEPS)]
-        train_epoch(network, optimizer, schedule, own, spec, gradients)
-        images += sum(len(batch[0]) for batch in own)
-    return images / (time.perf_counter() - start)
-
-
-def endless(data: Any) -> Iterator[Any]:
-    """Batches of one epoch after the other."""
-    epoch = 1
-    while True:
-        yield from data.train_batches(epoch)
-        epoch += 1
+def images_per_second(spec: RunSpec, data: BlockData, device: str, seconds: float) -> float:
+    """Of training steps that are thrown away; none where they break, as without memory left."""
+    try:
+        pilot = Pilot(spec, data, device)
+        images, start = 0, time.perf_counter()
+        while time.perf_counter() - start < seconds:
+            pilot.train(STEPS)
+            images += STEPS * spec.batch_size
+        return images / (time.perf_counter() - start)
+    except (RuntimeError, MemoryError):
+        return 0.0
 
 
 def answer(content: dict[str, Any]) -> None:

@@ -65,11 +65,11 @@ def execute(
         raise
     except Exception as error:
         status = "out_of_memory" if _is_out_of_memory(error) else "failed"
-        if torch.cuda.is_available():  # the next run may need what this one had in other pieces
-            torch.cuda.empty_cache()
         folder.log(traceback.format_exc())
         message = f"{type(error).__name__}: {error}"
         _end(folder, Outcome(status=status, epochs=_done(folder), error=message))
+    if torch.cuda.is_available():  # for the runs of other processes; an error kept it until here
+        torch.cuda.empty_cache()
 
 
 def _train(
