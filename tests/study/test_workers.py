@@ -174,7 +174,7 @@ def test_cores_are_divided() -> None:
 def test_jobs() -> None:
     assert (parse_jobs("3"), parse_jobs("auto")) == (3, None)
     for text in ("0", "-1", "many", "17", "1.5"):
-        with pytest.raises(UsageError, match="runs at once, or auto"):
+        with pytest.raises(UsageError, match="number of runs at once, 1 to 16, or auto"):
             parse_jobs(text)
 
 

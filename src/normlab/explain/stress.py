@@ -32,6 +32,7 @@ from normlab.records.stress import (
 )
 from normlab.study.predict import Predictor
 from normlab.train.checkpoint import copy_weights
+from normlab.train.network import keeps_running
 from normlab.train.step import forward
 
 BATCH = 64
@@ -94,7 +95,7 @@ def stress(
                     predictors[run.folder.name] = Predictor.load(run.folder, device)
             own = {r.folder.name: predictors[r.folder.name] for r in missing}
             if name == COMPOSITION:
-                own = {key: p for key, p in own.items() if keeps_running(p)}
+                own = {key: p for key, p in own.items() if keeps_running(p.network)}
                 right = {
                     key: right_in_batches(p, pixels, labels, level, seed) for key, p in own.items()
                 }
@@ -191,11 +192,6 @@ def batches_of(
     if composition != "one class":
         return _cut(order, int(composition))
     return [batch for c in np.unique(labels) for batch in _cut(order[labels[order] == c], 32)]
-
-
-def keeps_running(predictor: Predictor) -> bool:
-    """Whether batch statistics and evaluation differ at all."""
-    return any(name.endswith("running_mean") for name, _ in predictor.network.named_buffers())
 
 
 def _cut(order: Int[np.ndarray, " n"], size: int) -> list[Int[np.ndarray, " images"]]:

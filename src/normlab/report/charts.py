@@ -187,14 +187,7 @@ def _curve_layers(panel: CurvePanel, figure: CurveFigure, legend: bool) -> alt.L
         ),
     )
     colour = colour_scale(figure.strokes, figure.arms, legend)
-    dash = alt.StrokeDash(
-        "arm:N",
-        scale=alt.Scale(
-            domain=list(figure.arms),
-            range=[list(figure.strokes[arm].dash) or [1, 0] for arm in figure.arms],
-        ),
-        legend=alt.Legend(title="arm") if legend else None,
-    )
+    dash = dash_scale(figure.strokes, figure.arms, legend)
     named = panel.blocks.assign(
         name=panel.blocks["arm"] + ", block " + panel.blocks["block"].astype(str)
     )
@@ -216,6 +209,13 @@ def colour_scale(strokes: Mapping[str, Stroke], arms: Sequence[str], legend: boo
     """The fixed colour of each arm."""
     scale = alt.Scale(domain=list(arms), range=[strokes[arm].colour for arm in arms])
     return alt.Color("arm:N", scale=scale, legend=alt.Legend(title="arm") if legend else None)
+
+
+def dash_scale(strokes: Mapping[str, Stroke], arms: Sequence[str], legend: bool) -> alt.StrokeDash:
+    """The fixed dashes of each arm's lines."""
+    dashes = [list(strokes[arm].dash) or [1, 0] for arm in arms]
+    scale = alt.Scale(domain=list(arms), range=dashes)
+    return alt.StrokeDash("arm:N", scale=scale, legend=alt.Legend(title="arm") if legend else None)
 
 
 def _arrows(figure: DifferenceFigure) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from normlab.report.charts import colour_scale
+from normlab.report.charts import colour_scale, dash_scale
 from normlab.report.inside import MEASURES, CourseFigure, DepthFigure, FeatureFigure
 from normlab.stats.inside import FEATURE_COLUMNS
 
@@ -95,13 +95,7 @@ def depth_chart(figure: DepthFigure, width: int = 190, height: int = 170) -> alt
             axis=axis,
         )
         colour = colour_scale(figure.strokes, arms, legend=number == len(figure.measures) - 1)
-        dash = alt.StrokeDash(
-            "arm:N",
-            scale=alt.Scale(
-                domain=arms, range=[list(figure.strokes[arm].dash) or [1, 0] for arm in arms]
-            ),
-            legend=None,
-        )
+        dash = dash_scale(figure.strokes, arms, legend=False)
         base = alt.Chart(own).encode(x=x, y=y, color=colour)
         points = base.mark_point(size=16, filled=True, opacity=1)
         line = base.mark_line(strokeWidth=1.6).encode(strokeDash=dash)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 
 from normlab.records.stress import COMPOSITION
-from normlab.report.charts import colour_scale
+from normlab.report.charts import colour_scale, dash_scale
 from normlab.report.stress import StressFigure
 
 COLUMNS = 4
@@ -15,13 +15,7 @@ def stress_chart(figure: StressFigure, width: int = 150, height: int = 140) -> a
     """A panel a change, a line an arm with its interval as a band; one vertical axis for all."""
     arms = list(figure.strokes)
     scale = alt.Scale(domain=[0, 100], nice=False)
-    dash = alt.StrokeDash(
-        "arm:N",
-        scale=alt.Scale(
-            domain=arms, range=[list(figure.strokes[arm].dash) or [1, 0] for arm in arms]
-        ),
-        legend=None,
-    )
+    dash = dash_scale(figure.strokes, arms, legend=False)
     panels = []
     for number, name in enumerate(figure.panels):
         own = figure.frame[figure.frame["change"] == name]

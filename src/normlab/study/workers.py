@@ -28,7 +28,6 @@ MOST = 16
 WORTH = 1.1
 """Twice the processes must do at least so many times the work, or they are not started."""
 PILOT_SECONDS = 3.0
-NO_JOBS = "jobs is a number of runs at once, or auto; got {!r}"
 
 
 class Worker:
@@ -240,5 +239,5 @@ def parse_jobs(text: str) -> int | None:
     if text == "auto":
         return None
     if not text.isdecimal() or not 1 <= int(text) <= MOST:
-        raise UsageError(NO_JOBS.format(text) + f"; give 1 to {MOST}")
+        raise UsageError(f"jobs is the number of runs at once, 1 to {MOST}, or auto; got {text!r}")
     return int(text)

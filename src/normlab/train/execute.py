@@ -22,7 +22,7 @@ from normlab.train.checkpoint import (
 )
 from normlab.train.early_stopping import best_epoch, patience_is_over
 from normlab.train.fit import AroundBatches, RunData, evaluate, fit
-from normlab.train.network import build_network
+from normlab.train.network import build_network, keeps_running
 from normlab.train.optimizers import make_optimizer, make_schedule
 from normlab.train.step import AS_USUAL, Steps
 from normlab.train.watch import NetworkWatch
@@ -135,7 +135,7 @@ def _report(
         reported = best_epoch(rows)
     selection, _ = evaluate(network, around(data.plain_batches("selection")), spec)
     train = evaluation = by_batches = None
-    if judged and any(name.endswith("running_mean") for name, _ in network.named_buffers()):
+    if judged and keeps_running(network):
         weights = copy_weights(network)
         batches = around(data.plain_batches("selection"))
         by_batches, _ = evaluate(network, batches, spec, batch_statistics=True)

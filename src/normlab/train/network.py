@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from normlab.errors import UnknownNameError, UsageError
 from normlab.models.resnet import ResNet, resnet_by_name
@@ -28,6 +29,11 @@ def build_network(spec: RunSpec, device: torch.device | str = "cpu") -> ResNet:
     network.to(device=device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+def keeps_running(network: nn.Module) -> bool:
+    """Whether statistics of the batch and those of evaluation differ at all."""
+    return any(name.endswith("running_mean") for name, _ in network.named_buffers())
 
 
 def check_trainable(spec: RunSpec) -> None:
