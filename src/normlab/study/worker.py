@@ -42,6 +42,7 @@ def main() -> None:
     study_folder, source, device, parent = sys.argv[1:]
     study = Study.open(study_folder)
     dataset = study.load_data(source)
+    torch.empty(1, device=device)  # a device that cannot be had is found out here
     with StopRequest().listening() as stop:
 
         def around(batches: Batches) -> Batches:

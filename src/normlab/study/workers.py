@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any
 from normlab.errors import UsageError
 from normlab.records.schema import EpochRow, Outcome, RunSpec
 from normlab.records.store import RunFolder
+from normlab.study.mps import MultiProcessService, start_service
 
 MOST = 16
 WORTH = 1.1
@@ -33,8 +34,10 @@ PILOT_SECONDS = 3.0
 class Worker:
     """One process of `normlab.study.worker`, and the run that it has in hand."""
 
-    def __init__(self, study: Path, source: str, device: str) -> None:
-        """Start it; it answers {"ready": true} once it has the data."""
+    def __init__(
+        self, study: Path, source: str, device: str, environment: Mapping[str, str]
+    ) -> None:
+        """Start it; it answers {"ready": true} once it has the data and its device."""
         self.spec: RunSpec | None = None
         self.folder: RunFolder | None = None
         self._epochs = 0
@@ -48,6 +51,7 @@ class Worker:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,  # Ctrl-C comes from us, once
+            env={**os.environ, **environment},
         )
         for target in (self._listen, self._listen_to_errors):
             threading.Thread(target=target, daemon=True).start()
@@ -162,13 +166,21 @@ class Workers:
     all: list[Worker]
     compiled: bool = False
     """Whether steps are compiled."""
+    service: MultiProcessService | None = None
+    """By which they share a GPU."""
 
     @classmethod
     def start(cls, study: Path, source: str, device: str, cores: int, number: int) -> Workers:
         """So many processes, with the data in hand."""
-        found = cls(study, source, device, cores, [])
+        found = cls(study, source, device, cores, [], service=start_service(device))
         try:
-            found.grow(number)
+            try:
+                found.grow(number)
+            except UsageError:
+                if found.service is None:
+                    raise
+                found.end()  # a service that does not serve, as in some containers
+                found.grow(number)
         except BaseException:
             found.end()
             raise
@@ -176,7 +188,9 @@ class Workers:
 
     def grow(self, number: int) -> None:
         """Start more until there are so many."""
-        new = [Worker(self.study, self.source, self.device) for _ in range(number - len(self.all))]
+        environment = self.service.environment if self.service is not None else {}
+        place = self.study, self.source, self.device, environment
+        new = [Worker(*place) for _ in range(number - len(self.all))]
         self.all += new
         for worker in new:
             worker.wait_for("ready")
@@ -220,6 +234,10 @@ class Workers:
         """End all."""
         for worker in self.all:
             worker.end()
+        self.all = []
+        if self.service is not None:
+            self.service.end()
+            self.service = None
 
 
 def threads_of(device: str, cores: int, jobs: int) -> int:
