@@ -56,7 +56,7 @@ def test_nothing_is_spilled_and_nothing_is_slow(hopper) -> None:
         assert code["spilled"] == 0, code
         assert not code["atomics"], code
         assert not code["float64"], code
-        assert code["warps"] >= 16, code
+        assert code["warps"] >= 12, code  # three programs at once: one reads, one writes
 
 
 def test_the_sweeps_read_and_write_many_values_at_once(hopper) -> None:

@@ -65,6 +65,24 @@ def test_the_other_norms_through_the_four_operators(tmp_path) -> None:
     assert max(found.values()) <= TOLERANCES[torch.float32]
 
 
+@needs_triton
+@pytest.mark.slow
+def test_the_sweeps_go_through_memory_as_it_lies_and_back() -> None:
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("programs_in_order.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TRITON_INTERPRET": "1", "NORMLAB_KERNELS": "0"},
+    )
+    assert done.returncode == 0, done.stderr
+    found = {(layout, back): places for layout, back, places in json.loads(done.stdout)}
+    for layout in (False, True):
+        assert found[layout, False] == sorted(set(found[layout, False]))
+        assert len(found[layout, False]) == 3 * 3 * 2
+        assert found[layout, True] == found[layout, False][::-1]
+
+
 def test_importing_normlab_imports_no_triton() -> None:
     code = "import sys, normlab, normlab.norms.kernels.triton.serve; print('triton' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -86,6 +86,7 @@ def options(x: Tensor, *partners: Strides) -> dict[str, Any]:
     alike = all(found in (known(x), _NOWHERE) for found in partners)
     unit = math.gcd(x.shape[1] if by_channel else x.shape[2] * x.shape[3], 16) if alike else 1
     return {
+        "BY_CHANNEL": by_channel,
         "UNIT_P": 1 if by_channel else unit,
         "UNIT_C": unit if by_channel else 1,
         "BLOCK_P": block_p,
@@ -110,7 +111,7 @@ def partial_statistics(x: Tensor) -> tuple[Tensor, Tensor, int]:
     block_p, block_c = tile(x)
     splits, chunk = split(x, block_p, block_c)
     parts = torch.empty((2, splits, n, c), dtype=torch.float32, device=x.device)
-    sweeps.statistics_kernel[(n, triton.cdiv(c, block_c), splits)](
+    sweeps.statistics_kernel[(n * triton.cdiv(c, block_c) * splits,)](
         x, parts[0], parts[1], n, c, h * w, chunk, *known(x), **options(x)
     )
     return parts[0], parts[1], chunk
@@ -138,8 +139,8 @@ def apply_affine(
     block_p, block_c = tile(x)
     y = torch.empty_like(x)
     other, other_strides = beside(x, residual) if residual is not None else (x, _NOWHERE)
-    sweeps.affine_kernel[(n, triton.cdiv(c, block_c), triton.cdiv(h * w, block_p))](
-        x, other, y, center, scale, offset, n, c, h * w, *known(x), *other_strides,
+    sweeps.affine_kernel[(n * triton.cdiv(c, block_c) * triton.cdiv(h * w, block_p),)](
+        x, other, y, center, scale, offset, c, h * w, *known(x), *other_strides,
         HAS_RESIDUAL=residual is not None, ACTIVATION=_ACTIVATIONS[activation], REVERSED=reverse,
         **options(x, other_strides),
     )  # fmt: skip
@@ -164,7 +165,7 @@ def partial_sums(
     parts = torch.empty((2, splits, n, c), dtype=torch.float32, device=x.device)
     dy, dy_strides = beside(x, dy)
     other, other_strides = beside(x, pivot) if pivot is not None else (x, _NOWHERE)
-    sweeps.sums_kernel[(n, triton.cdiv(c, block_c), splits)](
+    sweeps.sums_kernel[(n * triton.cdiv(c, block_c) * splits,)](
         dy, x, other, *rows, parts[0], parts[1], n, c, h * w, chunk,
         *dy_strides, *known(x), *other_strides,
         PIVOT=kind, ACTIVATION=_ACTIVATIONS[activation], **options(x, dy_strides, other_strides),
@@ -191,8 +192,8 @@ def apply_backward(
     dz = torch.empty_like(x) if needs_dz else None
     dy, dy_strides = beside(x, dy)
     other, other_strides = beside(x, pivot) if pivot is not None else (x, _NOWHERE)
-    sweeps.affine_backward_kernel[(n, triton.cdiv(c, block_c), triton.cdiv(h * w, block_p))](
-        dy, x, other, dx, dz if dz is not None else dx, *rows, *slopes, n, c, h * w,
+    sweeps.affine_backward_kernel[(n * triton.cdiv(c, block_c) * triton.cdiv(h * w, block_p),)](
+        dy, x, other, dx, dz if dz is not None else dx, *rows, *slopes, c, h * w,
         *dy_strides, *known(x), *other_strides,
         PIVOT=kind, NEEDS_DZ=needs_dz, ACTIVATION=_ACTIVATIONS[activation], REVERSED=reverse,
         **options(x, dy_strides, other_strides),

@@ -47,6 +47,24 @@ def through(dy, pivot, ACTIVATION: tl.constexpr):
 
 
 @triton.jit
+def here(channels, parts, BY_CHANNEL: tl.constexpr, BLOCK_C: tl.constexpr, REVERSED: tl.constexpr):
+    """The sample, the first channel and the part of the pixels of this program.
+
+    Programs go through the tensor as it lies in memory, channels_last if BY_CHANNEL. REVERSED ones
+    go backwards and begin with what the sweep before has read last, which is still in the cache.
+    """
+    number = tl.program_id(0)
+    if REVERSED:
+        number = tl.num_programs(0) - 1 - number
+    blocks = tl.cdiv(channels, BLOCK_C)
+    if BY_CHANNEL:
+        block, part = number % blocks, number // blocks % parts
+    else:
+        part, block = number % parts, number // parts % blocks
+    return (number // (blocks * parts)).to(tl.int64), block * BLOCK_C, part
+
+
+@triton.jit
 def places(n, c, p, s_n, s_c, s_p, UNIT_P: tl.constexpr, UNIT_C: tl.constexpr):
     """Where the values of a tile lie in a tensor with these strides."""
     at = n * s_n + c.to(tl.int64)[None, :] * s_c + p.to(tl.int64)[:, None] * s_p
@@ -79,12 +97,12 @@ def gradient_of(dy, z, pivot, at, inside, PIVOT: tl.constexpr, ACTIVATION: tl.co
 def statistics_kernel(
     x, mean, spread, samples, channels, pixels, chunk,
     x_n, x_c, x_p,
-    UNIT_P: tl.constexpr, UNIT_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    BY_CHANNEL: tl.constexpr, UNIT_P: tl.constexpr, UNIT_C: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """Mean and Σ(x − mean)² of a part of every plane: (splits, N, C) each."""
-    n = tl.program_id(0).to(tl.int64)
-    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    split = tl.program_id(2)
+    n, first_c, split = here(channels, tl.cdiv(pixels, chunk), BY_CHANNEL, BLOCK_C, False)
+    c = first_c + tl.arange(0, BLOCK_C)
     own = c < channels
     start = split * chunk
     stop = tl.minimum(start + chunk, pixels)
@@ -112,21 +130,16 @@ def statistics_kernel(
 
 @triton.jit
 def affine_kernel(
-    x, residual, y, center, scale, offset, samples, channels, pixels,
+    x, residual, y, center, scale, offset, channels, pixels,
     x_n, x_c, x_p, r_n, r_c, r_p,
     HAS_RESIDUAL: tl.constexpr, ACTIVATION: tl.constexpr, REVERSED: tl.constexpr,
-    UNIT_P: tl.constexpr, UNIT_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    BY_CHANNEL: tl.constexpr, UNIT_P: tl.constexpr, UNIT_C: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """y = act((x − center)·scale + offset + residual); y has the strides of x.
-
-    REVERSED begins with what the sweep before has read last, which is still in the cache.
-    """
-    n = tl.program_id(0)
-    if REVERSED:
-        n = samples - 1 - n
-    n = n.to(tl.int64)
-    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    p = tl.program_id(2) * BLOCK_P + tl.arange(0, BLOCK_P)
+    """y = act((x − center)·scale + offset + residual); y has the strides of x."""
+    n, first_c, tile = here(channels, tl.cdiv(pixels, BLOCK_P), BY_CHANNEL, BLOCK_C, REVERSED)
+    c = first_c + tl.arange(0, BLOCK_C)
+    p = tile * BLOCK_P + tl.arange(0, BLOCK_P)
     own = c < channels
     plane = n * channels + c
     middle = tl.load(center + plane, own, 0.0)[None, :]
@@ -146,12 +159,12 @@ def sums_kernel(
     dy, x, pivot, center, scale, offset, s1, s2, samples, channels, pixels, chunk,
     d_n, d_c, d_p, x_n, x_c, x_p, r_n, r_c, r_p,
     PIVOT: tl.constexpr, ACTIVATION: tl.constexpr,
-    UNIT_P: tl.constexpr, UNIT_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    BY_CHANNEL: tl.constexpr, UNIT_P: tl.constexpr, UNIT_C: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """Σ dz and Σ dz·(x − center) of a part of every plane: (splits, N, C) each."""
-    n = tl.program_id(0).to(tl.int64)
-    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    split = tl.program_id(2)
+    n, first_c, split = here(channels, tl.cdiv(pixels, chunk), BY_CHANNEL, BLOCK_C, False)
+    c = first_c + tl.arange(0, BLOCK_C)
     own = c < channels
     start = split * chunk
     stop = tl.minimum(start + chunk, pixels)
@@ -180,19 +193,17 @@ def sums_kernel(
 
 @triton.jit
 def affine_backward_kernel(
-    dy, x, pivot, dx, dz_out, center, scale, offset, slope_p, slope_q, samples, channels, pixels,
+    dy, x, pivot, dx, dz_out, center, scale, offset, slope_p, slope_q, channels, pixels,
     d_n, d_c, d_p, x_n, x_c, x_p, r_n, r_c, r_p,
     PIVOT: tl.constexpr, NEEDS_DZ: tl.constexpr, ACTIVATION: tl.constexpr,
     REVERSED: tl.constexpr,
-    UNIT_P: tl.constexpr, UNIT_C: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    BY_CHANNEL: tl.constexpr, UNIT_P: tl.constexpr, UNIT_C: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """dx = scale·dz + p·(x − center) + q, and dz; both have the strides of x."""
-    n = tl.program_id(0)
-    if REVERSED:
-        n = samples - 1 - n
-    n = n.to(tl.int64)
-    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    p = tl.program_id(2) * BLOCK_P + tl.arange(0, BLOCK_P)
+    n, first_c, tile = here(channels, tl.cdiv(pixels, BLOCK_P), BY_CHANNEL, BLOCK_C, REVERSED)
+    c = first_c + tl.arange(0, BLOCK_C)
+    p = tile * BLOCK_P + tl.arange(0, BLOCK_P)
     own = c < channels
     plane = n * channels + c
     middle = tl.load(center + plane, own, 0.0)[None, :]
