@@ -87,8 +87,35 @@ def test_a_damaged_row_in_the_middle_is_named(folder: RunFolder) -> None:
 
 def test_a_damaged_outcome_is_named(folder: RunFolder) -> None:
     (folder.path / "outcome.json").write_text('{"status": "fin')
-    with pytest.raises(StorageError, match=r"outcome.json is damaged"):
+    with pytest.raises(StorageError, match=r"outcome.json is damaged .*; delete the run's folder"):
         folder.read()
+
+
+def test_a_damaged_environment_is_named(folder: RunFolder) -> None:
+    (folder.path / "environment.json").write_text('{"threads"')
+    with pytest.raises(StorageError, match=r"environment.json is damaged; delete the run's folder"):
+        folder.read()
+
+
+@pytest.mark.parametrize("kept", [0, 10, 100, -30])
+def test_damaged_predictions_are_named(folder: RunFolder, kept: int) -> None:
+    folder.write_predictions(
+        Predictions(np.array(["a", "b"]), np.array([0, 1]), np.eye(2, dtype=np.float32))
+    )
+    path = folder.path / "predictions.npz"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(StorageError, match=r"predictions.npz is damaged; delete the run's folder"):
+        folder.read_predictions()
+
+
+def test_a_finished_run_has_all_its_epochs(folder: RunFolder) -> None:
+    folder.append_row(row(1))
+    folder.write_outcome(Outcome(status="interrupted", epochs=2))
+    assert folder.read().rows == (row(1),)  # what is continued may be shorter or longer
+    folder.write_outcome(Outcome(status="finished", epochs=2))
+    with pytest.raises(StorageError, match=r"epochs.jsonl has 1 of 2 epochs; delete the run's"):
+        folder.read()
+    assert folder.read(rows=False).rows == ()
 
 
 def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypatch) -> None:

@@ -14,10 +14,12 @@ import io
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -32,6 +34,7 @@ LEDGER = "tuning.json"
 DATA = "data.json"
 """In the study's folder: what was found in its data when it began, a `DataReport`."""
 Model = TypeVar("Model", bound=Frozen)
+TRAIN_AGAIN = "delete the run's folder to train it again"
 _ROWS = TypeAdapter(tuple[EpochRow, ...])
 _LAYERS = TypeAdapter(tuple[LayersRow, ...])
 _GIVEN: dict[frozenset[str], set[str]] = {}
@@ -155,12 +158,20 @@ class RunFolder:
         atomic_write(self.path / "predictions.npz", buffer.getvalue())
 
     def read_predictions(self) -> Predictions | None:
-        """What the network said of every evaluation image, or None if the run has not."""
+        """What the network said of every evaluation image, or None if the run has not.
+
+        Raises:
+            StorageError: the file is damaged.
+        """
         path = self.path / "predictions.npz"
         if not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as content:
-            return Predictions(content["ids"], content["labels"], content["probabilities"])
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+                found = Predictions(content["ids"], content["labels"], content["probabilities"])
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+            raise StorageError(f"{path} is damaged; {TRAIN_AGAIN}") from error
+        return found
 
     def write_outcome(self, outcome: Outcome) -> None:
         """Seal the run: written last, when everything else is in place."""
@@ -187,14 +198,19 @@ class RunFolder:
         environment_path = self.path / "environment.json"
         environment: Environment = {}
         if environment_path.exists():
-            environment = json.loads(environment_path.read_text(encoding="utf-8"))
-        return RunRecord(
-            folder=self.path,
-            spec=_read_model(self.path / "spec.json", RunSpec),
-            environment=environment,
-            rows=self.read_rows() if rows else (),
-            outcome=self.read_outcome(),
-        )
+            try:
+                environment = json.loads(environment_path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise StorageError(f"{environment_path} is damaged; {TRAIN_AGAIN}") from error
+        spec = _read_model(self.path / "spec.json", RunSpec)
+        outcome = self.read_outcome()  # before the rows, which are there when it is written
+        own_rows = self.read_rows() if rows else ()
+        if rows and outcome is not None and outcome.is_final and len(own_rows) < outcome.epochs:
+            raise StorageError(
+                f"{self.path / 'epochs.jsonl'} has {len(own_rows)} of {outcome.epochs} epochs; "
+                + TRAIN_AGAIN
+            )
+        return RunRecord(self.path, spec, environment, own_rows, outcome)
 
     def _read_lines(
         self, name: str, model: type[Model], whole: TypeAdapter[tuple[Model, ...]]
@@ -212,9 +228,7 @@ class RunFolder:
             try:
                 rows.append(model.model_validate_json(line))
             except ValidationError as error:
-                raise StorageError(
-                    f"{path} line {number} is damaged; delete the run's folder to train it again"
-                ) from error
+                raise StorageError(f"{path} line {number} is damaged; {TRAIN_AGAIN}") from error
         return tuple(rows)
 
     def _write_lines(self, name: str, rows: Sequence[Frozen]) -> None:
@@ -262,7 +276,8 @@ def _read_model(path: Path, model: type[Model]) -> Model:
         raise StorageError(f"{path} is missing; this folder is not a normlab run") from None
     except ValidationError as error:
         raise StorageError(
-            f"{path} is damaged or of another version of normlab: {error.errors()[0]['msg']}"
+            f"{path} is damaged or of another version of normlab ({error.errors()[0]['msg']})"
+            + (f"; {TRAIN_AGAIN}" if model in (RunSpec, Outcome) else "")
         ) from error
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from normlab.errors import StorageError
 from normlab.records.store import Predictions, RunFolder, RunRecord
 from normlab.stats.comparison import holm
 from normlab.stats.intervals import PairedDifference, paired_difference
@@ -25,8 +24,6 @@ from normlab.stats.setting import Setting
 
 ENOUGH = 0.5
 """An arm is kept if it has the predictions of at least this share of the blocks of the fullest."""
-
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +85,7 @@ def collect(layout: Layout) -> Collected:
             record = layout.record(arm, block)
             if record is None or record.outcome is None or record.outcome.evaluation is None:
                 continue
-            predictions = _read(record)
+            predictions = usable_predictions(record)
             if predictions is None:
                 left_out.append(f"{arm} in block {block} has no readable predictions")
             else:
@@ -172,10 +169,11 @@ def mean_recall(table: ClassTable) -> Float[np.ndarray, "arms classes"]:
     return mean
 
 
-def _read(record: RunRecord) -> Predictions | None:
+def usable_predictions(record: RunRecord) -> Predictions | None:
+    """Those of a run; None where there are none, or none that fit its classes."""
     try:
         found = RunFolder(record.folder).read_predictions()
-    except _UNREADABLE:
+    except StorageError:
         return None
     classes = len(record.spec.data.classes)
     if found is None or found.probabilities.shape != (len(found.labels), classes):

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from normlab.records.store import RunFolder
+from normlab.stats.classes import usable_predictions
 from normlab.stats.intervals import Interval, t_quantile, t_tail
 from normlab.stats.layout import Layout
 
@@ -94,7 +94,7 @@ def read_correct(layout: Layout) -> Correct:
             record = layout.record(arm, block)
             if record is None or record.outcome is None or record.outcome.evaluation is None:
                 continue
-            found = RunFolder(record.folder).read_predictions()
+            found = usable_predictions(record)
             if found is None or (ids is not None and not np.array_equal(ids, found.ids)):
                 continue
             ids = found.ids
