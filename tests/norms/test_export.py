@@ -170,9 +170,10 @@ def compare_with_compiled(model: nn.Module, backend: str) -> None:
 
 
 @pytest.mark.parametrize("reentrant", [False, True])
-@pytest.mark.parametrize("norm", ["bn", "bin", "gn:groups=4", "in"])
+@pytest.mark.parametrize("norm", ["bn", "bin", "gn:groups=4", "in", "brn:warmup=2"])
 def test_checkpointing_counts_a_batch_once(norm: str, reentrant: bool) -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3), make_norm(norm, 8), nn.ReLU())
+    model(images() + 1)
     other = copy.deepcopy(model)
     x, x2 = images().requires_grad_(), images().requires_grad_()
     y = model(x)

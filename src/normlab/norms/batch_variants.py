@@ -11,12 +11,32 @@ from torch import Tensor, nn
 from normlab.errors import UsageError
 from normlab.norms import rules
 from normlab.norms.applying import by_batch
-from normlab.norms.base import RunningNormalization
+from normlab.norms.base import RunningNormalization, in_backward
 from normlab.norms.engine import plane_norm
 from normlab.norms.planes import Activation
 from normlab.norms.ranks import average_over_ranks
 
 Images = Float[Tensor, "n c h w"]
+
+
+def _copy(buffer: Tensor) -> Tensor:
+    """For the backward, which comes after the forward has moved the buffer."""
+    return _snapshot(buffer) if torch.compiler.is_compiling() else buffer.clone()
+
+
+@torch.library.custom_op("normlab::snapshot", mutates_args=())
+def _snapshot(x: Tensor) -> Tensor:
+    """A clone that compiled code keeps.
+
+    torch may leave a clone out of the forward and take it in the backward, of a buffer that has
+    moved by then (pytorch/pytorch#197039); an operator it does not know is never taken twice.
+    """
+    return x.clone()
+
+
+@_snapshot.register_fake
+def _like(x: Tensor) -> Tensor:
+    return torch.empty_like(x)
 
 
 class GhostBatchNorm2d(RunningNormalization):
@@ -110,6 +130,7 @@ class BatchRenorm2d(RunningNormalization):
                 f"{d_max}, {warmup}"
             )
         self.r_max, self.d_max, self.warmup = r_max, d_max, warmup
+        self._before: tuple[Tensor, Tensor, Tensor] | None = None
 
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
@@ -118,23 +139,31 @@ class BatchRenorm2d(RunningNormalization):
         self.check(x, residual, activation)
         if self.uses_running:
             return self.normalize_by_running(x, residual, activation)
-        mean, variance = self.running_for(x)
-        grown = self._grown(mean)
+        if in_backward() and self._before is not None:  # activation checkpointing: see observe
+            mean, variance, grown = self._before
+        else:
+            mean, variance, grown = before = self._before_it_moves(x)
+            if not torch.compiler.is_compiling():
+                self._before = before
         rule = partial(
             rules.batch_renorm,
-            running=(mean.clone(), variance.clone()),  # they move before the backward
+            running=(mean, variance),
             r_max=1 + grown * (self.r_max - 1),
             d_max=grown * self.d_max,
             eps=self.eps,
         )
         return by_batch(self, x, rule, (self.weight, self.bias), residual, activation)
 
-    def _grown(self, like: Tensor) -> Float[Tensor, ""]:
-        """The share of the warm-up that is over; a tensor, as a GPU would be waited for."""
+    def _before_it_moves(self, x: Images) -> tuple[Tensor, Tensor, Tensor]:
+        """Copies of the running mean and variance, and the share of the warm-up that is over.
+
+        The share is a tensor: a GPU would be waited for.
+        """
+        mean, variance = (_copy(running) for running in self.running_for(x))
         assert self.num_batches_tracked is not None
-        if self.warmup == 0:
-            return like.new_ones(())
-        return (self.num_batches_tracked.to(like.dtype) / self.warmup).clamp(max=1.0)
+        batches = _copy(self.num_batches_tracked).to(mean.dtype)
+        grown = (batches / self.warmup).clamp(max=1.0) if self.warmup else mean.new_ones(())
+        return mean, variance, grown
 
     def extra_repr(self) -> str:
         """The arguments."""
