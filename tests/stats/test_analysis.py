@@ -1,8 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from normlab.stats.analysis import analyse
+
+SPEEDS = {"bn": {0: 1000.0, 1: 100.0}, "gn": {0: 800.0, 1: 80.0}}
+
+
+def at_speed(run, images_per_second):
+    """The run, with that speed in every epoch."""
+    change = {"images_per_second": images_per_second}
+    return replace(run, rows=tuple(row.model_copy(update=change) for row in run.rows))
 
 
 def test_rows_hold_what_the_terminal_table_prints(fabricate):
@@ -28,10 +38,21 @@ def test_relative_time_is_that_of_a_step(fabricate):
     bn, gn = fabricate.make_runs(plan)
     slow = [row.model_copy(update={"images_per_second": 800.0}) for row in gn.rows]
     slow[0] = slow[0].model_copy(update={"images_per_second": 1.0})  # warming up: left out
-    gn = gn.__class__(gn.folder, gn.spec, gn.environment, tuple(slow), gn.outcome)
+    gn = replace(gn, rows=tuple(slow))
     rows = analyse(plan, [bn, gn]).settings[0].rows
     assert rows[0].relative_time == 1.0
     assert rows[1].relative_time == 1.25
+
+
+def test_times_are_compared_within_blocks(fabricate):
+    """A machine that is ten times slower for one block changes no relative time."""
+    plan = fabricate.make_plan(norms=("bn", "gn"), blocks=2)
+    runs = [
+        at_speed(run, SPEEDS[run.spec.arm][run.spec.block]) for run in fabricate.make_runs(plan)
+    ]
+    bn, gn = analyse(plan, runs).settings[0].rows
+    assert (bn.speeds, gn.speeds) == (SPEEDS["bn"], SPEEDS["gn"])
+    assert gn.relative_time == 1.25
 
 
 @pytest.mark.parametrize(
@@ -47,7 +68,7 @@ def test_there_is_always_an_analysis(fabricate, case):
     runs = [] if case == "no runs" else fabricate.make_runs(plan, statuses=cells)
     analysis = analyse(plan, runs)
     assert analysis.settings[0].verdict.sentence.endswith(".")
-    assert len(analysis.checks) == 15
+    assert len(analysis.checks) == 16
 
 
 def test_it_depends_on_the_runs_and_not_on_their_order(fabricate):

@@ -9,6 +9,7 @@ from normlab.report.page import Answer, AnswerRow, PageFigure, Perspective, Sent
 from normlab.report.tables import Printed, Table
 from normlab.stats.analysis import ArmRow, SettingAnalysis
 from normlab.stats.metrics import LABELS, format_difference, format_value, unit
+from normlab.stats.timing import relative_time
 from normlab.stats.wording import further_blocks
 from normlab.words import count
 
@@ -65,7 +66,7 @@ def perspective(
     verdict = setting.verdict
     measure = unit(verdict.metric)
     percent = " (%)" if measure == "points" else ""
-    speeds = {row.arm: row.images_per_second for row in setting.rows}
+    speeds = {row.arm: row.speeds for row in setting.rows}
     return Perspective(
         reference=reference or "",
         head=(
@@ -78,14 +79,15 @@ def perspective(
             "blocks",
         ),
         rows=tuple(
-            answer_row(row, setting, reference, speeds.get(reference or "")) for row in setting.rows
+            answer_row(row, setting, reference, speeds.get(reference or "", {}))
+            for row in setting.rows
         ),
         figure=figure,
     )
 
 
 def answer_row(
-    row: ArmRow, setting: SettingAnalysis, reference: str | None, speed: float | None
+    row: ArmRow, setting: SettingAnalysis, reference: str | None, speeds: Mapping[int, float]
 ) -> AnswerRow:
     """One arm; what is not known is a dash, and the decision says why."""
     metric = setting.verdict.metric
@@ -106,7 +108,7 @@ def answer_row(
             interval = f"[{low}, {high}]"
         if comparison.share is not None:
             share = f"{comparison.share.share:.2f}"
-    own = row.images_per_second
+    time = relative_time(row.speeds, speeds)
     return AnswerRow(
         arm=row.arm,
         value=NOTHING if summary.mean is None else format_value(metric, summary.mean),
@@ -114,7 +116,7 @@ def answer_row(
         difference=difference,
         interval=interval,
         share=share,
-        time=f"{speed / own:.2f}×" if speed and own else NOTHING,
+        time=NOTHING if time is None else f"{time:.2f}×",
         decision=decision,
         remark=remark,
         blocks=blocks,

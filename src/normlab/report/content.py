@@ -378,7 +378,8 @@ def how_to_read(analysis: Analysis) -> tuple[str, ...]:
         f"Practically equal: shown by two one-sided tests to differ by less than {margin} "
         f"{unit(rules.metric)}, the margin fixed in the plan. P(better): the share of blocks in "
         "which the arm was the better one, ties counting half. Time: of a training step, relative "
-        "to the reference. More blocks: an estimate from the spread so far, at even odds.",
+        "to the reference in the same block, median. More blocks: an "
+        "estimate from the spread so far, at even odds.",
         "The blocks share one fixed evaluation part: the verdict speaks of new trainings judged on "
         "these images. What can be said of new images, and of other training images, is in the "
         'table "for whom it holds".',

@@ -74,7 +74,7 @@ def cost_rows(setting: SettingAnalysis, layout: Layout) -> tuple[CostRow, ...]:
 def _row(row: ArmRow, setting: SettingAnalysis, layout: Layout) -> CostRow:
     records = [layout.record(row.arm, block) for block in layout.blocks]
     outcomes = [r.outcome for r in records if r is not None and r.outcome and r.outcome.evaluation]
-    speed = row.images_per_second
+    speed = statistics.median(row.speeds.values()) if row.speeds else None
     batch_size = next((r.spec.batch_size for r in records if r is not None), 0)
     return CostRow(
         arm=row.arm,

@@ -29,6 +29,7 @@ from normlab.stats.layout import CellStatus, Layout, first_blocks
 from normlab.stats.looks import Race, raced_layouts
 from normlab.stats.pairing import PairedTable, paired_table
 from normlab.stats.setting import Setting
+from normlab.stats.timing import relative_time, speeds
 from normlab.stats.verdict import SettingVerdict, judge, judged_part
 
 
@@ -49,9 +50,10 @@ class ArmRow:
     """Likewise, but for new images of this kind too, claim (b); accuracy alone has it."""
     new_training: PairedDifference | None
     """Likewise, but for other training images of this kind too (Nadeau & Bengio)."""
-    images_per_second: float | None
+    speeds: Mapping[int, float]
+    """Training images a second, by block."""
     relative_time: float | None
-    """Time of a training step relative to the reference's (1.04 is 4 % slower)."""
+    """Of a training step, against the reference in the same blocks (1.04 is 4 % slower)."""
     outcomes: Mapping[CellStatus, int]
     """How many blocks ended how; only what occurs."""
 
@@ -127,13 +129,12 @@ def _analyse_setting(plan: StudyPlan, layout: Layout, race: Race) -> SettingAnal
     part = first_blocks(layout, len(primary.blocks))
     train = {name: paired_table(part, name, "train") for name in METRICS}
     validation = {name: paired_table(part, name) for name in METRICS}
-    speeds = {arm: throughput(layout, arm) for arm in layout.arms}
-    reference_speed = speeds.get(plan.analysis.reference)
+    reference_speeds = speeds(layout, plan.analysis.reference)
     correct = read_correct(part) if metric == "accuracy" else {}
     left_out = plan.data.selection_fraction
     rows = []
     for arm, status in zip(everything.arms, everything.status, strict=True):
-        speed = speeds[arm]
+        own_speeds = speeds(layout, arm)
         comparison = verdict.reference and verdict.comparison(arm, verdict.reference)
         claim = verdict.reference and claim_of(
             correct, arm, verdict.reference, part.blocks, plan.analysis.alpha
@@ -152,25 +153,10 @@ def _analyse_setting(plan: StudyPlan, layout: Layout, race: Race) -> SettingAnal
                 comparison=comparison or None,
                 new_images=(claim or None) if arm != verdict.reference else None,
                 new_training=beyond,
-                images_per_second=speed,
-                relative_time=reference_speed / speed if reference_speed and speed else None,
+                speeds=own_speeds,
+                relative_time=relative_time(own_speeds, reference_speeds),
                 outcomes=dict(Counter(status)),
             )
         )
     facts = curve_facts(part, plan.analysis.alpha)
     return SettingAnalysis(layout.setting, tuple(rows), verdict, primary, facts)
-
-
-def throughput(layout: Layout, arm: str) -> float | None:
-    """Median training images a second over epochs and blocks.
-
-    The first epoch of a run is left out where there are more: it pays for warming up.
-    """
-    values = []
-    for block in layout.blocks:
-        record = layout.record(arm, block)
-        if record is not None:
-            rows = record.rows[1:] if len(record.rows) > 1 else record.rows
-            values += [row.images_per_second for row in rows]
-    median = float(np.median(values)) if values else 0.0
-    return median if median > 0 else None

@@ -24,6 +24,7 @@ from normlab.stats.checks.nl012_better_than_training import check_better_than_tr
 from normlab.stats.checks.nl013_mixed_environment import check_mixed_environment
 from normlab.stats.checks.nl014_missing_runs import check_missing_runs
 from normlab.stats.checks.nl015_shortcut import check_shortcut
+from normlab.stats.checks.nl016_unsteady_times import check_unsteady_times
 
 
 def run_checks(
@@ -49,4 +50,5 @@ def run_checks(
         check_mixed_environment(plan, runs),
         check_missing_runs(plan, runs),
         check_shortcut(data),
+        check_unsteady_times(plan, runs),
     ]

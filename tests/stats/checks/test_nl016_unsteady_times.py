@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from normlab.stats.checks.nl016_unsteady_times import check_unsteady_times
+
+
+def slowed(run, factor):
+    rows = [
+        r.model_copy(update={"images_per_second": r.images_per_second / factor}) for r in run.rows
+    ]
+    return replace(run, rows=tuple(rows))
+
+
+def test_a_disturbed_run_is_found(study):
+    plan, runs = study
+    some = [slowed(r, 2) if (r.spec.arm, r.spec.block) == ("gn", 3) else r for r in runs]
+    check = check_unsteady_times(plan, some)
+    assert (check.state, check.severity) == ("finding", "note")
+    assert "gn took 1.1" in check.message
+    assert "none" not in check.message
+
+
+def test_a_disturbed_reference_is_found(study):
+    plan, runs = study
+    some = [slowed(r, 3) if (r.spec.arm, r.spec.block) == ("bn", 0) else r for r in runs]
+    message = check_unsteady_times(plan, some).message
+    assert "gn took 0.3" in message
+    assert "none took 0.3" in message
+
+
+def test_a_slow_machine_for_a_whole_block_is_not(study):
+    plan, runs = study
+    some = [slowed(r, 10) if r.spec.block == 2 else r for r in runs]
+    assert check_unsteady_times(plan, some).state == "passed"
+
+
+def test_one_block_says_nothing(study):
+    plan, runs = study
+    check = check_unsteady_times(plan, [run for run in runs if run.spec.block == 0])
+    assert check.state == "not applicable"
