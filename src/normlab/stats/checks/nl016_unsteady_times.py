@@ -22,18 +22,20 @@ def check_unsteady_times(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
     Blocks may run on different machines; what an arm costs *relative* to another in its block
     changes little with the machine, and much if something else ran on it for a while.
     """
+    reference = plan.analysis.reference
     compared, unsteady = 0, []
     for layout in arrange(plan, runs):
-        reference = plan.analysis.reference
         base = speeds(layout, reference)
+        spans = []
         for arm in layout.arms:
             found = relative_times(speeds(layout, arm), base).values()
             if arm == reference or len(found) < 2:
                 continue
             compared += 1
             if max(found) > STEADY * min(found):
-                span = f"{min(found):.2f} to {max(found):.2f} × {reference}"
-                unsteady.append(f"{arm} took {span} ({layout.setting})")
+                spans.append(f"{arm} {min(found):.2f} to {max(found):.2f}×")
+        if spans:
+            unsteady.append(f"{layout.setting}, time against {reference}: {', '.join(spans)}")
     if not compared:
         message = "no arm was timed beside the reference in two blocks"
         return Check(CODE, TITLE, "not applicable", "note", message)
