@@ -16,12 +16,13 @@ from __future__ import annotations
 import copy
 import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from unittest import SkipTest
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from normlab.norms.planes import ACTIVATIONS, activate
 
@@ -88,6 +89,12 @@ class NormContract(ABC):
 
     fuses_residual_and_activation: bool = True
     """It can be called as norm(x, residual=…, activation=…), one of `ACTIVATIONS`."""
+
+    compiles: bool = True
+    """torch.compile takes a training step as one graph, backward and buffers included."""
+
+    recomputes: bool = True
+    """Activation checkpointing changes neither gradients nor buffers."""
 
     tolerances: Mapping[torch.dtype, float] = TOLERANCES
     """The dtypes to which the module and its input can be converted, with the allowed error."""
@@ -268,6 +275,23 @@ class NormContract(ABC):
                     assert other.grad is not None, f"no gradient for {name}, {what}"
                     assert_close(one.grad, other.grad, 1e-10, f"d{name}, {what}")
 
+    # ── under torch's tools ───────────────────────────────────────────────────────────────────
+
+    def test_compiled_training(self) -> None:
+        """Two compiled steps, each one graph, give what two plain ones do."""
+        if not self.compiles:
+            raise SkipTest("compiles is not promised")
+        torch.compiler.reset()
+        norm = self.trained()
+        self._assert_same_training(norm, torch.compile(norm, fullgraph=True, backend="aot_eager"))
+
+    def test_checkpointed_training(self) -> None:
+        """Two steps whose backward runs the forward again give what two plain ones do."""
+        if not self.recomputes:
+            raise SkipTest("recomputes is not promised")
+        norm = self.trained()
+        self._assert_same_training(norm, lambda x: checkpoint(norm, x, use_reentrant=False))
+
     # ── saving and copying ────────────────────────────────────────────────────────────────────
 
     def test_state_dict_round_trip(self) -> None:
@@ -303,6 +327,26 @@ class NormContract(ABC):
         assert x.grad is not None
         gradients = {name: p.grad for name, p in norm.named_parameters() if p.grad is not None}
         return y.detach(), x.grad, gradients
+
+    def _assert_same_training(self, norm: nn.Module, run: Callable[[Tensor], Tensor]) -> None:
+        """`run` calls the norm in another way, in two steps of training."""
+        plain = copy.deepcopy(norm)
+        for seed in (3, 4):
+            x, dy = self.images(seed=seed), self.images(seed=2)
+            expected_y, expected_dx, expected = self._step(plain, x, dy)
+            x.requires_grad_()
+            norm.zero_grad()
+            y = run(x)
+            y.backward(dy)
+            assert x.grad is not None
+            assert_close(y, expected_y, 1e-10, "y")
+            assert_close(x.grad, expected_dx, 1e-10, "dx")
+            for name, parameter in norm.named_parameters():
+                zero = torch.zeros_like(parameter)
+                own = zero if parameter.grad is None else parameter.grad
+                assert_close(own, expected.get(name, zero), 1e-10, f"d{name}")
+        for name, buffer in plain.named_buffers():
+            assert_close(norm.get_buffer(name), buffer, 1e-10, name)
 
     def _gradcheck(self, norm: nn.Module, parameters: list[nn.Parameter]) -> None:
         x = self.images(2, 2, 3).requires_grad_()
