@@ -128,6 +128,7 @@ def test_compare(normlab, photos, tiny, scratch) -> None:
     assert lines[2].startswith(
         "Judged   accuracy on the evaluation part against bn, margin 1.0 points"
     )
+    assert lines[2].endswith("after 5 blocks (fewer are exploratory)")
     assert re.search(r"^         2 runs to do, about \d+ s$", result.out, re.MULTILINE)
     assert re.search(r"^  1/2  block 1  bn +accuracy +\d", result.out, re.MULTILINE)
     assert re.search(r"^bn +\d+\.\d +– +reference +– +1\.00× +1 finished", result.out, re.MULTILINE)

@@ -58,7 +58,8 @@ def _judged(plan: StudyPlan) -> str:
         f"{margin} {unit(analysis.metric)}, α {analysis.alpha:g}"
     )
     if len(looks) == 1:
-        return f"{text}, after {count(looks[0], 'block')}"
+        fewer = " (fewer are exploratory)" if plan.blocks < looks[0] else ""
+        return f"{text}, after {count(looks[0], 'block')}{fewer}"
     levels = look_levels(looks, analysis.alpha)
     each = ", ".join(f"{n} ({level:.4f})" for n, level in zip(looks, levels, strict=True))
     return f"{text}, after blocks (level) {each}"
