@@ -23,7 +23,12 @@ from torch import Tensor
 
 from normlab.norms import planes
 from normlab.norms.blend_operator import blend, register
-from normlab.norms.engine import Rule, must_not_be_ours, twice_differentiable
+from normlab.norms.engine import (
+    Rule,
+    gradients_as_a_function,
+    must_be_a_function,
+    must_not_be_ours,
+)
 from normlab.norms.kernels import loader
 from normlab.norms.kernels.triton import serve
 from normlab.norms.planes import Activation
@@ -195,7 +200,7 @@ class _BlendNorm(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, residual, weight, bias, gate, planes, statistics = ctx.saved_tensors
         needs = ctx.needs_input_grad
-        if torch.is_grad_enabled():
+        if must_be_a_function(dy):
             return _again(ctx, dy, x, residual, weight, bias, gate)
         backward = _backward if _is_compiled_for(x) else serve.blend_functions()[1]
         dx, dz, dweight, dbias, dgate = backward(
@@ -220,13 +225,13 @@ def _again(
     bias: Tensor | None,
     gate: Tensor | None,
 ) -> tuple[Tensor | None, ...]:
-    """The backward as a differentiable function (create_graph=True), by the rule."""
+    """The backward by the rule, in plain operations: see `must_be_a_function`."""
     *_, activation = ctx.how
     if residual is None and ctx.has_residual:  # linear: its value has no part in any gradient
         residual = torch.zeros_like(x).requires_grad_(ctx.needs_input_grad[1])
     used = (weight, bias) if gate is None else (weight, bias, gate)
     needs = ctx.needs_input_grad[: 2 + len(used)]
-    found = twice_differentiable(dy, x, residual, activation, ctx.rule, used, needs)
+    found = gradients_as_a_function(dy, x, residual, activation, ctx.rule, used, needs)
     return (*found, *(None,) * (11 - len(found)))
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from normlab.norms import planes
 from normlab.norms.planes import Activation
@@ -97,9 +98,9 @@ class _PlaneNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, pivot, residual, mean, scale, *parameters = ctx.saved_tensors
-        if torch.is_grad_enabled():
+        if must_be_a_function(dy):
             needs = (*ctx.needs_input_grad[:2], *ctx.needs_input_grad[4:])
-            dx, dz, *others = twice_differentiable(
+            dx, dz, *others = gradients_as_a_function(
                 dy, x, residual, ctx.activation, ctx.rule, parameters, needs
             )
             return (dx, dz, None, None, *others)
@@ -140,7 +141,14 @@ def _vector_jacobian_product(
     return [None if leaf is None else next(found) for leaf in leaves]
 
 
-def twice_differentiable(
+def must_be_a_function(dy: Tensor) -> bool:
+    """Whether a backward is itself differentiated (create_graph) or is one of many in one call
+    (is_grads_batched, and by it vectorized Jacobians): plain operations do both.
+    """
+    return torch.is_grad_enabled() or torch._C._functorch.is_legacy_batchedtensor(dy)
+
+
+def gradients_as_a_function(
     dy: Tensor,
     x: Tensor,
     residual: Tensor | None,
@@ -149,14 +157,17 @@ def twice_differentiable(
     parameters: Sequence[Tensor | None],
     needs: Sequence[bool],
 ) -> tuple[Tensor | None, ...]:
-    """Gradients of (x, residual, *parameters), where needed, as a differentiable function.
-
-    For a backward that is itself differentiated (create_graph=True); in plain operations.
-    """
-    y, _, _ = _plain(x, rule, parameters, residual, activation)
-    inputs = (x, residual, *parameters)
-    wanted = [t for t, n in zip(inputs, needs, strict=True) if n and t is not None]
-    found = iter(torch.autograd.grad(y, wanted, dy, create_graph=True, allow_unused=True))
+    """Gradients of (x, residual, *parameters), where needed, in plain operations."""
+    differentiated = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # As inputs of this function alone: one may have been computed from another, and autograd
+        # would go that way too, which the caller goes by itself.
+        own = [None if t is None else t.view_as(t) for t in (x, residual, *parameters)]
+        y, _, _ = _plain(own[0], rule, own[2:], own[1], activation)  # type: ignore[arg-type]
+        wanted = [t for t, n in zip(own, needs, strict=True) if n and t is not None]
+        found = iter(
+            torch.autograd.grad(y, wanted, dy, create_graph=differentiated, allow_unused=True)
+        )
     return tuple(next(found) if n else None for n in needs)
 
 
@@ -179,10 +190,11 @@ def must_stay_plain() -> bool:
 
 def must_not_be_ours() -> bool:
     """Whether plain operations alone are wanted: by exporters and tracers, which write them down,
-    and by torch.func's transforms, which differentiate them.
+    and by torch.func's transforms and forward-mode differentiation, which differentiate them.
     """
     return (
         torch.compiler.is_exporting()
         or torch._C._get_tracing_state() is not None
         or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
     )
