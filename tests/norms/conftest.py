@@ -30,3 +30,11 @@ def libraries() -> ModuleType:
     sys.modules[spec.name] = module  # so that its classes can be pickled
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def compiler():
+    """torch.compile from a clean slate, and a clean slate left behind."""
+    torch.compiler.reset()
+    yield torch.compile
+    torch.compiler.reset()

@@ -7,6 +7,8 @@ import logging
 import pickle
 import sys
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -186,6 +188,38 @@ def test_checkpointing_counts_a_batch_once(norm: str, reentrant: bool) -> None:
         assert torch.equal(p.grad, q.grad), name
     for (name, p), q in zip(model.named_buffers(), other.buffers(), strict=True):
         assert torch.equal(p, q), name
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_checkpointing_calls_of_one_layer(nested: bool) -> None:
+    """Batch renormalization computes each call again with the statistics that it had."""
+
+    def gradients(run: Callable[..., Tensor]) -> list[Tensor]:
+        model = nn.Sequential(nn.Conv2d(3, 3, 3, bias=False), make_norm("brn:warmup=0", 3))
+        torch.manual_seed(0)
+        nn.init.normal_(model[0].weight)
+        x, other = images() + 3, images() * 3
+        y = run(model, 2 * run(model, x)) if nested else run(model, x) * run(model, other)
+        y.pow(3).sum().backward()
+        return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+
+    plain = gradients(lambda model, x: model(x))
+    again = gradients(lambda model, x: checkpoint(model, x, use_reentrant=False))
+    for one, other in zip(plain, again, strict=True):
+        assert_close(other, one, 1e-6, "gradient")
+
+
+@pytest.mark.parametrize("order", ["compiled inside", "checkpointed inside"])
+def test_batch_renorm_is_not_both_compiled_and_checkpointed(order: str, compiler) -> None:
+    """The statistics have moved when the compiled forward runs again, which it cannot know."""
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), make_norm("brn", 8), nn.Conv2d(8, 8, 3))
+    if order == "compiled inside":
+        inner = compiler(model, backend="aot_eager")
+        run = partial(checkpoint, inner, use_reentrant=False)
+    else:
+        run = compiler(lambda x: checkpoint(model, x, use_reentrant=False), backend="aot_eager")
+    with pytest.raises(UsageError, match="both compiled and checkpointed"):
+        run(images()).square().sum().backward()
 
 
 def test_the_framework_counts_it_twice() -> None:

@@ -419,14 +419,6 @@ def test_on_no_memory_at_all(arm: str) -> None:
 # ── compilers ─────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture
-def compiler():
-    """torch.compile from a clean slate, and a clean slate left behind."""
-    torch.compiler.reset()
-    yield torch.compile
-    torch.compiler.reset()
-
-
 @pytest.mark.parametrize("arm", ARMS)
 def test_compiled_in_one_graph(arm: str, compiler) -> None:
     """The whole training step is captured without a break, with equal numbers and buffers."""

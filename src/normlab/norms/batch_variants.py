@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from functools import partial
+from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -13,30 +16,30 @@ from normlab.norms import rules
 from normlab.norms.applying import by_batch
 from normlab.norms.base import RunningNormalization, in_backward
 from normlab.norms.engine import plane_norm
-from normlab.norms.planes import Activation
+from normlab.norms.planes import Activation, statistics_dtype
 from normlab.norms.ranks import average_over_ranks
 
 Images = Float[Tensor, "n c h w"]
 
 
-def _copy(buffer: Tensor) -> Tensor:
-    """For the backward, which comes after the forward has moved the buffer."""
-    return _snapshot(buffer) if torch.compiler.is_compiling() else buffer.clone()
-
-
 @torch.library.custom_op("normlab::snapshot", mutates_args=())
-def _snapshot(x: Tensor) -> Tensor:
-    """A clone that compiled code keeps.
+def _snapshot(buffer: Tensor) -> Tensor:
+    """A copy for the backward, which comes after the forward has moved the buffer.
 
-    torch may leave a clone out of the forward and take it in the backward, of a buffer that has
-    moved by then (pytorch/pytorch#197039); an operator it does not know is never taken twice.
+    An operator of its own, as compiled code may leave a clone out of the forward and take it in the
+    backward (pytorch/pytorch#197039); of an operator that torch does not know it keeps the result.
     """
-    return x.clone()
+    if in_backward():
+        raise UsageError(
+            "batch renormalization cannot be both compiled and checkpointed: its statistics have "
+            "moved when the forward is computed again; leave out one of the two"
+        )
+    return buffer.clone()
 
 
 @_snapshot.register_fake
-def _like(x: Tensor) -> Tensor:
-    return torch.empty_like(x)
+def _like(buffer: Tensor) -> Tensor:
+    return torch.empty_like(buffer)
 
 
 class GhostBatchNorm2d(RunningNormalization):
@@ -130,7 +133,7 @@ class BatchRenorm2d(RunningNormalization):
                 f"{d_max}, {warmup}"
             )
         self.r_max, self.d_max, self.warmup = r_max, d_max, warmup
-        self._before: tuple[Tensor, Tensor, Tensor] | None = None
+        self._calls: deque[tuple[Tensor, ...]] = deque(maxlen=16)
 
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
@@ -139,12 +142,7 @@ class BatchRenorm2d(RunningNormalization):
         self.check(x, residual, activation)
         if self.uses_running:
             return self.normalize_by_running(x, residual, activation)
-        if in_backward() and self._before is not None:  # activation checkpointing: see observe
-            mean, variance, grown = self._before
-        else:
-            mean, variance, grown = before = self._before_it_moves(x)
-            if not torch.compiler.is_compiling():
-                self._before = before
+        mean, variance, grown = self._before_they_move(x)
         rule = partial(
             rules.batch_renorm,
             running=(mean, variance),
@@ -154,16 +152,35 @@ class BatchRenorm2d(RunningNormalization):
         )
         return by_batch(self, x, rule, (self.weight, self.bias), residual, activation)
 
-    def _before_it_moves(self, x: Images) -> tuple[Tensor, Tensor, Tensor]:
-        """Copies of the running mean and variance, and the share of the warm-up that is over.
+    def _before_they_move(self, x: Images) -> tuple[Tensor, ...]:
+        """The running mean and variance, and the share of the warm-up that is over: copies.
 
-        The share is a tensor: a GPU would be waited for.
+        Where activation checkpointing computes a forward again, those that the forward had; it is
+        known by its first values. All are tensors, so that a GPU is not waited for.
         """
-        mean, variance = (_copy(running) for running in self.running_for(x))
+        if torch.compiler.is_compiling():
+            return self._state(x, _snapshot)
+        mark = x.detach()[:1, :, 0, 0].to(statistics_dtype(x)).sum(0)
+        if in_backward() and self._calls:
+            marks, *states = (torch.stack(values) for values in zip(*self._calls, strict=True))
+            which = (marks - mark).abs().sum(1).argmin(0, keepdim=True)
+            return tuple(state.index_select(0, which)[0] for state in states)
+        state = self._state(x, Tensor.clone)
+        if not torch._C._are_functorch_transforms_active():
+            self._calls.append((mark, *state))
+        return state
+
+    def _state(self, x: Images, copy: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        mean, variance = (copy(running) for running in self.running_for(x))
         assert self.num_batches_tracked is not None
-        batches = _copy(self.num_batches_tracked).to(mean.dtype)
+        batches = copy(self.num_batches_tracked).to(mean.dtype)
         grown = (batches / self.warmup).clamp(max=1.0) if self.warmup else mean.new_ones(())
         return mean, variance, grown
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """To another device or dtype; what was kept for a forward again stays behind."""
+        self._calls.clear()
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call,no-any-return]
 
     def extra_repr(self) -> str:
         """The arguments."""
