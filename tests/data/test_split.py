@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import event, given, settings
@@ -135,6 +137,29 @@ def test_fractions_are_kept_in_every_class() -> None:
     split = make_split(made, SPEC, seed=0, block=0)
     assert np.bincount(made.labels[split.evaluation]).tolist() == [20, 10]
     assert np.bincount(made.labels[split.selection]).tolist() == [8, 4]
+
+
+@pytest.mark.parametrize(("classes", "patients"), [(2, 50), (5, 50), (10, 50), (20, 200)])
+def test_groups_that_span_classes_are_counted_in_each(classes: int, patients: int) -> None:
+    """Every patient has four images of every class; a fifth of the patients is evaluated."""
+    labels = [label for _ in range(patients) for label in range(classes) for _ in range(4)]
+    groups = [patient for patient in range(patients) for _ in range(4 * classes)]
+    made = manifest(labels)
+    made = replace(made, given_groups=np.array([f"patient{g}" for g in groups]))
+    split = make_split(made, SPEC, seed=0, block=0)
+    shares = [len(part) / len(made) for part in parts_of(split)]
+    assert shares == pytest.approx([0.72, 0.08, 0.2], abs=0.011)
+
+
+def test_no_class_gives_away_its_last_group() -> None:
+    """Class 1 has three of the twenty patients; they do not all go where class 0 sends them."""
+    for seed in range(20):
+        groups = [*range(20), 0, 1, 2]
+        made = replace(
+            manifest([0] * 20 + [1] * 3), given_groups=np.array([f"p{g}" for g in groups])
+        )
+        split = make_split(made, SPEC, seed=seed, block=0)
+        assert all(set(made.labels[part]) == {0, 1} for part in parts_of(split))
 
 
 def test_evaluation_is_fixed_and_selection_is_resampled() -> None:

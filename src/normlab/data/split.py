@@ -43,7 +43,7 @@ def make_split(manifest: Manifest, spec: DataSpec, seed: int, block: int) -> Spl
     parts = set(manifest.parts.tolist())
     if parts == {""}:
         generator = numpy_stream(seed, 0, "evaluation")
-        evaluation = _cut(manifest, everything, spec.evaluation_fraction, generator)
+        evaluation = _cut(manifest, everything, spec.evaluation_fraction, generator, leaving=2)
     else:
         _require_parts(manifest, parts)
         evaluation = np.flatnonzero(manifest.parts == ("test" if "test" in parts else "val"))
@@ -52,7 +52,7 @@ def make_split(manifest: Manifest, spec: DataSpec, seed: int, block: int) -> Spl
     else:
         rest = _without_copies(manifest, np.setdiff1d(everything, evaluation), evaluation)
         generator = numpy_stream(seed, block, "split")
-        selection = _cut(manifest, rest, spec.selection_fraction, generator)
+        selection = _cut(manifest, rest, spec.selection_fraction, generator, leaving=1)
     judged = np.concatenate([evaluation, selection])
     own = everything if parts == {""} else np.flatnonzero(manifest.parts != "test")
     candidates = np.setdiff1d(own, judged)
@@ -66,21 +66,64 @@ def make_split(manifest: Manifest, spec: DataSpec, seed: int, block: int) -> Spl
 
 
 def _cut(
-    manifest: Manifest, candidates: Indices, fraction: float, generator: np.random.Generator
+    manifest: Manifest,
+    candidates: Indices,
+    fraction: float,
+    generator: np.random.Generator,
+    leaving: int,
 ) -> Indices:
-    """About `fraction` of every class, whole groups at a time, at least one and not all."""
+    """About `fraction` of every class, whole groups at a time: at least one, `leaving` so many.
+
+    A group may have images of several classes (one patient, all of whose images stay together): it
+    counts in each of them.
+    """
+    groups, labels = manifest.groups[candidates], manifest.labels[candidates]
+    shares = Shares(groups, labels, len(manifest.classes))
     taken: set[int] = set()
-    for label in range(len(manifest.classes)):
-        members = candidates[manifest.labels[candidates] == label]
-        groups, sizes = np.unique(manifest.groups[members], return_counts=True)
-        wanted = max(1, round(fraction * len(members)))
-        count = 0
-        for index in generator.permutation(len(groups))[:-1]:
-            if count >= wanted:
+    for label, images in enumerate(shares.images):
+        wanted = max(1, round(fraction * images))
+        for group in generator.permutation(shares.groups_of(label)).tolist():
+            if shares.taken[label] >= wanted:
                 break
-            taken.add(int(groups[index]))
-            count += int(sizes[index])
-    return candidates[np.isin(manifest.groups[candidates], list(taken))]
+            if group not in taken and shares.leave(group, leaving):
+                taken.add(group)
+                shares.take(group)
+    return candidates[np.isin(groups, list(taken))]
+
+
+class Shares:
+    """How many images and groups of each class are taken and left while groups are dealt."""
+
+    def __init__(self, groups: Indices, labels: Indices, classes: int) -> None:
+        """Nothing is taken yet."""
+        pairs, sizes = np.unique(np.stack([groups, labels], 1), axis=0, return_counts=True)
+        self.images = np.bincount(labels, minlength=classes).tolist()
+        self.taken = [0] * classes
+        self.left = np.bincount(pairs[:, 1], minlength=classes).tolist()
+        """Groups that nobody took."""
+        self._sizes: dict[int, list[tuple[int, int]]] = {}
+        for (group, label), size in zip(pairs.tolist(), sizes.tolist(), strict=True):
+            self._sizes.setdefault(group, []).append((label, size))
+        self._pairs = pairs
+
+    def groups_of(self, label: int) -> Indices:
+        """The groups with an image of the class, ascending."""
+        own: Indices = self._pairs[self._pairs[:, 1] == label, 0]
+        return own
+
+    def size(self, group: int, label: int) -> int:
+        """How many images of the class the group has."""
+        return dict(self._sizes[group]).get(label, 0)
+
+    def leave(self, group: int, least: int) -> bool:
+        """Whether each of the group's classes has so many other groups left."""
+        return all(self.left[label] > least for label, _ in self._sizes[group])
+
+    def take(self, group: int) -> None:
+        """Count the group as taken, in each of its classes."""
+        for label, size in self._sizes[group]:
+            self.left[label] -= 1
+            self.taken[label] += size
 
 
 def _without_copies(manifest: Manifest, candidates: Indices, judged: Indices) -> Indices:

@@ -228,6 +228,43 @@ def test_the_fixed_table_keeps_photographs_together(tmp_path: Path) -> None:
     assert "DC013" not in codes(check_data(str(tmp_path / "fixed.csv")))
 
 
+@pytest.mark.parametrize("per_patient", ["one class", "both classes"])
+def test_the_fixed_table_keeps_the_groups_of_a_table(tmp_path: Path, per_patient: str) -> None:
+    """Patients stay on one side, beside copies."""
+    photos = collection(tmp_path, counts=(60, 60))
+    names = sorted(path.relative_to(tmp_path).as_posix() for path in photos.rglob("*.png"))
+    patient = {
+        name: int(Path(name).stem) % 12
+        + (12 * ("class1" in name) if per_patient == "one class" else 0)
+        for name in names
+    }
+    rows = [f"{name},{Path(name).parent.name},p{patient[name]}" for name in names]
+    table = tmp_path / "patients.csv"
+    table.write_text("\n".join(["path,label,group", *rows]))
+    write_fixed(check_data(str(table)), str(table), tmp_path / "fixed.csv")
+    fixed = load_data(str(tmp_path / "fixed.csv"), 16).manifest
+    assert len(fixed) == 120
+    sides: dict[int, set[str]] = {}
+    for name, part in zip(fixed.names, fixed.parts, strict=True):
+        sides.setdefault(patient[str(name)], set()).add(str(part))
+    assert all(len(parts) == 1 for parts in sides.values())
+    assert (fixed.parts == "val").mean() == pytest.approx(0.2, abs=0.05)
+
+
+def test_patients_on_both_sides_are_a_leak(tmp_path: Path) -> None:
+    photos = collection(tmp_path, counts=(60, 60))
+    names = sorted(path.relative_to(tmp_path).as_posix() for path in photos.rglob("*.png"))
+    rows = [
+        f"{name},{Path(name).parent.name},{'val' if k % 5 == 0 else 'train'},p{k // 10}"
+        for k, name in enumerate(names)
+    ]
+    table = tmp_path / "patients.csv"
+    table.write_text("\n".join(["path,label,part,group", *rows]))
+    found = finding(check_data(str(table)), "DC013")
+    assert found.count == 24
+    assert "an image of the same group" in found.message
+
+
 def test_a_table_leads_into_a_zip(tmp_path: Path) -> None:
     photos = collection(tmp_path, counts=(60, 60))
     archive = tmp_path / "photos.zip"

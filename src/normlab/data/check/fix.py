@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int
 from normlab.data.check.run import CheckedData
 from normlab.data.scan import Manifest
 from normlab.data.sources import DEMO
+from normlab.data.split import Shares
 from normlab.errors import DataError
 from normlab.randomness import numpy_stream
 from normlab.records.store import atomic_write
@@ -23,9 +24,9 @@ EVALUATION = 0.2
 def write_fixed(checked: CheckedData, location: str, out: Path) -> str:
     """Write `path,label,part,group` for `compare`; returns what was done, in words.
 
-    Groups with two labels are left out. Where the source has parts, they keep their names and
-    sizes (by class), and whole groups are dealt anew; or else a fifth of each class is for
-    evaluation.
+    A photograph with two labels is left out. Groups that the source names stay together too. Where
+    the source has parts, they keep their names and sizes (by class), and whole groups are dealt
+    anew; or else a fifth of each class is for evaluation.
 
     Raises:
         DataError: a class has a single group, so that it cannot be on both sides.
@@ -33,8 +34,9 @@ def write_fixed(checked: CheckedData, location: str, out: Path) -> str:
     """
     if location.startswith("demo:"):
         raise DataError(f"--fix writes the paths of image files, and {DEMO} has none")
-    manifest, groups = checked.dataset.manifest, checked.copies.groups
-    conflict = conflicting(manifest.labels, groups)
+    manifest = checked.dataset.manifest
+    groups = manifest.groups
+    conflict = conflicting(manifest.labels, checked.copies.groups)
     parts = deal(manifest, groups, ~conflict)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -66,27 +68,35 @@ def deal(
 ) -> np.ndarray:
     """A part for every image: whole groups, class by class, in the sizes that are wanted."""
     generator = numpy_stream(0, 0, "check")
-    parts = np.full(len(manifest), "train", dtype="<U5")
+    shares = Shares(groups[kept], manifest.labels[kept], len(manifest.classes))
+    part_of: dict[int, str] = {}
     for label, name in enumerate(manifest.classes):
-        members = np.flatnonzero(kept & (manifest.labels == label))
-        own, sizes = np.unique(groups[members], return_counts=True)
-        wanted = _wanted(manifest, label, len(members))
+        own = shares.groups_of(label)
+        wanted = _wanted(manifest, label, shares.images[label])
         if len(own) <= len(wanted):
             raise DataError(
                 f"class {name!r} has {len(own)} photographs, too few for train and "
                 f"{' and '.join(wanted)}; add others"
             )
-        order = list(generator.permutation(len(own)))
+        order = generator.permutation(own).tolist()
         for part, number in wanted.items():
-            dealt = 0
-            while dealt < number and len(order) > len(wanted):
-                # A group that overshoots by more than it brings is left for training.
+            dealt = sum(shares.size(g, label) for g in own.tolist() if part_of.get(g) == part)
+            while dealt < number and order:
                 group = order.pop()
-                if dealt and dealt + sizes[group] - number > number - dealt:
+                size = shares.size(group, label)
+                # A group that overshoots by more than it brings is left for training.
+                overshoots = bool(dealt) and dealt + size - number > number - dealt
+                if group in part_of or overshoots or not shares.leave(group, len(wanted)):
                     continue
-                parts[members[groups[members] == own[group]]] = part
-                dealt += int(sizes[group])
-    return parts
+                part_of[group] = part
+                shares.take(group)
+                dealt += size
+            if not dealt:
+                raise DataError(
+                    f"class {name!r} shares its groups with other classes, and none is left for "
+                    f"{part}; add others"
+                )
+    return np.array([part_of.get(group, "train") for group in groups.tolist()], dtype="<U5")
 
 
 def _wanted(manifest: Manifest, label: int, count: int) -> dict[str, int]:

@@ -46,6 +46,11 @@ def leaked(manifest: Manifest, groups: Int[np.ndarray, " n"]) -> Bool[np.ndarray
     return np.isin(manifest.parts, JUDGING) & np.isin(groups, training)
 
 
+def _twin(manifest: Manifest) -> str:
+    copy = "a copy of the same photograph"
+    return copy if manifest.given_groups is None else f"an image of the same group, or {copy},"
+
+
 def leak_by_groups(manifest: Manifest) -> Iterator[Finding]:
     """DC013 from the manifest's groups alone, as `compare` handles it."""
     leaks = leaked(manifest, manifest.groups)
@@ -57,8 +62,8 @@ def leak_by_groups(manifest: Manifest) -> Iterator[Finding]:
             severity="warning",
             count=int(leaks.sum()),
             message=f"{int(leaks.sum()):,} of {int(judged.sum()):,} validation and test images "
-            f"({percent(leaks.sum() / judged.sum())}) have a copy of the same photograph in "
-            "training; those copies are left out of training.",
+            f"({percent(leaks.sum() / judged.sum())}) have {_twin(manifest)} in training; those "
+            "are left out of training.",
             remedy="A split that keeps photographs together loses fewer: normlab check --fix.",
         )
 
@@ -114,7 +119,7 @@ def _across_parts(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
     judged = np.isin(manifest.parts, JUDGING)
     if not judged.any() or not (manifest.parts == "train").any():
         return
-    leaks = leaked(manifest, copies.groups)
+    leaks = leaked(manifest, manifest.groups)
     if not leaks.any():
         return
     share = leaks.sum() / judged.sum()
@@ -133,8 +138,8 @@ def _across_parts(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
         severity="error",
         count=int(leaks.sum()),
         message=f"{int(leaks.sum()):,} of {int(judged.sum()):,} validation and test images "
-        f"({percent(share)}) have a copy of the same photograph in training. Accuracy measured "
-        "on them is memory, not recognition.",
+        f"({percent(share)}) have {_twin(manifest)} in training. Accuracy measured on them "
+        "is memory, not recognition.",
         remedy="Use a split that keeps photographs together: compare does so by itself, and "
         "check --fix writes one.",
         evidence=tuple(_pair(manifest, copies, int(crossing[k])) for k in _spread(len(crossing))),

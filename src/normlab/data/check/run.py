@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +72,8 @@ def check_data(
     facts = read_facts(open_source(location), [str(n) for n in manifest.names], progress)
     copies = find_copies(dataset.images, [str(h) for h in manifest.hashes], progress)
     keep_groups(manifest, copies, cache)
+    manifest = replace(manifest, near_groups=copies.groups)  # beside those that a table names
+    dataset = replace(dataset, manifest=manifest)
     progress("weighing shortcuts", 0, 1)
     findings = worst_first(list(_findings(dataset, facts, copies)))
     found = {finding.code for finding in findings}
@@ -122,9 +124,9 @@ def _findings(dataset: Dataset, facts: FileFacts, copies: Copies) -> Iterator[Fi
     yield from odd_files(manifest, facts)
     yield from copy_findings(manifest, copies)
     yield from corner_findings(manifest, images)
-    yield from shortcut_findings(manifest, images, facts, copies.groups)
+    yield from shortcut_findings(manifest, images, facts, manifest.groups)
     yield from balance_findings(manifest, images)
-    yield from label_findings(manifest, images, copies.groups)
+    yield from label_findings(manifest, images, manifest.groups)
 
 
 def _parts(manifest: Manifest) -> dict[str, int]:
