@@ -65,11 +65,11 @@ class MissingExtraError(NormlabError, ImportError):
 
 
 class DivergedError(NormlabError):
-    """The training loss is no longer a finite number."""
+    """The loss is no longer a finite number."""
 
-    def __init__(self, epoch: int) -> None:
-        """Remember the epoch (from 1) in which the loss was lost."""
-        super().__init__(f"the training loss is not finite in epoch {epoch}")
+    def __init__(self, epoch: int, part: str = "training") -> None:
+        """Remember the epoch (from 1) in which the loss of the part was lost."""
+        super().__init__(f"the {part} loss is not finite in epoch {epoch}")
         self.epoch = epoch
 
 

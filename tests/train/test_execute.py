@@ -117,6 +117,36 @@ def test_divergence_is_an_outcome(make_spec, make_data, tmp_path) -> None:
     assert outcome.error == f"the training loss is not finite in epoch {outcome.epochs + 1}"
 
 
+def test_divergence_in_the_last_step_is_one_too(make_spec, make_data, tmp_path) -> None:
+    """The training loss is that of the weights before the step."""
+    spec = make_spec(
+        norm="none",
+        optimizer={"learning_rate": 1e18},
+        schedule={"name": "constant"},
+        batch_size=50,
+        epochs=1,
+    )
+    folder = run(spec, make_data(spec), tmp_path / "run")
+    assert len(folder.read_rows()) == 1
+    outcome = folder.read_outcome()
+    assert (outcome.status, outcome.epochs, outcome.evaluation) == ("diverged", 0, None)
+    assert outcome.error == "the selection loss is not finite in epoch 1"
+    assert not folder.weights_path.exists()
+
+
+@pytest.mark.parametrize("norm", ["bn", "bn:virtual_batch=8"])
+def test_a_last_batch_without_statistics_of_its_own(make_spec, make_data, tmp_path, norm) -> None:
+    """One image of 1×1 maps has none; the measurement is left out, and the run finished."""
+    spec = make_spec(norm=norm)
+    data = make_data(spec)
+    data.parts = {name: (x[..., :4, :4], y) for name, (x, y) in data.parts.items()}
+    data.parts["selection"] = tuple(values[:9] for values in data.parts["selection"])
+    outcome = run(spec, data, tmp_path / "run").read_outcome()
+    assert outcome.status == "finished"
+    assert outcome.selection_by_batches is None
+    assert outcome.evaluation is not None
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [

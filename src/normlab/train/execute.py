@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -9,9 +10,9 @@ from contextlib import nullcontext
 import torch
 from torch import nn
 
-from normlab.errors import DivergedError, InterruptedRunError, StorageError
+from normlab.errors import DivergedError, InterruptedRunError, StorageError, UsageError
 from normlab.records.environment import describe_environment
-from normlab.records.schema import EpochRow, Outcome, RunSpec
+from normlab.records.schema import EpochRow, Measures, Outcome, RunSpec
 from normlab.records.store import Predictions, RunFolder
 from normlab.train.checkpoint import (
     Weights,
@@ -21,7 +22,7 @@ from normlab.train.checkpoint import (
     save_weights,
 )
 from normlab.train.early_stopping import best_epoch, patience_is_over
-from normlab.train.fit import AroundBatches, RunData, evaluate, fit
+from normlab.train.fit import AroundBatches, Batches, RunData, evaluate, fit
 from normlab.train.network import build_network, keeps_running
 from normlab.train.optimizers import make_optimizer, make_schedule
 from normlab.train.step import AS_USUAL, Steps
@@ -134,17 +135,18 @@ def _report(
         network.load_state_dict(best_weights)
         reported = best_epoch(rows)
     selection, _ = evaluate(network, around(data.plain_batches("selection")), spec)
+    if not math.isfinite(selection.loss):  # the last steps of training had no later one to show it
+        raise DivergedError(reported, "selection")
     train = evaluation = by_batches = None
     if judged and keeps_running(network):
-        weights = copy_weights(network)
-        batches = around(data.plain_batches("selection"))
-        by_batches, _ = evaluate(network, batches, spec, batch_statistics=True)
-        network.load_state_dict(weights)
+        by_batches = _measure_by_batches(network, around(data.plain_batches("selection")), spec)
     if judged:
         train, _ = evaluate(network, around(data.plain_batches("train")), spec)
         evaluation, probabilities = evaluate(
             network, around(data.plain_batches("evaluation")), spec
         )
+        if not math.isfinite(evaluation.loss):
+            raise DivergedError(reported, "evaluation")
         save_weights(folder.weights_path, network, spec, data.mean, data.std)
         folder.write_predictions(
             Predictions(
@@ -166,6 +168,17 @@ def _report(
         seconds=sum(row.seconds for row in rows),
     )
     _end(folder, outcome)
+
+
+def _measure_by_batches(network: nn.Module, batches: Batches, spec: RunSpec) -> Measures | None:
+    """With the statistics of the batches; None where the last has too few values for any."""
+    weights = copy_weights(network)
+    try:
+        return evaluate(network, batches, spec, batch_statistics=True)[0]
+    except UsageError:
+        return None
+    finally:
+        network.load_state_dict(weights)
 
 
 def _end(folder: RunFolder, outcome: Outcome) -> None:
