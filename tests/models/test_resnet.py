@@ -133,8 +133,9 @@ def test_zero_initialized_last_scale() -> None:
     blocks = [m for m in network.modules() if isinstance(m, BasicBlock)]
     assert all(block.norm2.weight.count_nonzero() == 0 for block in blocks)
     assert all(block.norm1.weight.eq(1).all() for block in blocks)
-    with pytest.raises(UsageError, match="zero_init_last_scale needs a norm with a scale"):
-        normlab.resnet(2, 10, "none", zero_init_last_scale=True)
+    for norm in ("none", "grn"):
+        with pytest.raises(UsageError, match="zero_init_last_scale needs a norm whose scale 0"):
+            normlab.resnet(2, 10, norm, zero_init_last_scale=True)
 
 
 @pytest.mark.parametrize("name", ["resnet15", "resnet2", "resnet50x", "vgg", "resnet", "resnet12"])

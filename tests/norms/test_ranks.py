@@ -16,10 +16,29 @@ from torch import distributed, nn
 
 import normlab
 from normlab.errors import UsageError
+from normlab.norms.conditional import ConditionalNorm2d
+from normlab.norms.layers import BatchNorm2d, InstanceNorm2d
 from normlab.norms.ranks import synchronize
 
 CHANNELS = 6
 PARTS = {"equal": [4, 4], "unequal": [1, 7], "empty": [8, 0], "four": [3, 0, 4, 1]}
+
+
+class OnOnes(nn.Module):
+    """A conditional batch norm on a condition of ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = ConditionalNorm2d(BatchNorm2d(CHANNELS), features=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(x, x.new_ones(len(x), 2))
+
+
+def layer(norm: str) -> nn.Module:
+    if norm == "tracked in":
+        return InstanceNorm2d(CHANNELS, affine=True, track_running_stats=True)
+    return OnOnes() if norm == "conditional" else normlab.make_norm(norm, CHANNELS)
 
 
 def network(norm: str) -> nn.Sequential:
@@ -27,10 +46,10 @@ def network(norm: str) -> nn.Sequential:
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(3, CHANNELS, 3, padding=1),
-        normlab.make_norm(norm, CHANNELS),
+        layer(norm),
         nn.ReLU(),
         nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1),
-        normlab.make_norm(norm, CHANNELS),
+        layer(norm),
     )
     for parameter in model.parameters():
         nn.init.uniform_(parameter, 0.2, 0.9)
@@ -119,6 +138,11 @@ def test_ranks_equal_one_process_in_float32(norm: str, tmp_path: Path) -> None:
     assert largest_difference(norm, PARTS["four"], tmp_path, dtype="float32") < 2e-5
 
 
+@pytest.mark.parametrize("norm", ["conditional", "tracked in"])
+def test_other_norms_with_running_statistics(norm: str, tmp_path: Path) -> None:
+    assert largest_difference(norm, PARTS["four"], tmp_path) < 1e-12
+
+
 def test_the_comparison_can_fail(tmp_path: Path) -> None:
     """Without the exchange every rank normalizes by its own part."""
     assert largest_difference("bn", PARTS["equal"], tmp_path, alone=True) > 1e-2
@@ -127,6 +151,12 @@ def test_the_comparison_can_fail(tmp_path: Path) -> None:
 def test_ranks_are_needed() -> None:
     with pytest.raises(UsageError, match="init_process_group before"):
         synchronize(network("bn"))
+
+
+def test_a_norm_that_cannot_pool_is_named(monkeypatch) -> None:
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    with pytest.raises(UsageError, match="TorchBatchNorm2d cannot pool its statistics over ranks"):
+        synchronize(network("torch-bn"))
 
 
 def test_the_mark_is_copied_and_pickled() -> None:

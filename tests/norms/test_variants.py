@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import normlab
+from normlab import convert_norms, freeze, precise_statistics, unfreeze
 from normlab.errors import UsageError
 from normlab.norms.baselines import FixupScale2d, SkipInit2d
 from normlab.norms.batch_variants import BatchRenorm2d
@@ -314,6 +316,78 @@ def test_conditional_scale_and_shift(base: nn.Module) -> None:
     assert relative_error(layer(x, condition, None, "relu"), torch.relu(expected)) < 1e-12
     with pytest.raises(UsageError, match="one row for each image"):
         layer(x, condition[:2])
+
+
+def test_a_conditional_batch_norm_is_frozen_and_made_precise() -> None:
+    """Its base is not called as a module, yet what works by hooks reaches it."""
+    x, condition = images(3).float() + 5, torch.eye(2)[[0, 1, 0, 1, 0, 1]]
+    model = ConditionalNorm2d(BatchNorm2d(C), features=2)
+    found = precise_statistics(model, [x], forward=lambda m, batch: m(batch, condition))
+    assert found.layers == ("base",)
+    assert relative_error(model.base.running_mean, x.mean((0, 2, 3))) < 1e-6
+    assert freeze(model) == ["base"]
+    model.train()
+    before = model.base.running_mean.clone()
+    y = model(x + 1, condition)
+    assert torch.equal(model.base.running_mean, before)
+    assert float(y.detach().mean()) > 0.3  # by the statistics of x
+
+
+def test_what_cannot_be_conditioned() -> None:
+    with pytest.raises(UsageError, match="tracks running statistics"):
+        ConditionalNorm2d(InstanceNorm2d(C, track_running_stats=True), features=2)
+
+
+def test_precise_statistics_of_half_the_channels() -> None:
+    """Of `ibn` those that go by batch."""
+    model = nn.Sequential(make_norm("bn", C), make_norm("ibn", C))
+    x = images(3).float() + 5
+    precise_statistics(model, [x])
+    z = functional.batch_norm(x, None, None, training=True)
+    half = C - len(model[1].running_mean)
+    assert relative_error(model[0].running_mean, x.mean((0, 2, 3))) < 1e-6
+    assert (model[1].running_mean - z.mean((0, 2, 3))[half:]).abs().max() < 1e-5
+
+
+def test_a_norm_that_was_made_frozen_stays_so() -> None:
+    model = nn.Sequential(make_norm("bn:frozen=true", C))
+    model[0].running_mean.fill_(3)
+    assert precise_statistics(model, [images(3).float()]).layers == ()
+    assert unfreeze(model) == []
+    convert_norms(model, "bn")
+    model.train()(images(3).float())
+    assert (model[0].running_mean == 3).all()
+
+
+@pytest.mark.parametrize("norm", ["brn", "bn:frozen=true"])
+def test_a_norm_that_needs_running_statistics_gets_them(norm: str) -> None:
+    model = nn.Sequential(nn.BatchNorm2d(C, track_running_stats=False))
+    done = convert_norms(model, norm)
+    assert "it needs them" in str(done)
+    assert model.train()(images(3).float()).isfinite().all()
+
+
+@pytest.mark.parametrize("norm", ["bn", "bin", "brn", "ibn", "bn:virtual_batch=2"])
+def test_states_without_a_count_and_a_reset(norm: str) -> None:
+    """As torch: the count is missing in old states; `reset_parameters` is the start, all of it."""
+    layer = make_norm(norm, C)
+    fresh = copy.deepcopy(layer.state_dict())
+    layer(images(3).float())
+    old = {k: v for k, v in layer.state_dict().items() if not k.endswith("num_batches_tracked")}
+    other = make_norm(norm, C)
+    assert str(other.load_state_dict(old)) == "<All keys matched successfully>"
+    assert int(other.num_batches_tracked) == 0
+    with pytest.raises(RuntimeError, match="Missing key"):
+        other.load_state_dict({k: v for k, v in old.items() if k != "running_mean"})
+    layer.reset_parameters()
+    assert all(torch.equal(v, fresh[k]) for k, v in layer.state_dict().items())
+    with torch.device("meta"):
+        layer = make_norm(norm, C)
+    layer.to_empty(device="cpu")
+    for buffer in layer.buffers():
+        buffer.fill_(7)
+    layer.reset_parameters()
+    assert all(torch.equal(v, fresh[k]) for k, v in layer.state_dict().items())
 
 
 def test_a_conditional_batch_norm_evaluates_by_its_running_statistics() -> None:

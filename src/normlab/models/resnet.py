@@ -154,10 +154,13 @@ def resnet_by_name(
     if shortcut not in ("A", "B"):
         raise UnknownNameError("shortcut", shortcut, ["A", "B"])
     norm_spec = parse_norm(norm)
-    if zero_init_last_scale and norm_spec.info.parameters_per_channel == 0:
+    has_scale = norm_spec.info.parameters_per_channel > 0
+    if zero_init_last_scale and (
+        not has_scale or norm_spec.info.code == "grn"
+    ):  # grn adds its input
         raise UsageError(
-            f"zero_init_last_scale needs a norm with a scale, and {norm!r} has none; "
-            "leave the option or the norm out"
+            f"zero_init_last_scale needs a norm whose scale 0 makes its output 0, and {norm!r} has "
+            "none; leave the option or the norm out"
         )
     stem: nn.Module
     if name in LARGE_IMAGE_BLOCKS:

@@ -126,9 +126,14 @@ class RunningNormalization(Normalization):
     does; momentum None gives the plain average over all batches so far.
     """
 
+    _version = 2  # of the state, as torch.nn.BatchNorm2d counts
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
+    pools_over_ranks = True
+    """Whether `synchronize` can make it one norm over many processes."""
+    needs_running = False
+    """Whether it cannot do without running statistics, in training either."""
     synchronized = False
     """Whether training pools the batch's statistics over ranks; see `ranks.synchronize`."""
     process_group: Any = None
@@ -166,6 +171,19 @@ class RunningNormalization(Normalization):
     def channels(self) -> int:
         """The number of channels C."""
         return self.num_features
+
+    def reset_parameters(self) -> None:
+        """γ = 1, β = 0, and running statistics that have seen nothing."""
+        super().reset_parameters()
+        self.reset_running_stats()
+
+    def _load_from_state_dict(self, state: Any, prefix: str, metadata: Any, *rest: Any) -> None:
+        """As torch's batch norm: states from before the batches were counted have no count."""
+        count = self.num_batches_tracked
+        if count is not None and (metadata.get("version") or 1) < 2:
+            start = count if count.device.type != "meta" else torch.tensor(0)
+            state.setdefault(f"{prefix}num_batches_tracked", start)
+        super()._load_from_state_dict(state, prefix, metadata, *rest)
 
     @property
     def uses_running(self) -> bool:

@@ -31,6 +31,8 @@ class TorchBatchNorm2d(RunningNormalization):
     conversion would replace without its residual and activation.
     """
 
+    pools_over_ranks = False
+
     def __init__(
         self,
         num_features: int,

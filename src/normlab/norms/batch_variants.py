@@ -114,6 +114,8 @@ class BatchRenorm2d(RunningNormalization):
     normalization) over the first `warmup` batches, as in section 3.2.
     """
 
+    needs_running = True
+
     def __init__(
         self,
         num_features: int,

@@ -141,6 +141,8 @@ def _carry_running(
         carried.append("running statistics")
     elif seen.tracks:
         notes.append("running statistics dropped: the new norm keeps none")
+    elif new.needs_running:
+        notes.append("running statistics start at 0 and 1: the old norm has none, it needs them")
     elif new.track_running_stats:
         new.track_running_stats = False
         new.running_mean = new.running_var = new.num_batches_tracked = None

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from normlab.errors import UsageError
 from normlab.norms import rules
-from normlab.norms.base import Normalization, RunningNormalization
+from normlab.norms.applying import by_batch
+from normlab.norms.base import Normalization
 from normlab.norms.engine import Rule, plane_norm
 from normlab.norms.layers import BatchNorm2d, GroupNorm2d, InstanceNorm2d, LayerNorm2d
 from normlab.norms.planes import Activation
@@ -36,13 +37,18 @@ class ConditionalNorm2d(nn.Module):
         """A bn, in, ln or gn layer, and the length of the condition.
 
         Raises:
-            UsageError: the base is another norm.
+            UsageError: the base is another norm, or an instance norm that tracks statistics.
         """
         super().__init__()
         kind = next((k for k in _RULES if type(base) is k), None)
         if kind is None:
             known = ", ".join(k.__name__ for k in _RULES)
             raise UsageError(f"{type(base).__name__} cannot be conditioned; use one of {known}")
+        if isinstance(base, InstanceNorm2d) and base.track_running_stats:
+            raise UsageError(
+                "an instance norm that tracks running statistics cannot be conditioned; leave "
+                "track_running_stats off"
+            )
         self.base = base
         base.affine = False
         base.weight = base.bias = None
@@ -61,28 +67,26 @@ class ConditionalNorm2d(nn.Module):
     ) -> Images:
         """Raises UsageError for a wrong shape of x or the condition."""
         base = self.base
+        for key, hook in base._forward_pre_hooks.items():  # those of freeze, precise_statistics
+            if key not in base._forward_pre_hooks_with_kwargs:
+                hook(base, (x,))
         base.check(x, residual, activation)
         if condition.shape != (x.shape[0], self.scale.in_features):
             raise UsageError(
                 f"the condition must have the shape {(x.shape[0], self.scale.in_features)}, got "
                 f"{tuple(condition.shape)}; one row for each image"
             )
-        rule = _RULES[type(base)](base, x)
         parameters = (1 + self.scale(condition), self.shift(condition))
-        y, mean, variance = plane_norm(x, rule, parameters, residual, activation)
-        if isinstance(base, RunningNormalization) and base.track_running_stats and base.training:
-            m, v = rules.over_batch(mean, variance)
-            base.observe(m[0], v[0], x.shape[0] * x.shape[2] * x.shape[3])
-        return y
+        if isinstance(base, BatchNorm2d) and not (base.uses_running or base.frozen):
+            batch = partial(rules.batch, eps=base.eps)
+            return by_batch(base, x, batch, parameters, residual, activation)
+        return plane_norm(x, _RULES[type(base)](base, x), parameters, residual, activation)[0]
 
 
-def _batch_rule(base: Normalization, x: Tensor) -> Rule:
+def _running_rule(base: Normalization, x: Tensor) -> Rule:
     assert isinstance(base, BatchNorm2d)
-    base.check_count(x.shape[0] * x.shape[2] * x.shape[3], "use a larger batch or image")
-    if base.uses_running or base.frozen:
-        m, v = base.running_for(x)
-        return partial(rules.batch, eps=base.eps, pool=lambda _, __: (m[None], v[None]))
-    return partial(rules.batch, eps=base.eps)
+    m, v = base.running_for(x)
+    return partial(rules.batch, eps=base.eps, pool=lambda _, __: (m[None], v[None]))
 
 
 def _group_rule(base: Normalization, _: Tensor) -> Rule:
@@ -96,7 +100,7 @@ def _instance_rule(base: Normalization, x: Tensor) -> Rule:
 
 
 _RULES: dict[type[Normalization], Callable[[Normalization, Tensor], Rule]] = {
-    BatchNorm2d: _batch_rule,
+    BatchNorm2d: _running_rule,
     InstanceNorm2d: _instance_rule,
     LayerNorm2d: lambda base, _: partial(rules.layer, eps=base.eps),
     GroupNorm2d: _group_rule,

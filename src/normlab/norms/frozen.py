@@ -28,7 +28,7 @@ def freeze(model: nn.Module) -> list[str]:
     for name, module in model.named_modules():
         if is_running(module):
             module.training = False
-            if not is_frozen(module):
+            if not is_held(module):
                 module.register_forward_pre_hook(hold_evaluation)
             names.append(name)
     return names
@@ -38,7 +38,7 @@ def unfreeze(model: nn.Module) -> list[str]:
     """Undo `freeze`; the norms take the training flag of `model`. Returns their names."""
     names = []
     for name, module in model.named_modules():
-        if is_frozen(module):
+        if is_held(module):
             release(module)
             module.training = model.training
             names.append(name)
@@ -46,6 +46,11 @@ def unfreeze(model: nn.Module) -> list[str]:
 
 
 def is_frozen(module: nn.Module) -> bool:
+    """Whether this very module evaluates in training too: by `freeze`, or made so (`bn:frozen`)."""
+    return is_held(module) or getattr(module, "frozen", False) is True
+
+
+def is_held(module: nn.Module) -> bool:
     """Whether `freeze` holds this very module."""
     return any(hook is hold_evaluation for hook in module._forward_pre_hooks.values())
 

@@ -20,6 +20,7 @@ from normlab.norms.applying import by_batch, by_group
 from normlab.norms.base import Normalization, RunningNormalization
 from normlab.norms.engine import plane_norm
 from normlab.norms.planes import Activation, activate
+from normlab.norms.ranks import average_over_ranks
 
 Images = Float[Tensor, "n c h w"]
 
@@ -50,7 +51,7 @@ class BatchNorm2d(RunningNormalization):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
         if frozen and not track_running_stats:
             raise UsageError("a frozen batch norm needs running statistics; leave them tracked")
-        self.frozen = frozen
+        self.frozen = self.needs_running = frozen
 
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
@@ -97,7 +98,12 @@ class InstanceNorm2d(RunningNormalization):
         if not self.track_running_stats:
             return by_group(self, x, x.shape[1], rule, residual, activation)
         y, mean, variance = plane_norm(x, rule, (self.weight, self.bias), residual, activation)
-        if x.shape[0] > 0:
+        if self.synchronized and self.training:
+            sums = torch.stack([mean.sum(0), variance.sum(0)])
+            (mean, variance), samples = average_over_ranks(sums, x.shape[0], self.process_group)
+            if samples:
+                self.observe(mean / samples, variance / samples, count)
+        elif x.shape[0] > 0:
             self.observe(mean.mean(0), variance.mean(0), count)
         return y
 

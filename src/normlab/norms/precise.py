@@ -149,8 +149,11 @@ def precise_statistics(
 
 
 def _adder(pool: _Pool) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-    def add(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        pool.add(inputs[0].detach())
+    def add(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].detach()
+        running = module._buffers["running_mean"]
+        assert running is not None
+        pool.add(x[:, x.shape[1] - len(running) :])  # of `ibn`: the channels that go by batch
 
     return add
 

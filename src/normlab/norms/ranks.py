@@ -31,13 +31,19 @@ def synchronize(model: nn.Module, group: distributed.ProcessGroup | None = None)
     an attribute changes, so that types, state_dict and hooks stay. Returns the number of layers.
 
     Raises:
-        UsageError: the process group was not set up.
+        UsageError: the process group was not set up, or a norm cannot pool (`torch-bn`).
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         raise UsageError(
             "there are no ranks yet; call torch.distributed.init_process_group before synchronize"
         )
     layers = [m for m in model.modules() if isinstance(m, RunningNormalization)]
+    alone = {type(layer).__name__ for layer in layers if not layer.pools_over_ranks}
+    if alone:
+        raise UsageError(
+            f"{', '.join(sorted(alone))} cannot pool its statistics over ranks; use bn, or "
+            "torch.nn.BatchNorm2d with torch.nn.SyncBatchNorm"
+        )
     for layer in layers:
         layer.synchronized = True
         layer.process_group = group
