@@ -175,9 +175,37 @@ def test_sixteen_bits_in_any_byte_order(kind: str) -> None:
 
 
 def test_floats_that_are_no_numbers() -> None:
-    values = np.array([[-5, 0.0, 99.9, np.inf], [np.nan, 255, 1e9, -np.inf]], np.float32)
+    values = np.array([[0.0, 99.9, np.inf], [np.nan, 255, -np.inf]], np.float32)
     got = np.asarray(to_rgb(Image.fromarray(values)))[:, :, 0]
-    assert got.tolist() == [[0, 0, 99, 255], [0, 255, 255, 0]]
+    assert got.tolist() == [[0, 100, 255], [0, 255, 0]]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.full((4, 4), 0.5, np.float32), 128),
+        (np.full((4, 4), 100.7, np.float32), 101),
+        (np.full((4, 4), 200, np.int32), 200),
+        (np.full((4, 4), 30000, np.int32), 117),
+        (np.full((4, 4), 300.0, np.float32), "its values go from 300 to 300"),
+        (np.full((4, 4), -1, np.int32), "its values go from -1 to -1"),
+    ],
+)
+def test_a_tiff_with_32_bits(values: np.ndarray, expected: int | str) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "TIFF")
+    if isinstance(expected, str):
+        with pytest.raises(DataError, match=expected):
+            decode(buffer.getvalue(), 4, "squash")
+    else:
+        pixels, *_ = decode(buffer.getvalue(), 4, "squash")
+        assert np.unique(pixels).tolist() == [expected]
+
+
+def test_sixteen_bits_with_a_transparent_grey() -> None:
+    image = Image.fromarray(np.array([[30000, 100]], np.uint16))
+    image.info["transparency"] = 30000
+    assert np.asarray(to_rgb(image))[0, :, 0].tolist() == [255, 0]
 
 
 CORNERS = np.array([[10, 20], [30, 40]], dtype=np.uint8)

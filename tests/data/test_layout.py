@@ -79,6 +79,28 @@ def test_names_that_show_no_class(names: list[str], sentence: str) -> None:
         items(*names)
 
 
+@pytest.mark.parametrize(
+    ("tops", "sentence"),
+    [
+        (("train", "val", "docs"), "images in docs beside train and val, which is neither"),
+        (("train", "test", "pred"), "images in pred beside train and test, which is neither"),
+        (("training_set", "test_set"), "training_set in photos look like parts"),
+        (("train", "dev"), "the folders dev, train in photos look like parts and not like classes"),
+    ],
+)
+def test_parts_that_would_be_taken_for_classes(tops: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        items(*(f"{top}/{label}/1.png" for top in tops for label in ("cat", "dog")))
+
+
+def test_parts_below_the_classes() -> None:
+    names = [f"{label}/{part}/1.png" for label in ("cat", "dog") for part in ("train", "test")]
+    with pytest.raises(DataError, match="put the part first, as in train/<class>/image"):
+        items(*names)
+    assert [item.label for item in items("cat/train/1.png", "dog/1.png")] == ["cat", "dog"]
+    assert [item.label for item in items("train/a/1.png", "tram/b/1.png")] == ["train", "tram"]
+
+
 def test_what_a_system_hides() -> None:
     for name in (".git/a.png", "a/.b.png", "__MACOSX/a/b.png"):
         assert is_hidden(name)

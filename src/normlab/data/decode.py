@@ -1,7 +1,9 @@
 """Encoded bytes to square RGB pixels, the same on every machine with the same Pillow.
 
-Grey, palette, CMYK and 16-bit images become 8-bit RGB (16 bits are scaled, not clipped);
-transparency is laid on white; the EXIF orientation is applied. Resizing is antialiased (bicubic):
+Grey, palette, CMYK and 16-bit images become 8-bit RGB (16 bits are scaled, not clipped). Of a TIFF
+with 32 bits, whole numbers up to 255 are taken as 8 bits and up to 65,535 as 16, floating point up
+to 1 as shares of white and up to 255 as 8 bits; other values are refused. Transparency is laid on
+white; the EXIF orientation is applied. Resizing is antialiased (bicubic):
 
     squash   both sides to the size, proportions are not kept
     fit      the longer side to the size, black bars beside
@@ -17,12 +19,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from normlab.errors import DataError, UnknownNameError
 
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 """Raised when the same bytes would give other pixels."""
 PIXEL_LIMIT = 178_956_970
 """About 13,400 × 13,400: what a header may promise before it counts as a decompression bomb."""
@@ -54,7 +56,7 @@ def decode(content: bytes, size: int, resize: str) -> tuple[UInt8[np.ndarray, "s
             if image.format == "JPEG":  # decodes at 1/2, 1/4, 1/8, still twice the size we need
                 image.draft("RGB", (2 * size, 2 * size))
             upright = ImageOps.exif_transpose(image)
-            return np.asarray(_resized(to_rgb(upright), size, resize)), width, height
+            return np.asarray(_resized(to_rgb(upright, image.format), size, resize)), width, height
     except DataError:
         raise
     except Image.DecompressionBombError:
@@ -84,19 +86,36 @@ def resize_pixels(pixels: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.nda
     return np.asarray(_resized(Image.fromarray(pixels), size, "squash"))
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode of Pillow as 8-bit RGB."""
+def to_rgb(image: Image.Image, file_format: str | None = None) -> Image.Image:
+    """Any mode of Pillow as 8-bit RGB.
+
+    Raises:
+        DataError: values of 32 bits that are no grey of a known range.
+    """
     if image.mode.startswith("I"):  # 16 bits of grey, in Pillow's several spellings
-        grey = np.asarray(image).astype(np.int64)
-        return Image.fromarray(np.clip(grey / 257, 0, 255).round().astype(np.uint8)).convert("RGB")
+        grey = np.asarray(image).astype(np.float64)
+        transparent = image.info.get("transparency")
+        if isinstance(transparent, int):
+            grey[grey == transparent] = 65535
+        is_bytes = file_format == "TIFF" and image.mode == "I" and grey.max() <= 255
+        return _from_grey(grey, 255 if is_bytes else 65535)
     if image.mode == "F":
-        grey = np.nan_to_num(np.asarray(image), posinf=255.0, neginf=0.0)
-        return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB")
+        grey = np.nan_to_num(np.asarray(image).astype(np.float64), posinf=255.0, neginf=0.0)
+        return _from_grey(grey, 1 if grey.max() <= 1 else 255)
     if image.has_transparency_data:
         layers = image.convert("RGBA")
         background = Image.new("RGBA", layers.size, "white")
         return Image.alpha_composite(background, layers).convert("RGB")
     return image.convert("RGB")
+
+
+def _from_grey(grey: Float[np.ndarray, "h w"], white: int) -> Image.Image:
+    low, high = grey.min(), grey.max()
+    if not (low >= 0 and high <= white):
+        raise DataError(
+            f"its values go from {low:g} to {high:g}; convert it to 8 or 16 bits, or to 0 to 1"
+        )
+    return Image.fromarray((grey * (255 / white)).round().astype(np.uint8)).convert("RGB")
 
 
 def _resized(image: Image.Image, size: int, resize: str) -> Image.Image:

@@ -8,6 +8,7 @@ with any common top folders left away; the same rule in a folder and in an archi
 from __future__ import annotations
 
 import posixpath
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ PARTS = {
     "validation": "val",
     "test": "test",
 }
+_LIKE_A_PART = re.compile("train|test|val|dev|eval", re.IGNORECASE)
 LOOSE = "lies in no class folder"
 
 Skipped = tuple[tuple[str, str], ...]
@@ -79,15 +81,36 @@ def items_by_layout(names: Iterable[str], location: str) -> Listing:
     if inner and tops <= PARTS.keys():  # train/stray.png has no class and is not in `inner`
         items = [Item(n, _folder(n, depth + 1), PARTS[_folder(n, depth).lower()]) for n in inner]
         return _listing(names, items)
-    if {"train", "val"} <= {PARTS.get(_folder(name, depth).lower()) for name in inner}:
-        folders = {_folder(name, depth) for name in filed}
-        others = sorted(folder for folder in folders if folder.lower() not in PARTS)
-        raise DataError(
-            f"{location} has images in {', '.join(others)} beside train and val, which is "
-            "neither a part nor a class in one; move it away"
-        )
+    _refuse_hidden_parts(filed, inner, depth, location)
     # "test" among other classes is a class too
     return _listing(names, [Item(name, _folder(name, depth)) for name in filed])
+
+
+def _refuse_hidden_parts(
+    filed: Sequence[str], inner: Sequence[str], depth: int, location: str
+) -> None:
+    """What would be taken for classes, and is meant as parts, is refused."""
+    tops = {_folder(name, depth) for name in filed}
+    parts = {PARTS.get(_folder(name, depth).lower(), "") for name in inner}
+    if "train" in parts and parts & {"val", "test"}:
+        others = sorted(folder for folder in tops if folder.lower() not in PARTS)
+        raise DataError(
+            f"{location} has images in {', '.join(others)} beside train and "
+            f"{'val' if 'val' in parts else 'test'}, which is neither a part nor a class in one; "
+            "move it away"
+        )
+    names = ", ".join(sorted(tops)[:4])
+    if len(tops) > 1 and inner and all(_LIKE_A_PART.match(top) for top in tops):
+        raise DataError(
+            f"the folders {names} in {location} look like parts and not like classes; name them "
+            "train, val and test"
+        )
+    below = {_folder(name, depth + 1).lower() for name in inner}
+    if len(tops) > 1 and len(inner) == len(filed) and len(below) > 1 and below <= PARTS.keys():
+        raise DataError(
+            f"the classes {names} in {location} have the parts {', '.join(sorted(below))} in them; "
+            "put the part first, as in train/<class>/image"
+        )
 
 
 def is_hidden(name: str) -> bool:
