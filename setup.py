@@ -1,7 +1,7 @@
 """Compiles the CPU kernel into the wheel where torch and a C++ compiler are at hand.
 
 pip builds in an isolated environment without torch: then the wheel is plain Python, and the
-kernel is compiled on its first import instead (normlab/norms/kernels/loader.py). Use
+kernel is compiled on its first import instead (normlab/norms/fused/cpu/loader.py). Use
 `pip install --no-build-isolation` for a wheel that carries it. All else is in pyproject.toml.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
 
-KERNELS = Path("src/normlab/norms/kernels")
+KERNELS = Path("src/normlab/norms/fused/cpu")
 _spec = importlib.util.spec_from_file_location("normlab_build", KERNELS / "build.py")
 assert _spec is not None
 assert _spec.loader is not None

@@ -24,9 +24,9 @@ import torch
 from PIL import Image
 
 from injected import KINDS, encoded
-from normlab.data.check.copies import Copies, find_copies
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.decode import decode, to_rgb
+from normlab.data.duplicates.search_pairs import Copies, find_copies
 from normlab.data.sources import open_source
 
 

@@ -33,7 +33,7 @@ from normlab.data.dataset import load_data
 from normlab.data.decode import decode
 from normlab.data.load import block_data
 from normlab.data.sources import Source, open_source
-from normlab.records.schema import DataSpec, RunSpec
+from normlab.records.run import DataSpec, RunSpec
 from normlab.train.fit import train_epoch
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule

@@ -30,12 +30,12 @@ import normlab
 from norm_layers import FRAMEWORK as FRAMEWORK_LAYERS
 from norm_layers import LAYOUTS, NORMS, Separate, call
 from normlab.data.dataset import Dataset, load_data
+from normlab.data.duplicates.near_duplicates import with_near_copies
 from normlab.data.load import block_data
-from normlab.data.near import with_near_copies
-from normlab.models.resnet import resnet_by_name
+from normlab.networks.resnet.resnet import resnet_by_name
 from normlab.norms.spec import make_norm, norm_names
 from normlab.records.plan import parse_plan
-from normlab.records.schema import DataSpec, RunSpec
+from normlab.records.run import DataSpec, RunSpec
 from normlab.study.study import Study
 from normlab.study.workers import Workers
 from normlab.train.fit import train_epoch

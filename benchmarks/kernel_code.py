@@ -30,7 +30,7 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
-from normlab.norms.kernels.triton import operators
+from normlab.norms.fused.triton import operators
 from timing import markdown_table
 
 Shape = tuple[int, int, int, int]

@@ -43,13 +43,13 @@ def main() -> None:
         os.environ |= {"TRITON_INTERPRET": "1", "NORMLAB_KERNELS": "0"}
         os.execv(sys.executable, [sys.executable, *sys.argv])
 
-    from normlab.norms import blend
+    from normlab.norms.fused import autograd as blend
     from normlab.norms.spec import norm_names
     from timing import machine, markdown_table
 
     if options.interpret:
         blend.interpret()
-        from normlab.norms.kernels.triton import operators
+        from normlab.norms.fused.triton import operators
 
         operators.TILE = options.tile or operators.TILE
     shapes = [(3, 8, 5, 7)] if options.tiny else [(4, 16, 33, 31), (8, 32, 14, 14), (2, 64, 56, 56)]

@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 
 from normlab.data.dataset import load_data
+from normlab.data.duplicates.near_duplicates import with_near_copies
 from normlab.data.load import block_data
-from normlab.data.near import with_near_copies
-from normlab.records.schema import DataSpec, RunSpec
+from normlab.records.run import DataSpec, RunSpec
 from normlab.train.fit import evaluate, train_epoch
+from normlab.train.layer_diagnostics import NetworkWatch
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule
-from normlab.train.watch import NetworkWatch
 from timing import machine, markdown_table, take_turns
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from normlab.records.environment import describe_environment
 from normlab.records.plan import StudyPlan, parse_plan, write_plan
-from normlab.records.schema import EpochRow, Measures, Outcome
+from normlab.records.run import EpochRow, Measures, Outcome
 from normlab.records.store import Predictions, RunFolder
 from normlab.study.design import freeze, plan_runs
 
@@ -29,10 +29,10 @@ READER = """
 import resource, sys, time
 from pathlib import Path
 start = time.perf_counter()
-from normlab.stats.analysis import analyse
-from normlab.stats.curves import curves
-from normlab.stats.reading import read_study
-from normlab.report.tables import study_tables
+from normlab.stats.summary.analysis import analyse
+from normlab.stats.data.curves import curves
+from normlab.stats.data.reading import read_study
+from normlab.report.sections.tables import study_tables
 imported = time.perf_counter()
 study = read_study(Path(sys.argv[1]))
 read = time.perf_counter()

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from types import ModuleType
 
-from normlab.report.build import build_report
+from normlab.report.page.build import build_report
 
 TESTS = Path(__file__).parents[1] / "tests"
 STUDIES = {

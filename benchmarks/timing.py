@@ -17,7 +17,7 @@ from math import exp, log
 
 import torch
 
-from normlab.norms.kernels.loader import backend
+from normlab.norms.fused.cpu.loader import backend
 
 Candidate = Callable[[], object]
 

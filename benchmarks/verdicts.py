@@ -16,13 +16,13 @@ import numpy as np
 from scipy import stats
 
 from normlab.records.plan import StudyPlan, parse_plan
-from normlab.stats.images import image_claim
-from normlab.stats.intervals import Interval, paired_difference
-from normlab.stats.looks import look_levels, run_race
-from normlab.stats.pairing import PairedTable
-from normlab.stats.pooled import error_term
-from normlab.stats.setting import Setting
-from normlab.stats.verdict import judge
+from normlab.stats.data.pairing import PairedTable
+from normlab.stats.data.setting import Setting
+from normlab.stats.inference.intervals import Interval, paired_difference
+from normlab.stats.inference.new_images import image_claim
+from normlab.stats.inference.pooled import error_term
+from normlab.stats.inference.sequential import look_levels, run_race
+from normlab.stats.inference.verdict import judge
 
 ARMS, BLOCKS = 5, 10
 SD, BLOCK_SD = 0.006, 0.01

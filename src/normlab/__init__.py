@@ -19,22 +19,22 @@ from typing import TYPE_CHECKING, Any
 from normlab._version import __version__
 
 _HOMES = {
-    "BatchInstanceNorm2d": "normlab.norms.layers",
-    "BatchNorm2d": "normlab.norms.layers",
-    "ChannelLayerNorm2d": "normlab.norms.layers",
-    "GroupNorm2d": "normlab.norms.layers",
-    "InstanceNorm2d": "normlab.norms.layers",
-    "LayerNorm2d": "normlab.norms.layers",
-    "clamp_gates": "normlab.norms.parameters",
-    "convert_norms": "normlab.norms.convert",
-    "fold": "normlab.norms.fold",
-    "freeze": "normlab.norms.frozen",
-    "precise_statistics": "normlab.norms.precise",
-    "synchronize": "normlab.norms.ranks",
-    "unfreeze": "normlab.norms.frozen",
-    "parameter_groups": "normlab.norms.parameters",
+    "BatchInstanceNorm2d": "normlab.norms.layers.standard",
+    "BatchNorm2d": "normlab.norms.layers.standard",
+    "ChannelLayerNorm2d": "normlab.norms.layers.standard",
+    "GroupNorm2d": "normlab.norms.layers.standard",
+    "InstanceNorm2d": "normlab.norms.layers.standard",
+    "LayerNorm2d": "normlab.norms.layers.standard",
+    "clamp_gates": "normlab.norms.training.parameters",
+    "convert_norms": "normlab.norms.surgery.convert",
+    "fold": "normlab.norms.surgery.fold",
+    "freeze": "normlab.norms.surgery.freeze",
+    "precise_statistics": "normlab.norms.training.precise_statistics",
+    "synchronize": "normlab.norms.training.synchronize",
+    "unfreeze": "normlab.norms.surgery.freeze",
+    "parameter_groups": "normlab.norms.training.parameters",
     "make_norm": "normlab.norms.spec",
-    "resnet": "normlab.models.resnet",
+    "resnet": "normlab.networks.resnet.resnet",
     "Study": "normlab.study.study",
     "StudyPlan": "normlab.records.plan",
     "load_data": "normlab.data.dataset",
@@ -46,22 +46,22 @@ __all__ = [*_HOMES, "__version__"]
 if TYPE_CHECKING:
     from normlab.data.dataset import load_data as load_data
     from normlab.errors import NormlabError as NormlabError
-    from normlab.models.resnet import resnet as resnet
-    from normlab.norms.convert import convert_norms as convert_norms
-    from normlab.norms.fold import fold as fold
-    from normlab.norms.frozen import freeze as freeze
-    from normlab.norms.frozen import unfreeze as unfreeze
-    from normlab.norms.layers import BatchInstanceNorm2d as BatchInstanceNorm2d
-    from normlab.norms.layers import BatchNorm2d as BatchNorm2d
-    from normlab.norms.layers import ChannelLayerNorm2d as ChannelLayerNorm2d
-    from normlab.norms.layers import GroupNorm2d as GroupNorm2d
-    from normlab.norms.layers import InstanceNorm2d as InstanceNorm2d
-    from normlab.norms.layers import LayerNorm2d as LayerNorm2d
-    from normlab.norms.parameters import clamp_gates as clamp_gates
-    from normlab.norms.parameters import parameter_groups as parameter_groups
-    from normlab.norms.precise import precise_statistics as precise_statistics
-    from normlab.norms.ranks import synchronize as synchronize
+    from normlab.networks.resnet.resnet import resnet as resnet
+    from normlab.norms.layers.standard import BatchInstanceNorm2d as BatchInstanceNorm2d
+    from normlab.norms.layers.standard import BatchNorm2d as BatchNorm2d
+    from normlab.norms.layers.standard import ChannelLayerNorm2d as ChannelLayerNorm2d
+    from normlab.norms.layers.standard import GroupNorm2d as GroupNorm2d
+    from normlab.norms.layers.standard import InstanceNorm2d as InstanceNorm2d
+    from normlab.norms.layers.standard import LayerNorm2d as LayerNorm2d
     from normlab.norms.spec import make_norm as make_norm
+    from normlab.norms.surgery.convert import convert_norms as convert_norms
+    from normlab.norms.surgery.fold import fold as fold
+    from normlab.norms.surgery.freeze import freeze as freeze
+    from normlab.norms.surgery.freeze import unfreeze as unfreeze
+    from normlab.norms.training.parameters import clamp_gates as clamp_gates
+    from normlab.norms.training.parameters import parameter_groups as parameter_groups
+    from normlab.norms.training.precise_statistics import precise_statistics as precise_statistics
+    from normlab.norms.training.synchronize import synchronize as synchronize
     from normlab.records.plan import StudyPlan as StudyPlan
     from normlab.study.study import Study as Study
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from normlab.cli.cache import format_age, format_bytes, parse_age
+from normlab.cli.verbs.cache import format_age, format_bytes, parse_age
 from normlab.data.cache import entry_lock
 from normlab.data.dataset import load_data
-from normlab.norms.kernels import loader
+from normlab.norms.fused.cpu import loader
 
 
 @pytest.fixture(autouse=True)

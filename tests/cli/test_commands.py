@@ -19,7 +19,7 @@ from PIL import Image
 from normlab._version import __version__
 from normlab.cli.options import split_list, split_numbers
 from normlab.errors import UsageError
-from normlab.norms.kernels import loader
+from normlab.norms.fused.cpu import loader
 from normlab.norms.spec import norm_names
 from normlab.study.study import Study
 
@@ -266,7 +266,7 @@ class NoTorch(MetaPathFinder):  # None in sys.modules would trip scipy, which lo
             raise ImportError("torch is not installed")
 sys.meta_path.insert(0, NoTorch())
 from pathlib import Path
-from normlab.report.build import build_report
+from normlab.report.page.build import build_report
 print(build_report(Path("photos-study")))
 from normlab.cli.main import main
 sys.argv = ["normlab", "report", "photos-study"]

@@ -12,7 +12,7 @@ import torch
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.device import read_ahead, resident_images, there, upload
 from normlab.data.load import block_data
-from normlab.records.schema import DataSpec, RunSpec
+from normlab.records.run import DataSpec, RunSpec
 
 CPU = torch.device("cpu")
 

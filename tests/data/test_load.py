@@ -15,7 +15,7 @@ from normlab.data.dataset import Dataset, load_data
 from normlab.data.load import BlockData, block_data, channel_statistics, standardise
 from normlab.errors import PlanError
 from normlab.randomness import torch_stream
-from normlab.records.schema import DataSpec, RunSpec
+from normlab.records.run import DataSpec, RunSpec
 
 
 @pytest.fixture

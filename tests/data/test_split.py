@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from normlab.data.scan import Manifest
 from normlab.data.split import Split, make_split
 from normlab.errors import DataError
-from normlab.records.schema import DataSpec
+from normlab.records.run import DataSpec
 
 
 def manifest(labels: list[int], groups: list[int] | None = None, parts: list[str] | None = None):

@@ -14,7 +14,7 @@ from torch.nn import functional
 from normlab.errors import UnknownNameError, UsageError
 from normlab.explain.gradcam import grad_cam
 from normlab.explain.layers import choose_layers
-from normlab.models.resnet import resnet, resnet_by_name
+from normlab.networks.resnet.resnet import resnet, resnet_by_name
 from normlab.norms.registry import NORMS
 
 SIX = ("bn", "in", "bin", "ln", "gn", "none", "torch-bn")

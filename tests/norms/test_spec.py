@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import normlab
 from normlab.errors import UnknownNameError, UsageError
-from normlab.norms.baselines import NoNorm2d, TorchBatchNorm2d
+from normlab.norms.layers.baselines import NoNorm2d, TorchBatchNorm2d
 from normlab.norms.registry import NORMS
 from normlab.norms.spec import describe, make_norm, norm_names, parse_norm
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from normlab.errors import StorageError
-from normlab.records.schema import DataSpec, EpochRow, Measures, Outcome, RunSpec
+from normlab.records.run import DataSpec, EpochRow, Measures, Outcome, RunSpec
 from normlab.records.store import Predictions, RunFolder, atomic_write, read_runs
 
 SPEC = RunSpec(

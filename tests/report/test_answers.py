@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from normlab.report.answers import answer, answer_table, change, sentence
-from normlab.report.formats import to_csv, to_latex
-from normlab.stats.analysis import analyse
+from normlab.report.export.formats import to_csv, to_latex
+from normlab.report.sections.answers import answer, answer_table, change, sentence
+from normlab.stats.summary.analysis import analyse
 
 
 def answered(fabricate, **options):

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from normlab.records.store import RunFolder
-from normlab.report.build import build_report
-from normlab.report.joint import build_joint_report
-from normlab.report.watch import watch
+from normlab.report.page.build import build_report
+from normlab.report.page.joint import build_joint_report
+from normlab.report.page.live import watch
 
 HOSTILE = ("<script>alert(1)</script>", "=cmd()", "a&b_c|d%{}\"'")
 

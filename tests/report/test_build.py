@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from normlab.errors import PlanError
-from normlab.report.build import build_report
+from normlab.report.page.build import build_report
 
 HOSTILE = ("<script>alert(1)</script>", "=cmd()", "a&b_c|d%{}")
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -232,5 +232,5 @@ def test_a_folder_without_a_plan_is_refused_and_nothing_is_written(tmp_path):
 
 
 def test_no_torch():
-    code = "import sys, normlab.report.build; assert 'torch' not in sys.modules, 'torch'"
+    code = "import sys, normlab.report.page.build; assert 'torch' not in sys.modules, 'torch'"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

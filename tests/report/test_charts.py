@@ -5,12 +5,12 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from normlab.report.charts import configured, curves_chart, difference_chart, panel_chart
-from normlab.report.colours import strokes
-from normlab.report.drawing import inline_svg, to_png, to_svg
-from normlab.report.figures import curve_figure, difference_figure
-from normlab.stats.analysis import analyse
-from normlab.stats.curves import curves
+from normlab.report.charts.charts import configured, curves_chart, difference_chart, panel_chart
+from normlab.report.charts.colours import strokes
+from normlab.report.charts.drawing import inline_svg, to_png, to_svg
+from normlab.report.sections.figures import curve_figure, difference_figure
+from normlab.stats.data.curves import curves
+from normlab.stats.summary.analysis import analyse
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from normlab.report.colours import KNOWN, SPARE, strokes
+from normlab.report.charts.colours import KNOWN, SPARE, strokes
 
 ARMS = ("bn", "in", "bin", "ln", "gn", "none", "torch-bn")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from normlab.report.build import build_report
-from normlab.report.colours import strokes
-from normlab.report.ensembles import ensemble_view, reliability_chart
-from normlab.stats.classes import collect
-from normlab.stats.ensembles import ensemble_table
-from normlab.stats.layout import arrange
+from normlab.report.charts.colours import strokes
+from normlab.report.page.build import build_report
+from normlab.report.sections.ensembles import ensemble_view, reliability_chart
+from normlab.stats.data.layout import arrange
+from normlab.stats.summary.classes import collect
+from normlab.stats.summary.ensembles import ensemble_table
 
 
 def test_the_table_and_the_diagram(fabricate, tmp_path) -> None:

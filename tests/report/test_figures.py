@@ -5,8 +5,8 @@ import math
 import pandas as pd
 import pytest
 
-from normlab.report.colours import strokes
-from normlab.report.figures import (
+from normlab.report.charts.colours import strokes
+from normlab.report.sections.figures import (
     DifferenceRow,
     axis_limits,
     curve_figure,
@@ -14,8 +14,8 @@ from normlab.report.figures import (
     medians,
     value_range,
 )
-from normlab.stats.analysis import analyse
-from normlab.stats.curves import curves
+from normlab.stats.data.curves import curves
+from normlab.stats.summary.analysis import analyse
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from normlab.report.formats import (
+from normlab.report.export.formats import (
     cell_text,
     escape_formula,
     escape_latex,
@@ -13,8 +13,8 @@ from normlab.report.formats import (
     to_latex,
     to_markdown,
 )
-from normlab.report.tables import Table
-from normlab.stats.intervals import Summary
+from normlab.report.sections.tables import Table
+from normlab.stats.inference.intervals import Summary
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from normlab.records.ledger import Ledger, Trial, TunedArm
-from normlab.report.formats import to_csv, to_latex, to_markdown
-from normlab.report.further_tables import further_tables
-from normlab.stats.analysis import analyse
-from normlab.stats.reading import read_study
+from normlab.records.tuning_results import Ledger, Trial, TunedArm
+from normlab.report.export.formats import to_csv, to_latex, to_markdown
+from normlab.report.sections.further_tables import further_tables
+from normlab.stats.data.reading import read_study
+from normlab.stats.summary.analysis import analyse
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from normlab.report.build import build_report
-from normlab.report.colours import strokes
-from normlab.report.inside import inside_figures, number
-from normlab.report.inside_charts import course_chart, depth_chart, feature_chart
-from normlab.stats.inside import read_inside
-from normlab.stats.layout import arrange
+from normlab.report.charts.colours import strokes
+from normlab.report.charts.layer_diagnostics_charts import course_chart, depth_chart, feature_chart
+from normlab.report.page.build import build_report
+from normlab.report.sections.layer_diagnostics import inside_figures, number
+from normlab.stats.data.layout import arrange
+from normlab.stats.summary.layer_diagnostics import read_inside
 
 
 @pytest.fixture

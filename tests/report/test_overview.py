@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from normlab.report.axes import curve_axes, linear_ticks, units
-from normlab.report.colours import strokes
-from normlab.report.cost import CostRow, cost_rows, mark_front
-from normlab.report.robustness import robustness_rows
-from normlab.report.specs import flat_specs
-from normlab.report.values import ValueRow, value_figure, value_limits
-from normlab.report.where import matrix, where_figure
-from normlab.stats.analysis import analyse
-from normlab.stats.layout import arrange
-from normlab.stats.methods import methods_paragraph
+from normlab.report.charts.axes import curve_axes, linear_ticks, units
+from normlab.report.charts.colours import strokes
+from normlab.report.page.specs import flat_specs
+from normlab.report.sections.by_setting import matrix, where_figure
+from normlab.report.sections.cost import CostRow, cost_rows, mark_front
+from normlab.report.sections.reliability import robustness_rows
+from normlab.report.sections.values import ValueRow, value_figure, value_limits
+from normlab.stats.data.layout import arrange
+from normlab.stats.summary.analysis import analyse
+from normlab.stats.summary.methods import methods_paragraph
 
 ARMS = ("bn", "bin", "none")
 

@@ -11,19 +11,19 @@ import pytest
 from PIL import Image
 
 from normlab.errors import StorageError, UsageError
-from normlab.report import painter
-from normlab.report.charts import difference_chart
-from normlab.report.colours import strokes
-from normlab.report.compose import sheet
-from normlab.report.data_checks import read_data_report
-from normlab.report.drawing import inline_svg, shown_again, to_svg
-from normlab.report.figures import difference_figure
-from normlab.report.joint import joint_content
-from normlab.report.pictures import MOST, pictures
-from normlab.report.slim import relative
-from normlab.report.watch import Watched, records_stamp, watch
-from normlab.stats.analysis import analyse
-from normlab.stats.reading import StudyRecords
+from normlab.report.charts.charts import difference_chart
+from normlab.report.charts import parallel_drawing as painter
+from normlab.report.charts.colours import strokes
+from normlab.report.charts.compact_svg import relative
+from normlab.report.charts.drawing import inline_svg, shown_again, to_svg
+from normlab.report.charts.sheet import sheet
+from normlab.report.page.data_checks import read_data_report
+from normlab.report.page.joint import joint_content
+from normlab.report.page.live import Watched, records_stamp, watch
+from normlab.report.page.pictures import MOST, pictures
+from normlab.report.sections.figures import difference_figure
+from normlab.stats.data.reading import StudyRecords
+from normlab.stats.summary.analysis import analyse
 
 RED = '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="10"><g></g></svg>'
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from normlab.report.provenance import environments, next_step
-from normlab.stats.analysis import analyse
-from normlab.stats.reading import StudyRecords
+from normlab.report.page.provenance import environments, next_step
+from normlab.stats.data.reading import StudyRecords
+from normlab.stats.summary.analysis import analyse
 
 
 def step(fabricate, runs=None, folder="photos study", **options):

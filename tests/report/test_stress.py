@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from normlab.records.stress import (
+from normlab.records.robustness import (
     AS_IT_IS,
     COMPOSITION,
     COMPOSITIONS,
@@ -12,12 +12,12 @@ from normlab.records.stress import (
     StressRow,
     append_stress,
 )
-from normlab.report.build import build_report
-from normlab.report.colours import strokes
-from normlab.report.stress import stress_view
-from normlab.report.stress_chart import stress_chart
-from normlab.stats.layout import arrange
-from normlab.stats.stress import LEVELS, stress_table
+from normlab.report.charts.colours import strokes
+from normlab.report.charts.robustness_chart import stress_chart
+from normlab.report.page.build import build_report
+from normlab.report.sections.robustness import stress_view
+from normlab.stats.data.layout import arrange
+from normlab.stats.summary.robustness import LEVELS, stress_table
 
 LOST = {"bn": 0.3, "in": 0.02, "gn": 0.29}
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from normlab.report.tables import study_tables
-from normlab.stats.analysis import analyse
-from normlab.stats.intervals import Summary
+from normlab.report.sections.tables import study_tables
+from normlab.stats.inference.intervals import Summary
+from normlab.stats.summary.analysis import analyse
 
 
 def tables_of(fabricate, **options):

@@ -14,9 +14,9 @@ from unittest import mock
 
 import numpy as np
 
-from normlab.records.layers import LayersRow
+from normlab.records.layer_diagnostics import LayersRow
 from normlab.records.plan import StudyPlan, parse_plan, write_plan
-from normlab.records.schema import (
+from normlab.records.run import (
     DataSpec,
     EpochRow,
     Measures,

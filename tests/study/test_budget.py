@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from normlab.errors import PlanError, UsageError
-from normlab.study import pilot
+from normlab.study import calibration as pilot
 from normlab.study.budget import (
     SAFE,
     Cost,

@@ -7,8 +7,8 @@ import pytest
 from normlab.errors import PlanError, UnknownNameError, UsageError
 from normlab.records.cells import Setting, arm_of, cells, excluded_cells, level_text
 from normlab.records.plan import read_plan, write_plan
-from normlab.records.schema import NetworkSpec
-from normlab.stats.setting import planned_arms
+from normlab.records.run import NetworkSpec
+from normlab.stats.data.setting import planned_arms
 from normlab.study.check import check_plan
 from normlab.study.design import freeze, plan_runs
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from normlab.records.schema import Measures, Outcome
-from normlab.stats.looks import raced_layouts
+from normlab.records.run import Measures, Outcome
+from normlab.stats.inference.sequential import raced_layouts
 from normlab.study import study as study_module
 from normlab.study.study import Study
 

@@ -16,7 +16,7 @@ import pytest
 from normlab.data.dataset import load_data
 from normlab.errors import InterruptedRunError, PlanError, StorageError, UsageError
 from normlab.records.plan import read_plan, write_plan
-from normlab.records.schema import EpochRow, Outcome
+from normlab.records.run import EpochRow, Outcome
 from normlab.study.lock import study_lock
 from normlab.study.study import Study
 from normlab.train import execute as execute_module

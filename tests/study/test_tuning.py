@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from normlab.errors import PlanError
-from normlab.records.schema import Measures, Outcome
+from normlab.records.run import Measures, Outcome
 from normlab.study.design import freeze, plan_runs
 from normlab.study.study import Study
 from normlab.study.tuning import (

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from normlab.errors import InterruptedRunError, UsageError
-from normlab.records.schema import EpochRow, Outcome
+from normlab.records.run import EpochRow, Outcome
 from normlab.study.study import Study
 from normlab.study.worker import images_per_second
 from normlab.study.workers import Workers, parse_jobs, threads_of
@@ -188,7 +188,7 @@ def test_the_pilot_measures_and_keeps_nothing(study, dataset) -> None:
 
 def test_a_pilot_without_memory_does_nothing(study, dataset, monkeypatch) -> None:
     from normlab.data.load import block_data
-    from normlab.study import pilot
+    from normlab.study import calibration as pilot
 
     def burst(*args: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")

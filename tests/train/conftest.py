@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from normlab.randomness import torch_stream
-from normlab.records.schema import DataSpec, OptimizerSpec, RunSpec, ScheduleSpec
+from normlab.records.run import DataSpec, OptimizerSpec, RunSpec, ScheduleSpec
 
 CLASSES = ("dark", "grey", "bright")
 SIZES = {"train": 50, "selection": 13, "evaluation": 21}

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from normlab.errors import InterruptedRunError, StorageError, UsageError
-from normlab.records.schema import EpochRow
+from normlab.records.run import EpochRow
 from normlab.records.store import RunFolder
 from normlab.train.checkpoint import load_weights
 from normlab.train.early_stopping import best_epoch, patience_is_over

@@ -7,8 +7,8 @@ import contextlib
 import pytest
 import torch
 
-from normlab.norms.parameters import clamp_gates
 from normlab.norms.spec import norm_names
+from normlab.norms.training.parameters import clamp_gates
 from normlab.train.network import build_network
 from normlab.train.step import Steps, gradients_of
 

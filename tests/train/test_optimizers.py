@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import nn
 
 import normlab
-from normlab.records.schema import OptimizerSpec, ScheduleSpec
+from normlab.records.run import OptimizerSpec, ScheduleSpec
 from normlab.train.optimizers import make_optimizer, make_schedule
 
 

@@ -10,19 +10,19 @@ import sys
 
 import typer
 
-from normlab.cli.audit import audit
-from normlab.cli.bench import bench
-from normlab.cli.cache import cache
-from normlab.cli.check import check
-from normlab.cli.compare import PLAN_HELP, compare
-from normlab.cli.explain import explain
-from normlab.cli.norms import norms
-from normlab.cli.predict import predict
-from normlab.cli.report import report
-from normlab.cli.run import run
-from normlab.cli.status import status
-from normlab.cli.stress import stress
-from normlab.cli.train import train
+from normlab.cli.verbs.audit import audit
+from normlab.cli.verbs.bench import bench
+from normlab.cli.verbs.cache import cache
+from normlab.cli.verbs.check import check
+from normlab.cli.verbs.compare import PLAN_HELP, compare
+from normlab.cli.verbs.explain import explain
+from normlab.cli.verbs.norms import norms
+from normlab.cli.verbs.predict import predict
+from normlab.cli.verbs.report import report
+from normlab.cli.verbs.run import run
+from normlab.cli.verbs.status import status
+from normlab.cli.verbs.stress import stress
+from normlab.cli.verbs.train import train
 from normlab.errors import NormlabError
 
 app = typer.Typer(

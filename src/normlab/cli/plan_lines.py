@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from normlab.records.cells import Setting, arm_of, cells, excluded_cells
 from normlab.records.plan import StudyPlan
-from normlab.stats.looks import look_levels, planned_looks
-from normlab.stats.metrics import LABELS, format_difference, unit
-from normlab.stats.power import detectable_difference
+from normlab.stats.data.metrics import LABELS, format_difference, unit
+from normlab.stats.inference.power import detectable_difference
+from normlab.stats.inference.sequential import look_levels, planned_looks
 from normlab.study.tuning import tuning_runs
-from normlab.words import count
+from normlab.text import count
 
 
 def plan_lines(plan: StudyPlan) -> Iterator[str]:

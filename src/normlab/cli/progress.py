@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from normlab.data.dataset import Dataset
-from normlab.norms.kernels.memory import give_back_freed_memory
-from normlab.records.schema import EpochRow, Outcome, RunSpec
+from normlab.norms.fused.cpu.memory import give_back_freed_memory
+from normlab.records.run import EpochRow, Outcome, RunSpec
 from normlab.study.budget import format_seconds
 from normlab.study.study import Study
 from normlab.study.tuning import is_tuning

@@ -11,7 +11,7 @@ from rich.progress import Progress as RichProgress
 
 from normlab.data.check.run import quick_report
 from normlab.data.dataset import Dataset, load_data
-from normlab.data.near import with_near_copies
+from normlab.data.duplicates.near_duplicates import with_near_copies
 from normlab.data.scan import Progress
 from normlab.records.data_report import DataReport
 from normlab.records.plan import DataPlan

@@ -9,9 +9,9 @@ from statistics import median
 import torch
 from torch.nn import functional
 
-from normlab.models.resnet import resnet_by_name
-from normlab.norms.kernels.memory import keep_freed_memory
-from normlab.norms.parameters import clamp_gates
+from normlab.networks.resnet.resnet import resnet_by_name
+from normlab.norms.fused.cpu.memory import keep_freed_memory
+from normlab.norms.training.parameters import clamp_gates
 
 CLASSES = 10
 

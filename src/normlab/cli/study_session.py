@@ -18,12 +18,12 @@ from normlab.cli.summary import print_analysis, print_paths
 from normlab.data.dataset import Dataset
 from normlab.data.load import BlockData, block_data
 from normlab.errors import PlanError
-from normlab.norms.kernels.memory import keep_freed_memory
+from normlab.norms.fused.cpu.memory import keep_freed_memory
 from normlab.records.plan import StudyPlan, TuningPlan
-from normlab.report.build import build_report
-from normlab.stats.analysis import analyse
-from normlab.stats.looks import usual_looks
-from normlab.stats.reading import read_study
+from normlab.report.page.build import build_report
+from normlab.stats.data.reading import read_study
+from normlab.stats.inference.sequential import usual_looks
+from normlab.stats.summary.analysis import analyse
 from normlab.study.budget import (
     Choice,
     Cost,
@@ -39,7 +39,7 @@ from normlab.study.check import check_folder, check_plan
 from normlab.study.design import freeze, plan_runs
 from normlab.study.study import Study
 from normlab.study.workers import parse_jobs
-from normlab.words import count
+from normlab.text import count
 
 DEFAULT_BUDGET = "1h"
 MODEST_TUNING = TuningPlan(points=4, rungs=2)

@@ -8,11 +8,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from normlab.stats.analysis import Analysis, ArmRow, SettingAnalysis
-from normlab.stats.interaction import Interaction
-from normlab.stats.intervals import Interval
-from normlab.stats.looks import EXPLORATORY_BELOW
-from normlab.words import count
+from normlab.stats.inference.interaction import Interaction
+from normlab.stats.inference.intervals import Interval
+from normlab.stats.inference.sequential import EXPLORATORY_BELOW
+from normlab.stats.summary.analysis import Analysis, ArmRow, SettingAnalysis
+from normlab.text import count
 
 INTERACTION_ALPHA = 0.05
 

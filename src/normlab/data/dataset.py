@@ -21,7 +21,7 @@ from normlab.data.prepare import make_entry, sample_checksum
 from normlab.data.scan import Manifest, Progress, check_classes, hash_items, no_progress
 from normlab.data.sources import Source, open_source
 from normlab.errors import DataError
-from normlab.records.schema import known, list_hash
+from normlab.records.run import known, list_hash
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from normlab.data.device import read_ahead, resident_images, there
 from normlab.data.split import Split, make_split
 from normlab.errors import PlanError
 from normlab.randomness import torch_stream
-from normlab.records.schema import Policy, RunSpec
+from normlab.records.run import Policy, RunSpec
 
 Pixels = UInt8[Tensor, "n s s 3"]
 Part = Literal["train", "selection", "evaluation"]

@@ -20,7 +20,7 @@ from normlab.data.cache import DAMAGED, note_use, read_arrays
 from normlab.data.layout import Item, Skipped
 from normlab.data.sources import Source
 from normlab.errors import DataError
-from normlab.records.schema import list_hash
+from normlab.records.run import list_hash
 from normlab.records.store import atomic_write
 
 Progress = Callable[[str, int, int], None]

@@ -17,7 +17,7 @@ from jaxtyping import Int
 from normlab.data.scan import Manifest
 from normlab.errors import DataError
 from normlab.randomness import numpy_stream
-from normlab.records.schema import DataSpec
+from normlab.records.run import DataSpec
 
 Indices = Int[np.ndarray, " images"]
 

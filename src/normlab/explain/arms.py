@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from normlab.errors import UsageError
-from normlab.records.schema import known
+from normlab.records.run import known
 from normlab.records.store import Predictions, RunFolder, RunRecord, run_folders
 
 ENDED = ("finished", "stopped_early")

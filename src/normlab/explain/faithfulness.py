@@ -21,8 +21,8 @@ from scipy import ndimage
 from normlab.data.load import standardise
 from normlab.explain.gallery import ArmMaps, Gallery
 from normlab.explain.sanity import randomized_correlations
-from normlab.stats.intervals import paired_difference
-from normlab.study.predict import Predictor
+from normlab.serving.predictor import Predictor
+from normlab.stats.inference.intervals import paired_difference
 
 STEPS = 16
 """A curve has one point more."""

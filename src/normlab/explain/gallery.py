@@ -21,8 +21,8 @@ from normlab.explain.selection import (
     default_classes,
     named_classes,
 )
-from normlab.records.schema import known
-from normlab.study.predict import Predictor
+from normlab.records.run import known
+from normlab.serving.predictor import Predictor
 
 SCALES = ("shared", "image")
 TARGETS = ("true", "predicted")

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from normlab.errors import UsageError
-from normlab.records.schema import known
+from normlab.records.run import known
 
 MODES = ("raw", "per-layer")
 _TINY = 1e-7

@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import nn
 
 from normlab.errors import UsageError
-from normlab.models.blocks import BasicBlock
-from normlab.models.resnet import ResNet
-from normlab.records.schema import known
+from normlab.networks.resnet.blocks import BasicBlock
+from normlab.networks.resnet.resnet import ResNet
+from normlab.records.run import known
 
 CHOICES = ("last-stage", "last")
 

@@ -13,7 +13,7 @@ from normlab.data.load import standardise
 from normlab.errors import UsageError
 from normlab.explain.gradcam import grad_cam
 from normlab.explain.layers import choose_layers
-from normlab.study.predict import Predictor
+from normlab.serving.predictor import Predictor
 
 BATCH = 32
 """Images whose activations are in memory at a time."""

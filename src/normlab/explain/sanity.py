@@ -15,7 +15,7 @@ from scipy import stats
 
 from normlab.explain.gallery import ArmMaps, Gallery
 from normlab.explain.maps import image_maps
-from normlab.study.predict import Predictor
+from normlab.serving.predictor import Predictor
 from normlab.train.network import build_network
 
 _OTHER_DRAW = 1_000_003

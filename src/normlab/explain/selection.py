@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from normlab.errors import UsageError
-from normlab.records.schema import known
+from normlab.records.run import known
 from normlab.records.store import Predictions
 
 RULES = ("random", "confident", "unsure")

@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from normlab.errors import UsageError
-from normlab.norms import rules
-from normlab.norms.blend import Running
-from normlab.norms.engine import fixed_affine
-from normlab.norms.planes import ACTIVATIONS, Activation, statistics_dtype
+from normlab.norms.functional import rules
+from normlab.norms.functional.engine import fixed_affine
+from normlab.norms.functional.planes import ACTIVATIONS, Activation, statistics_dtype
+from normlab.norms.fused.autograd import Running
 
 
 class Normalization(nn.Module, ABC):

@@ -8,20 +8,22 @@ from dataclasses import dataclass
 from torch import nn
 
 from normlab.errors import UnknownNameError, UsageError
-from normlab.norms.baselines import (
+from normlab.norms.layers.activation_norms import DynamicTanh2d, EvoNormS0
+from normlab.norms.layers.baselines import (
     FixupBias2d,
     FixupScale2d,
     NoNorm2d,
     SkipInit2d,
     TorchBatchNorm2d,
 )
-from normlab.norms.batch_variants import (
+from normlab.norms.layers.batch_variants import (
     BatchRenorm2d,
     GhostBatchNorm2d,
     HalfInstanceNorm2d,
     SwitchableNorm2d,
 )
-from normlab.norms.layers import (
+from normlab.norms.layers.rms import FilterResponseNorm2d, GlobalResponseNorm2d, RMSNorm2d
+from normlab.norms.layers.standard import (
     BatchInstanceNorm2d,
     BatchNorm2d,
     ChannelLayerNorm2d,
@@ -29,8 +31,6 @@ from normlab.norms.layers import (
     InstanceNorm2d,
     LayerNorm2d,
 )
-from normlab.norms.second_moment import FilterResponseNorm2d, GlobalResponseNorm2d, RMSNorm2d
-from normlab.norms.self_gated import DynamicTanh2d, EvoNormS0
 
 Option = float | int | str | bool
 

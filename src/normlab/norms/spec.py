@@ -12,8 +12,8 @@ from typing import Any
 from torch import nn
 
 from normlab.errors import UnknownNameError, UsageError
+from normlab.norms.layers.weight_standardization import WeightStandardizedConv2d
 from normlab.norms.registry import NORMS, NormInfo, Option
-from normlab.norms.weight_standardization import WeightStandardizedConv2d
 
 WEIGHT_STANDARDIZATION = "+ws"
 

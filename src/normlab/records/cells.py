@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from normlab.records.plan import Exclusion, StudyPlan
-from normlab.records.schema import NetworkSpec, RunSpec
+from normlab.records.run import NetworkSpec, RunSpec
 
 _IN_SPEC = {
     "optimizer": "optimizer.name",

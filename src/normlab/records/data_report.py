@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from normlab.records.schema import Frozen
+from normlab.records.run import Frozen
 
 Severity = Literal["error", "warning", "note"]
 """error: results on these data are wrong; warning: read them with this in mind; note: a fact."""

@@ -11,7 +11,7 @@ import tomli_w
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from normlab.errors import PlanError, UnknownNameError, UsageError
-from normlab.records.schema import METRICS, Frozen, NetworkSpec, content_hash, known
+from normlab.records.run import METRICS, Frozen, NetworkSpec, content_hash, known
 from normlab.records.store import atomic_write
 
 FACTORS = ("norm", "optimizer", "learning_rate", "batch_size")

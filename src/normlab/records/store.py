@@ -25,8 +25,8 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from normlab.errors import StorageError
-from normlab.records.layers import LayersRow
-from normlab.records.schema import EpochRow, Frozen, Outcome, RunSpec
+from normlab.records.layer_diagnostics import LayersRow
+from normlab.records.run import EpochRow, Frozen, Outcome, RunSpec
 
 Environment = dict[str, Any]
 LEDGER = "tuning.json"

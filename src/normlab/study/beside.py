@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from normlab.errors import InterruptedRunError
-from normlab.records.schema import EpochRow, Outcome, RunSpec
+from normlab.records.run import EpochRow, Outcome, RunSpec
 from normlab.study.tuning import is_tuning
 from normlab.study.workers import Workers
 from normlab.train.fit import AroundBatches

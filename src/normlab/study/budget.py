@@ -13,9 +13,9 @@ from normlab.data.dataset import Dataset
 from normlab.data.load import BlockData, block_data
 from normlab.errors import PlanError, UsageError
 from normlab.records.plan import StudyPlan
-from normlab.records.schema import RunSpec
+from normlab.records.run import RunSpec
+from normlab.study.calibration import Pilot
 from normlab.study.design import plan_runs
-from normlab.study.pilot import Pilot
 from normlab.study.tuning import is_tuning, tuning_runs
 
 STEPS = 3

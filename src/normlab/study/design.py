@@ -17,9 +17,9 @@ from normlab._version import __version__
 from normlab.errors import PlanError, UnknownNameError, UsageError
 from normlab.norms.spec import parse_norm
 from normlab.records.cells import Cell, Setting, arm_of, cells, split_name, tuned
-from normlab.records.ledger import Ledger, Levels
 from normlab.records.plan import Frozenness, StudyPlan, TrainingPlan, first_fault
-from normlab.records.schema import DataSpec, OptimizerSpec, RunSpec, ScheduleSpec
+from normlab.records.run import DataSpec, OptimizerSpec, RunSpec, ScheduleSpec
+from normlab.records.tuning_results import Ledger, Levels
 
 
 def freeze(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from normlab.records.schema import known
+from normlab.records.run import known
 
 SCHEMES = ("bn", "in", "bin", "ln", "gn", "none")
 

@@ -9,14 +9,13 @@ import torch
 
 from normlab.data.check.run import quick_report
 from normlab.data.dataset import Dataset, load_data
+from normlab.data.duplicates.near_duplicates import with_near_copies
 from normlab.data.load import block_data
-from normlab.data.near import with_near_copies
 from normlab.errors import PlanError
 from normlab.records.cells import Setting
 from normlab.records.data_report import DataReport
-from normlab.records.ledger import Ledger
 from normlab.records.plan import StudyPlan, read_plan, write_plan
-from normlab.records.schema import EpochRow, Outcome, RunSpec
+from normlab.records.run import EpochRow, Outcome, RunSpec
 from normlab.records.store import (
     DATA,
     LEDGER,
@@ -26,7 +25,8 @@ from normlab.records.store import (
     read_runs,
     write_model,
 )
-from normlab.stats.looks import raced_layouts
+from normlab.records.tuning_results import Ledger
+from normlab.stats.inference.sequential import raced_layouts
 from normlab.study.beside import run_beside
 from normlab.study.check import check_folder, check_plan
 from normlab.study.design import freeze, plan_runs

@@ -26,10 +26,10 @@ import numpy as np
 from scipy.stats import qmc
 
 from normlab.records.cells import Cell, Setting, arm_of, cells
-from normlab.records.ledger import Ledger, Levels, Trial, TunedArm
 from normlab.records.plan import StudyPlan, TuningPlan
-from normlab.records.schema import Outcome, RunSpec
-from normlab.stats.metrics import chance_level, orientation
+from normlab.records.run import Outcome, RunSpec
+from normlab.records.tuning_results import Ledger, Levels, Trial, TunedArm
+from normlab.stats.data.metrics import chance_level, orientation
 from normlab.study.design import run_spec
 
 FIRST_BLOCK = 1000

@@ -24,9 +24,9 @@ import torch
 
 from normlab.data.load import BlockData, block_data
 from normlab.errors import InterruptedRunError
-from normlab.norms.kernels.memory import give_back_freed_memory
-from normlab.records.schema import RunSpec
-from normlab.study.pilot import Pilot
+from normlab.norms.fused.cpu.memory import give_back_freed_memory
+from normlab.records.run import RunSpec
+from normlab.study.calibration import Pilot
 from normlab.study.study import Study
 from normlab.train.execute import execute
 from normlab.train.fit import Batches

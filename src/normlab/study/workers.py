@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.errors import UsageError
-from normlab.records.schema import EpochRow, Outcome, RunSpec
+from normlab.records.run import EpochRow, Outcome, RunSpec
 from normlab.records.store import RunFolder
 from normlab.study.mps import MultiProcessService, start_service
 

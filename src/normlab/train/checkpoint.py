@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from normlab.errors import StorageError, UsageError
-from normlab.records.schema import RunSpec, canonical_json
+from normlab.records.run import RunSpec, canonical_json
 from normlab.records.store import atomic_write
 
 Weights = dict[str, Tensor]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from normlab.records.schema import EpochRow
+from normlab.records.run import EpochRow
 
 
 def best_epoch(rows: Sequence[EpochRow]) -> int:

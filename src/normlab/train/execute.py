@@ -12,7 +12,7 @@ from torch import nn
 
 from normlab.errors import DivergedError, InterruptedRunError, StorageError, UsageError
 from normlab.records.environment import describe_environment
-from normlab.records.schema import EpochRow, Measures, Outcome, RunSpec
+from normlab.records.run import EpochRow, Measures, Outcome, RunSpec
 from normlab.records.store import Predictions, RunFolder
 from normlab.train.checkpoint import (
     Weights,
@@ -23,10 +23,10 @@ from normlab.train.checkpoint import (
 )
 from normlab.train.early_stopping import best_epoch, patience_is_over
 from normlab.train.fit import AroundBatches, Batches, RunData, evaluate, fit
+from normlab.train.layer_diagnostics import NetworkWatch
 from normlab.train.network import build_network, keeps_running
 from normlab.train.optimizers import make_optimizer, make_schedule
 from normlab.train.step import AS_USUAL, Steps
-from normlab.train.watch import NetworkWatch
 
 
 def execute(

@@ -16,8 +16,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from normlab.errors import DivergedError
-from normlab.norms.parameters import clamp_gates
-from normlab.records.schema import EpochRow, Measures, RunSpec
+from normlab.norms.training.parameters import clamp_gates
+from normlab.records.run import EpochRow, Measures, RunSpec
 from normlab.train.metrics import measure
 from normlab.train.step import AS_USUAL, Gradients, Steps, forward, gradients_of
 
@@ -70,8 +70,9 @@ def fit(
 ) -> Iterator[EpochRow]:
     """Train from `first_epoch` to the spec's last, yielding what every epoch did.
 
-    The pass over the selection part is made inside of `watching()`; see normlab.train.watch. How
-    the gradients of a batch are computed is said by `steps`; see normlab.train.step.
+    The pass over the selection part is made inside of `watching()`; see
+    normlab.train.layer_diagnostics. How the gradients of a batch are computed is said by `steps`;
+    see normlab.train.step.
 
     Raises:
         DivergedError: the mean training loss of an epoch is not finite.

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from normlab.errors import UsageError
-from normlab.records.schema import Measures
+from normlab.records.run import Measures
 
 try:
     from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score

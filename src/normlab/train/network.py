@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from normlab.errors import UnknownNameError, UsageError
-from normlab.models.resnet import ResNet, resnet_by_name
+from normlab.networks.resnet.resnet import ResNet, resnet_by_name
 from normlab.randomness import torch_stream
-from normlab.records.schema import RunSpec
+from normlab.records.run import RunSpec
 
 
 def build_network(spec: RunSpec, device: torch.device | str = "cpu") -> ResNet:

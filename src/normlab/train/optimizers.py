@@ -15,8 +15,8 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from normlab.norms.parameters import parameter_groups
-from normlab.records.schema import OptimizerSpec, ScheduleSpec
+from normlab.norms.training.parameters import parameter_groups
+from normlab.records.run import OptimizerSpec, ScheduleSpec
 
 
 def make_optimizer(network: nn.Module, spec: OptimizerSpec) -> Optimizer:

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from normlab.records.schema import RunSpec
+from normlab.records.run import RunSpec
 
 Found = tuple[Float[Tensor, " n"], Float[Tensor, "n classes"]]
 Gradients = Callable[[Float[Tensor, "n 3 h w"], Tensor], Found]

@@ -16,7 +16,7 @@ from normlab.data.augment.apply import augment
 from normlab.data.augment.draws import OPERATIONS, Draws, draw
 from normlab.data.augment.moves import move
 from normlab.data.augment.policy import MIXING, moves_alone, operations
-from normlab.records.schema import AUGMENTATION_PRESETS, AUGMENTATIONS, DataSpec, RunSpec
+from normlab.records.run import AUGMENTATION_PRESETS, AUGMENTATIONS, DataSpec, RunSpec
 
 SIZE = 32
 ZERO, ONE = torch.zeros(3), torch.ones(3)

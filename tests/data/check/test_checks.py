@@ -20,7 +20,7 @@ from normlab.data.check.shortcuts import name_pattern, wilson
 from normlab.data.dataset import load_data
 from normlab.errors import DataError
 from normlab.records.data_report import DataReport
-from normlab.report.check_page import render_check_page
+from normlab.report.page.check_page import render_check_page
 
 SIZE = 48
 Paint = Callable[[np.random.Generator, int], np.ndarray]

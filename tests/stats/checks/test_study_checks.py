@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from normlab.records.data_report import DataReport, Finding
-from normlab.records.ledger import Ledger, Trial, TunedArm
+from normlab.records.tuning_results import Ledger, Trial, TunedArm
 from normlab.stats.checks.nl002_unequal_tuning import check_unequal_tuning
 from normlab.stats.checks.nl003_edge_of_range import check_edge_of_range
-from normlab.stats.checks.nl005_evaluation_used import check_evaluation_used
+from normlab.stats.checks.nl005_test_part_used import check_evaluation_used
 from normlab.stats.checks.nl006_statistics_disagree import check_statistics_disagree
-from normlab.stats.checks.nl007_copies import check_copies
+from normlab.stats.checks.nl007_duplicates import check_copies
 from normlab.stats.checks.nl010_impossible_accuracy import check_impossible_accuracy
 from normlab.stats.checks.nl015_shortcut import check_shortcut
 

@@ -10,7 +10,7 @@ from normlab.data.augment import chosen, colour, mix, space
 from normlab.data.augment.draws import Draws
 from normlab.data.augment.policy import CHOSEN, GEOMETRIC
 from normlab.data.device import there
-from normlab.records.schema import Policy
+from normlab.records.run import Policy
 
 
 def augment(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from normlab.data.augment.draws import Draws
 from normlab.data.device import there
-from normlab.records.schema import Policy
+from normlab.records.run import Policy
 
 MIXUP_ALPHA = 0.2
 ERASE_CHANCE, ERASE_AREA, ERASE_RATIO = 0.25, (0.02, 0.33), 3.3

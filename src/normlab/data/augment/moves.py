@@ -8,7 +8,7 @@ from torch import Tensor
 
 from normlab.data.augment.draws import Draws
 from normlab.data.device import there
-from normlab.records.schema import Policy
+from normlab.records.run import Policy
 
 
 def move(

@@ -19,7 +19,7 @@ strong = mirror+crop+trivial+erase+mixup+cutmix
 
 from __future__ import annotations
 
-from normlab.records.schema import AUGMENTATION_PRESETS, Policy
+from normlab.records.run import AUGMENTATION_PRESETS, Policy
 
 GEOMETRIC = frozenset({"crop", "rotate"})
 CHOSEN = frozenset({"trivial", "rand"})

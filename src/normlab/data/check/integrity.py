@@ -11,7 +11,7 @@ from normlab.data.check.files import FileFacts
 from normlab.data.check.finding import percent, some
 from normlab.data.scan import Manifest
 from normlab.records.data_report import Evidence, Finding, Severity
-from normlab.words import count
+from normlab.text import count
 
 SHOWN = 12
 TINY = 24

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Int
 
-from normlab.data.check.copies import Copies
 from normlab.data.check.finding import percent, some
+from normlab.data.duplicates.search_pairs import Copies
 from normlab.data.scan import Manifest
 from normlab.records.data_report import Evidence, Finding
 

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Int
 
 from normlab.data.check.balance import balance_findings, size_text
-from normlab.data.check.copies import Copies, find_copies
 from normlab.data.check.corners import corner_findings
 from normlab.data.check.files import FileFacts, read_facts
 from normlab.data.check.finding import percent, worst_first
@@ -20,7 +19,8 @@ from normlab.data.check.labels import label_findings
 from normlab.data.check.leaks import copy_findings, leak_by_groups
 from normlab.data.check.shortcuts import shortcut_findings
 from normlab.data.dataset import Dataset, load_data
-from normlab.data.near import COMPARED_AT, keep_groups
+from normlab.data.duplicates.near_duplicates import COMPARED_AT, keep_groups
+from normlab.data.duplicates.search_pairs import Copies, find_copies
 from normlab.data.scan import Manifest, Progress, no_progress
 from normlab.data.sources import open_source
 from normlab.records.data_report import DataReport, Finding

@@ -29,7 +29,7 @@ from normlab.data.sources.files import file_stamp
 from normlab.data.sources.members import Members, member_name
 from normlab.data.tables import items_of_table, lists_images
 from normlab.errors import DataError
-from normlab.records.schema import content_hash
+from normlab.records.run import content_hash
 
 Read = Callable[[str], bytes]
 Opener = Callable[[Path], Any]

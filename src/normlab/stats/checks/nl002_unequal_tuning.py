@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from normlab.records.cells import Setting, tuned
-from normlab.records.ledger import Ledger, TunedArm
 from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
+from normlab.records.tuning_results import Ledger, TunedArm
 from normlab.stats.checks.check import Check, listed
 
 CODE = "NL002"

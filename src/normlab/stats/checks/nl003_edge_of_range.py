@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from normlab.records.ledger import Ledger
 from normlab.records.plan import StudyPlan
+from normlab.records.tuning_results import Ledger
 from normlab.stats.checks.check import Check, listed
 
 CODE = "NL003"

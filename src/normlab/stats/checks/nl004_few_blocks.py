@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
 from normlab.stats.checks.check import Check, Severity, listed
-from normlab.stats.looks import EXPLORATORY_BELOW, raced_layouts
-from normlab.stats.pairing import paired_table
-from normlab.words import count
+from normlab.stats.data.pairing import paired_table
+from normlab.stats.inference.sequential import EXPLORATORY_BELOW, raced_layouts
+from normlab.text import count
 
 CODE = "NL004"
 TITLE = "Enough blocks"

@@ -8,11 +8,11 @@ from typing import Any
 
 from normlab.records.cells import spec_path, tuned
 from normlab.records.plan import StudyPlan
-from normlab.records.schema import RunSpec
+from normlab.records.run import RunSpec
 from normlab.records.store import RunRecord
 from normlab.stats.checks.check import Check, listed
-from normlab.stats.layout import arrange
-from normlab.stats.setting import Setting
+from normlab.stats.data.layout import arrange
+from normlab.stats.data.setting import Setting
 
 CODE = "NL008"
 TITLE = "Arms differ in the factor alone"

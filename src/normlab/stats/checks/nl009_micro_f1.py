@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from normlab.records.plan import StudyPlan
-from normlab.records.schema import Measures
+from normlab.records.run import Measures
 from normlab.records.store import RunRecord
 from normlab.stats.checks.check import Check, listed
 

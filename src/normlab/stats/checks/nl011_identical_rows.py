@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Sequence
 
 from normlab.records.plan import StudyPlan
-from normlab.records.schema import METRICS, Outcome
+from normlab.records.run import METRICS, Outcome
 from normlab.records.store import RunRecord
 from normlab.stats.checks.check import Check, listed
-from normlab.stats.layout import arrange
+from normlab.stats.data.layout import arrange
 
 CODE = "NL011"
 TITLE = "Different arms give different rows"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from normlab.records.plan import StudyPlan
-from normlab.records.schema import Measures
+from normlab.records.run import Measures
 from normlab.records.store import RunRecord
 from normlab.stats.checks.check import Check, listed
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
 from normlab.stats.checks.check import Check, listed
-from normlab.stats.looks import raced_layouts
-from normlab.stats.pairing import paired_table
+from normlab.stats.data.pairing import paired_table
+from normlab.stats.inference.sequential import raced_layouts
 
 CODE = "NL014"
 TITLE = "Every planned run has a result"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
 from normlab.stats.checks.check import Check, listed
-from normlab.stats.layout import arrange
-from normlab.stats.timing import relative_times, speeds
+from normlab.stats.data.layout import arrange
+from normlab.stats.summary.timing import relative_times, speeds
 
 CODE = "NL016"
 TITLE = "Times are steady"

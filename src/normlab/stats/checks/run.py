@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from normlab.records.data_report import DataReport
-from normlab.records.ledger import Ledger
 from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
+from normlab.records.tuning_results import Ledger
 from normlab.stats.checks.check import Check
 from normlab.stats.checks.nl001_few_values import check_few_values
 from normlab.stats.checks.nl002_unequal_tuning import check_unequal_tuning
 from normlab.stats.checks.nl003_edge_of_range import check_edge_of_range
 from normlab.stats.checks.nl004_few_blocks import check_few_blocks
-from normlab.stats.checks.nl005_evaluation_used import check_evaluation_used
+from normlab.stats.checks.nl005_test_part_used import check_evaluation_used
 from normlab.stats.checks.nl006_statistics_disagree import check_statistics_disagree
-from normlab.stats.checks.nl007_copies import check_copies
+from normlab.stats.checks.nl007_duplicates import check_copies
 from normlab.stats.checks.nl008_broken_pairing import check_broken_pairing
 from normlab.stats.checks.nl009_micro_f1 import check_micro_f1
 from normlab.stats.checks.nl010_impossible_accuracy import check_impossible_accuracy

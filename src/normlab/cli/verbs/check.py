@@ -1,0 +1,85 @@
+"""`normlab check`: what is wrong with the data, before anything is trained on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def check(
+    source: Annotated[
+        str, typer.Argument(help="A folder with a folder per class, a CSV/TSV table, or a zip.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The folder for check.json and the page.")
+    ] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option(help="Write a table with groups and a split that does not leak (.csv)."),
+    ] = None,
+    show_augmentation: Annotated[
+        str | None, typer.Option(help="Draw what an augmentation does: light, strong, crop+erase …")
+    ] = None,
+) -> None:
+    """Look for broken files, copies, leaks between parts, shortcuts and doubtful labels."""
+    import io
+    import json
+
+    from rich.console import Console
+
+    from normlab.cli.scan_progress import shown_progress
+    from normlab.data.check.run import check_data
+    from normlab.errors import UsageError
+    from normlab.records.run import check_augmentation
+    from normlab.records.store import atomic_write
+    from normlab.report.page.check_page import render_check_page
+
+    if fix is not None and fix.suffix.lower() != ".csv":
+        raise UsageError(f"--fix writes a table, and {fix} does not end in .csv; name it so")
+    if show_augmentation is not None:
+        check_augmentation(show_augmentation)
+    console = Console()
+    with shown_progress(console) as progress:
+        checked = check_data(source, progress=progress)
+    report, dataset = checked.report, checked.dataset
+    for name, value in report.facts:
+        _say(console, f"{name:<18}{value}")
+    for finding in report.findings:
+        console.print(f"\n[bold]{finding.code}  {finding.severity}[/bold]  ", end="")
+        console.print(finding.title, markup=False, highlight=False)
+        console.print(finding.message, markup=False, highlight=False)
+        console.print(finding.remedy, style="dim", markup=False, highlight=False)
+    if not report.findings:
+        _say(console, "\nNothing was found.")
+    _say(console, "\nPassed   " + ", ".join(code for code, _ in report.passed))
+
+    folder = out or Path(f"{Path(source).stem.replace(':', '-')}-check")
+    index = {str(name): number for number, name in enumerate(dataset.manifest.names)}
+    page = folder / "index.html"
+    content = json.dumps(report.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    atomic_write(folder / "check.json", content.encode())
+    html = render_check_page(
+        report, lambda name: dataset.images[index[name]] if name in index else None
+    )
+    atomic_write(page, html.encode())
+    _say(console, f"Page     {page}")
+    if show_augmentation is not None:
+        from normlab.data.augment.sheet import augmentation_sheet
+
+        picture = folder / f"augmentation-{show_augmentation.replace('+', '-')}.png"
+        buffer = io.BytesIO()
+        augmentation_sheet(dataset.images, show_augmentation).save(buffer, "PNG")
+        atomic_write(picture, buffer.getvalue())
+        _say(console, f"Picture  {picture}")
+    if fix is not None:
+        from normlab.data.check.fix import write_fixed
+
+        summary = write_fixed(checked, source, fix)
+        _say(console, f"Fixed    {fix} ({summary})")
+        _say(console, f"Go on    normlab compare {fix}")
+
+
+def _say(console: object, line: str) -> None:
+    console.print(line, soft_wrap=True, markup=False, highlight=False)  # type: ignore[attr-defined]

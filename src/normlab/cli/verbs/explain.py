@@ -1,0 +1,130 @@
+"""`normlab explain`: where a trained network looked, for a study, a run or one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from normlab.cli import options
+from normlab.errors import DataError, UsageError
+
+
+def explain(
+    target: Annotated[Path, typer.Argument(help="A study's folder, or a run's.")],
+    image: Annotated[Path | None, typer.Argument(help="One picture, for a run.")] = None,
+    classes: Annotated[
+        str, typer.Option(help="With commas; else most and least accurate, most confused pair.")
+    ] = "",
+    images: Annotated[
+        int, typer.Option(min=1, help="Correct ones a class, and as many incorrect ones.")
+    ] = 5,
+    choose: Annotated[str, typer.Option(help="random, confident or unsure images.")] = "random",
+    seed: Annotated[int, typer.Option(min=0, help="Of the random choice.")] = 0,
+    arms: Annotated[str, typer.Option(help="Names with commas, or all; else the best.")] = "",
+    of: Annotated[str, typer.Option(help="The map's class: true, predicted or a name.")] = "true",
+    layers: Annotated[str, typer.Option(help="last-stage or last.")] = "last-stage",
+    mode: Annotated[str, typer.Option(help="raw, or per-layer as pytorch-grad-cam.")] = "raw",
+    scale: Annotated[str, typer.Option(help="shared by all maps, or image: each its own.")] = (
+        "shared"
+    ),
+    faithfulness: Annotated[
+        bool, typer.Option("--faithfulness", help="Measure whether the maps are true.")
+    ] = False,
+    data: Annotated[str | None, typer.Option(help="Where the study's data are now.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder, or PNG of one picture.")] = None,
+    device: options.Device = "auto",
+) -> None:
+    """Grad-CAM: pictures with the places that spoke for a class.
+
+    Of a study: correctly and incorrectly classified evaluation images of chosen classes, as PNG
+    and as a page in STUDY/explain/. Of a run and one picture: its classes and its map.
+    """
+    if not target.exists():
+        raise UsageError(f"there is no {target}; give a study's folder or a run's")
+    chosen_device = options.choose_device(device)
+    if image is not None:
+        _one_picture(target, image, of, layers, mode, out, chosen_device)
+        return
+    from normlab.explain.arms import choose_arms, run_of
+    from normlab.explain.gallery import GalleryOptions, make_gallery
+    from normlab.explain.write import write_gallery
+    from normlab.study.study import Study
+
+    wanted = options.split_list(arms)
+    if (target / "spec.json").exists():
+        if wanted:
+            raise UsageError("--arms is for a study, and this is one run; leave it out")
+        study = Study.open(target.resolve().parents[1])
+        runs = [run_of(target)]
+    else:
+        study = Study.open(target)
+        runs = choose_arms(study.folder, wanted)
+    settings = GalleryOptions(
+        classes=tuple(name.strip() for name in classes.split(",") if name.strip()),
+        images=images,
+        choose=choose,
+        seed=seed,
+        layers=layers,
+        mode=mode,
+        target=of,
+        scale=scale,
+    )
+    gallery = make_gallery(runs, study.load_data(data), settings, chosen_device)
+    found = None
+    if faithfulness:
+        from normlab.explain.faithfulness import measure, table
+
+        found = {arm.run.arm: measure(gallery, arm, chosen_device) for arm in gallery.arms}
+        for arm, numbers in found.items():
+            typer.echo(f"{arm}\n{table(numbers)}")
+    page = write_gallery(gallery, out or study.folder / "explain", study.plan.name, found)
+    for run in runs:
+        typer.echo(f"{run.arm}  {100 * run.accuracy:.1f} % right, run {run.record.folder.name}")
+    for choice in gallery.classes:
+        typer.echo(
+            f"{choice.name}  {choice.why}: {len(choice.correct)} correct, "
+            f"{len(choice.incorrect)} incorrect"
+        )
+        for note in choice.notes:
+            typer.echo(f"  {note}; {images} were wanted")
+    typer.echo(f"Page     {page}")
+
+
+def _one_picture(
+    target: Path, image: Path, of: str, layers: str, mode: str, out: Path | None, device: str
+) -> None:
+    from normlab.cli.verbs.predict import find_run
+    from normlab.data.decode import decode, quiet_pillow
+    from normlab.explain.arms import check_finished
+    from normlab.explain.drawing import overlay, png
+    from normlab.explain.maps import image_maps
+    from normlab.records.run import known
+    from normlab.records.store import RunFolder, atomic_write
+    from normlab.serving.predictor import Predictor
+
+    if not image.is_file():
+        raise UsageError(f"there is no {image}; give a picture")
+    run = find_run(target)
+    check_finished(RunFolder(run).read())
+    predictor = Predictor.load(run, device)
+    spec = predictor.spec.data
+    try:
+        with quiet_pillow():
+            pixels = decode(image.read_bytes(), spec.image_size, spec.resize)[0]
+            large = decode(image.read_bytes(), max(512, spec.image_size), spec.resize)[0]
+    except DataError as error:
+        raise DataError(f"{image} {error}") from None
+    # Of one picture the true class is not known: "true" means the predicted one here.
+    named = of not in ("true", "predicted")
+    targets = [spec.classes.index(known("class", of, spec.classes))] if named else None
+    found = image_maps(predictor, pixels[None], targets, layers, mode)
+    order = found.probabilities[0].argsort()[::-1]
+    for index in order[:5]:
+        typer.echo(f"{found.probabilities[0, index]:7.1%}  {spec.classes[index]}")
+    top = float(found.maps.max())
+    drawn = overlay(large, found.maps[0] / top if top > 0 else found.maps[0], large.shape[0])
+    path = out or Path(f"{image.stem}-explained.png")
+    atomic_write(path, png(drawn))
+    typer.echo(f"Map of {of if named else spec.classes[order[0]]}: {path}")

@@ -1,0 +1,64 @@
+"""`normlab report`: rebuild the page, the figures and the tables from the records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    studies: Annotated[
+        list[Path],
+        typer.Argument(help="Study folders (or study.toml files); several give one page."),
+    ],
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Serve the page on this machine while the study runs.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of --watch; 0: any free one.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of the page of several studies.")
+    ] = None,
+) -> None:
+    """Rebuild report/ from the records; needs no images and no training."""
+    from normlab.errors import UsageError
+
+    folders = [study.parent if study.name == "study.toml" else study for study in studies]
+    if len(folders) > 1:
+        if watch:
+            raise UsageError("--watch takes one study")
+        _joint(folders, out or Path("joint-report"))
+    elif out is not None:
+        raise UsageError("--out is for several studies; one study has its page in report/")
+    elif watch:
+        from normlab.report.page.live import watch as serve
+
+        serve(folders[0], port, tell=typer.echo)
+    else:
+        _single(folders[0])
+
+
+def _single(folder: Path) -> None:
+    from rich.console import Console
+
+    from normlab.cli.summary import print_analysis, print_paths
+    from normlab.report.page.build import build_report
+    from normlab.stats.data.reading import read_study
+    from normlab.stats.summary.analysis import analyse
+
+    console = Console()
+    records = read_study(folder)
+    with console.status("drawing the report"):
+        page = build_report(folder)
+    analysis = analyse(records.plan, records.runs, records.ledger, records.data)
+    print_analysis(analysis, console)
+    for damaged in records.unreadable:
+        typer.echo(f"Damaged  {damaged.folder}: {damaged.reason}")
+    print_paths(page, folder, console, analysis)
+
+
+def _joint(folders: list[Path], out: Path) -> None:
+    from normlab.report.page.joint import build_joint_report
+
+    typer.echo(f"Report   {build_joint_report(folders, out)}")

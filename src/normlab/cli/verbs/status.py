@@ -1,0 +1,50 @@
+"""`normlab status`: what of a study is done, and what is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def status(
+    study: Annotated[Path, typer.Argument(help="A study folder, or the study.toml in it.")],
+) -> None:
+    """Count the runs of a study by outcome, list those that need a look, estimate the rest."""
+    from statistics import median
+
+    from rich.console import Console
+
+    from normlab.study.budget import format_seconds
+    from normlab.study.study import Study
+    from normlab.text import count
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    opened = Study.open(study)
+    outcomes: Counter[str] = Counter()
+    seconds = []
+    for spec in opened.specs():
+        folder = opened.run_folder(spec)
+        outcome = folder.read_outcome()
+        rows = folder.read_rows()
+        kind = outcome.status if outcome else "begun" if rows else "not begun"
+        outcomes[kind] += 1
+        if outcome is not None and outcome.evaluation is not None:
+            seconds.append(outcome.seconds)
+        if kind in ("begun", "interrupted"):
+            console.print(f"{kind:<12} {spec.folder_name}  epoch {len(rows)}/{spec.epochs}")
+        elif outcome is not None and outcome.error is not None:
+            console.print(f"{kind:<12} {spec.folder_name}  {outcome.error}")
+    left = len(opened.missing())
+    study = opened.folder
+    page = study / "report" / "index.html"
+    console.print(", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in outcomes.items()))
+    if left:
+        rest = f", about {format_seconds(left * median(seconds))}" if seconds else ""
+        console.print(f"{count(left, 'run')} left{rest}. Go on: normlab run {study}")
+    elif page.exists():
+        console.print(f"all runs are done. Report: {page}")
+    else:
+        console.print(f"all runs are done. See them: normlab report {study}")

@@ -1,0 +1,285 @@
+"""Is one image a copy of another? Both are laid over each other and compared pixel by pixel.
+
+For each candidate pair the rotation comes from the correlation of the polar spectra over all
+angles, once plain and once mirrored (Reddy & Chatterji 1996), the shift from the correlation of
+the turned image over all shifts, and both are refined together with the proportions by
+Gauss–Newton steps (Baker & Matthews 2004, IJCV 56(3), inverse compositional). The score is
+
+    ρ = Σ w T S / √(Σ w T² · Σ w S²),
+
+the normalized correlation of the target T and the warped source S, both less their blurred selves
+(what differs between two photographs of one sky is the detail) and less their mean under w. The
+weight w is 1 where the target's disc, the target's valid pixels and the source's overlap.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Complex, Float, Int, Int8
+from torch import Tensor
+from torch.nn import functional as F
+
+from normlab.data.duplicates.descriptors import SIDE, WINDOW, ZOOM_STEP, Small
+
+BLOCK = 512
+REACH = 7
+"""Pixels of shift that are tried, of 32 a side."""
+STEPS = ((1, 5), (0, 5))
+"""Gauss–Newton: the half width of the blur, and how many steps at it."""
+HYPOTHESES = 6
+"""Rotations that are tried, beside none."""
+PROMISING = 0.33
+"""The correlation from which a rotated and shifted pair is refined."""
+STRETCH = 2.0
+"""What a shear may do to the proportions."""
+_TURNS = 256
+_UNIT = 28.0
+"""The deviation of the stored detail images, whose bytes then hold ±4.5 deviations."""
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """How the source of each pair was laid over its target, and how well it fits."""
+
+    affine: Float[Tensor, "n 2 3"]
+    """Source coordinates from target coordinates, both in half sides from the centre."""
+    score: Float[Tensor, " n"]
+    """ρ of luminance and colour together, −1 to 1."""
+    fine: Float[Tensor, " n"]
+    """ρ of luminance less its mean over 3×3 pixels, twice: small where only outlines agree."""
+    spread: Float[Tensor, " n"]
+    """Over how much of the overlap the detail is spread, (Σ w T²)² / (Σ w Σ w T⁴): 1/3 for noise,
+    less for a bird in the sky, whose outline many pictures share."""
+    overlap: Float[Tensor, " n"]
+    """Σ w as a share of the image."""
+
+
+def details(small: Small) -> Int8[Tensor, "n 4 32 32"]:
+    """Luminance and two colour differences less their blurred selves; and the valid pixels."""
+    out = torch.empty(len(small.pixels), 4, SIDE, SIDE, dtype=torch.int8)
+    mix = torch.tensor(((1 / 3, 1 / 3, 1 / 3), (0.5, 0.0, -0.5), (-0.25, 0.5, -0.25)))
+    for first in range(0, len(out), BLOCK):
+        rows = slice(first, first + BLOCK)
+        valid = small.valid[rows, None].float()
+        channels = torch.einsum("cd,bdhw->bchw", mix, small.floats(rows)) * valid
+        blurred = _blur(channels) / _blur(valid).clamp_min(1e-3)
+        detail = (channels - blurred) * valid
+        count = valid.sum((2, 3), keepdim=True).clamp_min(1)
+        deviation = (detail[:, :1].square().sum((2, 3), keepdim=True) / count).sqrt().clamp_min(0.5)
+        out[rows, :3] = (detail * (_UNIT / deviation)).round().clamp(-127, 127).to(torch.int8)
+        out[rows, 3:] = valid.to(torch.int8)
+    return out
+
+
+def align(
+    detail: Int8[Tensor, "n 4 32 32"],
+    spectrum: Complex[Tensor, "n k m"],
+    source: Int[Tensor, " b"],
+    target: Int[Tensor, " b"],
+    skip: Int[Tensor, " b"],
+    promising: float = PROMISING,
+) -> Alignment:
+    """Lay each source over its target, which shows its centre zoomed in by `skip` rows.
+
+    `spectrum` is that of the luminance. The pairs are worked on together: a block, not all.
+    """
+    goal, image = detail[target].float() / _UNIT, detail[source].float() / _UNIT
+    weight = goal[:, 3:] * _UNIT * _disc()
+    image[:, 3] *= _UNIT
+    fits, maps = zip(
+        *(
+            _shifted(image, goal, weight, affine)
+            for affine in _turned(spectrum, source, target, skip)
+        ),
+        strict=True,
+    )
+    fit, which = torch.stack(fits).max(0)
+    affine = torch.stack(maps)[which, torch.arange(len(fit))]
+    nothing = torch.zeros_like(fit)
+    share = weight.sum((1, 2, 3)) / SIDE**2
+    out = Alignment(affine, fit.clone(), nothing.clone(), nothing, share)
+    rows = (fit > promising).nonzero()[:, 0]
+    if len(rows):
+        image, goal, weight = image[rows], goal[rows], weight[rows]
+        refined = _refined(image, goal, weight, affine[rows])
+        found = _better(
+            _measured(image, goal, weight, affine[rows]), _measured(image, goal, weight, refined)
+        )
+        out.affine[rows], out.score[rows] = found.affine, found.score
+        out.fine[rows], out.spread[rows] = found.fine, found.spread
+        out.overlap[rows] = found.overlap
+    return out
+
+
+def _turned(
+    spectrum: Complex[Tensor, "n k m"], source: Tensor, target: Tensor, skip: Tensor
+) -> list[Float[Tensor, "b 2 3"]]:
+    """The most likely rotations, plain and mirrored, by the correlation over 4·A angles.
+
+    Σ_θ T(θ) S(φ ± θ) = Σ_m F_T* F_S e^{imφ}, or F_T F_S for the minus of a mirror image.
+    """
+    rows = skip[:, None] + torch.arange(WINDOW)
+    inner = spectrum[source[:, None], rows]
+    radius = ZOOM_STEP ** -torch.arange(WINDOW, dtype=torch.float32)
+    outer = spectrum[target, :WINDOW] * radius[:, None] ** 2
+    order = torch.arange(spectrum.shape[-1], dtype=torch.float32).sqrt()
+    product = torch.stack([(outer.conj() * inner).sum(1), (outer * inner).sum(1)], 1) * order
+    curve = torch.fft.irfft(product, n=_TURNS)
+    scale = ZOOM_STEP ** -skip.float()
+    zero = torch.zeros_like(scale)
+    found = []
+    for _ in range(HYPOTHESES):
+        place = curve.flatten(1).argmax(1)
+        sign = 1.0 - 2.0 * (place // _TURNS)
+        angle = (place % _TURNS) * (2 * math.pi / _TURNS)
+        cosine, sine = scale * angle.cos(), scale * angle.sin()
+        upper = torch.stack([cosine, -sine * sign, zero], -1)
+        found.append(torch.stack([upper, torch.stack([sine, cosine * sign, zero], -1)], 1))
+        near = torch.arange(-_TURNS // 24, _TURNS // 24 + 1)
+        beside = (place[:, None] + near) % _TURNS + (place[:, None] // _TURNS) * _TURNS
+        curve = curve.flatten(1).scatter(1, beside, -torch.inf).unflatten(1, (2, _TURNS))
+    for sign in (-1.0, 1.0):  # a window off the centre, whose polar spectrum says little
+        upper = torch.stack([sign * scale, zero, zero], -1)
+        found.append(torch.stack([upper, torch.stack([zero, scale, zero], -1)], 1))
+    return found
+
+
+def _shifted(image: Tensor, goal: Tensor, weight: Tensor, affine: Tensor) -> tuple[Tensor, Tensor]:
+    """The shift t of the largest Σ_x T(x) S(x + t), the latter by the sizes of both; the map."""
+    turned = _warp(image[:, :1], affine)[:, 0]
+    seen = (goal[:, :1] * weight)[:, 0]
+    product = torch.fft.rfft2(seen).conj() * torch.fft.rfft2(turned)
+    curve = torch.fft.irfft2(product, s=(SIDE, SIDE))
+    curve = curve.roll((REACH, REACH), (1, 2))[:, : 2 * REACH + 1, : 2 * REACH + 1]
+    value, place = curve.flatten(1).max(1)
+    under = turned.square().mul_(weight[:, 0]).sum((1, 2))
+    fit = value / (seen.square().sum((1, 2)) * under).sqrt().clamp_min(1e-3)
+    down, right = place // (2 * REACH + 1) - REACH, place % (2 * REACH + 1) - REACH
+    shift = torch.stack([right, down], -1).float() * (2 / SIDE)
+    moved = affine.clone()
+    moved[:, :, 2] += torch.einsum("bij,bj->bi", affine[:, :, :2], shift)
+    return fit, moved
+
+
+def _refined(image: Tensor, goal: Tensor, weight: Tensor, affine: Tensor) -> Tensor:
+    """Gauss–Newton steps on all six numbers of the map, damped, against the target's gradient."""
+    for blur, steps in STEPS:
+        affine = _descended(image, goal, weight, affine, blur, steps)
+    return affine
+
+
+def _descended(
+    image: Tensor, goal: Tensor, weight: Tensor, affine: Tensor, blur: int, steps: int
+) -> Tensor:
+    luma = _soft(goal[:, :1], blur)[:, 0]
+    moving = torch.cat([_soft(image[:, :1], blur), image[:, 3:]], 1)
+    down, right = torch.gradient(luma, dim=(1, 2), spacing=2 / SIDE)
+    y, x = _places()
+    slopes = torch.stack([right * x, right * y, right, down * x, down * y, down], -1)
+    slopes = slopes.flatten(1, 2)
+    for _ in range(steps):
+        warped = _warp(moving, affine)
+        under = (weight[:, 0] * warped[:, 1]).flatten(1)
+        difference = _normal(warped[:, 0].flatten(1), under) - _normal(luma.flatten(1), under)
+        weighted = slopes * under[..., None]
+        curvature = weighted.transpose(1, 2) @ slopes
+        ridge = 0.01 * curvature.diagonal(dim1=1, dim2=2).mean(-1) + 1e-3
+        curvature = curvature + ridge[:, None, None] * torch.eye(6)
+        slope = torch.einsum("bpj,bp->bj", weighted, difference)
+        step = torch.linalg.solve(curvature, slope).unflatten(1, (2, 3)).clamp(-0.15, 0.15)
+        back = torch.eye(2) - step[:, :, :2]  # (1 + Δ)⁻¹ to first order
+        shift = torch.einsum("bij,bj->bi", affine[:, :, :2], -step[:, :, 2])
+        affine = torch.cat([affine[:, :, :2] @ back, (affine[:, :, 2] + shift)[..., None]], -1)
+    return affine
+
+
+def _measured(image: Tensor, goal: Tensor, weight: Tensor, affine: Tensor) -> Alignment:
+    warped = _warp(image, affine)
+    under = weight * warped[:, 3:]
+    share = under.sum((1, 2, 3)) / SIDE**2
+    count = under.sum((2, 3), keepdim=True).clamp_min(1)
+    left = goal[:, :3] - (goal[:, :3] * under).sum((2, 3), keepdim=True) / count
+    right = warped[:, :3] - (warped[:, :3] * under).sum((2, 3), keepdim=True) / count
+    both = (left * right * under).sum((1, 2, 3))
+    fine = _fine(goal[:, :1], warped[:, :1], under)
+    spread = torch.minimum(_spread(left[:, :1], under), _spread(right[:, :1], under))
+    total = (left.square() * under).sum((1, 2, 3)) * (right.square() * under).sum((1, 2, 3))
+    return Alignment(affine, both / total.sqrt().clamp_min(1e-3), fine, spread, share)
+
+
+def _fine(one: Tensor, two: Tensor, weight: Tensor) -> Tensor:
+    one, two = one - _soft(one, 1), two - _soft(two, 1)
+    size = (one.square() * weight).sum((1, 2, 3)) * (two.square() * weight).sum((1, 2, 3))
+    return (one * two * weight).sum((1, 2, 3)) / size.sqrt().clamp_min(1e-3)
+
+
+def _spread(detail: Tensor, weight: Tensor) -> Tensor:
+    power = detail.square() * weight
+    fourth = (power * detail.square()).sum((1, 2, 3))
+    return power.sum((1, 2, 3)).square() / (fourth * weight.sum((1, 2, 3))).clamp_min(1e-3)
+
+
+def _better(one: Alignment, two: Alignment) -> Alignment:
+    """Of two alignments of each pair the one that fits better and is no caricature."""
+    take = (two.score > one.score) & plausible(two.affine) | ~plausible(one.affine)
+    return Alignment(
+        torch.where(take[:, None, None], two.affine, one.affine),
+        torch.where(take, two.score, one.score),
+        torch.where(take, two.fine, one.fine),
+        torch.where(take, two.spread, one.spread),
+        torch.where(take, two.overlap, one.overlap),
+    )
+
+
+def plausible(affine: Float[Tensor, "b 2 3"]) -> Tensor:
+    """No direction more than STRETCH times as stretched as another; the zoom from 0.7 to 1.9."""
+    square = affine[:, :, :2].square().sum((1, 2))
+    area = torch.linalg.det(affine[:, :, :2]).abs()
+    # with singular values a ≥ b: a² + b² and a b; a/b + b/a = square / area
+    in_shape = square / area.clamp_min(1e-6) < STRETCH + 1 / STRETCH
+    return torch.logical_and(in_shape, (area > 1.9**-2) & (area < 0.7**-2))
+
+
+def _normal(values: Tensor, weight: Tensor) -> Tensor:
+    """Less the mean, by the deviation, both under the weight."""
+    count = weight.sum(1, keepdim=True).clamp_min(1)
+    centred = values - (values * weight).sum(1, keepdim=True) / count
+    power = (centred.square() * weight).sum(1, keepdim=True) / count
+    return centred / (power + 1e-3).sqrt()
+
+
+def _warp(image: Tensor, affine: Tensor) -> Tensor:
+    y, x = _places()
+    line = affine[..., None, None]
+    grid = line[:, :, 0] * x + line[:, :, 1] * y + line[:, :, 2]
+    return F.grid_sample(image, grid.permute(0, 2, 3, 1), align_corners=False)
+
+
+def _places() -> tuple[Tensor, Tensor]:
+    line = (torch.arange(SIDE) + 0.5) * (2 / SIDE) - 1
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return y, x
+
+
+def _disc() -> Tensor:
+    y, x = _places()
+    return (y.square() + x.square() <= 1).float()
+
+
+def _blur(channels: Tensor) -> Tensor:
+    """A Gaussian of 3 pixels' deviation."""
+    line = torch.exp(-torch.arange(-7, 8).square() / 18.0)
+    line = line / line.sum()
+    count = channels.shape[1]
+    rows = F.conv2d(channels, line.expand(count, 1, 1, -1), padding=(0, 7), groups=count)
+    return F.conv2d(rows, line[:, None].expand(count, 1, -1, -1), padding=(7, 0), groups=count)
+
+
+def _soft(image: Tensor, blur: int) -> Tensor:
+    """The mean of 2·blur + 1 pixels a side, twice."""
+    for _ in range(2 if blur else 0):
+        image = F.avg_pool2d(image, 2 * blur + 1, 1, blur, count_include_pad=False)
+    return image

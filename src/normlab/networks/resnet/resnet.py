@@ -1,0 +1,188 @@
+"""Residual networks (He et al. 2015): 6n+2 layers for small images, ResNet-18/34 for large ones.
+
+    resnet(n)       3×3 convolution, 16 filters
+                    n blocks of 16 filters, n of 32 at half size, n of 64 at a quarter
+                    mean over the map, fully connected to r classes         (section 4.2)
+    resnet18/34     7×7 convolution, 64 filters, stride 2; 3×3 max pool, stride 2
+                    blocks of 64, 128, 256, 512 filters                     (table 1)
+
+6n+2 is never 18 or 34, so the name alone decides: resnet8, 14, 20, 26, 32, 38, 44, … are the
+first kind, all of them of basic blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from normlab.errors import UnknownNameError, UsageError
+from normlab.networks.resnet.blocks import BasicBlock, convolution
+from normlab.networks.resnet.initialization import initialize
+from normlab.norms.spec import NormSpec, parse_norm
+
+LARGE_IMAGE_BLOCKS: dict[str, tuple[int, ...]] = {
+    "resnet18": (2, 2, 2, 2),
+    "resnet34": (3, 4, 6, 3),
+}
+
+
+class ResNet(nn.Module):
+    """A stem, stages of basic blocks that halve the map and double the filters, a classifier."""
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        stem_channels: int,
+        blocks: Sequence[int],
+        num_classes: int,
+        norm: NormSpec,
+        shortcut: str,
+    ) -> None:
+        """`blocks` gives the number of blocks of each stage."""
+        super().__init__()
+        self.stem = stem
+        stages = []
+        channels = stem_channels
+        for index, count in enumerate(blocks):
+            width = stem_channels * 2**index
+            first = BasicBlock(channels, width, 1 if index == 0 else 2, norm, shortcut)
+            rest = [BasicBlock(width, width, 1, norm, shortcut) for _ in range(count - 1)]
+            stages.append(nn.Sequential(first, *rest))
+            channels = width
+        self.stages = nn.Sequential(*stages)
+        self.classifier = nn.Linear(channels, num_classes)
+
+    def features(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n features"]:
+        """The penultimate features: the last map's mean over its pixels."""
+        maps: Tensor = self.stages(self.stem(x))
+        return maps.mean((2, 3))
+
+    def forward(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n classes"]:
+        """Logits."""
+        logits: Tensor = self.classifier(self.features(x))
+        return logits
+
+
+class SmallStem(nn.Module):
+    """relu(norm(3×3 convolution)), at full size."""
+
+    def __init__(self, channels: int, norm: NormSpec) -> None:
+        """From 3 to `channels`."""
+        super().__init__()
+        self.conv = convolution(norm, 3, channels)
+        self.norm = norm.make(channels)
+
+    def forward(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
+        """Shape (N, channels, H, W)."""
+        y: Tensor = self.norm(self.conv(x), activation="relu")
+        return y
+
+
+class LargeStem(nn.Module):
+    """relu(norm(7×7 convolution, stride 2)), 3×3 max pool of stride 2: a quarter of the size."""
+
+    def __init__(self, channels: int, norm: NormSpec) -> None:
+        """From 3 to `channels`."""
+        super().__init__()
+        self.conv = convolution(norm, 3, channels, size=7, stride=2)
+        self.norm = norm.make(channels)
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
+
+    def forward(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h4 w4"]:
+        """Shape (N, channels, H/4, W/4)."""
+        y: Tensor = self.pool(self.norm(self.conv(x), activation="relu"))
+        return y
+
+
+def resnet(
+    n: int = 2,
+    num_classes: int = 10,
+    norm: str = "bn",
+    *,
+    shortcut: str = "A",
+    zero_init_last_scale: bool = False,
+    generator: torch.Generator | None = None,
+) -> ResNet:
+    """The residual network of 6n+2 layers for images of any size.
+
+    Args:
+        n: blocks a stage, at least 1; the course's network has n = 2.
+        num_classes: r, the width of the output.
+        norm: spec string of the normalization, e.g. "gn:groups=8"; "none" for no normalization.
+        shortcut: "A", zero-padded identity, or "B", 1×1 projection with a norm.
+        zero_init_last_scale: start every block as the identity.
+        generator: source of the initial weights; torch's global generator if None.
+
+    Raises:
+        UsageError: a value that cannot be used.
+
+    >>> sum(p.numel() for p in resnet(n=2, num_classes=25).parameters())
+    173481
+    """
+    if n < 1:
+        raise UsageError(f"a residual network of 6n+2 layers needs n of at least 1, got {n}")
+    return resnet_by_name(
+        f"resnet{6 * n + 2}",
+        num_classes,
+        norm,
+        shortcut=shortcut,
+        zero_init_last_scale=zero_init_last_scale,
+        generator=generator,
+    )
+
+
+def resnet_by_name(
+    name: str,
+    num_classes: int,
+    norm: str,
+    *,
+    shortcut: str = "A",
+    zero_init_last_scale: bool = False,
+    generator: torch.Generator | None = None,
+) -> ResNet:
+    """A network by name ("resnet14", "resnet18"); see `resnet` for the arguments.
+
+    Raises:
+        UnknownNameError: no network has that name.
+        UsageError: a value that cannot be used.
+    """
+    if num_classes < 2:
+        raise UsageError(f"a classifier needs at least 2 classes, got {num_classes}")
+    if shortcut not in ("A", "B"):
+        raise UnknownNameError("shortcut", shortcut, ["A", "B"])
+    norm_spec = parse_norm(norm)
+    has_scale = norm_spec.info.parameters_per_channel > 0
+    if zero_init_last_scale and (
+        not has_scale or norm_spec.info.code == "grn"
+    ):  # grn adds its input
+        raise UsageError(
+            f"zero_init_last_scale needs a norm whose scale 0 makes its output 0, and {norm!r} has "
+            "none; leave the option or the norm out"
+        )
+    stem: nn.Module
+    if name in LARGE_IMAGE_BLOCKS:
+        stem, channels, blocks = LargeStem(64, norm_spec), 64, LARGE_IMAGE_BLOCKS[name]
+    else:
+        n = small_image_blocks(name)
+        stem, channels, blocks = SmallStem(16, norm_spec), 16, (n, n, n)
+    network = ResNet(stem, channels, blocks, num_classes, norm_spec, shortcut)
+    initialize(network, generator, zero_init_last_scale=zero_init_last_scale)
+    return network
+
+
+def small_image_blocks(name: str) -> int:
+    """The n of a name like "resnet14" (6·2+2).
+
+    Raises:
+        UnknownNameError: not a number of layers of the form 6n+2.
+    """
+    digits = name.removeprefix("resnet")
+    layers = int(digits) if name.startswith("resnet") and digits.isdecimal() else 0
+    n, remainder = divmod(layers - 2, 6)
+    if n < 1 or remainder:
+        known = [f"resnet{6 * n + 2}" for n in range(1, 10)] + [*LARGE_IMAGE_BLOCKS]
+        raise UnknownNameError("network", name, [*known, "resnet{6n+2}"])
+    return n

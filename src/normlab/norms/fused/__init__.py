@@ -1,0 +1,1 @@
+"""How the layers are made fast: one call each way, compiled for the CPU or in Triton."""

@@ -1,0 +1,1 @@
+"""The normalization layers: parameters and buffers around the rules."""

@@ -1,0 +1,1 @@
+"""Other people's networks: recognize, convert, fold and freeze their norms."""

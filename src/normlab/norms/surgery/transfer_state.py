@@ -1,0 +1,166 @@
+"""What one norm hands over to another that takes its place."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from normlab.norms.base import Normalization, RunningNormalization
+from normlab.norms.spec import NormSpec
+from normlab.norms.surgery.freeze import freeze, is_frozen, release
+from normlab.norms.surgery.recognize import NormView, view
+from normlab.norms.surgery.with_activation import ActivatedNorm
+
+_HOOKS = (
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_backward_pre_hooks",
+    "_backward_hooks",
+    "_is_full_backward_hook",
+)
+_STATE_HOOKS = (
+    "_state_dict_hooks",
+    "_state_dict_pre_hooks",
+    "_load_state_dict_pre_hooks",
+    "_load_state_dict_post_hooks",
+)
+
+
+def make_like(
+    old: nn.Module,
+    seen: NormView,
+    spec: NormSpec,
+    given: frozenset[str],
+    device: torch.device | None,
+) -> tuple[nn.Module, tuple[str, ...], tuple[str, ...]]:
+    """A norm of the spec in the place of `old`: the module, what was carried over, and notes.
+
+    `given` are the options that the spec states; `device` is where a norm without tensors stands.
+    `old` stays as it is; the new norm shares its parameters and buffers.
+    """
+    new = spec.make(seen.channels)
+    carried: list[str] = []
+    notes: list[str] = []
+    reference = next(iter([*old.parameters(), *old.buffers()]), None)
+    if reference is not None:
+        new.to(reference.device)
+        new.to(next((t.dtype for t in old.parameters()), reference.dtype))
+    elif device is not None:
+        new.to(device)
+    _carry_weights(old, seen, new, given, carried, notes)
+    if isinstance(new, Normalization):
+        same_kind = _kind_of(new) == seen.kind
+        if same_kind:
+            _carry_settings(seen, new, given, carried)
+        if isinstance(new, RunningNormalization):
+            _carry_running(seen, new, same_kind, carried, notes)
+        elif seen.tracks:
+            notes.append("no running statistics" + (" to freeze" if is_frozen(old) else ""))
+        if not same_kind:
+            notes.append("another function: other statistics")
+    if isinstance(old, nn.SyncBatchNorm):
+        notes.append("no longer synchronized across processes")
+    if any(getattr(old, hooks, None) for hooks in _STATE_HOOKS):
+        notes.append("hooks on the state_dict were dropped: they know the old layout")
+    new.train(old.training)
+    if seen.always_running and isinstance(new, RunningNormalization):
+        freeze(new)
+        notes.append("frozen, as it was")
+    if seen.after is not None:
+        new = ActivatedNorm(new, *seen.after)
+        new.training = old.training
+        carried.append("activation")
+    return new, tuple(carried), tuple(notes)
+
+
+def _carry_weights(
+    old: nn.Module,
+    seen: NormView,
+    new: nn.Module,
+    given: frozenset[str],
+    carried: list[str],
+    notes: list[str],
+) -> None:
+    own = dict(new.named_parameters())
+    same_class = type(old) is type(new)
+    if same_class:  # also what no other norm has
+        for name, buffer in old.named_buffers(recurse=False):
+            if new._buffers.get(name) is not None:
+                setattr(new, name, buffer)
+    for name in own:
+        if name in given:
+            notes.append(f"{name} starts as the spec states")
+            continue
+        value = getattr(old, name, None) if same_class else getattr(seen, name, None)
+        if not isinstance(value, torch.Tensor) or value.shape != own[name].shape:
+            notes.append(f"{name} starts anew: the old norm has none")
+            continue
+        if not isinstance(value, nn.Parameter):  # FrozenBatchNorm2d keeps buffers
+            value = nn.Parameter(value, requires_grad=False)
+        setattr(new, name, value)
+        carried.append(name)
+    named = [name for name in ("weight", "bias") if getattr(seen, name) is not None]
+    named += [name for name, _ in old.named_parameters(recurse=False) if name not in named]
+    notes += [f"{name} dropped: the new norm has none" for name in named if name not in own]
+
+
+def _carry_settings(
+    seen: NormView, new: Normalization, given: frozenset[str], carried: list[str]
+) -> None:
+    if "eps" not in given:
+        if new.eps != seen.eps:
+            carried.append(f"eps={seen.eps:g}")
+        new.eps = seen.eps
+    if "momentum" not in given and isinstance(new, RunningNormalization):
+        if new.momentum != seen.momentum:
+            carried.append(f"momentum={seen.momentum}")
+        new.momentum = seen.momentum
+
+
+def _carry_running(
+    seen: NormView,
+    new: RunningNormalization,
+    same_kind: bool,
+    carried: list[str],
+    notes: list[str],
+) -> None:
+    if not same_kind:
+        if new.track_running_stats:
+            notes.append(
+                "running statistics start at 0 and 1: train, or call precise_statistics, "
+                "before evaluating"
+            )
+        return
+    if seen.tracks and new.track_running_stats:
+        new.running_mean, new.running_var = seen.running_mean, seen.running_var
+        if seen.num_batches_tracked is not None:
+            new.num_batches_tracked = seen.num_batches_tracked
+        carried.append("running statistics")
+    elif seen.tracks:
+        notes.append("running statistics dropped: the new norm keeps none")
+    elif new.needs_running:
+        notes.append("running statistics start at 0 and 1: the old norm has none, it needs them")
+    elif new.track_running_stats:
+        new.track_running_stats = False
+        new.running_mean = new.running_var = new.num_batches_tracked = None
+        notes.append("keeps no running statistics, as it did")
+
+
+def move_hooks(old: nn.Module, new: nn.Module) -> None:
+    """Move the dictionaries themselves, so that the handles of the hooks still remove them."""
+    norm = new.norm if isinstance(new, ActivatedNorm) else new
+    assert isinstance(norm, nn.Module)
+    held = is_frozen(old) or is_frozen(norm)
+    release(old)
+    for name in _HOOKS:
+        setattr(new, name, getattr(old, name))
+    if held:
+        freeze(norm)
+
+
+def _kind_of(new: nn.Module) -> str | None:
+    seen = view(new)
+    return None if seen is None else seen.kind

@@ -1,0 +1,1 @@
+"""What training must know of norms: parameter groups, statistics over ranks, precise statistics."""

@@ -1,0 +1,58 @@
+"""What an optimizer must know of normalization parameters: groups of settings, and the gates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from normlab.norms.layers.standard import BatchInstanceNorm2d
+
+
+def parameter_groups(
+    model: nn.Module,
+    learning_rate: float,
+    weight_decay: float = 0.0,
+    *,
+    decay_norm_parameters: bool = False,
+    gate_learning_rate_multiplier: float = 10.0,
+) -> list[dict[str, Any]]:
+    """Groups for any torch optimizer: weights; vectors without decay; gates, faster, no decay.
+
+    Scales, shifts and biases (tensors of one axis) are not decayed unless
+    `decay_norm_parameters`. Gates follow Nam & Kim 2018, section 4.1: their own learning rate and
+    no decay. Empty groups are left out.
+
+    >>> groups = parameter_groups(nn.Linear(3, 2), 0.1, weight_decay=5e-4)
+    >>> [(len(g["params"]), g["weight_decay"]) for g in groups]
+    [(1, 0.0005), (1, 0.0)]
+    """
+    gates = {id(gate) for gate in _gates(model)}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.dim() > 1]
+    vectors = [p for p in trained if p.dim() <= 1 and id(p) not in gates]
+    gate_list = [p for p in trained if id(p) in gates]
+    vector_decay = weight_decay if decay_norm_parameters else 0.0
+    gate_rate = learning_rate * gate_learning_rate_multiplier
+    groups = [
+        {"params": matrices, "lr": learning_rate, "weight_decay": weight_decay},
+        {"params": vectors, "lr": learning_rate, "weight_decay": vector_decay},
+        {"params": gate_list, "lr": gate_rate, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+@torch.no_grad()
+def clamp_gates(model: nn.Module) -> None:
+    """Put every gate of batch-instance normalization back into [0, 1].
+
+    Call it after each `optimizer.step()`; on a model without gates it does nothing.
+    """
+    for gate in _gates(model):
+        gate.clamp_(0, 1)
+
+
+def _gates(model: nn.Module) -> Iterator[nn.Parameter]:
+    return (m.gate for m in model.modules() if isinstance(m, BatchInstanceNorm2d))

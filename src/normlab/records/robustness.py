@@ -1,0 +1,87 @@
+"""Accuracy of finished runs as the evaluation images change: rows in one file of the study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from normlab.errors import StorageError
+from normlab.records.run import Frozen
+from normlab.records.store import append_lines
+
+STRESS = "stress.jsonl"
+"""In the study's folder."""
+CHANGES: dict[str, tuple[float, float, float, float, float]] = {
+    "contrast": (0.75, 0.5, 0.35, 0.2, 0.1),
+    "brightness": (0.1, 0.2, 0.3, 0.4, 0.5),
+    "blur": (1 / 80, 1 / 50, 1 / 32, 1 / 21, 1 / 14),
+    "noise": (0.04, 0.08, 0.12, 0.18, 0.26),
+    "jpeg": (50, 30, 20, 10, 5),
+    "colour cast": (0.05, 0.1, 0.2, 0.3, 0.4),
+    "rotation": (5, 10, 20, 30, 45),
+}
+"""Five strengths each; see normlab.explain.corruptions for what they mean."""
+AS_IT_IS = "as it is"
+COMPOSITION = "batch"
+COMPOSITIONS = ("32", "8", "2", "one class")
+"""Images a batch whose own statistics normalize; the last has batches of one class alone."""
+
+
+class StressRow(Frozen):
+    """One run under one condition."""
+
+    run: str
+    """The name of its folder."""
+    change: str
+    """AS_IT_IS, a key of CHANGES, or COMPOSITION."""
+    level: str
+    """"0" as it is, "1" to "5" for a change, one of COMPOSITIONS for a batch."""
+    accuracy: float
+    images: int = Field(ge=1)
+    seed: int
+    """Of the choice of the images and of what is drawn for each."""
+
+    @property
+    def condition(self) -> tuple[str, str]:
+        """Change and level."""
+        return self.change, self.level
+
+
+_ROWS = TypeAdapter(tuple[StressRow, ...])
+
+
+def read_stress(study: Path) -> tuple[StressRow, ...]:
+    """All rows of a study; a last line that was cut in half is not one of them.
+
+    Raises:
+        StorageError: the file is damaged.
+    """
+    path = study / STRESS
+    if not path.exists():
+        return ()
+    lines = path.read_bytes().split(b"\n")[:-1]
+    try:
+        return _ROWS.validate_json(b"[" + b",".join(lines) + b"]")
+    except ValidationError as error:
+        raise StorageError(f"{path} is damaged; delete it and run normlab stress again") from error
+
+
+def append_stress(study: Path, rows: Iterable[StressRow]) -> None:
+    """Append rows and flush them to disk, behind whole lines."""
+    path = study / STRESS
+    if path.exists() and not path.read_bytes().endswith(b"\n"):  # cut off while writing
+        text = path.read_bytes()
+        path.write_bytes(text[: text.rfind(b"\n") + 1])
+    append_lines(path, [row.model_dump_json() for row in rows])
+
+
+def latest(rows: Iterable[StressRow]) -> tuple[StressRow, ...]:
+    """The rows of the last settings (images and seed), each condition of a run once."""
+    found = list(rows)
+    if not found:
+        return ()
+    settings = (found[-1].images, found[-1].seed)
+    own = {(r.run, *r.condition): r for r in found if (r.images, r.seed) == settings}
+    return tuple(own.values())

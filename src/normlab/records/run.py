@@ -1,0 +1,232 @@
+"""What a run is (RunSpec), what it did (EpochRow) and how it ended (Outcome).
+
+All models are frozen and refuse unknown fields. A RunSpec holds everything that decides the
+result; its id is the hash of its canonical JSON, so the same spec is the same run everywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from normlab.errors import UnknownNameError, UsageError
+
+NUMERICS_VERSION = 1
+"""Raised when the code changes in a way that gives the same spec other numbers."""
+
+OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
+SCHEDULES = ("constant", "step", "multistep", "cosine", "onecycle")
+AUGMENTATIONS = (
+    *("mirror", "shift", "crop", "rotate", "jitter", "trivial", "rand", "erase"),
+    *("mixup", "cutmix"),
+)
+AUGMENTATION_PRESETS = {
+    "none": "",
+    "light": "mirror+shift",
+    "standard": "mirror+crop+rotate+jitter",
+    "strong": "mirror+crop+trivial+erase+mixup+cutmix",
+}
+Policy = frozenset[str]
+"""Operations out of AUGMENTATIONS."""
+METRICS = ("accuracy", "loss", "micro_f1", "macro_f1")
+
+Status = Literal["finished", "stopped_early", "diverged", "out_of_memory", "failed", "interrupted"]
+
+
+class Frozen(BaseModel):
+    """A value: compared by content, never changed, no field that it does not know."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_inf_nan="strings", allow_inf_nan=True
+    )
+
+
+def known(kind: str, name: str, available: tuple[str, ...]) -> str:
+    """The name itself, or an UnknownNameError that suggests the nearest one."""
+    if name not in available:
+        raise UnknownNameError(kind, name, available)
+    return name
+
+
+def check_augmentation(name: str) -> str:
+    """The name itself: a preset, or operations joined by "+".
+
+    Raises:
+        UnknownNameError: no such operation or preset.
+        UsageError: a preset among operations.
+    """
+    if name not in AUGMENTATION_PRESETS:
+        for part in name.split("+"):
+            known("augmentation", part, (*AUGMENTATION_PRESETS, *AUGMENTATIONS))
+            if part in AUGMENTATION_PRESETS:
+                raise UsageError(f"the preset {part!r} cannot be joined with others by +")
+    return name
+
+
+class DataSpec(Frozen):
+    """Which pixels the run sees: the data's fingerprint, its classes, the geometry, the split."""
+
+    fingerprint: str
+    classes: tuple[str, ...]
+    image_size: int = Field(ge=8, le=1024)
+    resize: Literal["squash", "fit", "crop"] = "squash"
+    evaluation_fraction: float = Field(default=0.2, gt=0, lt=1)
+    selection_fraction: float = Field(default=0.1, gt=0, lt=1)
+    groups: str = ""
+    """Hash of the groups of copies, which decide the split."""
+
+
+class NetworkSpec(Frozen):
+    """A residual network by name; see normlab.networks.resnet.resnet."""
+
+    name: str = "resnet14"
+    shortcut: Literal["A", "B"] = "A"
+    zero_init_last_scale: bool = False
+
+
+class OptimizerSpec(Frozen):
+    """A torch optimizer and its settings; a setting that an optimizer lacks is ignored by it."""
+
+    name: str = "sgd"
+    learning_rate: float = Field(default=0.1, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(default=0.0, ge=0)
+    decay_norm_parameters: bool = False
+    gate_learning_rate_multiplier: float = Field(default=10.0, gt=0)
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return known("optimizer", name, OPTIMIZERS)
+
+
+class ScheduleSpec(Frozen):
+    """The learning rate over time; epochs may be fractions, the rate changes at every step."""
+
+    name: str = "constant"
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    step_epochs: float = Field(default=10.0, gt=0)
+    milestones: tuple[float, ...] = ()
+    factor: float = Field(default=0.1, gt=0, lt=1)
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return known("schedule", name, SCHEDULES)
+
+
+class RunSpec(Frozen):
+    """Everything that decides the result of one run."""
+
+    arm: str
+    """The name under which the run is compared; two arms may have the same settings (A/A)."""
+    block: int = Field(ge=0)
+    seed: int = 0
+    """Root of all random streams; a study has one, its blocks differ by number."""
+    data: DataSpec
+    network: NetworkSpec = NetworkSpec()
+    norm: str
+    """Canonical spec string of the normalization, e.g. "gn:groups=8"."""
+    optimizer: OptimizerSpec = OptimizerSpec()
+    schedule: ScheduleSpec = ScheduleSpec()
+    batch_size: int = Field(default=32, ge=1)
+    epochs: int = Field(default=30, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    """Stop after so many epochs without a better selection accuracy; None trains to the end."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    clip_gradient_norm: float | None = Field(default=None, gt=0)
+    augmentation: str = "light"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    numerics: int = NUMERICS_VERSION
+
+    @field_validator("augmentation")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return check_augmentation(name)
+
+    @property
+    def id(self) -> str:
+        """The first 12 hexadecimal digits of SHA-256 over the canonical JSON."""
+        return content_hash(self.model_dump(mode="json"))[:12]
+
+    @property
+    def folder_name(self) -> str:
+        """Readable and unique: block, arm and id, with only portable characters."""
+        arm = re.sub(r"[^A-Za-z0-9.=-]+", "-", self.arm)[:40]
+        return f"b{self.block:02d}-{arm}-{self.id}"
+
+
+class Measures(Frozen):
+    """The four figures of one part of the data; accuracy and the F1s are shares in [0, 1]."""
+
+    loss: float
+    accuracy: float
+    micro_f1: float
+    macro_f1: float
+    images: int
+
+
+class EpochRow(Frozen):
+    """What one epoch did."""
+
+    epoch: int = Field(ge=1)
+    learning_rate: float
+    """After the last step of the epoch; that of the first parameter group."""
+    train: Measures
+    """Running figures in training mode, with augmentation, while the weights moved."""
+    selection: Measures
+    """Evaluation mode, at the end of the epoch."""
+    seconds: float
+    """Of the training steps alone; evaluation and storing are not in it."""
+    images_per_second: float
+
+
+class Outcome(Frozen):
+    """How the run ended. All kinds are results; none is dropped."""
+
+    status: Status
+    epochs: int
+    """Epochs that were finished."""
+    reported_epoch: int | None = None
+    """The epoch whose weights were kept and evaluated."""
+    train: Measures | None = None
+    """Evaluation mode, without augmentation, at the reported epoch; likewise the two below."""
+    selection: Measures | None = None
+    evaluation: Measures | None = None
+    selection_by_batches: Measures | None = None
+    """The selection part once more, normalized with the statistics of its own batches; None where
+    no layer keeps running ones."""
+    parameters: int | None = None
+    seconds: float = 0.0
+    """All training steps of the run."""
+    error: str | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether running again would change nothing."""
+        return self.status in ("finished", "stopped_early", "diverged")
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces, the same text for the same content."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def content_hash(value: Any) -> str:
+    """SHA-256 of the canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def list_hash(rows: Iterable[Any]) -> str:
+    """`content_hash` of the rows as a list, which is never in memory as a whole."""
+    digest = hashlib.sha256(b"[")
+    for number, row in enumerate(rows):
+        digest.update(f"{',' if number else ''}{canonical_json(row)}".encode())
+    digest.update(b"]")
+    return digest.hexdigest()

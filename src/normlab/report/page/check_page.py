@@ -1,0 +1,80 @@
+"""The page of a data check: findings with their images, in one file that needs no network."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+from markupsafe import Markup
+from PIL import Image
+
+from normlab._version import __version__
+from normlab.records.data_report import DataReport, Evidence, Finding
+from normlab.report.page.page import TEMPLATES, template_environment
+
+THUMBNAIL = 64
+Pixels = Callable[[str], UInt8[np.ndarray, "s s 3"] | None]
+"""The prepared pixels of an image by its name; None where there are none."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image in the page."""
+
+    name: str
+    address: str
+    """A data: address."""
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """The images of one piece of evidence."""
+
+    pictures: tuple[Picture, ...]
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A finding with its images."""
+
+    finding: Finding
+    exhibits: tuple[Exhibit, ...]
+
+
+def render_check_page(report: DataReport, pixels: Pixels) -> str:
+    """The page as HTML; every text from the data is escaped by the template."""
+    names = ("page.css", "check.css")
+    css = Markup("\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names))
+    sections = [Section(f, tuple(_exhibits(f.evidence, pixels))) for f in report.findings]
+    return (
+        template_environment()
+        .get_template("check.html.j2")
+        .render(report=report, sections=sections, css=css, version=__version__)
+    )
+
+
+def _exhibits(evidence: Sequence[Evidence], pixels: Pixels) -> list[Exhibit]:
+    found = []
+    for piece in evidence:
+        pictures = []
+        for name in piece.names:
+            values = pixels(name)
+            if values is not None:
+                pictures.append(Picture(name, _address(values)))
+        if pictures:
+            found.append(Exhibit(tuple(pictures), piece.caption))
+    return found
+
+
+def _address(values: UInt8[np.ndarray, "s s 3"]) -> str:
+    image = Image.fromarray(values)
+    if image.width > THUMBNAIL:
+        image = image.resize((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

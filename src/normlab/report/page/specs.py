@@ -1,0 +1,41 @@
+"""The specs of all runs, small enough for the page: what they share once, the rest a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from normlab.records.run import RunSpec
+
+
+@dataclass(frozen=True)
+class Specs:
+    """Flat keys ("optimizer.learning_rate") and printed values."""
+
+    shared: Mapping[str, str]
+    """Of every run."""
+    own: Mapping[str, Mapping[str, str]]
+    """Of each run, by its id: the keys in which any two runs differ."""
+
+
+def flat_specs(specs: Sequence[RunSpec]) -> Specs:
+    """What the runs share, and what each has of its own."""
+    flat = {spec.id: _flat(spec.model_dump(mode="json")) for spec in specs}
+    keys = dict.fromkeys(key for one in flat.values() for key in one)
+    values = {key: {one.get(key) for one in flat.values()} for key in keys}
+    shared = {k: str(next(iter(found))) for k, found in values.items() if len(found) == 1}
+    own = {name: {k: v for k, v in one.items() if k not in shared} for name, one in flat.items()}
+    return Specs(shared, own)
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            found[prefix + key] = text
+    return found

@@ -1,0 +1,1 @@
+"""The sections of the page: plain data, tables and charts of each."""

@@ -1,0 +1,1 @@
+"""A trained network at work: predictions for images of any kind."""

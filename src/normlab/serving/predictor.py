@@ -1,0 +1,103 @@
+"""Class probabilities from a finished run, for images of any kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from normlab.data.decode import resize_pixels
+from normlab.data.load import standardise
+from normlab.errors import DataError, StorageError
+from normlab.networks.resnet.resnet import ResNet
+from normlab.records.run import DataSpec, RunSpec
+from normlab.train.checkpoint import load_weights
+from normlab.train.network import build_network
+from normlab.train.step import forward
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained network with its geometry and its input statistics."""
+
+    spec: RunSpec
+    network: ResNet
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    @classmethod
+    def load(cls, run: Path, device: torch.device | str = "cpu") -> Predictor:
+        """Read a run's weights, without pickle.
+
+        Raises:
+            UsageError: the run has no weights yet.
+            StorageError: they are damaged or do not fit the network.
+        """
+        weights, spec, mean, std = load_weights(run / "weights.safetensors")
+        network = build_network(spec, device)
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise StorageError(f"the weights in {run} do not fit {spec.network.name}") from error
+        network.eval()
+        return cls(
+            spec, network, torch.tensor(mean, device=device), torch.tensor(std, device=device)
+        )
+
+    @torch.inference_mode()
+    def probabilities(
+        self, images: Iterable[UInt8[np.ndarray, "h w 3"]], batch_size: int = 64
+    ) -> Iterator[Float[np.ndarray, " classes"]]:
+        """One vector an image, in the order of the images, each of the run's size."""
+        for batch in _batches(images, batch_size):
+            pixels = torch.from_numpy(np.stack(batch)).to(self.mean.device)
+            logits = forward(self.network, standardise(pixels, self.mean, self.std), self.spec)
+            yield from logits.softmax(1).cpu().numpy()
+
+
+def _batches(
+    images: Iterable[UInt8[np.ndarray, "h w 3"]], size: int
+) -> Iterator[list[UInt8[np.ndarray, "h w 3"]]]:
+    batch = []
+    for image in images:
+        batch.append(image)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def images_of_values(
+    lines: Iterable[str], data: DataSpec, where: str
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """Images from lines of 3·S·S values, channel by channel, scaled to the run's size.
+
+    Raises:
+        DataError: a line that is not so many numbers in [0, 255].
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            values = np.array([float(value) for value in line.split(",")])
+        except ValueError:
+            raise DataError(
+                f"{where} line {number} is not numbers with commas; write 3·S·S values a line, "
+                "without a header"
+            ) from None
+        side = math.isqrt(len(values) // 3)
+        if 3 * side * side != len(values) or side == 0:
+            raise DataError(f"{where} line {number} has {len(values)} values, not 3·S·S")
+        if not np.all((values >= 0) & (values <= 255)):
+            raise DataError(f"{where} line {number} has values outside of 0 to 255")
+        pixels = values.round().astype(np.uint8).reshape(3, side, side).transpose(1, 2, 0)
+        if side == data.image_size:
+            yield pixels
+        else:
+            yield resize_pixels(pixels, data.image_size)

@@ -1,0 +1,1 @@
+"""From records to tables: reading, layout, pairing, curves."""

@@ -1,0 +1,67 @@
+"""Read a study folder for judging: what can be read is read, what cannot is named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from normlab.errors import StorageError
+from normlab.records.data_report import DataReport
+from normlab.records.plan import StudyPlan, read_plan
+from normlab.records.store import DATA, LEDGER, RunRecord, read_optional, run_folders
+from normlab.records.tuning_results import Ledger
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A folder under runs/ that holds no readable run, and why."""
+
+    folder: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class StudyRecords:
+    """The plan of a study and all of its runs."""
+
+    folder: Path
+    plan: StudyPlan
+    runs: tuple[RunRecord, ...]
+    unreadable: tuple[Unreadable, ...]
+    ledger: Ledger | None = None
+    """Of the tuning, once it has ended."""
+    data: DataReport | None = None
+    """What was found in the data when the study began."""
+
+
+def read_study(folder: Path) -> StudyRecords:
+    """Read study.toml and every run folder.
+
+    A damaged run does not hide the others: it is listed with its reason, and its cell counts as
+    missing.
+
+    Raises:
+        PlanError: there is no study.toml, or it cannot be used.
+    """
+    plan = read_plan(folder / "study.toml")
+    runs = []
+    unreadable = []
+    readable = {run_folder.path for run_folder in run_folders(folder)}
+    for run_folder in run_folders(folder):
+        try:
+            runs.append(run_folder.read())
+        except (StorageError, ValueError, OSError) as error:  # ValueError: JSON cut in half
+            unreadable.append(Unreadable(run_folder.path.name, str(error)))
+    unreadable += [
+        Unreadable(path.name, "there is no spec.json in it")
+        for path in sorted((folder / "runs").glob("*/"))
+        if path not in readable
+    ]
+    return StudyRecords(
+        folder,
+        plan,
+        tuple(runs),
+        tuple(unreadable),
+        ledger=read_optional(folder / LEDGER, Ledger),
+        data=read_optional(folder / DATA, DataReport),
+    )

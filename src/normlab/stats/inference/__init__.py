@@ -1,0 +1,1 @@
+"""Intervals, tests, sequential decisions and verdicts."""

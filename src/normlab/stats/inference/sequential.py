@@ -1,0 +1,197 @@
+"""Looking while it runs: at which level, and what a look decides.
+
+Testing at α after every block would give a false alarm in about one study of six. Looks are fixed
+in the plan instead, and each has a level of its own, strict at first:
+
+    level_k = 2·(1 − Φ(c / √(n_k / n_K)))          O'Brien–Fleming's shape, n_k blocks at look k
+
+with c such that a single comparison without any difference is called different at one of the looks
+with probability α. c comes from a simulation of t statistics at the looks of the study at hand.
+
+A decision stands once it is made. An arm that is worse than the leader is dropped from later
+blocks, and the setting is over when all pairs of the arms that are left are decided.
+
+Source: O'Brien & Fleming 1979; Armitage, McPherson & Rowe 1969 for what peeking costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from scipy import special
+
+from normlab.records.plan import AnalysisPlan, StudyPlan
+from normlab.records.store import RunRecord
+from normlab.stats.data.layout import Layout, arrange
+from normlab.stats.data.metrics import orientation
+from normlab.stats.data.pairing import PairedTable, paired_table
+from normlab.stats.inference.comparison import Comparison, compare_all, find
+
+EXPLORATORY_BELOW = 5
+"""Fewer blocks than this make a verdict exploratory (method.md, "Intervals and tests")."""
+_REPEATS = 200_000
+_OPEN = ("missing", "unfinished", "interrupted")
+"""What a cell is while its run has still to come."""
+
+
+@dataclass(frozen=True)
+class Race:
+    """How far a setting has come through its looks."""
+
+    looks: tuple[int, ...]
+    levels: tuple[float, ...]
+    passed: int
+    """Looks that have been taken."""
+    comparisons: tuple[Comparison, ...]
+    """The decisions so far; those of the last look, where not decided before."""
+    dropped: Mapping[str, int]
+    """Arm → blocks at the look that dropped it."""
+    over: bool
+    """Nothing is left to decide, or the last look has been taken."""
+
+    @property
+    def blocks(self) -> int:
+        """Blocks on which the decisions rest."""
+        return self.looks[self.passed - 1] if self.passed else 0
+
+
+def planned_looks(plan: StudyPlan) -> tuple[int, ...]:
+    """The plan's looks; by default one, after the last planned block but not before the fifth."""
+    if plan.analysis.looks:
+        return plan.analysis.looks
+    planned = plan.frozen.blocks if plan.frozen is not None else 0
+    return (max(EXPLORATORY_BELOW, planned or plan.blocks),)
+
+
+def usual_looks(blocks: int) -> tuple[int, ...]:
+    """The looks that a new study of so many blocks gets: at 40, 70 and 100 % from eight blocks on.
+
+    >>> usual_looks(10), usual_looks(5)
+    ((4, 7, 10), ())
+    """
+    return (round(0.4 * blocks), round(0.7 * blocks), blocks) if blocks >= 8 else ()
+
+
+@lru_cache(maxsize=256)
+def look_levels(looks: tuple[int, ...], alpha: float) -> tuple[float, ...]:
+    """The level of each look; of one look it is α.
+
+    Simulated with paired t. The error that is pooled over more arms has its largest statistic a
+    little lower (c = 2.034 for a pair, 2.006 for seven arms at looks 4, 7, 10), so the levels hold
+    for it too. The draws are fixed: the same looks have the same levels everywhere.
+    """
+    if len(looks) == 1:
+        return (alpha,)
+    shares = np.sqrt(np.array(looks) / looks[-1])
+    levels = 2 * special.ndtr(-_boundary(looks, alpha) / shares)
+    return tuple(float(level) for level in levels)
+
+
+def run_race(table: PairedTable, plan: StudyPlan) -> Race:
+    """Take every look that the runs so far allow, in order."""
+    looks = planned_looks(plan)
+    levels = look_levels(looks, plan.analysis.alpha)
+    active = list(table.arms)
+    known: dict[tuple[str, str], Comparison] = {}
+    dropped: dict[str, int] = {}
+    passed = 0
+    over = False
+    for blocks, level in zip(looks, levels, strict=True):
+        part = table.first(blocks).only(active)
+        if over or not _is_complete(part, blocks):
+            break
+        passed += 1
+        for found in compare_all(part, plan.analysis, level):
+            before = known.get((found.arm, found.other))
+            if before is None or before.decision == "undecided":
+                known[found.arm, found.other] = found
+        if blocks == looks[-1]:
+            over = True
+            break
+        losers = _losers(part, plan.analysis, tuple(known.values()))
+        dropped |= dict.fromkeys((arm for arm in active if arm in losers), blocks)
+        active = [arm for arm in active if arm not in losers]
+        over = _is_over(active, known)
+    return Race(looks, levels, passed, tuple(known.values()), dropped, over)
+
+
+def raced_layouts(plan: StudyPlan, runs: Sequence[RunRecord]) -> tuple[tuple[Layout, Race], ...]:
+    """Every setting with its race, and with the cells that the race made unnecessary marked."""
+    found = []
+    for layout in arrange(plan, runs):
+        race = run_race(paired_table(layout, plan.analysis.metric), plan)
+        found.append((replace(layout, spared=_spared(layout, race)), race))
+    return tuple(found)
+
+
+def _spared(layout: Layout, race: Race) -> frozenset[tuple[str, int]]:
+    """Later blocks of dropped arms; those of all arms up to the last look if the race is over."""
+    cells = {
+        (arm, block) for arm, blocks in race.dropped.items() for block in layout.blocks[blocks:]
+    }
+    if race.over:
+        rest = layout.blocks[race.blocks : race.looks[-1]]
+        cells |= {(arm, block) for arm in layout.arms for block in rest}
+    return frozenset(cells)
+
+
+def _is_complete(table: PairedTable, blocks: int) -> bool:
+    """Whether no cell of the look is still to come."""
+    if len(table.blocks) < blocks:
+        return False
+    return not any(status in _OPEN for row in table.status for status in row)
+
+
+def _losers(
+    table: PairedTable, analysis: AnalysisPlan, comparisons: tuple[Comparison, ...]
+) -> set[str]:
+    """The arms that are worse than the leader.
+
+    The reference stays while some other arm that stays is undecided against it: it is what the
+    reader asked to be compared with.
+    """
+    arms = table.measured_arms()
+    if not arms:
+        return set()
+    sign = orientation(table.metric)
+    leader = max(arms, key=lambda arm: sign * float(np.nanmean(table.row(arm))))
+    losers = set()
+    for arm in arms:
+        against = find(comparisons, arm, leader)
+        if against is not None and against.decision == "worse":
+            losers.add(arm)
+    if analysis.reference in losers:
+        rest = [find(comparisons, arm, analysis.reference) for arm in arms if arm not in losers]
+        if any(pair is not None and pair.decision == "undecided" for pair in rest):
+            losers.remove(analysis.reference)
+    return losers
+
+
+def _is_over(active: list[str], known: Mapping[tuple[str, str], Comparison]) -> bool:
+    return not any(
+        comparison.decision == "undecided"
+        for (arm, other), comparison in known.items()
+        if arm in active and other in active
+    )
+
+
+def _boundary(looks: tuple[int, ...], alpha: float) -> float:
+    """c: the 1 − α quantile of the largest  z_k·√(n_k/n_K)  over the looks, without any effect.
+
+    z_k is the normal deviate with the p-value of the paired t of the first n_k blocks.
+    """
+    generator = np.random.default_rng(20240229)
+    largest = []
+    for _ in range(10):  # in parts, so that memory stays small
+        differences = generator.standard_normal((_REPEATS // 10, looks[-1]))
+        scaled = []
+        for n in looks:
+            part = differences[:, :n]
+            t = np.abs(part.mean(1)) / part.std(1, ddof=1) * np.sqrt(n)
+            tail = np.maximum(special.stdtr(n - 1, -t), 1e-300)
+            scaled.append(-special.ndtri(tail) * np.sqrt(n / looks[-1]))
+        largest.append(np.max(scaled, axis=0))
+    return float(np.quantile(np.concatenate(largest), 1 - alpha))

@@ -1,0 +1,162 @@
+"""Everything that the terminal table and the report say about a study, worked out once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from normlab.records.data_report import DataReport
+from normlab.records.plan import StudyPlan
+from normlab.records.run import METRICS
+from normlab.records.store import RunRecord
+from normlab.records.tuning_results import Ledger
+from normlab.stats.checks.check import Check
+from normlab.stats.checks.run import run_checks
+from normlab.stats.data.layout import CellStatus, Layout, first_blocks
+from normlab.stats.data.pairing import PairedTable, paired_table
+from normlab.stats.data.setting import Setting
+from normlab.stats.inference.comparison import Comparison
+from normlab.stats.inference.interaction import Interaction, interactions
+from normlab.stats.inference.intervals import (
+    PairedDifference,
+    Summary,
+    resampled_difference,
+    summarise,
+)
+from normlab.stats.inference.new_images import ImageClaim, claim_of, read_correct
+from normlab.stats.inference.sequential import Race, raced_layouts
+from normlab.stats.inference.verdict import SettingVerdict, judge, judged_part
+from normlab.stats.summary.curve_facts import SettingCurves, curve_facts
+from normlab.stats.summary.timing import relative_time, speeds
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One arm in one setting."""
+
+    arm: str
+    n: int
+    """Blocks with a value of the primary metric."""
+    train: Mapping[str, Summary]
+    """Of each metric: the training part in evaluation mode, mean and sd over blocks."""
+    validation: Mapping[str, Summary]
+    """Of each metric: the evaluation part, mean and sd over blocks."""
+    comparison: Comparison | None
+    """Against the reference; None for the reference itself, and where either has no value."""
+    new_images: ImageClaim | None
+    """Likewise, but for new images of this kind too, claim (b); accuracy alone has it."""
+    new_training: PairedDifference | None
+    """Likewise, but for other training images of this kind too (Nadeau & Bengio)."""
+    speeds: Mapping[int, float]
+    """Training images a second, by block."""
+    relative_time: float | None
+    """Of a training step, against the reference in the same blocks (1.04 is 4 % slower)."""
+    outcomes: Mapping[CellStatus, int]
+    """How many blocks ended how; only what occurs."""
+
+
+@dataclass(frozen=True, eq=False)
+class SettingAnalysis:
+    """One setting: its arms in the order of the plan, and what can be said of them."""
+
+    setting: Setting
+    rows: tuple[ArmRow, ...]
+    verdict: SettingVerdict
+    table: PairedTable
+    """The primary metric on the evaluation part, in the blocks that the verdict rests on."""
+    curves: SettingCurves
+    """How rough, how fast, how far from training."""
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """A study, judged."""
+
+    plan: StudyPlan
+    settings: tuple[SettingAnalysis, ...]
+    interactions: tuple[Interaction, ...]
+    """Of the arms with every other factor."""
+    checks: tuple[Check, ...]
+    ledger: Ledger | None
+    """Of the tuning, if there was one."""
+    planned: int
+    """Runs of the design, without those that an earlier look made unnecessary."""
+    done: int
+    """Cells of the design whose run is final."""
+
+    @property
+    def findings(self) -> tuple[Check, ...]:
+        """The checks that found something."""
+        return tuple(check for check in self.checks if check.state == "finding")
+
+
+def analyse(
+    plan: StudyPlan,
+    runs: Sequence[RunRecord],
+    ledger: Ledger | None = None,
+    data: DataReport | None = None,
+) -> Analysis:
+    """Judge a study by the analysis in its plan; the same at any time for the same records.
+
+    With no finished run, one arm or one block there is still an Analysis: what cannot be known is
+    None, and the verdict's sentence says why.
+    """
+    raced = raced_layouts(plan, runs)
+    settings = tuple(_analyse_setting(plan, layout, race) for layout, race in raced)
+    outcomes: Counter[CellStatus] = Counter()
+    for setting in settings:
+        for row in setting.rows:
+            outcomes.update(row.outcomes)
+    return Analysis(
+        plan=plan,
+        settings=settings,
+        interactions=interactions([setting.table for setting in settings]),
+        checks=tuple(run_checks(plan, runs, ledger, data)),
+        ledger=ledger,
+        planned=outcomes.total() - outcomes["not needed"],
+        done=sum(outcomes[s] for s in ("finished", "stopped_early", "diverged")),
+    )
+
+
+def _analyse_setting(plan: StudyPlan, layout: Layout, race: Race) -> SettingAnalysis:
+    metric = plan.analysis.metric
+    everything = paired_table(layout, metric)
+    verdict = judge(everything, plan, race)
+    primary, _ = judged_part(everything, race)
+    part = first_blocks(layout, len(primary.blocks))
+    train = {name: paired_table(part, name, "train") for name in METRICS}
+    validation = {name: paired_table(part, name) for name in METRICS}
+    reference_speeds = speeds(layout, plan.analysis.reference)
+    correct = read_correct(part) if metric == "accuracy" else {}
+    left_out = plan.data.selection_fraction
+    rows = []
+    for arm, status in zip(everything.arms, everything.status, strict=True):
+        own_speeds = speeds(layout, arm)
+        comparison = verdict.reference and verdict.comparison(arm, verdict.reference)
+        claim = verdict.reference and claim_of(
+            correct, arm, verdict.reference, part.blocks, plan.analysis.alpha
+        )
+        beyond = (
+            resampled_difference(comparison.difference, left_out, plan.analysis.alpha)
+            if comparison
+            else None
+        )
+        rows.append(
+            ArmRow(
+                arm=arm,
+                n=int(np.count_nonzero(~np.isnan(primary.row(arm)))),
+                train={name: summarise(train[name].row(arm)) for name in METRICS},
+                validation={name: summarise(validation[name].row(arm)) for name in METRICS},
+                comparison=comparison or None,
+                new_images=(claim or None) if arm != verdict.reference else None,
+                new_training=beyond,
+                speeds=own_speeds,
+                relative_time=relative_time(own_speeds, reference_speeds),
+                outcomes=dict(Counter(status)),
+            )
+        )
+    facts = curve_facts(part, plan.analysis.alpha)
+    return SettingAnalysis(layout.setting, tuple(rows), verdict, primary, facts)

@@ -1,0 +1,158 @@
+"""The methods paragraph of a paper, from the plan and what was run: nothing in it is a constant
+that the study did not use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from normlab.records.cells import arm_of, cells, varied
+from normlab.records.plan import StudyPlan
+from normlab.records.store import RunRecord
+from normlab.stats.data.metrics import LABELS, format_difference, unit
+from normlab.stats.inference.sequential import look_levels, planned_looks
+from normlab.stats.summary.analysis import Analysis, SettingAnalysis
+from normlab.text import count, join
+
+
+def methods_paragraph(analysis: Analysis, runs: Sequence[RunRecord]) -> str:
+    """Design, training, tuning, judgement and software, in sentences that a reviewer can check."""
+    plan = analysis.plan
+    sentences = [
+        _design(plan),
+        _training(plan),
+        _tuning(analysis),
+        _judgement(plan),
+        _error(analysis.settings),
+        _looks(plan),
+        _outcomes(analysis),
+        _software(plan, runs),
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _design(plan: StudyPlan) -> str:
+    rows = cells(plan)
+    arms = list(dict.fromkeys(arm_of(cell, plan) for cell in rows))
+    compared = plan.analysis.compare
+    kind = "normalizations" if compared == "norm" else f"levels of {compared.replace('_', ' ')}"
+    levels: dict[str, int] = {
+        "normalizations": len({cell.norm for cell in rows}),
+        "optimizers": len({cell.optimizer for cell in rows}),
+        "learning rates": len({cell.learning_rate for cell in rows}),
+        "batch sizes": len({cell.batch_size for cell in rows}),
+    }
+    named = {"norm": "normalizations"}.get(compared, f"{compared.replace('_', ' ')}s")
+    crossed = [f"{n} {name}" for name, n in levels.items() if n > 1 and name != named]
+    crossed += [f"levels of {key.replace('_', ' ')}" for key in varied(plan) if key != compared]
+    across = f", crossed with {join(crossed)}," if crossed else ""
+    classes = len(plan.frozen.classes) if plan.frozen is not None else 0
+    kept = "near copies" if plan.data.copies == "near" else "equal files"
+    return (
+        f"We compared {len(arms)} {kind} ({join(arms)}){across} in {count(plan.blocks, 'block')}. "
+        "A block fixes the split into training and selection part, the initial weights, the order "
+        "of the images and their augmentation for all arms; the evaluation part is fixed and read "
+        f"once a run. Images of {classes} classes were scaled to {plan.data.image_size} px, and "
+        f"{kept} were kept on one side of every split."
+    )
+
+
+def _training(plan: StudyPlan) -> str:
+    training = plan.training
+    rates = sorted({c.learning_rate for c in cells(plan) if c.learning_rate is not None})
+    optimizers = list(dict.fromkeys(cell.optimizer for cell in cells(plan)))
+    sizes = sorted({cell.batch_size for cell in cells(plan)})
+    rate = f" at learning rate {join([f'{r:g}' for r in rates])}" if rates else ""
+    stopping = (
+        f", stopped after {training.patience} epochs without a better selection accuracy"
+        if training.patience is not None
+        else ""
+    )
+    return (
+        f"{training.network.name} was trained for {count(training.epochs, 'epoch')}{stopping} with "
+        f"{join(optimizers)}{rate}, batch size {join([str(size) for size in sizes])}, a "
+        f"{training.schedule} schedule, weight decay {training.weight_decay:g} and "
+        f"{training.augmentation} augmentation, in {training.precision}."
+    )
+
+
+def _tuning(analysis: Analysis) -> str:
+    tuning, ledger = analysis.plan.tuning, analysis.ledger
+    if tuning is None:
+        return "All arms shared these settings; none was tuned."
+    ranges = join(
+        [
+            f"{name.replace('_', ' ')} {low:g} to {high:g}"
+            for name, (low, high) in (ledger.ranges if ledger else tuning.ranges).items()
+        ]
+    )
+    spent = ""
+    if ledger is not None and ledger.arms:
+        runs, epochs = ledger.arms[0].runs, ledger.arms[0].epochs
+        spent = f" ({count(runs, 'run')} and {count(epochs, 'epoch')} an arm and setting)"
+    return (
+        f"Every arm tried the same Sobol points over {ranges}{spent} on "
+        f"{count(tuning.blocks, 'block')} of their own and kept the best on the selection part."
+    )
+
+
+def _judgement(plan: StudyPlan) -> str:
+    analysis = plan.analysis
+    margin = format_difference(analysis.metric, analysis.margin).removeprefix("+")
+    return (
+        f"The primary metric is the {LABELS[analysis.metric]} on the evaluation part; a run that "
+        "diverged scores chance level. Differences were taken block by block; better and worse are "
+        f"t tests, practically equal is two one-sided tests at ±{margin} "
+        f"{unit(analysis.metric)}, each family corrected over all pairs of a setting by Holm's "
+        f"method at α = {analysis.alpha:g}."
+    )
+
+
+def _error(settings: Sequence[SettingAnalysis]) -> str:
+    judged = [setting.verdict for setting in settings if len(setting.verdict.arms) > 2]
+    pooled = sum(verdict.pooled for verdict in judged)
+    if not judged:
+        return ""
+    if pooled == len(judged):
+        return "The error is that of the two-way layout of arms and blocks, pooled over arms."
+    if len(judged) == 1:
+        reason = judged[0].error_reason
+        return f"Each pair was tested by its own differences{f' ({reason})' if reason else ''}."
+    return (
+        f"The error was pooled over arms in {pooled} of {len(judged)} settings; in the others each "
+        "pair was tested by its own differences."
+    )
+
+
+def _looks(plan: StudyPlan) -> str:
+    looks = planned_looks(plan)
+    if len(looks) == 1:
+        return ""
+    levels = look_levels(looks, plan.analysis.alpha)
+    return (
+        f"The study was judged after {join([str(n) for n in looks])} blocks at the levels "
+        f"{join([f'{level:.4f}' for level in levels])} (O'Brien–Fleming shape, calibrated by "
+        "simulation); arms worse than the leader were dropped at a look."
+    )
+
+
+def _outcomes(analysis: Analysis) -> str:
+    diverged = sum(row.outcomes.get("diverged", 0) for s in analysis.settings for row in s.rows)
+    return (
+        f"{analysis.done} of {analysis.planned} planned runs have ended, {diverged} of them by "
+        "divergence."
+    )
+
+
+def _software(plan: StudyPlan, runs: Sequence[RunRecord]) -> str:
+    environments = [run.environment for run in runs if run.environment]
+    if not environments or plan.frozen is None:
+        return ""
+    first = environments[0]
+    libraries = first.get("libraries", {})
+    torch = f", torch {libraries['torch']}" if "torch" in libraries else ""
+    return (
+        f"Computed with normlab {plan.frozen.normlab}{torch} on {first.get('processor', 'unknown')}"
+        f" ({first.get('device', 'cpu')}, {first.get('threads', '?')} threads); plan "
+        f"{plan.frozen.hash[:12]}."
+    )

@@ -1,0 +1,140 @@
+"""The verdict of a setting in one sentence that claims no more than the numbers do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from normlab.records.plan import AnalysisPlan, StudyPlan
+from normlab.stats.data.metrics import LABELS, format_difference, unit
+from normlab.stats.data.pairing import PairedTable
+from normlab.stats.data.setting import Setting
+from normlab.stats.inference.comparison import Comparison, Decision, against
+from normlab.stats.inference.power import BLOCKS_CAP
+from normlab.stats.inference.sequential import EXPLORATORY_BELOW, Race
+from normlab.text import count, join
+
+
+def verdict_sentence(
+    table: PairedTable,
+    plan: StudyPlan,
+    comparisons: Sequence[Comparison],
+    best: Sequence[str],
+    blocks: int,
+    stage: str,
+    race: Race,
+) -> str:
+    """One sentence; every number in it stands in the table of the setting too."""
+    analysis = plan.analysis
+    arms = table.measured_arms()
+    if not arms:
+        return "No run has finished here yet, so nothing can be said."
+    if len(arms) == 1:
+        return f"Only {arms[0]} has results here, so there is nothing to compare it with."
+    if blocks < 2:
+        return (
+            f"{count(blocks, 'common block').capitalize()} cannot tell a difference between arms "
+            "from chance, so nothing is decided; the study needs more blocks."
+        )
+    reference = analysis.reference if analysis.reference in arms else None
+    start = f"{_basis(blocks, stage, race)}{_rates(plan, table.setting)}: "
+    clauses = _against_reference(table.metric, analysis, against(comparisons, arms, reference))
+    if reference is None:
+        clauses.append(f"the reference {analysis.reference} has no result here")
+    clauses.append(_best_clause(arms, best))
+    clauses.extend(_looks_clauses(stage, race))
+    clauses.extend(_divergence_clause(table))
+    return start + "; ".join(clauses) + "."
+
+
+def _basis(blocks: int, stage: str, race: Race) -> str:
+    """How many blocks, and whether that is enough to be more than a first impression."""
+    if stage == "extended":
+        return (
+            f"Exploratory, from {count(blocks, 'block')} ({race.looks[-1]} were planned, the "
+            "others were added after looking)"
+        )
+    if blocks < EXPLORATORY_BELOW:
+        return f"Exploratory, from {count(blocks, 'block')}"
+    if stage == "interim":
+        planned = race.looks[0]
+        return f"Not judged yet (first look at {planned} complete blocks), from {blocks} so far"
+    return f"From {count(blocks, 'block')}"
+
+
+def _rates(plan: StudyPlan, setting: Setting) -> str:
+    """With which learning rate: one for all measures tolerance to that rate too."""
+    if setting.learning_rate is not None:
+        return f" at learning rate {setting.learning_rate:g}"
+    return ", each arm at its own tuned rate" if plan.tuning is not None else ""
+
+
+def _looks_clauses(stage: str, race: Race) -> list[str]:
+    clauses = [
+        f"{arm} was dropped after {count(blocks, 'block')}" for arm, blocks in race.dropped.items()
+    ]
+    if stage != "planned" or len(race.looks) == 1:
+        return clauses
+    if race.over and race.blocks < race.looks[-1]:
+        clauses.append(f"the race ended at {race.blocks} of {race.looks[-1]} blocks")
+    else:
+        clauses.append(f"this is look {race.passed} of {len(race.looks)}")
+    return clauses
+
+
+def _against_reference(
+    metric: str, analysis: AnalysisPlan, comparisons: Sequence[Comparison]
+) -> list[str]:
+    """A clause for each decision that occurs, e.g. "bin is better than bn (+0.9 points)"."""
+    clauses = []
+    for decision in ("better", "practically equal", "worse", "undecided"):
+        group = [c for c in comparisons if c.decision == decision]
+        if group:
+            clauses.append(_clause(decision, group, metric, analysis))
+    return clauses
+
+
+def _clause(
+    decision: Decision, group: Sequence[Comparison], metric: str, analysis: AnalysisPlan
+) -> str:
+    names = join([comparison.arm for comparison in group])
+    verb = "is" if len(group) == 1 else "are"
+    reference = group[0].other
+    if decision == "undecided":
+        return f"{names} {verb} undecided against {reference} ({further_blocks(group)})"
+    if decision == "practically equal":
+        margin = format_difference(metric, analysis.margin).removeprefix("+")
+        return f"{names} {verb} practically equal to {reference} (within ±{margin} {unit(metric)})"
+    differences = [c.difference.mean for c in group if c.difference.mean is not None]
+    numbers = join([format_difference(metric, value) for value in differences])
+    label = f"{LABELS[metric]}, " if metric == "loss" else ""
+    return f"{names} {verb} {decision} than {reference} ({label}{numbers} {unit(metric)})"
+
+
+def _best_clause(arms: Sequence[str], best: Sequence[str]) -> str:
+    if len(best) == 1:
+        return f"the best arm is {best[0]}"
+    if len(best) == len(arms):
+        return "no arm is ruled out as the best"
+    return f"the best arm is among {join(best)}"
+
+
+def _divergence_clause(table: PairedTable) -> list[str]:
+    blocks = len(table.blocks)
+    diverged = [(arm, table.count(arm, "diverged")) for arm in table.arms]
+    parts = [f"{arm} in {n} of {count(blocks, 'block')}" for arm, n in diverged if n]
+    return [f"diverged, and counted as guessing: {join(parts)}"] if parts else []
+
+
+def further_blocks(comparisons: Sequence[Comparison]) -> str:
+    """How many more blocks would decide these, e.g. "about 4 to 12 more blocks"."""
+    known = [c.further_blocks for c in comparisons if c.further_blocks is not None]
+    if not known:
+        return "at least two blocks are needed to say how many more"
+    low, high = min(known), max(known)
+    if low > BLOCKS_CAP:
+        return f"more than {BLOCKS_CAP} more blocks"
+    if high > BLOCKS_CAP:
+        return f"about {low} to more than {BLOCKS_CAP} more blocks"
+    if low < high:
+        return f"about {low} to {high} more blocks"
+    return f"about {count(low, 'more block')}"

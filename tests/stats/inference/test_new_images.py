@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from normlab.records.store import Predictions
+from normlab.stats.data.layout import arrange
+from normlab.stats.inference.new_images import image_claim, read_correct
+from normlab.stats.summary.analysis import analyse
+
+
+def test_variance_components_by_hand():
+    """2 blocks × 3 images: MS_B = 3·var(block means), MS_I = 2·var(image means)."""
+    d = np.array([[1.0, 0.0, 0.0], [1.0, -1.0, 1.0]])
+    claim = image_claim(d)
+    ms_block = 3 * np.var([1 / 3, 1 / 3], ddof=1)
+    ms_image = 2 * np.var([1.0, -0.5, 0.5], ddof=1)
+    total = ((d - d.mean()) ** 2).sum()
+    ms_rest = (total - ms_block - 2 * ms_image) / 2
+    variance = max(ms_block + ms_image - ms_rest, ms_image) / 6
+    half = (claim.interval.high - claim.interval.low) / 2
+    assert claim.mean == pytest.approx(1 / 3)
+    assert claim.error_images == pytest.approx(np.sqrt(ms_image / 6))
+    assert claim.error_blocks == 0.0
+    from scipy import stats
+
+    df = (variance * 6) ** 2 / (ms_block**2 + ms_image**2 / 2 + ms_rest**2 / 2)
+    assert claim.df == pytest.approx(df, rel=1e-10)
+    assert half == pytest.approx(stats.t.ppf(0.975, df) * np.sqrt(variance), rel=1e-10)
+
+
+@pytest.mark.parametrize("blocks", [3, 5, 10])
+def test_new_images_are_covered_where_blocks_alone_are_not(blocks):
+    """Crossed effects of blocks and images; 1,500 studies."""
+    random = np.random.default_rng(blocks)
+    covered = alone = 0
+    for _ in range(1500):
+        d = (
+            random.normal(0, 0.05, (blocks, 1))
+            + random.normal(0, 0.7, (1, 100))
+            + random.normal(0, 0.5, (blocks, 100))
+        )
+        claim = image_claim(d)
+        covered += claim.interval.low <= 0 <= claim.interval.high
+        means = d.mean(1)
+        alone += abs(means.mean()) <= 2 * means.std(ddof=1) / np.sqrt(blocks)
+    assert covered / 1500 == pytest.approx(0.95, abs=0.018)
+    assert alone / 1500 < 0.9
+
+
+def test_nothing_varies_or_too_little_is_there():
+    assert image_claim(np.zeros((3, 10))) is None
+    assert image_claim(np.ones((1, 10))) is None
+
+
+def test_a_study_has_the_claim_where_predictions_are(fabricate, tmp_path):
+    plan = fabricate.make_plan(norms=("bn", "gn"), blocks=5)
+    fabricate.write_study(tmp_path, plan, fabricate.make_runs(plan))
+    from normlab.stats.data.reading import read_study
+
+    study = read_study(tmp_path)
+    rows = {row.arm: row for row in analyse(plan, study.runs).settings[0].rows}
+    assert rows["bn"].new_images is None
+    assert rows["gn"].new_images is not None
+    (layout,) = arrange(plan, study.runs)
+    record = layout.record("gn", 0)
+    before = read_correct(layout)
+    changed = fabricate.RunFolder(record.folder)
+    content = changed.read_predictions()
+    changed.write_predictions(
+        Predictions(np.array([f"x{i}" for i in content.ids]), content.labels, content.probabilities)
+    )
+    after = read_correct(layout)
+    assert set(before) - set(after) == {("gn", 0)}
