@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from normlab.errors import StorageError, UsageError
-from normlab.report.charts.charts import difference_chart
 from normlab.report.charts import parallel_drawing as painter
+from normlab.report.charts.charts import difference_chart
 from normlab.report.charts.colours import strokes
 from normlab.report.charts.compact_svg import relative
 from normlab.report.charts.drawing import inline_svg, shown_again, to_svg
