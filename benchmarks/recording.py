@@ -3,7 +3,7 @@
     python benchmarks/recording.py                          demo:digits, 16 px
     python benchmarks/recording.py birds.zip --image-size 64 --rounds 5
 
-Taken in turns: one epoch of training, the pass over the selection part as it is, and the same pass
+Taken in turns: one epoch of training, the pass over the validation part as it is, and the same pass
 with the watch and the row. The cost is the difference of the last two over the first.
 """
 
@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 
 from normlab.data.dataset import load_data
-from normlab.data.duplicates.near_duplicates import with_near_copies
+from normlab.data.duplicates.near_duplicates import with_near_duplicates
 from normlab.data.load import block_data
 from normlab.records.run import DataSpec, RunSpec
 from normlab.train.fit import evaluate, train_epoch
-from normlab.train.layer_diagnostics import NetworkWatch
+from normlab.train.layer_diagnostics import LayerDiagnostics
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule
 from timing import machine, markdown_table, take_turns
@@ -33,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
 
     print(machine().sentence())
-    dataset = with_near_copies(load_data(options.source, options.image_size))
+    dataset = with_near_duplicates(load_data(options.source, options.image_size))
     manifest = dataset.manifest
     rows = []
     for norm in options.norms.split(","):
@@ -51,7 +51,7 @@ def main() -> None:
             epochs=1000,
         )
         rows.append(row(spec, block_data(dataset, spec), options.rounds))
-    head = ("norm", "epoch of training (s)", "selection pass (s)", "watched (s)", "cost")
+    head = ("norm", "epoch of training (s)", "validation pass (s)", "watched (s)", "cost")
     print(markdown_table(head, rows))
 
 
@@ -62,20 +62,20 @@ def row(spec: RunSpec, data, rounds: int) -> tuple[str, ...]:  # type: ignore[no
     schedule = make_schedule(
         optimizer, spec.schedule, epochs=spec.epochs, steps_per_epoch=data.steps_per_epoch
     )
-    watch = NetworkWatch(network, len(data.labels("selection")))
+    watch = LayerDiagnostics(network, len(data.labels("validation")))
 
-    def selection() -> None:
-        evaluate(network, data.plain_batches("selection"), spec)
+    def validation() -> None:
+        evaluate(network, data.plain_batches("validation"), spec)
 
     def watched() -> None:
         with watch.watching():
-            selection()
+            validation()
         watch.row(1)
 
     found = take_turns(
         {
             "train": lambda: train_epoch(network, optimizer, schedule, data.train_batches(1), spec),
-            "plain": selection,
+            "plain": validation,
             "watched": watched,
         },
         rounds,

@@ -81,7 +81,7 @@ def write_records(folder: Path, plan: StudyPlan, epochs: int) -> int:
         for epoch, value in enumerate(values, start=1):
             found = measures(value)
             run.append_row(
-                EpochRow(epoch=epoch, learning_rate=0.1, train=found, selection=found,
+                EpochRow(epoch=epoch, learning_rate=0.1, train=found, validation=found,
                          seconds=1.0, images_per_second=1000.0)
             )  # fmt: skip
         probabilities = random.dirichlet(np.ones(10), 1000).astype(np.float32)
@@ -89,7 +89,7 @@ def write_records(folder: Path, plan: StudyPlan, epochs: int) -> int:
         end = measures(level)
         run.write_outcome(
             Outcome(status="finished", epochs=epochs, reported_epoch=epochs, train=end,
-                    selection=end, evaluation=end, seconds=float(epochs))
+                    validation=end, test=end, seconds=float(epochs))
         )  # fmt: skip
     return len(runs)
 

@@ -64,7 +64,7 @@ def make_table(values: np.ndarray) -> PairedTable:
     status = (("finished",) * values.shape[1],) * len(values)
     blocks = tuple(range(values.shape[1]))
     setting = Setting("sgd", 0.1, 32)
-    return PairedTable(setting, "accuracy", "evaluation", arms, blocks, values, status)
+    return PairedTable(setting, "accuracy", "test", arms, blocks, values, status)
 
 
 def simulate(

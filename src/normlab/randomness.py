@@ -4,8 +4,8 @@ A stream is identified by the study's seed, the block, a name and an epoch. Two 
 that ask for the same stream get the same numbers, whatever else they do, and no global generator
 is ever read or written. The names in use:
 
-    "evaluation"  the cut of the evaluation part (epoch 0, block 0: the same in every block)
-    "split"       the cut of the selection part of a block
+    "test"        the cut of the test part (epoch 0, block 0: the same in every block)
+    "split"       the cut of the validation part of a block
     "init"        the initial weights
     "order"       the order of the images in an epoch
     "augment"     the draws of the augmentation in an epoch
@@ -21,7 +21,10 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-Stream = Literal["evaluation", "split", "init", "order", "augment", "explain", "tuning", "check"]
+Stream = Literal["test", "split", "init", "order", "augment", "explain", "tuning", "check"]
+
+_HASHED_AS = {"test": "evaluation"}
+"""A stream keeps the numbers that it had under its first name."""
 
 
 def stream_seed(seed: int, block: int, name: Stream, epoch: int = 0) -> int:
@@ -32,7 +35,8 @@ def stream_seed(seed: int, block: int, name: Stream, epoch: int = 0) -> int:
     streams two are equal with a probability of about 1 %, in places that have nothing to do with
     each other.
     """
-    digest = hashlib.sha256(f"normlab/{seed}/{block}/{name}/{epoch}".encode()).digest()
+    hashed = _HASHED_AS.get(name, name)
+    digest = hashlib.sha256(f"normlab/{seed}/{block}/{hashed}/{epoch}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 

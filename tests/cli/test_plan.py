@@ -57,7 +57,7 @@ def test_one_norm_under_two_names(normlab, photos, tiny) -> None:
     result = normlab("compare", "photos", *tiny, "--norms", "bn,bn as twin", "--blocks", "2")
     assert result.code == 0, result.err
     bn, twin = (
-        [r.outcome.evaluation for r in Study.open("photos-study").records() if r.spec.arm == arm]
+        [r.outcome.test for r in Study.open("photos-study").records() if r.spec.arm == arm]
         for arm in ("bn", "twin")
     )
     assert bn == twin
@@ -69,9 +69,9 @@ def test_tuning_from_the_command_line(normlab, photos, tiny) -> None:
     assert result.code == 0, result.err
     assert "Tuned    learning rate 0.01 to 0.1: the same 2 points for every arm" in result.out
     assert re.search(r"tuning, rate 0\.\d+ +bn +selection +\d", result.out)
-    ledger = Study.open("photos-study").ledger()
-    assert ledger is not None
-    assert {arm.arm for arm in ledger.arms} == {"bn", "gn"}
+    tuning_results = Study.open("photos-study").tuning_results()
+    assert tuning_results is not None
+    assert {arm.arm for arm in tuning_results.arms} == {"bn", "gn"}
 
 
 @pytest.mark.parametrize("name", ["normalization", "optimizer", "batch-size"])

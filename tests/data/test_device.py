@@ -40,7 +40,7 @@ def spec_of(augmentation: str) -> RunSpec:
 def test_resident_batches_are_those_of_the_file(dataset, augmentation) -> None:
     data = block_data(dataset, spec_of(augmentation))
     there = replace(data, resident=upload(dataset.images, CPU, at_once=7))
-    for part in ("train", "selection", "evaluation"):
+    for part in ("train", "validation", "test"):
         pairs = zip(data.plain_batches(part), there.plain_batches(part), strict=True)
         for one, other in pairs:
             assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))

@@ -48,27 +48,27 @@ def test_statistics_come_from_the_training_part_alone(dataset: Dataset) -> None:
     images = torch.cat([images for images, _ in data.plain_batches("train")])
     torch.testing.assert_close(images.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(images.std((0, 2, 3), correction=0), torch.ones(3))
-    judged = torch.cat([images for images, _ in data.plain_batches("evaluation")])
+    judged = torch.cat([images for images, _ in data.plain_batches("test")])
     assert judged.mean((0, 2, 3)).abs().max() > 1e-4
 
 
 def test_a_part_in_its_order_with_its_ragged_rest(dataset: Dataset, monkeypatch) -> None:
     monkeypatch.setattr("normlab.data.load.EVALUATION_BATCH", 5)
     data = block(dataset)
-    batches = list(data.plain_batches("evaluation"))
+    batches = list(data.plain_batches("test"))
     assert [len(labels) for _, labels in batches] == [5, 5, 2]
     images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
-    raw = dataset.images[data.split.evaluation].astype(np.float32) / 255
+    raw = dataset.images[data.split.test].astype(np.float32) / 255
     expected = (torch.from_numpy(raw) - data.mean) / data.std
     torch.testing.assert_close(images, expected.permute(0, 3, 1, 2), rtol=1e-5, atol=1e-5)
-    assert labels.tolist() == data.labels("evaluation").tolist()
-    names = data.names("evaluation")
+    assert labels.tolist() == data.labels("test").tolist()
+    names = data.names("test")
     assert [name[0] for name in names] == ["ab"[label] for label in labels.tolist()]
 
 
 def test_evaluation_is_deterministic(dataset: Dataset) -> None:
     """Peers: "training augmentation on validation images": evaluation is deterministic."""
-    for part in ("evaluation", "selection", "train"):
+    for part in ("test", "validation", "train"):
         one, other = (list(block(dataset).plain_batches(part)) for _ in range(2))
         assert all(torch.equal(a[0], b[0]) for a, b in zip(one, other, strict=True))
 
@@ -102,10 +102,10 @@ def test_arms_of_a_block_see_the_same_and_blocks_do_not(dataset: Dataset) -> Non
         block(dataset, arm="gn", norm="gn"),
         block(dataset, block=1),
     )
-    for part in ("train", "selection", "evaluation"):
+    for part in ("train", "validation", "test"):
         assert one.names(part).tolist() == other.names(part).tolist()
-    assert one.names("evaluation").tolist() == next_block.names("evaluation").tolist()
-    assert one.names("selection").tolist() != next_block.names("selection").tolist()
+    assert one.names("test").tolist() == next_block.names("test").tolist()
+    assert one.names("validation").tolist() != next_block.names("validation").tolist()
 
     def first(**changes: object) -> torch.Tensor:
         epoch = changes.pop("epoch", 1)

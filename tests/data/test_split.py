@@ -34,7 +34,7 @@ SPEC = DataSpec(fingerprint="f", classes=("a", "b"), image_size=8)
 
 
 def parts_of(split: Split) -> list[np.ndarray]:
-    return [split.train, split.selection, split.evaluation]
+    return [split.train, split.validation, split.test]
 
 
 @settings(max_examples=80, deadline=None)
@@ -97,10 +97,10 @@ def test_any_data_is_split_soundly_or_refused(counts, copies, parts, block, rand
         assert split.removed_copies == 0
     else:
         judge = "test" if "test" in parts else "val"
-        assert np.array_equal(split.evaluation, np.flatnonzero(made.parts == judge))
+        assert np.array_equal(split.test, np.flatnonzero(made.parts == judge))
         assert set(made.parts[split.train]) == {"train"}
         selects = "val" if parts == ("train", "val", "test") else "train"
-        assert set(made.parts[split.selection]) == {selects}
+        assert set(made.parts[split.validation]) == {selects}
 
 
 def test_the_smallest_class_is_in_every_part() -> None:
@@ -112,11 +112,11 @@ def test_the_smallest_class_is_in_every_part() -> None:
 
 
 def test_a_fraction_near_one_leaves_training_an_image() -> None:
-    spec = SPEC.model_copy(update={"selection_fraction": 0.95})
+    spec = SPEC.model_copy(update={"validation_fraction": 0.95})
     made = manifest([0] * 5 + [1] * 5)
     split = make_split(made, spec, seed=0, block=0)
     assert made.labels[split.train].tolist() == [0, 1]
-    assert len(split.selection) == 6
+    assert len(split.validation) == 6
 
 
 def test_all_copies_of_an_image_go_together() -> None:
@@ -135,8 +135,8 @@ def test_all_copies_of_an_image_go_together() -> None:
 def test_fractions_are_kept_in_every_class() -> None:
     made = manifest([0] * 100 + [1] * 50)
     split = make_split(made, SPEC, seed=0, block=0)
-    assert np.bincount(made.labels[split.evaluation]).tolist() == [20, 10]
-    assert np.bincount(made.labels[split.selection]).tolist() == [8, 4]
+    assert np.bincount(made.labels[split.test]).tolist() == [20, 10]
+    assert np.bincount(made.labels[split.validation]).tolist() == [8, 4]
 
 
 @pytest.mark.parametrize(("classes", "patients"), [(2, 50), (5, 50), (10, 50), (20, 200)])
@@ -165,21 +165,21 @@ def test_no_class_gives_away_its_last_group() -> None:
 def test_evaluation_is_fixed_and_selection_is_resampled() -> None:
     made = manifest([0] * 60 + [1] * 60)
     splits = [make_split(made, SPEC, seed=3, block=block) for block in range(4)]
-    assert all(np.array_equal(s.evaluation, splits[0].evaluation) for s in splits)
-    assert len({tuple(s.selection) for s in splits}) == 4
+    assert all(np.array_equal(s.test, splits[0].test) for s in splits)
+    assert len({tuple(s.validation) for s in splits}) == 4
     again = make_split(made, SPEC, seed=3, block=2)
     assert all(map(np.array_equal, parts_of(again), parts_of(splits[2])))
     other = make_split(made, SPEC, seed=4, block=0)
-    assert not np.array_equal(other.evaluation, splits[0].evaluation)
+    assert not np.array_equal(other.test, splits[0].test)
 
 
 def test_the_users_own_val_is_the_evaluation_part() -> None:
     parts = (["train"] * 20 + ["val"] * 5) * 2
     made = manifest([0] * 25 + [1] * 25, parts=parts)
     split = make_split(made, SPEC, seed=0, block=0)
-    assert split.evaluation.tolist() == np.flatnonzero(made.parts == "val").tolist()
-    assert set(made.parts[np.concatenate([split.train, split.selection])]) == {"train"}
-    assert len(split.selection) == 4
+    assert split.test.tolist() == np.flatnonzero(made.parts == "val").tolist()
+    assert set(made.parts[np.concatenate([split.train, split.validation])]) == {"train"}
+    assert len(split.validation) == 4
 
 
 def test_with_a_test_part_val_selects() -> None:
@@ -197,8 +197,8 @@ def test_copies_across_the_users_parts_leave_training() -> None:
     groups[15] = groups[25]
     made = manifest([0] * 14 + [1] * 14, groups, parts)
     split = make_split(made, SPEC, seed=0, block=0)
-    assert {10, 25} <= set(split.evaluation)
-    assert not {0, 15} & {*split.train, *split.selection}
+    assert {10, 25} <= set(split.test)
+    assert not {0, 15} & {*split.train, *split.validation}
     assert split.removed_copies == 2
 
 
@@ -212,8 +212,8 @@ def test_copies_across_three_parts_leave_the_part_that_does_not_judge() -> None:
     groups[16] = groups[10]  # train = test, of another class
     made = manifest([0] * 14 + [1] * 14, groups, parts)
     split = make_split(made, SPEC, seed=0, block=0)
-    assert split.evaluation.tolist() == [*range(10, 14), *range(24, 28)]
-    assert split.selection.tolist() == [*range(7, 10), *range(20, 24)]
+    assert split.test.tolist() == [*range(10, 14), *range(24, 28)]
+    assert split.validation.tolist() == [*range(7, 10), *range(20, 24)]
     assert split.train.tolist() == [*range(1, 6), 14, *range(17, 20)]
     assert split.removed_copies == 4
 
@@ -225,12 +225,12 @@ def test_copies_within_a_part_are_kept() -> None:
     groups[11] = groups[10]
     split = make_split(manifest([0] * 14 + [1] * 14, groups, parts), SPEC, seed=0, block=0)
     assert split.removed_copies == 0
-    assert {10, 11} <= set(split.evaluation.tolist())
+    assert {10, 11} <= set(split.test.tolist())
 
 
 def test_a_class_that_the_users_val_lacks() -> None:
     made = manifest([0] * 10 + [1] * 10, parts=["train"] * 8 + ["val"] * 2 + ["train"] * 10)
-    with pytest.raises(DataError, match=r"class 'class 1' has 10 images, .* evaluation part too"):
+    with pytest.raises(DataError, match=r"class 'class 1' has 10 images, .* test part too"):
         make_split(made, SPEC, seed=0, block=0)
 
 

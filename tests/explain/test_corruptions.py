@@ -7,7 +7,7 @@ import pytest
 
 from normlab.errors import UnknownNameError
 from normlab.explain.corruptions import change
-from normlab.records.robustness import CHANGES
+from normlab.records.robustness import CORRUPTIONS
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a.astype(float) - b).mean())
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", CORRUPTIONS)
 def test_a_change_keeps_form_and_grows(pixels, name) -> None:
     before = pixels.copy()
     changed = [change(pixels, name, level, seed=0) for level in range(1, 6)]
@@ -35,7 +35,7 @@ def test_a_change_keeps_form_and_grows(pixels, name) -> None:
     np.testing.assert_array_equal(pixels, before)
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", CORRUPTIONS)
 def test_parts_draw_as_the_whole(pixels, name) -> None:
     whole = change(pixels, name, 3, seed=7)
     parts = [change(pixels[:1], name, 3, seed=7), change(pixels[1:], name, 3, seed=7, first=1)]

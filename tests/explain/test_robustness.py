@@ -11,7 +11,7 @@ import torch
 from normlab.data.split import make_split
 from normlab.errors import InterruptedRunError, UnknownNameError, UsageError
 from normlab.explain.robustness import batches_of, finished_runs, right_in_batches, stress
-from normlab.records.robustness import AS_IT_IS, COMPOSITION, STRESS, latest, read_stress
+from normlab.records.robustness import AS_IT_IS, COMPOSITION, ROBUSTNESS, latest, read_robustness
 from normlab.records.store import RunFolder
 from normlab.serving.predictor import Predictor
 
@@ -20,18 +20,18 @@ from normlab.serving.predictor import Predictor
 def copy(study, tmp_path):
     """The study's folder, to be written to."""
     shutil.copytree(study.folder, tmp_path / "study")
-    (tmp_path / "study" / STRESS).unlink(missing_ok=True)
+    (tmp_path / "study" / ROBUSTNESS).unlink(missing_ok=True)
     return tmp_path / "study"
 
 
 def test_as_it_is_is_the_accuracy_of_the_outcome(study, copy) -> None:
     data = study.load_data()
     assert stress(copy, data, changes=["jpeg"]) == 2 * 6
-    rows = read_stress(copy)
+    rows = read_robustness(copy)
     for run in finished_runs(copy):
         clean = [r for r in rows if r.run == run.folder.name and r.change == AS_IT_IS]
-        assert clean[0].accuracy == pytest.approx(run.outcome.evaluation.accuracy)
-        assert clean[0].images == run.outcome.evaluation.images
+        assert clean[0].accuracy == pytest.approx(run.outcome.test.accuracy)
+        assert clean[0].images == run.outcome.test.images
 
 
 def test_what_was_measured_is_not_measured_again(study, copy) -> None:
@@ -39,7 +39,7 @@ def test_what_was_measured_is_not_measured_again(study, copy) -> None:
     stress(copy, data, changes=["blur"])
     assert stress(copy, data, changes=["blur"]) == 0
     assert stress(copy, data, changes=["blur"], seed=1) == 2 * 6
-    assert {row.seed for row in latest(read_stress(copy))} == {1}
+    assert {row.seed for row in latest(read_robustness(copy))} == {1}
 
 
 def test_it_can_be_stopped_and_goes_on_to_the_same_rows(study, copy) -> None:
@@ -53,19 +53,19 @@ def test_it_can_be_stopped_and_goes_on_to_the_same_rows(study, copy) -> None:
 
     with pytest.raises(InterruptedRunError):
         stress(copy, data, changes=["noise", "rotation"], between=between)
-    assert len(read_stress(copy)) == 2 * 4
-    with (copy / STRESS).open("a") as file:
+    assert len(read_robustness(copy)) == 2 * 4
+    with (copy / ROBUSTNESS).open("a") as file:
         file.write('{"run": "b00')  # and the process died while writing
     stress(copy, data, changes=["noise", "rotation"])
-    first = {(r.run, *r.condition): r.accuracy for r in read_stress(copy)}
-    (copy / STRESS).unlink()
+    first = {(r.run, *r.condition): r.accuracy for r in read_robustness(copy)}
+    (copy / ROBUSTNESS).unlink()
     stress(copy, data, changes=["noise", "rotation"])
-    assert first == {(r.run, *r.condition): r.accuracy for r in read_stress(copy)}
+    assert first == {(r.run, *r.condition): r.accuracy for r in read_robustness(copy)}
 
 
 def test_batches_only_matter_where_statistics_run(study, copy) -> None:
     stress(copy, study.load_data(), changes=[COMPOSITION])
-    tried = {row.run for row in read_stress(copy) if row.change == COMPOSITION}
+    tried = {row.run for row in read_robustness(copy) if row.change == COMPOSITION}
     assert len(tried) == 1
     assert "-bn-" in tried.pop()
 
@@ -75,7 +75,7 @@ def test_the_networks_are_left_as_they_were(study) -> None:
     predictor = Predictor.load(run.folder)
     before = {name: t.clone() for name, t in predictor.network.state_dict().items()}
     data = study.load_data()
-    part = make_split(data.manifest, run.spec.data, 0, 0).evaluation
+    part = make_split(data.manifest, run.spec.data, 0, 0).test
     right_in_batches(predictor, data.images[part], data.manifest.labels[part], "8", 0)
     assert not predictor.network.training
     for name, tensor in predictor.network.state_dict().items():
@@ -86,7 +86,7 @@ def test_one_batch_of_all_is_training_mode(study) -> None:
     run = next(r for r in finished_runs(study.folder) if r.spec.arm == "bn")
     predictor = Predictor.load(run.folder)
     data = study.load_data()
-    part = make_split(data.manifest, run.spec.data, 0, 0).evaluation
+    part = make_split(data.manifest, run.spec.data, 0, 0).test
     pixels, labels = data.images[part], data.manifest.labels[part]
     right = right_in_batches(predictor, pixels, labels, "32", 0)  # fewer than 64: one batch
     assert len(batches_of(labels, "32", 0)) == 1
@@ -109,7 +109,7 @@ def test_every_image_is_in_one_batch() -> None:
 
 def test_fewer_images_are_a_part_of_the_evaluation_part(study, copy) -> None:
     stress(copy, study.load_data(), images=5, changes=["jpeg"])
-    assert {row.images for row in read_stress(copy)} == {5}
+    assert {row.images for row in read_robustness(copy)} == {5}
 
 
 def test_bad_input(study, copy, tmp_path) -> None:

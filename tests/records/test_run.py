@@ -70,7 +70,7 @@ def test_figures_that_are_not_finite_survive_the_file(loss: float) -> None:
         epoch=1,
         learning_rate=0.1,
         train=measures,
-        selection=measures,
+        validation=measures,
         seconds=1.0,
         images_per_second=4.0,
     )

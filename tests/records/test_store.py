@@ -25,7 +25,7 @@ def row(epoch: int) -> EpochRow:
         epoch=epoch,
         learning_rate=0.1,
         train=measures,
-        selection=measures,
+        validation=measures,
         seconds=1.5,
         images_per_second=2.0,
     )

@@ -129,7 +129,7 @@ def test_a_whole_study_in_time(fabricate, tmp_path):
         + [
             f"tables/{name}-{setting}.{suffix}"
             for name in (
-                *("answer", "norm-train", "norm-validation", "recall"),
+                *("answer", "norm-train", "norm-test", "recall"),
                 *("claims", "curve-facts", "ensembles"),
             )
             for suffix in ("md", "csv", "tex")
@@ -165,7 +165,7 @@ def test_several_settings(fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn", "gn"), blocks=2, epochs=2, batch_size=(8, 32))
     page = build(fabricate, tmp_path, plan, fabricate.make_runs(plan))
     assert page.text.count("Rests on 2 blocks, margin ±1.0 points") == 2
-    assert "Validation by batch size and normalization" in page.text
+    assert "Test by batch size and normalization" in page.text
     assert "2 settings" in page.text
 
 

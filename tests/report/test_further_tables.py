@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from normlab.records.tuning_results import Ledger, Trial, TunedArm
+from normlab.records.tuning_results import Trial, TunedArm, TuningResults
 from normlab.report.export.formats import to_csv, to_latex, to_markdown
 from normlab.report.sections.further_tables import further_tables
 from normlab.stats.data.reading import read_study
@@ -11,14 +11,14 @@ from normlab.stats.summary.analysis import analyse
 
 @pytest.fixture
 def tables(fabricate, tmp_path):
-    def make(ledger=None, **options):
+    def make(tuning_results=None, **options):
         analysis = options.pop("analysis", None)
         plan = fabricate.make_plan(
             norms=("bn", "gn", "none"), blocks=10, epochs=8, analysis=analysis, **options
         )
         fabricate.write_study(tmp_path, plan, fabricate.make_runs(plan))
         study = read_study(tmp_path)
-        found = further_tables(analyse(plan, study.runs, ledger))
+        found = further_tables(analyse(plan, study.runs, tuning_results))
         return {table.slug: table for table in found}
 
     return make
@@ -43,9 +43,9 @@ def test_factors_and_tuning(tables):
         setting="sgd, batch 8", arm="bn", trials=trials, chosen={"learning_rate": 0.1},
         at_edge=("learning_rate",), runs=1, epochs=5, seconds=9.6,
     )  # fmt: skip
-    ledger = Ledger(metric="accuracy", blocks=(1000,), ranges={"learning_rate": (0.01, 1.0)},
-                    arms=(arm,))  # fmt: skip
-    found = tables(ledger, batch_size=(8, 32))
+    ranges = {"learning_rate": (0.01, 1.0)}
+    tuning_results = TuningResults(metric="accuracy", blocks=(1000,), ranges=ranges, arms=(arm,))
+    found = tables(tuning_results, batch_size=(8, 32))
     assert found["interactions"].rows[0][0] == "batch size"
     assert found["tuning"].rows[0][:2] == ("bn", "sgd, batch 8")
     for table in found.values():

@@ -7,9 +7,9 @@ import pytest
 from normlab.report.charts.colours import strokes
 from normlab.report.charts.layer_diagnostics_charts import course_chart, depth_chart, feature_chart
 from normlab.report.page.build import build_report
-from normlab.report.sections.layer_diagnostics import inside_figures, number
+from normlab.report.sections.layer_diagnostics import layer_diagnostics_figures, number
 from normlab.stats.data.layout import arrange
-from normlab.stats.summary.layer_diagnostics import read_inside
+from normlab.stats.summary.layer_diagnostics import read_layer_summaries
 
 
 @pytest.fixture
@@ -23,7 +23,9 @@ def study(fabricate, tmp_path):
 
 def figures_of(plan, runs):
     (layout,) = arrange(plan, runs)
-    return inside_figures(layout.setting, read_inside(layout), strokes(layout.arms))
+    return layer_diagnostics_figures(
+        layout.setting, read_layer_summaries(layout), strokes(layout.arms)
+    )
 
 
 def test_the_figures_hold_what_the_rows_say(study) -> None:
@@ -42,9 +44,9 @@ def test_the_figures_hold_what_the_rows_say(study) -> None:
 def test_arms_far_apart_get_axes_of_their_own(fabricate, study) -> None:
     _, plan, runs = study
     (layout,) = arrange(plan, runs)
-    inside = read_inside(layout)
+    inside = read_layer_summaries(layout)
     inside.features.loc[inside.features["arm"] == "none", "p99"] *= 100
-    figure = inside_figures(layout.setting, inside, strokes(layout.arms)).features
+    figure = layer_diagnostics_figures(layout.setting, inside, strokes(layout.arms)).features
     assert not figure.shared
     panels = feature_chart(figure).to_dict()["concat"]
     assert [panel["title"] for panel in panels] == ["bn", "bin", "none"]

@@ -8,16 +8,16 @@ from normlab.records.robustness import (
     AS_IT_IS,
     COMPOSITION,
     COMPOSITIONS,
-    STRESS,
-    StressRow,
-    append_stress,
+    ROBUSTNESS,
+    RobustnessRow,
+    append_robustness,
 )
 from normlab.report.charts.colours import strokes
-from normlab.report.charts.robustness_chart import stress_chart
+from normlab.report.charts.robustness_chart import robustness_chart
 from normlab.report.page.build import build_report
-from normlab.report.sections.robustness import stress_view
+from normlab.report.sections.robustness import robustness_view
 from normlab.stats.data.layout import arrange
-from normlab.stats.summary.robustness import LEVELS, stress_table
+from normlab.stats.summary.robustness import LEVELS, robustness_table
 
 LOST = {"bn": 0.3, "in": 0.02, "gn": 0.29}
 
@@ -35,17 +35,17 @@ def study(fabricate, tmp_path):
         if run.spec.arm == "bn":
             values |= {(COMPOSITION, level): 0.4 for level in COMPOSITIONS}
         rows += [
-            StressRow(run=run.folder.name, change=c, level=x, accuracy=a, images=50, seed=0)
+            RobustnessRow(run=run.folder.name, change=c, level=x, accuracy=a, images=50, seed=0)
             for (c, x), a in values.items()
         ]
-    append_stress(tmp_path / "study", rows)
+    append_robustness(tmp_path / "study", rows)
     return tmp_path / "study", plan, runs, rows
 
 
 def view_of(plan, runs, rows):
     (layout,) = arrange(plan, runs)
-    table = stress_table(layout, rows, "bn", 0.05)
-    return stress_view(table, strokes(layout.arms))
+    table = robustness_table(layout, rows, "bn", 0.05)
+    return robustness_view(table, strokes(layout.arms))
 
 
 def test_the_sentence_names_what_is_shown(study) -> None:
@@ -74,7 +74,7 @@ def test_the_figure_begins_as_it_is(study) -> None:
     first = figure.frame.query("arm == 'in' and change == 'contrast'").iloc[0]
     assert (first["level"], first["mean"]) == ("0", pytest.approx(80))
     assert set(figure.frame.query("change == 'batch'")["arm"]) == {"bn"}
-    panels = stress_chart(figure).to_dict()["concat"]
+    panels = robustness_chart(figure).to_dict()["concat"]
     assert [panel["title"] for panel in panels] == ["contrast", "blur", "batch"]
 
 
@@ -89,7 +89,7 @@ def test_the_page_has_the_section(study) -> None:
 
 def test_damage_is_said_and_the_rest_shown(study) -> None:
     folder, *_ = study
-    (folder / STRESS).write_text("nonsense\n")
+    (folder / ROBUSTNESS).write_text("nonsense\n")
     assert "stress.jsonl is damaged; delete it" in build_report(folder).read_text()
 
 

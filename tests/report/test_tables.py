@@ -16,9 +16,9 @@ def test_one_setting_makes_the_table_by_norm_alone(fabricate):
     tables = tables_of(fabricate)
     assert list(tables) == [
         "norm-train-sgd-lr0.1-batch32",
-        "norm-validation-sgd-lr0.1-batch32",
+        "norm-test-sgd-lr0.1-batch32",
     ]
-    table = tables["norm-validation-sgd-lr0.1-batch32"]
+    table = tables["norm-test-sgd-lr0.1-batch32"]
     assert table.head == ("norm", "loss", "accuracy", "micro F1", "macro F1", "n")
     assert [row[0] for row in table.rows] == list(fabricate.ARMS)
     assert table.text_columns == (True, *[False] * 5)
@@ -27,14 +27,14 @@ def test_one_setting_makes_the_table_by_norm_alone(fabricate):
 def test_cells_are_means_over_blocks_of_the_right_part(fabricate):
     plan = fabricate.make_plan(norms=("bn", "gn"), blocks=2)
     runs = fabricate.make_runs(plan)
-    train, validation = study_tables(analyse(plan, runs))
-    values = [run.outcome.evaluation.accuracy for run in runs if run.spec.arm == "gn"]
-    cell = validation.rows[1][2]
+    train, test = study_tables(analyse(plan, runs))
+    values = [run.outcome.test.accuracy for run in runs if run.spec.arm == "gn"]
+    cell = test.rows[1][2]
     assert cell == Summary(
         2, pytest.approx(sum(values) / 2), pytest.approx(abs(values[0] - values[1]) / 2**0.5)
     )
     assert train.rows[1][2].mean > cell.mean
-    assert validation.rows[1][-1] == 2
+    assert test.rows[1][-1] == 2
 
 
 def test_other_factors_make_tables_that_hold_the_rest_still(fabricate):
@@ -50,7 +50,7 @@ def test_other_factors_make_tables_that_hold_the_rest_still(fabricate):
         ("adam", "0.1", "bn"),
         ("adam", "0.1", "gn"),
     ]
-    by_batch_size = tables["batch-validation-adam-lr0.1"]
+    by_batch_size = tables["batch-test-adam-lr0.1"]
     assert [row[:2] for row in by_batch_size.rows] == [
         ("bn", 8),
         ("bn", 128),
@@ -61,7 +61,7 @@ def test_other_factors_make_tables_that_hold_the_rest_still(fabricate):
 
 def test_a_second_learning_rate_makes_the_optimizer_table(fabricate):
     tables = tables_of(fabricate, norms=("bn",), learning_rate=(0.1, 1e-4))
-    rows = tables["optimizer-validation-batch32"].rows
+    rows = tables["optimizer-test-batch32"].rows
     assert [row[1] for row in rows] == ["0.1", "0.0001"]
     assert not [slug for slug in tables if slug.startswith("batch")]
 

@@ -14,7 +14,7 @@ from unittest import mock
 
 import numpy as np
 
-from normlab.records.layer_diagnostics import LayersRow
+from normlab.records.layer_diagnostics import LayerDiagnosticsRow
 from normlab.records.plan import StudyPlan, parse_plan, write_plan
 from normlab.records.run import (
     DataSpec,
@@ -106,7 +106,7 @@ def make_measures(accuracy: float, images: int = 1000, loss: float | None = None
 
 
 def make_run(spec: RunSpec, accuracy: float, status: str = "finished", seed: int = 0) -> RunRecord:
-    """A run that reaches `accuracy` on the evaluation part, in as many epochs as its spec says."""
+    """A run that reaches `accuracy` on the test part, in as many epochs as its spec says."""
     noise = np.random.default_rng([seed, spec.block, *spec.arm.encode(), spec.batch_size])
     chance = 1 / len(spec.data.classes)
     unended = status in ("diverged", "interrupted", "unfinished", "failed", "out_of_memory")
@@ -123,7 +123,7 @@ def make_run(spec: RunSpec, accuracy: float, status: str = "finished", seed: int
                 epoch=epoch,
                 learning_rate=0.1,
                 train=train,
-                selection=make_measures(reached + noise.normal(0, 0.01), 500),
+                validation=make_measures(reached + noise.normal(0, 0.01), 500),
                 seconds=4.0,
                 images_per_second=1000.0 if spec.arm == "bn" else 900.0 + noise.normal(0, 5),
             )
@@ -136,8 +136,8 @@ def make_run(spec: RunSpec, accuracy: float, status: str = "finished", seed: int
         epochs=epochs,
         reported_epoch=epochs if done else None,
         train=make_measures(accuracy + 0.02, 4000) if done else None,
-        selection=make_measures(accuracy, 500) if done else None,
-        evaluation=measures if done else None,
+        validation=make_measures(accuracy, 500) if done else None,
+        test=measures if done else None,
         parameters=173481,
         seconds=4.0 * epochs,
         error="the training loss is not finite" if status == "diverged" else None,
@@ -204,7 +204,7 @@ def _write_study(folder: Path, plan: StudyPlan, runs: Sequence[RunRecord]) -> li
         for row in run.rows:
             run_folder.append_row(row)
         if run.outcome is not None:
-            if run.outcome.evaluation is not None:
+            if run.outcome.test is not None:
                 run_folder.write_predictions(make_predictions(run))
             run_folder.write_outcome(run.outcome)
         written.append(replace(run, folder=run_folder.path))
@@ -225,7 +225,7 @@ def write_layers(run: RunRecord, layers: int = 3, epochs: int | None = None) -> 
     folder, block = RunFolder(run.folder), run.spec.block
     batch, gated = run.spec.arm in ("bn", "bin"), run.spec.arm == "bin"
     for epoch in range(1, (epochs or run.spec.epochs) + 1):
-        row = LayersRow(
+        row = LayerDiagnosticsRow(
             epoch=epoch,
             features=tuple(float((k + 1) * epoch + block) for k in range(4)),
             layers=tuple(f"stages.{k}.norm" for k in range(layers)),
@@ -237,4 +237,4 @@ def write_layers(run: RunRecord, layers: int = 3, epochs: int | None = None) -> 
             gate=tuple((0.5, 1 - 0.1 * k, 1.0) if gated else None for k in range(layers)),
         )
         with mock.patch("os.fsync"):
-            folder.append_layers(row)
+            folder.append_layer_diagnostics(row)

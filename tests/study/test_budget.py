@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from normlab.errors import PlanError, UsageError
-from normlab.study import calibration as pilot
+from normlab.study import calibration as calibration
 from normlab.study.budget import (
     SAFE,
     Cost,
@@ -175,7 +175,7 @@ def test_a_pilot_that_breaks_does_not_stop_the_study(make_plan, dataset, monkeyp
 
     manifest = dataset.manifest
     runs = plan_runs(freeze(make_plan(), manifest.fingerprint, manifest.classes))
-    monkeypatch.setattr(pilot, "train_epoch", burst)
+    monkeypatch.setattr(calibration, "train_epoch", burst)
     assert set(measure_costs(runs, dataset).values()) == {Cost(0.0, 0.0)}
 
 

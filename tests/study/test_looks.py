@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from normlab.records.run import Measures, Outcome
-from normlab.stats.inference.sequential import raced_layouts
+from normlab.stats.inference.sequential import sequential_layouts
 from normlab.study import study as study_module
 from normlab.study.study import Study
 
@@ -16,7 +16,7 @@ def fake_training(monkeypatch, accuracies) -> None:
         value = accuracies[spec.arm] + 0.001 * ((spec.block * 7 + len(spec.arm)) % 5)
         measures = Measures(loss=1, accuracy=value, micro_f1=value, macro_f1=value, images=1000)
         folder.write_outcome(
-            Outcome(status="finished", epochs=0, selection=measures, evaluation=measures)
+            Outcome(status="finished", epochs=0, validation=measures, test=measures)
         )
         return iter(())
 
@@ -36,7 +36,7 @@ def test_arms_that_lost_are_left_out_of_later_blocks(
     ran = [(spec.arm, spec.block) for spec, _ in study.run(dataset)]
     assert {block for arm, block in ran if arm == "none"} == set(range(4))
     assert study.missing() == []
-    ((layout, race),) = raced_layouts(study.plan, study.records())
+    ((layout, race),) = sequential_layouts(study.plan, study.records())
     assert race.dropped["none"] == 4
     assert race.over
     assert layout.status("none", 5) == "not needed"

@@ -28,7 +28,7 @@ def tuned_plan(make_plan, tuning=None, **changes):
 
 def outcome(accuracy: float, status: str = "finished") -> Outcome:
     measures = Measures(loss=1, accuracy=accuracy, micro_f1=accuracy, macro_f1=accuracy, images=10)
-    return Outcome(status=status, epochs=1, reported_epoch=1, selection=measures, seconds=2.0)
+    return Outcome(status=status, epochs=1, reported_epoch=1, validation=measures, seconds=2.0)
 
 
 class World:
@@ -42,8 +42,8 @@ class World:
     def run(self, plan, limit: int = 10_000):
         while True:
             state = tune(plan, lambda spec: self.done.get(spec.id))
-            if state.ledger is not None:
-                return state.ledger
+            if state.tuning_results is not None:
+                return state.tuning_results
             assert state.missing
             for spec in state.missing[:limit]:
                 distance = math.log10(spec.optimizer.learning_rate / self.best[spec.arm])
@@ -66,12 +66,12 @@ def test_points_are_shared_logarithmic_and_go_on() -> None:
 def test_every_arm_gets_the_same_and_keeps_its_own_best(make_plan) -> None:
     world = World(bn=0.1, gn=0.01)
     plan = tuned_plan(make_plan, {"points": 8})
-    ledger = world.run(plan)
-    bn, gn = ledger.arms
+    tuning_results = world.run(plan)
+    bn, gn = tuning_results.arms
     assert [t.levels for t in bn.trials] == [t.levels for t in gn.trials]
     assert (bn.runs, bn.epochs, bn.seconds) == (gn.runs, gn.epochs, gn.seconds)
     assert bn.chosen["learning_rate"] > gn.chosen["learning_rate"]
-    runs = plan_runs(plan, ledger)
+    runs = plan_runs(plan, tuning_results)
     rates = {run.arm: run.optimizer.learning_rate for run in runs}
     assert rates == {arm.arm: arm.chosen["learning_rate"] for arm in (bn, gn)}
     assert all(spec.block >= FIRST_BLOCK and is_tuning(spec) for spec in world.specs)
@@ -80,9 +80,9 @@ def test_every_arm_gets_the_same_and_keeps_its_own_best(make_plan) -> None:
 
 def test_a_best_point_at_the_edge_widens_the_range_for_all(make_plan) -> None:
     world = World(bn=0.03, gn=8.0)
-    ledger = world.run(tuned_plan(make_plan, {"points": 8}))
-    bn, gn = ledger.arms
-    assert ledger.ranges["learning_rate"] == (0.001, 10.0)
+    tuning_results = world.run(tuned_plan(make_plan, {"points": 8}))
+    bn, gn = tuning_results.arms
+    assert tuning_results.ranges["learning_rate"] == (0.001, 10.0)
     assert [t.levels for t in bn.trials] == [t.levels for t in gn.trials]
     assert max(t.levels["learning_rate"] for t in bn.trials) > 1.0
     assert gn.chosen["learning_rate"] > 1.0
@@ -90,27 +90,27 @@ def test_a_best_point_at_the_edge_widens_the_range_for_all(make_plan) -> None:
 
 
 def test_still_at_the_edge_is_written_down(make_plan) -> None:
-    ledger = World(bn=0.03, gn=1e4).run(tuned_plan(make_plan, {"points": 4, "widen": 0}))
-    assert ledger.arms[1].at_edge == ("learning_rate",)
-    assert ledger.ranges == {"learning_rate": (0.001, 1.0)}
+    tuning_results = World(bn=0.03, gn=1e4).run(tuned_plan(make_plan, {"points": 4, "widen": 0}))
+    assert tuning_results.arms[1].at_edge == ("learning_rate",)
+    assert tuning_results.ranges == {"learning_rate": (0.001, 1.0)}
 
 
 def test_halving_has_the_same_rungs_for_all(make_plan) -> None:
     world = World(bn=0.1, gn=0.01)
     training = {"network": {"name": "resnet8"}, "epochs": 9, "augmentation": "none"}
     plan = tuned_plan(make_plan, {"points": 9, "rungs": 3, "widen": 0}, training=training)
-    ledger = world.run(plan, limit=1)
+    tuning_results = world.run(plan, limit=1)
     assert [rung_epochs(plan, rung) for rung in range(3)] == [1, 3, 9]
-    for arm in ledger.arms:
+    for arm in tuning_results.arms:
         assert [t.epochs for t in arm.trials] == [1] * 9 + [3] * 3 + [9]
-    assert ledger.arms[0].epochs == ledger.arms[1].epochs == 27
+    assert tuning_results.arms[0].epochs == tuning_results.arms[1].epochs == 27
     assert len(tuning_runs(plan)) == 2 * 13 == len(world.done)
 
 
 def test_a_trial_that_diverged_scores_chance(make_plan) -> None:
     plan = tuned_plan(make_plan, {"points": 2, "widen": 0})
     state = tune(plan, lambda spec: outcome(0.0, "diverged"))
-    trial = state.ledger.arms[0].trials[0]
+    trial = state.tuning_results.arms[0].trials[0]
     assert (trial.score, trial.status) == (0.5, "diverged")
 
 
@@ -145,17 +145,17 @@ def test_a_real_study_tunes_first_and_never_reads_the_evaluation_part(
     for folder in (study.folder / "tuning").iterdir():
         assert not (folder / "predictions.npz").exists()
         assert not (folder / "weights.safetensors").exists()
-        assert '"evaluation": null' in (folder / "outcome.json").read_text()
-    ledger = study.ledger()
-    assert ledger is not None
+        assert '"test": null' in (folder / "outcome.json").read_text()
+    tuning_results = study.tuning_results()
+    assert tuning_results is not None
     assert study.missing() == []
     assert list(study.run(dataset)) == []
-    chosen = {arm.arm: arm.chosen["learning_rate"] for arm in ledger.arms}
+    chosen = {arm.arm: arm.chosen["learning_rate"] for arm in tuning_results.arms}
     assert {r.spec.arm: r.spec.optimizer.learning_rate for r in study.records()} == chosen
     again = Study.open(study.folder)
     (again.folder / "tuning.json").unlink()  # the account is made again from the runs
     assert list(again.run(dataset)) == []
-    assert again.ledger() == ledger
+    assert again.tuning_results() == tuning_results
 
 
 def test_stopped_in_the_tuning_it_goes_on_to_the_same_end(make_plan, dataset, tmp_path) -> None:
@@ -166,9 +166,7 @@ def test_stopped_in_the_tuning_it_goes_on_to_the_same_end(make_plan, dataset, tm
     for count in (1, 2, 1):
         started = iter(range(count))
         list(study.run(dataset, may_start=lambda _, left=started: next(left, None) is not None))
-    assert study.ledger() is not None or study.missing()
+    assert study.tuning_results() is not None or study.missing()
     list(study.run(dataset))
-    assert study.ledger().arms[0].chosen == whole.ledger().arms[0].chosen
-    assert [r.outcome.evaluation for r in study.records()] == [
-        r.outcome.evaluation for r in whole.records()
-    ]
+    assert study.tuning_results().arms[0].chosen == whole.tuning_results().arms[0].chosen
+    assert [r.outcome.test for r in study.records()] == [r.outcome.test for r in whole.records()]

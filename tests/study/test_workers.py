@@ -188,11 +188,11 @@ def test_the_pilot_measures_and_keeps_nothing(study, dataset) -> None:
 
 def test_a_pilot_without_memory_does_nothing(study, dataset, monkeypatch) -> None:
     from normlab.data.load import block_data
-    from normlab.study import calibration as pilot
+    from normlab.study import calibration as calibration
 
     def burst(*args: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(pilot, "train_epoch", burst)
+    monkeypatch.setattr(calibration, "train_epoch", burst)
     spec = study.specs()[0]
     assert images_per_second(spec, block_data(dataset, spec), "cpu", 0.05) == 0

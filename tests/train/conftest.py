@@ -13,7 +13,7 @@ from normlab.randomness import torch_stream
 from normlab.records.run import DataSpec, OptimizerSpec, RunSpec, ScheduleSpec
 
 CLASSES = ("dark", "grey", "bright")
-SIZES = {"train": 50, "selection": 13, "evaluation": 21}
+SIZES = {"train": 50, "validation": 13, "test": 21}
 
 
 class ToyData:

@@ -48,14 +48,14 @@ def test_a_finished_run_has_everything(spec, make_data, tmp_path) -> None:
     assert record.outcome.status == "finished"
     assert record.outcome.reported_epoch == spec.epochs
     assert [row.epoch for row in record.rows] == [1, 2, 3, 4]
-    assert record.outcome.selection == record.rows[-1].selection
+    assert record.outcome.validation == record.rows[-1].validation
     assert record.environment["libraries"]["torch"] == torch.__version__
     assert not folder.checkpoint_path.exists()
     predictions = folder.read_predictions()
-    assert list(predictions.ids) == list(data.names("evaluation"))
+    assert list(predictions.ids) == list(data.names("test"))
     np.testing.assert_allclose(predictions.probabilities.sum(1), 1, rtol=1e-5)
     right = predictions.probabilities.argmax(1) == predictions.labels
-    assert right.mean() == pytest.approx(record.outcome.evaluation.accuracy)
+    assert right.mean() == pytest.approx(record.outcome.test.accuracy)
 
 
 def test_the_stored_weights_reproduce_the_reported_figures(make_spec, make_data, tmp_path) -> None:
@@ -67,16 +67,16 @@ def test_the_stored_weights_reproduce_the_reported_figures(make_spec, make_data,
     assert outcome.status == "stopped_early"
     assert len(rows) < 12
     assert outcome.reported_epoch == best_epoch(rows) == rows[-1].epoch - 2
-    assert outcome.selection == rows[outcome.reported_epoch - 1].selection
+    assert outcome.validation == rows[outcome.reported_epoch - 1].validation
     weights, stored_spec, _, _ = load_weights(folder.weights_path)
     network = build_network(stored_spec)
     network.load_state_dict(weights)
-    measures, _ = evaluate(network, data.plain_batches("evaluation"), spec)
-    assert measures == outcome.evaluation
+    measures, _ = evaluate(network, data.plain_batches("test"), spec)
+    assert measures == outcome.test
 
 
 def test_early_stopping_looks_at_selection_alone(make_spec, make_data, tmp_path) -> None:
-    """The evaluation part is read once, after the last epoch."""
+    """The test part is read once, after the last epoch."""
     spec = make_spec(epochs=6, patience=2)
     data = make_data(spec)
     touched = []
@@ -84,7 +84,7 @@ def test_early_stopping_looks_at_selection_alone(make_spec, make_data, tmp_path)
     data.plain_batches = lambda part: touched.append(part) or plain(part)
     folder = run(spec, data, tmp_path / "run")
     epochs = len(folder.read_rows())
-    assert touched == ["selection"] * epochs + ["selection"] * 2 + ["train", "evaluation"]
+    assert touched == ["validation"] * epochs + ["validation"] * 2 + ["train", "test"]
 
 
 def test_patience_on_rows() -> None:
@@ -96,7 +96,7 @@ def test_patience_on_rows() -> None:
                 epoch=epoch,
                 learning_rate=1,
                 train=measures,
-                selection=measures,
+                validation=measures,
                 seconds=1,
                 images_per_second=1,
             )
@@ -129,8 +129,8 @@ def test_divergence_in_the_last_step_is_one_too(make_spec, make_data, tmp_path) 
     folder = run(spec, make_data(spec), tmp_path / "run")
     assert len(folder.read_rows()) == 1
     outcome = folder.read_outcome()
-    assert (outcome.status, outcome.epochs, outcome.evaluation) == ("diverged", 0, None)
-    assert outcome.error == "the selection loss is not finite in epoch 1"
+    assert (outcome.status, outcome.epochs, outcome.test) == ("diverged", 0, None)
+    assert outcome.error == "the validation loss is not finite in epoch 1"
     assert not folder.weights_path.exists()
 
 
@@ -140,11 +140,11 @@ def test_a_last_batch_without_statistics_of_its_own(make_spec, make_data, tmp_pa
     spec = make_spec(norm=norm)
     data = make_data(spec)
     data.parts = {name: (x[..., :4, :4], y) for name, (x, y) in data.parts.items()}
-    data.parts["selection"] = tuple(values[:9] for values in data.parts["selection"])
+    data.parts["validation"] = tuple(values[:9] for values in data.parts["validation"])
     outcome = run(spec, data, tmp_path / "run").read_outcome()
     assert outcome.status == "finished"
-    assert outcome.selection_by_batches is None
-    assert outcome.evaluation is not None
+    assert outcome.validation_by_batches is None
+    assert outcome.test is not None
 
 
 @pytest.mark.parametrize(
@@ -306,14 +306,14 @@ def test_batch_statistics_are_measured_beside_and_move_nothing(
     spec = make_spec(epochs=2)
     data = make_data(spec)
     outcome = run(spec, data, tmp_path / "run").read_outcome()
-    assert outcome.selection_by_batches is not None
-    assert outcome.selection_by_batches != outcome.selection
-    assert outcome.selection_by_batches.images == outcome.selection.images
+    assert outcome.validation_by_batches is not None
+    assert outcome.validation_by_batches != outcome.validation
+    assert outcome.validation_by_batches.images == outcome.validation.images
     network = build_network(spec, "cpu")
     weights, _, _, _ = load_weights(tmp_path / "run" / "weights.safetensors")
     network.load_state_dict(weights)
-    again, _ = evaluate(network, data.plain_batches("evaluation"), spec)
-    assert again == outcome.evaluation
+    again, _ = evaluate(network, data.plain_batches("test"), spec)
+    assert again == outcome.test
     none = make_spec(epochs=1, norm="none", arm="none")
     outcome = run(none, make_data(none), tmp_path / "none").read_outcome()
-    assert outcome.selection_by_batches is None
+    assert outcome.validation_by_batches is None

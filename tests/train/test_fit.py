@@ -32,7 +32,7 @@ def test_every_arm_learns(norm, make_spec, make_data) -> None:
     rows = list(fit(*start(spec, data), data, spec))
     assert [row.epoch for row in rows] == list(range(1, 9))
     assert rows[-1].train.loss < 0.6 * rows[0].train.loss
-    assert rows[-1].selection.accuracy > 0.6
+    assert rows[-1].validation.accuracy > 0.6
 
 
 def test_the_row_has_the_figures_of_the_steps(make_spec, make_data) -> None:
@@ -57,11 +57,11 @@ def test_evaluation_is_repeatable_and_leaves_the_network_alone(spec, make_data) 
     network, optimizer, schedule = start(spec, data)
     train_epoch(network, optimizer, schedule, data.train_batches(1), spec)
     before = {name: t.clone() for name, t in network.state_dict().items()}
-    first, probabilities = evaluate(network, data.plain_batches("evaluation"), spec)
-    again, _ = evaluate(network, data.plain_batches("evaluation"), spec)
+    first, probabilities = evaluate(network, data.plain_batches("test"), spec)
+    again, _ = evaluate(network, data.plain_batches("test"), spec)
     assert first == again
     assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())
-    one_batch = [(data.parts["evaluation"])]
+    one_batch = [(data.parts["test"])]
     whole, at_once = evaluate(network, one_batch, spec)
     torch.testing.assert_close(probabilities, at_once)
     assert whole.accuracy == first.accuracy

@@ -11,18 +11,18 @@ from normlab.records.store import RunFolder
 from normlab.train.checkpoint import copy_weights
 from normlab.train.execute import execute
 from normlab.train.fit import evaluate, fit
-from normlab.train.layer_diagnostics import Moments, NetworkWatch, percentiles
+from normlab.train.layer_diagnostics import LayerDiagnostics, Moments, percentiles
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule
 
 
-def watched(spec, data) -> tuple[NetworkWatch, torch.nn.Module]:
-    """A network that was sent the selection part under a watch, with moved running statistics."""
+def watched(spec, data) -> tuple[LayerDiagnostics, torch.nn.Module]:
+    """A network that was sent the validation part under a watch, with moved running statistics."""
     network = build_network(spec)
     list(fit(network, *_optimizer(network, spec, data), data, spec))
-    watch = NetworkWatch(network, len(data.labels("selection")))
+    watch = LayerDiagnostics(network, len(data.labels("validation")))
     with watch.watching():
-        evaluate(network, data.plain_batches("selection"), spec)
+        evaluate(network, data.plain_batches("validation"), spec)
     return watch, network
 
 
@@ -42,7 +42,7 @@ def test_the_training_has_the_same_numbers(make_spec, make_data, norm) -> None:
     for is_watched in (False, True):
         network = build_network(spec)
         parts = _optimizer(network, spec, data)
-        watch = NetworkWatch(network, len(data.labels("selection")))
+        watch = LayerDiagnostics(network, len(data.labels("validation")))
         options = {"watching": watch.watching} if is_watched else {}
         rows = []
         for row in fit(network, *parts, data, spec, **options):
@@ -65,7 +65,7 @@ def test_no_hook_is_left(spec, make_data) -> None:
 def test_the_features_are_those_of_the_penultimate_layer(spec, make_data) -> None:
     data = make_data(spec)
     watch, network = watched(spec, data)
-    images, _ = data.parts["selection"]
+    images, _ = data.parts["validation"]
     with torch.inference_mode():
         features = network.eval().features(images).numpy()
     expected = np.percentile(features, [1, 20, 80, 99])
@@ -80,11 +80,11 @@ def test_gaps_and_dead_channels_against_the_whole_part_at_once(spec, make_data) 
         norm.weight[:3] = 0
         norm.bias[:3] = -1  # three channels that no ReLU lets through
     with watch.watching():
-        evaluate(network, data.plain_batches("selection"), spec)
+        evaluate(network, data.plain_batches("validation"), spec)
     seen = {}
     handle = norm.register_forward_pre_hook(lambda _, args: seen.update(x=args[0]))
     with torch.inference_mode():
-        network.eval()(data.parts["selection"][0])
+        network.eval()(data.parts["validation"][0])
     handle.remove()
     x = seen["x"].double()
     mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
@@ -153,17 +153,17 @@ def test_few_features_are_kept_of_a_large_part(spec, make_data, monkeypatch) -> 
 def test_the_rows_are_stored_and_cut_with_the_others(spec, make_data, tmp_path) -> None:
     folder = RunFolder(tmp_path / "run")
     list(execute(spec, make_data(spec), folder))
-    rows = folder.read_layers()
+    rows = folder.read_layer_diagnostics()
     assert [row.epoch for row in rows] == [1, 2, 3, 4]
     folder.keep_rows(2)
-    assert [row.epoch for row in folder.read_layers()] == [1, 2]
+    assert [row.epoch for row in folder.read_layer_diagnostics()] == [1, 2]
     with (folder.path / "layers.jsonl").open("a") as file:
         file.write('{"epoch": 3, "fea')  # the process dies here
-    assert [row.epoch for row in folder.read_layers()] == [1, 2]
+    assert [row.epoch for row in folder.read_layer_diagnostics()] == [1, 2]
     with (folder.path / "layers.jsonl").open("a") as file:
         file.write("\n")
     with pytest.raises(StorageError, match=r"layers\.jsonl line 3 is damaged"):
-        folder.read_layers()
+        folder.read_layer_diagnostics()
 
 
 def test_a_continued_run_has_the_same_rows(spec, make_data, tmp_path) -> None:
@@ -174,10 +174,10 @@ def test_a_continued_run_has_the_same_rows(spec, make_data, tmp_path) -> None:
         if number == 2:
             break
     list(execute(spec, data, cut))
-    assert cut.read_layers() == whole.read_layers()
+    assert cut.read_layer_diagnostics() == whole.read_layer_diagnostics()
 
 
 def test_tuning_runs_are_not_watched(spec, make_data, tmp_path) -> None:
     folder = RunFolder(tmp_path / "run")
-    list(execute(spec, make_data(spec), folder, judged=False))
-    assert folder.read_layers() == ()
+    list(execute(spec, make_data(spec), folder, evaluate_test=False))
+    assert folder.read_layer_diagnostics() == ()

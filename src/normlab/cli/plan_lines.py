@@ -54,7 +54,7 @@ def _judged(plan: StudyPlan) -> str:
     looks = planned_looks(plan)
     margin = format_difference(analysis.metric, analysis.margin).removeprefix("+")
     text = (
-        f"{LABELS[analysis.metric]} on the evaluation part against {analysis.reference}, margin "
+        f"{LABELS[analysis.metric]} on the test part against {analysis.reference}, margin "
         f"{margin} {unit(analysis.metric)}, α {analysis.alpha:g}"
     )
     if len(looks) == 1:

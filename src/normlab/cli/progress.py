@@ -93,7 +93,7 @@ class StudyProgress:
     def row(self, spec: RunSpec, row: EpochRow) -> None:
         """An epoch has ended."""
         self.epochs[spec.id], self.images = row.epoch, 0
-        accuracy = f"selection accuracy {100 * row.selection.accuracy:.1f} %"
+        accuracy = f"validation accuracy {100 * row.validation.accuracy:.1f} %"
         self.note = f"epoch {row.epoch}/{spec.epochs}  {accuracy}"
         self._draw()
 
@@ -151,10 +151,10 @@ def where(spec: RunSpec) -> str:
 
 def describe(outcome: Outcome) -> str:
     """The outcome in a few words."""
-    if outcome.evaluation is None and outcome.selection is not None:
-        return f"selection {100 * outcome.selection.accuracy:5.1f} %  {outcome.seconds:5.0f} s"
-    if outcome.evaluation is not None:
-        return f"accuracy {100 * outcome.evaluation.accuracy:5.1f} %  {outcome.seconds:5.0f} s"
+    if outcome.test is None and outcome.validation is not None:
+        return f"validation {100 * outcome.validation.accuracy:5.1f} %  {outcome.seconds:5.0f} s"
+    if outcome.test is not None:
+        return f"accuracy {100 * outcome.test.accuracy:5.1f} %  {outcome.seconds:5.0f} s"
     reason = f": {outcome.error}" if outcome.error else ""
     return f"{outcome.status.replace('_', ' ')}{reason}"
 

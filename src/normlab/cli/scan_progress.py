@@ -11,7 +11,7 @@ from rich.progress import Progress as RichProgress
 
 from normlab.data.check.run import quick_report
 from normlab.data.dataset import Dataset, load_data
-from normlab.data.duplicates.near_duplicates import with_near_copies
+from normlab.data.duplicates.near_duplicates import with_near_duplicates
 from normlab.data.scan import Progress
 from normlab.records.data_report import DataReport
 from normlab.records.plan import DataPlan
@@ -49,7 +49,7 @@ def load_with_progress(
     with shown_progress(console, " images") as show:
         dataset = load_data(source, plan.image_size, plan.resize, strict=strict, progress=show)
         if plan.copies == "near":
-            dataset = with_near_copies(dataset, progress=show)
+            dataset = with_near_duplicates(dataset, progress=show)
     _describe(dataset, source, console)
     report = quick_report(dataset)
     for finding in report.findings:

@@ -1,4 +1,4 @@
-"""What compare, run and train have in common: data, plan, pilot, question, runs, answer."""
+"""What compare, run and train have in common: data, plan, calibration, question, runs, answer."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def continue_study(
     print_plan(study.plan, console)
     ended = "finished"
     if missing:
-        costs, data = _pilot(study.plan, dataset, device, console)
+        costs, data = _calibrate(study.plan, dataset, device, console)
         expected = {spec.id: run_seconds(spec, costs[cost_key(spec)], data) for spec in missing}
         total = sum(expected.values())
         _say(console, f"         {count(len(missing), 'run')} to do, about {format_seconds(total)}")
@@ -141,7 +141,7 @@ def continue_study(
     else:
         study.save()
     records = read_study(study.folder)
-    analysis = analyse(records.plan, records.runs, records.ledger, records.data)
+    analysis = analyse(records.plan, records.runs, records.tuning_results, records.data)
     print_analysis(analysis, console)
     with console.status("drawing the report"):
         page = build_report(study.folder)
@@ -189,7 +189,7 @@ def _as_before(request: StudyRequest) -> StudyPlan:
     )
 
 
-def _pilot(
+def _calibrate(
     plan: StudyPlan, dataset: Dataset, device: str, console: Console
 ) -> tuple[dict[CostKey, Cost], BlockData]:
     """Measured costs of every kind of run of the plan, and the first block's data."""
@@ -208,7 +208,7 @@ def _sized(request: StudyRequest, dataset: Dataset, console: Console) -> StudyPl
     seconds = parse_duration(request.budget or DEFAULT_BUDGET)
     manifest = dataset.manifest
     frozen = freeze(plan, manifest.fingerprint, manifest.classes, manifest.groups_hash)
-    costs, data = _pilot(frozen, dataset, request.device, console)
+    costs, data = _calibrate(frozen, dataset, request.device, console)
     choice = fit_to_budget(frozen, costs, data, seconds, fixed=request.chosen)
     if request.tuning_if_it_fits:
         plan, choice = _tuned_if_it_fits(plan, frozen, choice, costs, data, seconds, request.chosen)

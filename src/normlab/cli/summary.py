@@ -92,14 +92,14 @@ def _further_lines(setting: SettingAnalysis) -> Iterator[str]:
             if arm.gap.n
         ]
         target = f"{100 * setting.curves.target:.1f} %"
-        yield f"Epochs to a selection accuracy of {target}: {', '.join(speed)}"
+        yield f"Epochs to a validation accuracy of {target}: {', '.join(speed)}"
     gaps = [
         f"{arm.arm} {100 * arm.gap.mean:+.1f}"
         for arm in setting.curves.arms
         if arm.gap.mean is not None
     ]
     if gaps:
-        yield f"Training minus evaluation accuracy, points: {', '.join(gaps)}"
+        yield f"Training minus test accuracy, points: {', '.join(gaps)}"
 
 
 def _ends(interval: Interval, unit: float = 100.0, digits: int = 1) -> str:
@@ -133,7 +133,7 @@ def _table(analysis: Analysis, setting: SettingAnalysis) -> Table:
 def _cells(row: ArmRow, metric: str, reference: str) -> list[str]:
     unit = 1.0 if metric == "loss" else 100.0
     digits = 3 if metric == "loss" else 1
-    value = row.validation[metric]
+    value = row.test[metric]
     mean = "–" if value.mean is None else f"{unit * value.mean:.{digits}f}"
     sd = "–" if value.sd is None else f"{unit * value.sd:.{digits}f}"
     against, better = "–", "–"

@@ -24,7 +24,7 @@ from normlab.randomness import torch_stream
 from normlab.records.run import Policy, RunSpec
 
 Pixels = UInt8[Tensor, "n s s 3"]
-Part = Literal["train", "selection", "evaluation"]
+Part = Literal["train", "validation", "test"]
 Batch = tuple[Float[Tensor, "n 3 s s"], Tensor]
 """Images, and labels (n,); or the shares of the classes (n, classes) where images are mixed."""
 EVALUATION_BATCH = 256
@@ -46,8 +46,8 @@ class BlockData:
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """Images of the train, selection and evaluation parts."""
-        return len(self.split.train), len(self.split.selection), len(self.split.evaluation)
+        """Images of the train, validation and test parts."""
+        return len(self.split.train), len(self.split.validation), len(self.split.test)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -111,8 +111,8 @@ class BlockData:
     def _indices(self, part: Part) -> np.ndarray:
         return {
             "train": self.split.train,
-            "selection": self.split.selection,
-            "evaluation": self.split.evaluation,
+            "validation": self.split.validation,
+            "test": self.split.test,
         }[part]
 
     def _gathered(self, batches: Sequence[np.ndarray]) -> Iterable[tuple[Pixels, Tensor]]:

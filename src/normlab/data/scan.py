@@ -183,6 +183,6 @@ def check_classes(labels: Sequence[str], location: str) -> tuple[str, ...]:
             raise DataError(
                 f"class {name!r} in {location} has {count} image"
                 f"{'s' if count > 1 else ''}; it needs at least 3, one each for training, "
-                "selection and evaluation: add images, or remove the class"
+                "validation and test: add images, or remove the class"
             )
     return tuple(sorted(counts))

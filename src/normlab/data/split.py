@@ -1,10 +1,10 @@
-"""Three parts of the data: train, selection (cut anew in each block), evaluation (fixed).
+"""Three parts of the data: train, validation (cut anew in each block), test (fixed).
 
-The evaluation part is the source's own `test` part, or its `val` part, or a cut that is the same in
-every block. The selection part is the source's `val` part where it also has `test`, or else is cut
+The test part is the source's own `test` part, or its `val` part, or a cut that is the same in
+every block. The validation part is the source's `val` part where it also has `test`, or else is cut
 out of the training part anew in each block, so that its choice is part of what varies between
 blocks. Exact copies of an image are kept on one side; where the source's own parts share copies,
-those in training (or selection) are left out.
+those in training (or validation) are left out.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Split:
     """Indices into the manifest, ascending; the three parts share no image and no group."""
 
     train: Indices
-    selection: Indices
-    evaluation: Indices
+    validation: Indices
+    test: Indices
     removed_copies: int
     """Images left out because a copy of them is in a part that judges."""
 
@@ -42,25 +42,25 @@ def make_split(manifest: Manifest, spec: DataSpec, seed: int, block: int) -> Spl
     everything = np.arange(len(manifest))
     parts = set(manifest.parts.tolist())
     if parts == {""}:
-        generator = numpy_stream(seed, 0, "evaluation")
-        evaluation = _cut(manifest, everything, spec.evaluation_fraction, generator, leaving=2)
+        generator = numpy_stream(seed, 0, "test")
+        test = _cut(manifest, everything, spec.test_fraction, generator, leaving=2)
     else:
         _require_parts(manifest, parts)
-        evaluation = np.flatnonzero(manifest.parts == ("test" if "test" in parts else "val"))
+        test = np.flatnonzero(manifest.parts == ("test" if "test" in parts else "val"))
     if parts == {"train", "val", "test"}:
-        selection = _without_copies(manifest, np.flatnonzero(manifest.parts == "val"), evaluation)
+        validation = _without_copies(manifest, np.flatnonzero(manifest.parts == "val"), test)
     else:
-        rest = _without_copies(manifest, np.setdiff1d(everything, evaluation), evaluation)
+        rest = _without_copies(manifest, np.setdiff1d(everything, test), test)
         generator = numpy_stream(seed, block, "split")
-        selection = _cut(manifest, rest, spec.selection_fraction, generator, leaving=1)
-    judged = np.concatenate([evaluation, selection])
+        validation = _cut(manifest, rest, spec.validation_fraction, generator, leaving=1)
+    judged = np.concatenate([test, validation])
     own = everything if parts == {""} else np.flatnonzero(manifest.parts != "test")
     candidates = np.setdiff1d(own, judged)
     if "train" in parts:
         candidates = candidates[manifest.parts[candidates] == "train"]
     train = _without_copies(manifest, candidates, judged)
-    used = len(train) + len(selection) + len(evaluation)
-    split = Split(train, np.sort(selection), np.sort(evaluation), len(manifest) - used)
+    used = len(train) + len(validation) + len(test)
+    split = Split(train, np.sort(validation), np.sort(test), len(manifest) - used)
     _require_all_classes(manifest, split)
     return split
 
@@ -141,7 +141,7 @@ def _require_parts(manifest: Manifest, parts: set[str]) -> None:
 
 
 def _require_all_classes(manifest: Manifest, split: Split) -> None:
-    for name in ("train", "selection", "evaluation"):
+    for name in ("train", "validation", "test"):
         counts = np.bincount(manifest.labels[getattr(split, name)], minlength=len(manifest.classes))
         for label in np.flatnonzero(counts == 0):
             total = int(np.count_nonzero(manifest.labels == label))

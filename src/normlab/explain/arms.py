@@ -24,7 +24,7 @@ class ArmRun:
     setting: str
     """Optimizer, learning rate and batch size."""
     accuracy: float
-    """Mean over the arm's finished blocks, of the evaluation part."""
+    """Mean over the arm's finished blocks, of the test part."""
     record: RunRecord
     predictions: Predictions
 
@@ -56,7 +56,7 @@ def choose_arms(study: Path, wanted: Sequence[str] = ()) -> list[ArmRun]:
 
     Args:
         study: its folder.
-        wanted: names of arms; none for the best by mean evaluation accuracy, "all" for every one.
+        wanted: names of arms; none for the best by mean test accuracy, "all" for every one.
 
     An arm that was trained in several settings (optimizer, learning rate, batch size) stands with
     its best one. All runs are of the first block in which all of them finished, so that they are
@@ -108,8 +108,8 @@ def _arm_run(record: RunRecord, accuracy: float) -> ArmRun:
 
 
 def _accuracy(record: RunRecord) -> float:
-    evaluation = record.outcome.evaluation if record.outcome is not None else None
-    return float("nan") if evaluation is None else evaluation.accuracy
+    test = record.outcome.test if record.outcome is not None else None
+    return float("nan") if test is None else test.accuracy
 
 
 def _setting(record: RunRecord) -> str:

@@ -9,9 +9,9 @@
     rotation      by ± these degrees, the sign drawn for every image; the surroundings are mirrored,
                   for a black corner would be a second change
 
-Strengths are in records.stress.CHANGES. What is drawn for an image is the same at all strengths,
-for all networks. After Hendrycks & Dietterich 2019, with blur as a share of the side, so that it
-means the same at any size.
+Strengths are in records.robustness.CORRUPTIONS. What is drawn for an image is the same at all
+strengths, for all networks. After Hendrycks & Dietterich 2019, with blur as a share of the side, so
+that it means the same at any size.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from PIL import Image
 from scipy import ndimage
 from torch.nn import functional
 
-from normlab.records.robustness import CHANGES
+from normlab.records.robustness import CORRUPTIONS
 from normlab.records.run import known
 
 Picture = UInt8[np.ndarray, "s s 3"]
@@ -38,7 +38,7 @@ def change(pixels: Pictures, name: str, level: int, seed: int, first: int = 0) -
 
     Args:
         pixels: the images.
-        name: a key of CHANGES.
+        name: a key of CORRUPTIONS.
         level: 1 to 5.
         seed: of what is drawn.
         first: number of the first image among all, so that parts of them draw as the whole does.
@@ -46,8 +46,8 @@ def change(pixels: Pictures, name: str, level: int, seed: int, first: int = 0) -
     Raises:
         UnknownNameError: no such change.
     """
-    strength = CHANGES[known("change", name, tuple(CHANGES))][level - 1]
-    place = list(CHANGES).index(name)
+    strength = CORRUPTIONS[known("change", name, tuple(CORRUPTIONS))][level - 1]
+    place = list(CORRUPTIONS).index(name)
     return np.stack(
         [
             _CHANGES[name](picture, strength, np.random.default_rng([seed, place, first + number]))

@@ -1,6 +1,6 @@
 """Where it breaks: accuracy of finished runs on changed images, and in batches of other kinds.
 
-Every run sees the same evaluation images, changed in the same way; with the statistics of its own
+Every run sees the same test images, changed in the same way; with the statistics of its own
 batches a network is tried as evaluation is not meant to be, which shows what its norm leans on.
 """
 
@@ -21,12 +21,12 @@ from normlab.explain.arms import ENDED
 from normlab.explain.corruptions import change
 from normlab.records.robustness import (
     AS_IT_IS,
-    CHANGES,
     COMPOSITION,
     COMPOSITIONS,
-    StressRow,
-    append_stress,
-    read_stress,
+    CORRUPTIONS,
+    RobustnessRow,
+    append_robustness,
+    read_robustness,
 )
 from normlab.records.run import RunSpec, known
 from normlab.records.store import RunRecord, read_runs
@@ -59,10 +59,10 @@ def stress(
     Args:
         study: its folder.
         dataset: its images.
-        images: at most so many of the evaluation part, drawn by the seed.
+        images: at most so many of the test part, drawn by the seed.
         seed: of that choice, and of all that is drawn for an image.
         arms: names; none for all.
-        changes: keys of CHANGES, or "batch"; none for all.
+        changes: keys of CORRUPTIONS, or "batch"; none for all.
         device: where networks run.
         between: wraps the conditions; stops between two of them.
         progress: told what is measured, how many conditions are done, and of how many.
@@ -72,15 +72,15 @@ def stress(
         UnknownNameError: no such arm or change.
     """
     runs = finished_runs(study, arms)
-    wanted = [known("change", name, (*CHANGES, COMPOSITION)) for name in changes]
+    wanted = [known("change", name, (*CORRUPTIONS, COMPOSITION)) for name in changes]
     chosen = sample(dataset, runs[0].spec, images, seed)
     done = {
         (row.run, *row.condition)
-        for row in read_stress(study)
+        for row in read_robustness(study)
         if (row.images, row.seed) == (len(chosen), seed)
     }
     pixels, labels = dataset.images[chosen], dataset.manifest.labels[chosen]
-    conditions = list(_conditions(wanted or [*CHANGES, COMPOSITION]))
+    conditions = list(_conditions(wanted or [*CORRUPTIONS, COMPOSITION]))
     added, step, total = 0, 0, len(conditions) * -(-len(runs) // AT_ONCE)
     for start in range(0, len(runs), AT_ONCE):
         group = runs[start : start + AT_ONCE]
@@ -101,10 +101,10 @@ def stress(
                 }
             else:
                 right = right_when_changed(own, pixels, labels, condition, seed)
-            append_stress(
+            append_robustness(
                 study,
                 [
-                    StressRow(
+                    RobustnessRow(
                         run=key,
                         change=name,
                         level=level,
@@ -134,8 +134,8 @@ def finished_runs(study: Path, arms: Sequence[str] = ()) -> list[RunRecord]:
 
 
 def sample(dataset: Dataset, spec: RunSpec, images: int, seed: int) -> Int[np.ndarray, " images"]:
-    """Evaluation images, which are the same in all blocks, drawn by the seed."""
-    part = make_split(dataset.manifest, spec.data, spec.seed, spec.block).evaluation
+    """Test images, which are the same in all blocks, drawn by the seed."""
+    part = make_split(dataset.manifest, spec.data, spec.seed, spec.block).test
     if len(part) <= images:
         return part
     random = np.random.default_rng([seed, len(part)])

@@ -23,7 +23,7 @@ class ClassChoice:
     why: str
     """"asked for", "most accurate", …"""
     images: int
-    """Evaluation images of the class."""
+    """Test images of the class."""
     accuracy: float
     correct: tuple[int, ...]
     incorrect: tuple[int, ...]

@@ -11,7 +11,16 @@ import tomli_w
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from normlab.errors import PlanError, UnknownNameError, UsageError
-from normlab.records.run import METRICS, Frozen, NetworkSpec, content_hash, known
+from normlab.records.run import (
+    METRICS,
+    TEST_FRACTION,
+    VALIDATION_FRACTION,
+    Frozen,
+    NetworkSpec,
+    content_hash,
+    hashed_form,
+    known,
+)
 from normlab.records.store import atomic_write
 
 FACTORS = ("norm", "optimizer", "learning_rate", "batch_size")
@@ -24,8 +33,10 @@ class DataPlan(Frozen):
     """A path, relative to where the command runs; or "demo:digits", "torchvision:…", "hf:…"."""
     image_size: int = Field(default=64, ge=8, le=1024)
     resize: Literal["squash", "fit", "crop"] = "squash"
-    evaluation_fraction: float = Field(default=0.2, gt=0, lt=1)
-    selection_fraction: float = Field(default=0.1, gt=0, lt=1)
+    test_fraction: float = Field(default=0.2, gt=0, lt=1, validation_alias=TEST_FRACTION)
+    validation_fraction: float = Field(
+        default=0.1, gt=0, lt=1, validation_alias=VALIDATION_FRACTION
+    )
     copies: Literal["near", "exact"] = "near"
     """What is kept on one side of every split: mirrored, turned, zoomed, re-encoded copies too, or
     equal files alone."""
@@ -191,6 +202,7 @@ class StudyPlan(Frozen):
         """SHA-256 of everything but the number of blocks (which may grow) and the data's path."""
         content = self.model_dump(mode="json", exclude={"blocks": True, "frozen": True})
         del content["data"]["source"]
+        content["data"] = hashed_form(content["data"])
         return content_hash(content)
 
 

@@ -1,4 +1,4 @@
-"""Accuracy of finished runs as the evaluation images change: rows in one file of the study."""
+"""Accuracy of finished runs as the test images change: rows in one file of the study."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from normlab.errors import StorageError
 from normlab.records.run import Frozen
 from normlab.records.store import append_lines
 
-STRESS = "stress.jsonl"
+ROBUSTNESS = "stress.jsonl"
 """In the study's folder."""
-CHANGES: dict[str, tuple[float, float, float, float, float]] = {
+CORRUPTIONS: dict[str, tuple[float, float, float, float, float]] = {
     "contrast": (0.75, 0.5, 0.35, 0.2, 0.1),
     "brightness": (0.1, 0.2, 0.3, 0.4, 0.5),
     "blur": (1 / 80, 1 / 50, 1 / 32, 1 / 21, 1 / 14),
@@ -29,13 +29,13 @@ COMPOSITIONS = ("32", "8", "2", "one class")
 """Images a batch whose own statistics normalize; the last has batches of one class alone."""
 
 
-class StressRow(Frozen):
+class RobustnessRow(Frozen):
     """One run under one condition."""
 
     run: str
     """The name of its folder."""
     change: str
-    """AS_IT_IS, a key of CHANGES, or COMPOSITION."""
+    """AS_IT_IS, a key of CORRUPTIONS, or COMPOSITION."""
     level: str
     """"0" as it is, "1" to "5" for a change, one of COMPOSITIONS for a batch."""
     accuracy: float
@@ -49,16 +49,16 @@ class StressRow(Frozen):
         return self.change, self.level
 
 
-_ROWS = TypeAdapter(tuple[StressRow, ...])
+_ROWS = TypeAdapter(tuple[RobustnessRow, ...])
 
 
-def read_stress(study: Path) -> tuple[StressRow, ...]:
+def read_robustness(study: Path) -> tuple[RobustnessRow, ...]:
     """All rows of a study; a last line that was cut in half is not one of them.
 
     Raises:
         StorageError: the file is damaged.
     """
-    path = study / STRESS
+    path = study / ROBUSTNESS
     if not path.exists():
         return ()
     lines = path.read_bytes().split(b"\n")[:-1]
@@ -68,16 +68,16 @@ def read_stress(study: Path) -> tuple[StressRow, ...]:
         raise StorageError(f"{path} is damaged; delete it and run normlab stress again") from error
 
 
-def append_stress(study: Path, rows: Iterable[StressRow]) -> None:
+def append_robustness(study: Path, rows: Iterable[RobustnessRow]) -> None:
     """Append rows and flush them to disk, behind whole lines."""
-    path = study / STRESS
+    path = study / ROBUSTNESS
     if path.exists() and not path.read_bytes().endswith(b"\n"):  # cut off while writing
         text = path.read_bytes()
         path.write_bytes(text[: text.rfind(b"\n") + 1])
     append_lines(path, [row.model_dump_json() for row in rows])
 
 
-def latest(rows: Iterable[StressRow]) -> tuple[StressRow, ...]:
+def latest(rows: Iterable[RobustnessRow]) -> tuple[RobustnessRow, ...]:
     """The rows of the last settings (images and seed), each condition of a run once."""
     found = list(rows)
     if not found:

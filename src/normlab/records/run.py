@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
 from normlab.errors import UnknownNameError, UsageError
 
@@ -46,6 +46,27 @@ class Frozen(BaseModel):
     )
 
 
+TEST_FRACTION = AliasChoices("test_fraction", "evaluation_fraction")
+VALIDATION_FRACTION = AliasChoices("validation_fraction", "selection_fraction")
+"""The second name is the one that records had before the parts were train, validation and test."""
+_VALIDATION = AliasChoices("validation", "selection")
+_VALIDATION_BY_BATCHES = AliasChoices("validation_by_batches", "selection_by_batches")
+_TEST = AliasChoices("test", "evaluation")
+
+
+def hashed_form(data: dict[str, Any]) -> dict[str, Any]:
+    """The geometry of the data with the keys that hashes are taken over.
+
+    They are those of the first records, so that a run keeps its id and a plan its hash whatever its
+    fields are called later.
+
+    >>> hashed_form({"test_fraction": 0.2, "image_size": 64})
+    {'evaluation_fraction': 0.2, 'image_size': 64}
+    """
+    first = {"test_fraction": "evaluation_fraction", "validation_fraction": "selection_fraction"}
+    return {first.get(key, key): value for key, value in data.items()}
+
+
 def known(kind: str, name: str, available: tuple[str, ...]) -> str:
     """The name itself, or an UnknownNameError that suggests the nearest one."""
     if name not in available:
@@ -75,8 +96,10 @@ class DataSpec(Frozen):
     classes: tuple[str, ...]
     image_size: int = Field(ge=8, le=1024)
     resize: Literal["squash", "fit", "crop"] = "squash"
-    evaluation_fraction: float = Field(default=0.2, gt=0, lt=1)
-    selection_fraction: float = Field(default=0.1, gt=0, lt=1)
+    test_fraction: float = Field(default=0.2, gt=0, lt=1, validation_alias=TEST_FRACTION)
+    validation_fraction: float = Field(
+        default=0.1, gt=0, lt=1, validation_alias=VALIDATION_FRACTION
+    )
     groups: str = ""
     """Hash of the groups of copies, which decide the split."""
 
@@ -138,7 +161,7 @@ class RunSpec(Frozen):
     batch_size: int = Field(default=32, ge=1)
     epochs: int = Field(default=30, ge=1)
     patience: int | None = Field(default=None, ge=1)
-    """Stop after so many epochs without a better selection accuracy; None trains to the end."""
+    """Stop after so many epochs without a better validation accuracy; None trains to the end."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     clip_gradient_norm: float | None = Field(default=None, gt=0)
     augmentation: str = "light"
@@ -153,7 +176,9 @@ class RunSpec(Frozen):
     @property
     def id(self) -> str:
         """The first 12 hexadecimal digits of SHA-256 over the canonical JSON."""
-        return content_hash(self.model_dump(mode="json"))[:12]
+        content = self.model_dump(mode="json")
+        content["data"] = hashed_form(content["data"])
+        return content_hash(content)[:12]
 
     @property
     def folder_name(self) -> str:
@@ -180,7 +205,7 @@ class EpochRow(Frozen):
     """After the last step of the epoch; that of the first parameter group."""
     train: Measures
     """Running figures in training mode, with augmentation, while the weights moved."""
-    selection: Measures
+    validation: Measures = Field(validation_alias=_VALIDATION)
     """Evaluation mode, at the end of the epoch."""
     seconds: float
     """Of the training steps alone; evaluation and storing are not in it."""
@@ -197,10 +222,12 @@ class Outcome(Frozen):
     """The epoch whose weights were kept and evaluated."""
     train: Measures | None = None
     """Evaluation mode, without augmentation, at the reported epoch; likewise the two below."""
-    selection: Measures | None = None
-    evaluation: Measures | None = None
-    selection_by_batches: Measures | None = None
-    """The selection part once more, normalized with the statistics of its own batches; None where
+    validation: Measures | None = Field(default=None, validation_alias=_VALIDATION)
+    test: Measures | None = Field(default=None, validation_alias=_TEST)
+    validation_by_batches: Measures | None = Field(
+        default=None, validation_alias=_VALIDATION_BY_BATCHES
+    )
+    """The validation part once more, normalized with the statistics of its own batches; None where
     no layer keeps running ones."""
     parameters: int | None = None
     seconds: float = 0.0

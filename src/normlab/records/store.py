@@ -25,18 +25,18 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from normlab.errors import StorageError
-from normlab.records.layer_diagnostics import LayersRow
+from normlab.records.layer_diagnostics import LayerDiagnosticsRow
 from normlab.records.run import EpochRow, Frozen, Outcome, RunSpec
 
 Environment = dict[str, Any]
-LEDGER = "tuning.json"
-"""In the study's folder: the account of its tuning, a `Ledger`."""
+TUNING_RESULTS = "tuning.json"
+"""In the study's folder: the account of its tuning, a `TuningResults`."""
 DATA = "data.json"
 """In the study's folder: what was found in its data when it began, a `DataReport`."""
 Model = TypeVar("Model", bound=Frozen)
 TRAIN_AGAIN = "delete the run's folder to train it again"
 _ROWS = TypeAdapter(tuple[EpochRow, ...])
-_LAYERS = TypeAdapter(tuple[LayersRow, ...])
+_LAYER_DIAGNOSTICS = TypeAdapter(tuple[LayerDiagnosticsRow, ...])
 _GIVEN: dict[frozenset[str], set[str]] = {}
 
 
@@ -53,7 +53,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Per evaluation image: its id, its true class and the probability of each class."""
+    """Per test image: its id, its true class and the probability of each class."""
 
     ids: np.ndarray
     """Shape (images,), text: the path inside the source."""
@@ -125,7 +125,7 @@ class RunFolder:
         """Append one finished epoch and flush it to disk."""
         self._append("epochs.jsonl", row.model_dump_json())
 
-    def append_layers(self, row: LayersRow) -> None:
+    def append_layer_diagnostics(self, row: LayerDiagnosticsRow) -> None:
         """Likewise, what went on inside the network."""
         self._append("layers.jsonl", row.model_dump_json())
 
@@ -134,7 +134,7 @@ class RunFolder:
         rows = tuple(row for row in self.read_rows() if row.epoch <= epochs)
         self._write_lines("epochs.jsonl", rows)
         if (self.path / "layers.jsonl").exists():
-            inside = tuple(row for row in self.read_layers() if row.epoch <= epochs)
+            inside = tuple(row for row in self.read_layer_diagnostics() if row.epoch <= epochs)
             self._write_lines("layers.jsonl", inside)
         return rows
 
@@ -142,12 +142,12 @@ class RunFolder:
         """The finished epochs; a last line that was cut in half is not one of them."""
         return _slim(self._read_lines("epochs.jsonl", EpochRow, _ROWS))
 
-    def read_layers(self) -> tuple[LayersRow, ...]:
+    def read_layer_diagnostics(self) -> tuple[LayerDiagnosticsRow, ...]:
         """What went on inside the network, epoch by epoch; empty where it was not recorded."""
-        return self._read_lines("layers.jsonl", LayersRow, _LAYERS)
+        return self._read_lines("layers.jsonl", LayerDiagnosticsRow, _LAYER_DIAGNOSTICS)
 
     def write_predictions(self, predictions: Predictions) -> None:
-        """Store what the network said of every evaluation image."""
+        """Store what the network said of every test image."""
         buffer = io.BytesIO()
         np.savez_compressed(
             buffer,
@@ -158,7 +158,7 @@ class RunFolder:
         atomic_write(self.path / "predictions.npz", buffer.getvalue())
 
     def read_predictions(self) -> Predictions | None:
-        """What the network said of every evaluation image, or None if the run has not.
+        """What the network said of every test image, or None if the run has not.
 
         Raises:
             StorageError: the file is damaged.
@@ -248,7 +248,7 @@ def _slim(rows: tuple[EpochRow, ...]) -> tuple[EpochRow, ...]:
     A set for every one of 300,000 values is 65 MB in a study of 1,000 runs × 100 epochs.
     """
     for row in rows:
-        for model in (row, row.train, row.selection):
+        for model in (row, row.train, row.validation):
             given = model.__pydantic_fields_set__
             shared = _GIVEN.setdefault(frozenset(given), given)
             object.__setattr__(model, "__pydantic_fields_set__", shared)

@@ -14,7 +14,7 @@ class Trial(Frozen):
     levels: Levels
     epochs: int
     score: float
-    """Mean of the metric on the selection parts; chance level where it diverged."""
+    """Mean of the metric on the validation parts; chance level where it diverged."""
     status: str
     """finished, or what became of the runs that did not."""
 
@@ -35,7 +35,7 @@ class TunedArm(Frozen):
     seconds: float
 
 
-class Ledger(Frozen):
+class TuningResults(Frozen):
     """The account of a study's tuning: `tuning.json`."""
 
     metric: str

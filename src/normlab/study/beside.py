@@ -50,7 +50,7 @@ def run_beside(
                 worker.start(
                     spec,
                     folder,
-                    judged=not is_tuning(spec),
+                    evaluate_test=not is_tuning(spec),
                     threads=workers.threads,
                     compiled=workers.compiled,
                 )

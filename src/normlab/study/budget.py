@@ -1,4 +1,4 @@
-"""What a study will cost, from a measured pilot; and the largest study that fits into a time."""
+"""What a study will cost, from measured steps; and the largest study that fits into a time."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from normlab.data.load import BlockData, block_data
 from normlab.errors import PlanError, UsageError
 from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
-from normlab.study.calibration import Pilot
+from normlab.study.calibration import CalibrationRun
 from normlab.study.design import plan_runs
 from normlab.study.tuning import is_tuning, tuning_runs
 
 STEPS = 3
 SIZES = (96, 64, 48, 32)
 SAFE = 0.9
-"""The share of a budget that is planned for: a pilot of a few steps is no promise."""
+"""The share of a budget that is planned for: a calibration of a few steps is no promise."""
 PREFERRED = ((10, 30), (5, 30), (5, 20), (5, 15), (5, 10), (5, 7), (5, 5), (3, 15), (3, 10))
 """(blocks, epochs) from the best down: five blocks make a verdict, below it is exploratory."""
 MODEST = ((3, 5), (2, 5), (1, 5), (1, 3), (1, 1))
@@ -58,7 +58,8 @@ def measure_costs(
 ) -> dict[CostKey, Cost]:
     """Train a few real steps of every kind of run and throw them away.
 
-    What breaks in the pilot will break in its runs, where it becomes an outcome: it costs nothing.
+    What breaks in the calibration will break in its runs, where it becomes an outcome: it costs
+    nothing.
     """
     costs: dict[CostKey, Cost] = {}
     for spec in specs:
@@ -73,10 +74,10 @@ def measure_costs(
 
 def run_seconds(spec: RunSpec, cost: Cost, data: BlockData) -> float:
     """Expected seconds of a whole run, its evaluations included."""
-    train, selection, evaluation = data.sizes
+    train, validation, test = data.sizes
     steps = train // spec.batch_size * spec.batch_size
-    epoch = steps * cost.train + selection * cost.evaluate
-    judged = selection if is_tuning(spec) else train + selection + evaluation
+    epoch = steps * cost.train + validation * cost.evaluate
+    judged = validation if is_tuning(spec) else train + validation + test
     return spec.epochs * epoch + judged * cost.evaluate
 
 
@@ -153,7 +154,9 @@ def format_seconds(seconds: float) -> str:
 
 
 def _measure(spec: RunSpec, data: BlockData, device: torch.device | str) -> Cost:
-    pilot = Pilot(spec, data, device)
-    pilot.evaluate()
-    train, evaluate = zip(*((pilot.train(), pilot.evaluate()) for _ in range(STEPS)), strict=True)
+    calibration = CalibrationRun(spec, data, device)
+    calibration.evaluate()
+    train, evaluate = zip(
+        *((calibration.train(), calibration.evaluate()) for _ in range(STEPS)), strict=True
+    )
     return Cost(train=median(train) / spec.batch_size, evaluate=median(evaluate) / spec.batch_size)

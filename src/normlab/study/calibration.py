@@ -16,7 +16,7 @@ from normlab.train.optimizers import make_optimizer, make_schedule
 from normlab.train.step import EAGER_BATCHES, gradients_of
 
 
-class Pilot:
+class CalibrationRun:
     """A network in training, past its first steps.
 
     They pay for allocations and the choice of kernels, on a GPU for the recording of its graph.

@@ -19,7 +19,7 @@ from normlab.norms.spec import parse_norm
 from normlab.records.cells import Cell, Setting, arm_of, cells, split_name, tuned
 from normlab.records.plan import Frozenness, StudyPlan, TrainingPlan, first_fault
 from normlab.records.run import DataSpec, OptimizerSpec, RunSpec, ScheduleSpec
-from normlab.records.tuning_results import Ledger, Levels
+from normlab.records.tuning_results import Levels, TuningResults
 
 
 def freeze(
@@ -62,13 +62,13 @@ def freeze(
     return plan.model_copy(update={"frozen": frozen})
 
 
-def plan_runs(plan: StudyPlan, ledger: Ledger | None = None) -> list[RunSpec]:
+def plan_runs(plan: StudyPlan, tuning_results: TuningResults | None = None) -> list[RunSpec]:
     """All runs of a frozen plan, block by block.
 
-    Where the plan tunes and there is no ledger yet, parameters are those in the middle of their
-    ranges: good for what depends on the number and kind of runs alone, such as their cost.
+    Where the plan tunes and there are no tuning results yet, parameters are those in the middle of
+    their ranges: good for what depends on the number and kind of runs alone, such as their cost.
     """
-    first = [run_spec(plan, cell, 0, levels_of(plan, cell, ledger)) for cell in cells(plan)]
+    first = [run_spec(plan, cell, 0, levels_of(plan, cell, tuning_results)) for cell in cells(plan)]
     return [spec.model_copy(update={"block": b}) for b in range(plan.blocks) for spec in first]
 
 
@@ -90,13 +90,13 @@ def run_spec(plan: StudyPlan, cell: Cell, block: int, levels: Levels | None = No
         raise PlanError(first_fault(error)) from None
 
 
-def levels_of(plan: StudyPlan, cell: Cell, ledger: Ledger | None) -> Levels:
-    """The tuned parameters of a cell; without a ledger, the middle of their ranges."""
+def levels_of(plan: StudyPlan, cell: Cell, tuning_results: TuningResults | None) -> Levels:
+    """The tuned parameters of a cell; without tuning results, the middle of their ranges."""
     if plan.tuning is None:
         return {}
-    if ledger is None:
+    if tuning_results is None:
         return {name: math.sqrt(low * high) for name, (low, high) in plan.tuning.ranges.items()}
-    return ledger.chosen(Setting.of_cell(cell, plan).label, arm_of(cell, plan))
+    return tuning_results.chosen(Setting.of_cell(cell, plan).label, arm_of(cell, plan))
 
 
 def _arms(plan: StudyPlan) -> list[str]:
@@ -162,8 +162,8 @@ def _run_spec(
             classes=frozen.classes,
             image_size=plan.data.image_size,
             resize=plan.data.resize,
-            evaluation_fraction=plan.data.evaluation_fraction,
-            selection_fraction=plan.data.selection_fraction,
+            test_fraction=plan.data.test_fraction,
+            validation_fraction=plan.data.validation_fraction,
             groups=frozen.groups,
         ),
         network=training.network,

@@ -9,7 +9,7 @@ import torch
 
 from normlab.data.check.run import quick_report
 from normlab.data.dataset import Dataset, load_data
-from normlab.data.duplicates.near_duplicates import with_near_copies
+from normlab.data.duplicates.near_duplicates import with_near_duplicates
 from normlab.data.load import block_data
 from normlab.errors import PlanError
 from normlab.records.cells import Setting
@@ -18,15 +18,15 @@ from normlab.records.plan import StudyPlan, read_plan, write_plan
 from normlab.records.run import EpochRow, Outcome, RunSpec
 from normlab.records.store import (
     DATA,
-    LEDGER,
+    TUNING_RESULTS,
     RunFolder,
     RunRecord,
     read_optional,
     read_runs,
     write_model,
 )
-from normlab.records.tuning_results import Ledger
-from normlab.stats.inference.sequential import raced_layouts
+from normlab.records.tuning_results import TuningResults
+from normlab.stats.inference.sequential import sequential_layouts
 from normlab.study.beside import run_beside
 from normlab.study.check import check_folder, check_plan
 from normlab.study.design import freeze, plan_runs
@@ -35,7 +35,7 @@ from normlab.study.tuning import Tuning, is_tuning, tune, tuning_runs
 from normlab.study.workers import Workers
 from normlab.train.execute import execute
 from normlab.train.fit import AroundBatches
-from normlab.train.step import AS_USUAL, Steps
+from normlab.train.step import DEFAULT_STEPS, Steps
 
 Event = tuple[RunSpec, EpochRow | Outcome]
 
@@ -152,15 +152,15 @@ class Study:
         if self.data is not None and not (self.folder / DATA).exists():
             write_model(self.folder / DATA, self.data)
 
-    def ledger(self) -> Ledger | None:
+    def tuning_results(self) -> TuningResults | None:
         """The account of the tuning, once it has ended."""
-        return read_optional(self.folder / LEDGER, Ledger)
+        return read_optional(self.folder / TUNING_RESULTS, TuningResults)
 
     def specs(self) -> list[RunSpec]:
         """All planned runs, block by block; before the tuning has ended their tuned parameters are
         stand-ins.
         """
-        return plan_runs(self.plan, self.ledger())
+        return plan_runs(self.plan, self.tuning_results())
 
     def run_folder(self, spec: RunSpec) -> RunFolder:
         """Where a run lives: runs/, or tuning/ if it serves tuning alone."""
@@ -173,15 +173,15 @@ class Study:
         Of a tuning that has not ended: its next runs (or all of them, before the first), and then
         those of the comparison.
         """
-        if self.plan.tuning is not None and self.ledger() is None:
+        if self.plan.tuning is not None and self.tuning_results() is None:
             known = {spec.id: spec for spec in (*tuning_runs(self.plan), *self._tuning().missing)}
             todo = [spec for spec in known.values() if not self._is_done(spec)]
             return [*todo, *self.specs()]
-        spared = self._spared()
+        skipped = self._spared()
         return [
             spec
             for spec in self.specs()
-            if not self._is_done(spec) and self._key(spec) not in spared
+            if not self._is_done(spec) and self._key(spec) not in skipped
         ]
 
     def next_runs(self, tried: Set[str]) -> list[RunSpec]:
@@ -189,11 +189,11 @@ class Study:
 
         Without what was tried in this session: a run that fails does not hold up later blocks.
         """
-        if self.plan.tuning is not None and self.ledger() is None:
+        if self.plan.tuning is not None and self.tuning_results() is None:
             tuning = self._tuning()
-            if tuning.ledger is None:
+            if tuning.tuning_results is None:
                 return [spec for spec in tuning.missing if spec.id not in tried]
-            write_model(self.folder / LEDGER, tuning.ledger)
+            write_model(self.folder / TUNING_RESULTS, tuning.tuning_results)
         missing = [spec for spec in self.missing() if spec.id not in tried]
         for look in self.plan.analysis.looks:
             before = [spec for spec in missing if spec.block < look]
@@ -217,9 +217,9 @@ class Study:
         """What earlier looks have made unnecessary."""
         if len(self.plan.analysis.looks) < 2:
             return set()
-        layouts = raced_layouts(self.plan, read_runs(self.folder, rows=False))
+        layouts = sequential_layouts(self.plan, read_runs(self.folder, rows=False))
         return {
-            (layout.setting, arm, block) for layout, _ in layouts for arm, block in layout.spared
+            (layout.setting, arm, block) for layout, _ in layouts for arm, block in layout.skipped
         }
 
     def _key(self, spec: RunSpec) -> tuple[Setting, str, int]:
@@ -234,7 +234,7 @@ class Study:
         source = location or self.plan.data.source
         dataset = load_data(source, self.plan.data.image_size, self.plan.data.resize)
         if self.plan.data.copies == "near":
-            dataset = with_near_copies(dataset)
+            dataset = with_near_duplicates(dataset)
         self.check_data(dataset)
         return dataset
 
@@ -259,7 +259,7 @@ class Study:
         device: torch.device | str = "cpu",
         around: AroundBatches = iter,
         may_start: Callable[[RunSpec], bool] = lambda _: True,
-        steps: Steps = AS_USUAL,
+        steps: Steps = DEFAULT_STEPS,
         workers: Workers | None = None,
     ) -> Iterator[Event]:
         """Do what is missing, yielding every row and every outcome.
@@ -296,9 +296,15 @@ class Study:
     ) -> Iterator[Event]:
         folder = self.run_folder(spec)
         data = block_data(dataset, spec, device)
-        judged = not is_tuning(spec)
+        evaluate_test = not is_tuning(spec)
         for row in execute(
-            spec, data, folder, device=device, around=around, judged=judged, steps=steps
+            spec,
+            data,
+            folder,
+            device=device,
+            around=around,
+            evaluate_test=evaluate_test,
+            steps=steps,
         ):
             yield spec, row
         outcome = folder.read_outcome()

@@ -6,7 +6,7 @@
     round 1…   if the best point of any arm lies at the edge of what was tried, the range grows
                tenfold on that side, for all arms of the setting, with half as many new points
 
-Points are picked on the selection part; the evaluation part is never read. Halving is allowed here
+Points are picked on the validation part; the test part is never read. Halving is allowed here
 alone, with the same rungs for all: runs that are compared are never cut short.
 
 What is to be run next is a pure function of what has been run, as everywhere in a study.
@@ -28,7 +28,7 @@ from scipy.stats import qmc
 from normlab.records.cells import Cell, Setting, arm_of, cells
 from normlab.records.plan import StudyPlan, TuningPlan
 from normlab.records.run import Outcome, RunSpec
-from normlab.records.tuning_results import Ledger, Levels, Trial, TunedArm
+from normlab.records.tuning_results import Levels, Trial, TunedArm, TuningResults
 from normlab.stats.data.metrics import chance_level, orientation
 from normlab.study.design import run_spec
 
@@ -53,10 +53,10 @@ class _Arm:
 
 @dataclass(frozen=True)
 class Tuning:
-    """Where the tuning stands: what is to be run now, or the ledger if nothing is left."""
+    """Where the tuning stands: what is to be run now, or the results if nothing is left."""
 
     missing: tuple[RunSpec, ...]
-    ledger: Ledger | None
+    tuning_results: TuningResults | None
 
 
 def tune(plan: StudyPlan, outcomes: Outcomes) -> Tuning:
@@ -73,8 +73,10 @@ def tune(plan: StudyPlan, outcomes: Outcomes) -> Tuning:
     if missing:
         return Tuning(tuple(missing), None)
     blocks = tuple(FIRST_BLOCK + index for index in range(plan.tuning.blocks))
-    ledger = Ledger(metric=plan.analysis.metric, blocks=blocks, ranges=ranges, arms=tuple(tuned))
-    return Tuning((), ledger)
+    tuning_results = TuningResults(
+        metric=plan.analysis.metric, blocks=blocks, ranges=ranges, arms=tuple(tuned)
+    )
+    return Tuning((), tuning_results)
 
 
 def tuning_runs(plan: StudyPlan) -> list[RunSpec]:
@@ -203,8 +205,8 @@ def _trial(plan: StudyPlan, levels: Levels, spec: RunSpec, outcomes: Sequence[Ou
     scores = []
     for outcome in outcomes:
         value = chance
-        if outcome.is_final and outcome.status != "diverged" and outcome.selection is not None:
-            value = getattr(outcome.selection, metric)
+        if outcome.is_final and outcome.status != "diverged" and outcome.validation is not None:
+            value = getattr(outcome.validation, metric)
         scores.append(value if math.isfinite(value) else chance)
     odd = [outcome.status for outcome in outcomes if outcome.status == "diverged"]
     return Trial(

@@ -4,9 +4,9 @@
 
 Every line is a JSON object; the answer is one too:
 
-    {"run": spec, "judged": true, "threads": 1, "compiled": false}
+    {"run": spec, "evaluate_test": true, "threads": 1, "compiled": false}
                                                     → {"done": id}, once its outcome is written
-    {"pilot": spec, "seconds": 2, "threads": 1}     → {"images_per_second": 812.5}
+    {"calibration": spec, "seconds": 2, "threads": 1}     → {"images_per_second": 812.5}
 
 It ends with its input, on SIGINT after the run in hand has been stopped in order, and when the
 process that started it is gone: two processes must never write to one run.
@@ -26,7 +26,7 @@ from normlab.data.load import BlockData, block_data
 from normlab.errors import InterruptedRunError
 from normlab.norms.fused.cpu.memory import give_back_freed_memory
 from normlab.records.run import RunSpec
-from normlab.study.calibration import Pilot
+from normlab.study.calibration import CalibrationRun
 from normlab.study.study import Study
 from normlab.train.execute import execute
 from normlab.train.fit import Batches
@@ -34,7 +34,7 @@ from normlab.train.interrupt import StopRequest
 from normlab.train.step import Steps
 
 STEPS = 4
-"""Of the pilot between two looks at the clock."""
+"""Of the calibration between two looks at the clock."""
 
 
 def main() -> None:
@@ -55,9 +55,9 @@ def main() -> None:
         for line in sys.stdin:
             told: dict[str, Any] = json.loads(line)
             torch.set_num_threads(told["threads"])
-            spec = RunSpec.model_validate(told.get("run") or told["pilot"])
+            spec = RunSpec.model_validate(told.get("run") or told["calibration"])
             data = block_data(dataset, spec, device)
-            if "pilot" in told:
+            if "calibration" in told:
                 answer(
                     {"images_per_second": images_per_second(spec, data, device, told["seconds"])}
                 )
@@ -69,7 +69,7 @@ def main() -> None:
                 folder,
                 device=device,
                 around=around,
-                judged=told["judged"],
+                evaluate_test=told["evaluate_test"],
                 steps=Steps(compiled=told["compiled"]),
             ):
                 pass
@@ -82,10 +82,10 @@ def main() -> None:
 def images_per_second(spec: RunSpec, data: BlockData, device: str, seconds: float) -> float:
     """Of training steps that are thrown away; none where they break, as without memory left."""
     try:
-        pilot = Pilot(spec, data, device)
+        calibration = CalibrationRun(spec, data, device)
         images, start = 0, time.perf_counter()
         while time.perf_counter() - start < seconds:
-            pilot.train(STEPS)
+            calibration.train(STEPS)
             images += STEPS * spec.batch_size
         return images / (time.perf_counter() - start)
     except (RuntimeError, MemoryError):

@@ -28,7 +28,7 @@ from normlab.study.mps import MultiProcessService, start_service
 MOST = 16
 WORTH = 1.1
 """Twice the processes must do at least so many times the work, or they are not started."""
-PILOT_SECONDS = 3.0
+CALIBRATION_SECONDS = 3.0
 
 
 class Worker:
@@ -105,12 +105,12 @@ class Worker:
         return f"{said} (exit code {self._process.returncode})"
 
     def start(
-        self, spec: RunSpec, folder: RunFolder, *, judged: bool, threads: int, compiled: bool
+        self, spec: RunSpec, folder: RunFolder, *, evaluate_test: bool, threads: int, compiled: bool
     ) -> None:
         """Give it a run."""
         self.spec, self.folder = spec, folder
         self._epochs = len(folder.read_rows())
-        how = {"judged": judged, "threads": threads, "compiled": compiled}
+        how = {"evaluate_test": evaluate_test, "threads": threads, "compiled": compiled}
         self.tell({"run": spec.model_dump(mode="json"), **how})
 
     def events(self) -> Iterator[EpochRow | Outcome]:
@@ -213,7 +213,9 @@ class Workers:
         """What all of them do together, measured on steps that are thrown away."""
         threads, content = self.threads, spec.model_dump(mode="json")
         for worker in self.all:
-            worker.tell({"pilot": content, "seconds": PILOT_SECONDS, "threads": threads})
+            worker.tell(
+                {"calibration": content, "seconds": CALIBRATION_SECONDS, "threads": threads}
+            )
         return sum(float(worker.wait_for("images_per_second")) for worker in self.all)
 
     def grow_while_it_pays(self, spec: RunSpec, runs: int) -> list[tuple[int, float]]:

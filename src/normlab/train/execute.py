@@ -23,10 +23,10 @@ from normlab.train.checkpoint import (
 )
 from normlab.train.early_stopping import best_epoch, patience_is_over
 from normlab.train.fit import AroundBatches, Batches, RunData, evaluate, fit
-from normlab.train.layer_diagnostics import NetworkWatch
+from normlab.train.layer_diagnostics import LayerDiagnostics
 from normlab.train.network import build_network, keeps_running
 from normlab.train.optimizers import make_optimizer, make_schedule
-from normlab.train.step import AS_USUAL, Steps
+from normlab.train.step import DEFAULT_STEPS, Steps
 
 
 def execute(
@@ -36,13 +36,13 @@ def execute(
     *,
     device: torch.device | str = "cpu",
     around: AroundBatches = iter,
-    judged: bool = True,
-    steps: Steps = AS_USUAL,
+    evaluate_test: bool = True,
+    steps: Steps = DEFAULT_STEPS,
 ) -> Iterator[EpochRow]:
     """Train the run to its end, yielding the rows of newly finished epochs.
 
-    A run that is not `judged` (it serves tuning) is measured on the selection part alone: the
-    evaluation part is never read for it, and its weights are not kept.
+    Without `evaluate_test` (the run serves tuning) it is measured on the validation part alone: the
+    test part is never read, and the weights are not kept.
 
     Every way to end becomes an outcome in the folder: finished, stopped early, diverged, out of
     memory, failed, interrupted. Only a disk that cannot be written is raised.
@@ -57,7 +57,7 @@ def execute(
         ),
     )
     try:
-        yield from _train(spec, data, folder, device, around, judged, steps)
+        yield from _train(spec, data, folder, device, around, evaluate_test, steps)
     except DivergedError as error:
         _end(folder, Outcome(status="diverged", epochs=error.epoch - 1, error=str(error)))
     except InterruptedRunError as error:
@@ -79,7 +79,7 @@ def _train(
     folder: RunFolder,
     device: torch.device | str,
     around: AroundBatches,
-    judged: bool,
+    evaluate_test: bool,
     steps: Steps,
 ) -> Iterator[EpochRow]:
     network = build_network(spec, device)
@@ -89,7 +89,7 @@ def _train(
     )
     resumed = load_checkpoint(folder.checkpoint_path, network, optimizer, schedule)
     rows = list(folder.keep_rows(resumed.epoch))
-    watch = NetworkWatch(network, len(data.labels("selection"))) if judged else None
+    watch = LayerDiagnostics(network, len(data.labels("validation"))) if evaluate_test else None
     best_weights = resumed.best_weights
     if not patience_is_over(rows, spec.patience):
         for row in fit(
@@ -108,7 +108,7 @@ def _train(
                 best_weights = copy_weights(network)
             # The rows first: a checkpoint without them could not be continued.
             if watch is not None:
-                folder.append_layers(watch.row(row.epoch))
+                folder.append_layer_diagnostics(watch.row(row.epoch))
             folder.append_row(row)
             save_checkpoint(
                 folder.checkpoint_path, row.epoch, network, optimizer, schedule, best_weights
@@ -116,7 +116,7 @@ def _train(
             yield row
             if patience_is_over(rows, spec.patience):
                 break
-    _report(spec, data, folder, network, rows, best_weights, around, judged)
+    _report(spec, data, folder, network, rows, best_weights, around, evaluate_test)
 
 
 def _report(
@@ -127,31 +127,29 @@ def _report(
     rows: Sequence[EpochRow],
     best_weights: Weights | None,
     around: AroundBatches,
-    judged: bool,
+    evaluate_test: bool,
 ) -> None:
     """Evaluate the reported epoch's weights on all parts, once, and seal the run."""
     reported = rows[-1].epoch
     if best_weights is not None:
         network.load_state_dict(best_weights)
         reported = best_epoch(rows)
-    selection, _ = evaluate(network, around(data.plain_batches("selection")), spec)
-    if not math.isfinite(selection.loss):  # the last steps of training had no later one to show it
-        raise DivergedError(reported, "selection")
-    train = evaluation = by_batches = None
-    if judged and keeps_running(network):
-        by_batches = _measure_by_batches(network, around(data.plain_batches("selection")), spec)
-    if judged:
+    validation, _ = evaluate(network, around(data.plain_batches("validation")), spec)
+    if not math.isfinite(validation.loss):  # the last steps of training had no later one to show it
+        raise DivergedError(reported, "validation")
+    train = test = by_batches = None
+    if evaluate_test and keeps_running(network):
+        by_batches = _measure_by_batches(network, around(data.plain_batches("validation")), spec)
+    if evaluate_test:
         train, _ = evaluate(network, around(data.plain_batches("train")), spec)
-        evaluation, probabilities = evaluate(
-            network, around(data.plain_batches("evaluation")), spec
-        )
-        if not math.isfinite(evaluation.loss):
-            raise DivergedError(reported, "evaluation")
+        test, probabilities = evaluate(network, around(data.plain_batches("test")), spec)
+        if not math.isfinite(test.loss):
+            raise DivergedError(reported, "test")
         save_weights(folder.weights_path, network, spec, data.mean, data.std)
         folder.write_predictions(
             Predictions(
-                ids=data.names("evaluation"),
-                labels=data.labels("evaluation"),
+                ids=data.names("test"),
+                labels=data.labels("test"),
                 probabilities=probabilities.float().cpu().numpy(),
             )
         )
@@ -161,9 +159,9 @@ def _report(
         epochs=rows[-1].epoch,
         reported_epoch=reported,
         train=train,
-        selection=selection,
-        evaluation=evaluation,
-        selection_by_batches=by_batches,
+        validation=validation,
+        test=test,
+        validation_by_batches=by_batches,
         parameters=sum(p.numel() for p in network.parameters()),
         seconds=sum(row.seconds for row in rows),
     )

@@ -19,9 +19,9 @@ from normlab.errors import DivergedError
 from normlab.norms.training.parameters import clamp_gates
 from normlab.records.run import EpochRow, Measures, RunSpec
 from normlab.train.metrics import measure
-from normlab.train.step import AS_USUAL, Gradients, Steps, forward, gradients_of
+from normlab.train.step import DEFAULT_STEPS, Gradients, Steps, forward, gradients_of
 
-Part = Literal["train", "selection", "evaluation"]
+Part = Literal["train", "validation", "test"]
 Batches = Iterable[tuple[Float[Tensor, "n 3 h w"], Tensor]]
 """Images, and labels (n,) or, where images are mixed, the shares of the classes (n, classes)."""
 AroundBatches = Callable[[Batches], Batches]
@@ -66,11 +66,11 @@ def fit(
     first_epoch: int = 1,
     around: AroundBatches = iter,
     watching: Callable[[], AbstractContextManager[None]] = nullcontext,
-    steps: Steps = AS_USUAL,
+    steps: Steps = DEFAULT_STEPS,
 ) -> Iterator[EpochRow]:
     """Train from `first_epoch` to the spec's last, yielding what every epoch did.
 
-    The pass over the selection part is made inside of `watching()`; see
+    The pass over the validation part is made inside of `watching()`; see
     normlab.train.layer_diagnostics. How the gradients of a batch are computed is said by `steps`;
     see normlab.train.step.
 
@@ -85,12 +85,12 @@ def fit(
         if not torch.isfinite(torch.tensor(train.loss)):
             raise DivergedError(epoch)
         with watching():
-            selection, _ = evaluate(network, around(data.plain_batches("selection")), spec)
+            validation, _ = evaluate(network, around(data.plain_batches("validation")), spec)
         yield EpochRow(
             epoch=epoch,
             learning_rate=schedule.get_last_lr()[0],
             train=train,
-            selection=selection,
+            validation=validation,
             seconds=seconds,
             images_per_second=train.images / seconds,
         )

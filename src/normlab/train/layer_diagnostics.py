@@ -1,6 +1,6 @@
 """What goes on inside a network while it trains: read off at the end of an epoch, never touched.
 
-Forward hooks ride on the pass over the selection part that every epoch makes anyway; gradients and
+Forward hooks ride on the pass over the validation part that every epoch makes anyway; gradients and
 weights are read after the epoch's last step. Nothing is written to the network and no random number
 is drawn, so the training has the same numbers with and without.
 """
@@ -21,7 +21,7 @@ from normlab.networks.resnet.resnet import ResNet
 from normlab.norms.base import RunningNormalization
 from normlab.norms.functional import planes, rules
 from normlab.norms.layers.standard import BatchInstanceNorm2d
-from normlab.records.layer_diagnostics import PERCENTILES, LayersRow
+from normlab.records.layer_diagnostics import PERCENTILES, LayerDiagnosticsRow
 
 MOST_FEATURES = 4_000_000
 """Of a network's penultimate features so many values are kept at most, of evenly spaced images."""
@@ -50,7 +50,7 @@ class Moments:
         self.count += count
 
 
-class NetworkWatch:
+class LayerDiagnostics:
     """Reads a residual network's inner figures, an epoch at a time."""
 
     def __init__(self, network: ResNet, images: int) -> None:
@@ -111,13 +111,13 @@ class NetworkWatch:
             self._alive[name] = alive | self._alive.get(name, alive)
 
     @torch.no_grad()
-    def row(self, epoch: int) -> LayersRow:
+    def row(self, epoch: int) -> LayerDiagnosticsRow:
         """What was seen last, with the gradients and weights as they are now."""
         features = torch.cat(self._features)
         at = torch.tensor([p / 100 for p in PERCENTILES], device=features.device)
         gaps = {name: self._gap(name, moments) for name, moments in self._inputs.items()}
         first, second, third, fourth = (_digits(v) for v in percentiles(features, at).tolist())
-        return LayersRow(
+        return LayerDiagnosticsRow(
             epoch=epoch,
             features=(first, second, third, fourth),
             layers=tuple(self._norms),

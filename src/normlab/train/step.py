@@ -38,10 +38,10 @@ class Steps:
     """By torch.compile, with normlab's operators inside: the same up to rounding."""
 
 
-AS_USUAL = Steps()
+DEFAULT_STEPS = Steps()
 
 
-def gradients_of(network: nn.Module, spec: RunSpec, steps: Steps = AS_USUAL) -> Gradients:
+def gradients_of(network: nn.Module, spec: RunSpec, steps: Steps = DEFAULT_STEPS) -> Gradients:
     """How this network gets its gradients; with a CUDA graph where it is on a GPU.
 
     Where steps are compiled the network itself stays as it is, for evaluation and hooks.

@@ -11,7 +11,7 @@ from PIL import Image
 from normlab.data.check.run import check_data
 from normlab.data.dataset import load_data
 from normlab.data.duplicates import near_duplicates as near
-from normlab.data.duplicates.near_duplicates import with_near_copies
+from normlab.data.duplicates.near_duplicates import with_near_duplicates
 from normlab.data.scan import joined
 from normlab.data.split import make_split
 from normlab.records.run import DataSpec
@@ -36,7 +36,7 @@ def mirrored(tmp_path: Path) -> Path:
 def test_near_copies_share_a_group_and_a_side(mirrored: Path) -> None:
     plain = load_data(str(mirrored), 16)
     assert plain.manifest.copies == 0
-    found = with_near_copies(plain)
+    found = with_near_duplicates(plain)
     manifest = found.manifest
     assert (manifest.copies, manifest.exact_copies) == (10, 0)
     assert manifest.fingerprint == plain.manifest.fingerprint
@@ -44,8 +44,8 @@ def test_near_copies_share_a_group_and_a_side(mirrored: Path) -> None:
     data = DataSpec(fingerprint="", classes=manifest.classes, image_size=16)
     for block in range(5):
         split = make_split(manifest, data, 0, block)
-        parts = [set(manifest.groups[part]) for part in (split.train, split.selection)]
-        parts.append(set(manifest.groups[split.evaluation]))
+        parts = [set(manifest.groups[part]) for part in (split.train, split.validation)]
+        parts.append(set(manifest.groups[split.test]))
         assert not parts[0] & parts[1]
         assert not parts[0] & parts[2]
         assert not parts[1] & parts[2]
@@ -54,19 +54,19 @@ def test_near_copies_share_a_group_and_a_side(mirrored: Path) -> None:
 
 def test_they_are_found_once(mirrored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = load_data(str(mirrored), 16)
-    first = with_near_copies(dataset).manifest.groups
+    first = with_near_duplicates(dataset).manifest.groups
     monkeypatch.setattr(near, "find_copies", None)
-    assert np.array_equal(with_near_copies(dataset).manifest.groups, first)
-    again = with_near_copies(load_data(str(mirrored), 24))  # at another size, the same groups
+    assert np.array_equal(with_near_duplicates(dataset).manifest.groups, first)
+    again = with_near_duplicates(load_data(str(mirrored), 24))  # at another size, the same groups
     assert np.array_equal(again.manifest.groups, first)
 
 
 def test_a_damaged_entry_is_made_again(mirrored: Path, cache: Path) -> None:
     dataset = load_data(str(mirrored), 16)
-    first = with_near_copies(dataset).manifest.groups
+    first = with_near_duplicates(dataset).manifest.groups
     (entry,) = (cache / "groups").glob("*.npz")
     entry.write_bytes(b"half")
-    assert np.array_equal(with_near_copies(dataset).manifest.groups, first)
+    assert np.array_equal(with_near_duplicates(dataset).manifest.groups, first)
 
 
 def test_where_they_are_not_looked_for(
@@ -75,16 +75,16 @@ def test_where_they_are_not_looked_for(
     dataset = load_data(str(mirrored), 16)
     with monkeypatch.context() as patch:
         patch.setattr(near, "MOST", 10)
-        assert with_near_copies(dataset).manifest.copies == 0
+        assert with_near_duplicates(dataset).manifest.copies == 0
     with monkeypatch.context() as patch:
         patch.setattr(near, "LEAST_SIDE", 64)
-        assert with_near_copies(dataset).manifest.copies == 0
+        assert with_near_duplicates(dataset).manifest.copies == 0
     lines = ["path,label,group"] + [
         f"photos/{path.parent.name}/{path.name},{path.parent.name},{path.name[:1]}"
         for path in sorted(mirrored.rglob("*.png"))
     ]
     (tmp_path / "table.csv").write_text("\n".join(lines))
-    table = with_near_copies(load_data(str(tmp_path / "table.csv"), 16)).manifest
+    table = with_near_duplicates(load_data(str(tmp_path / "table.csv"), 16)).manifest
     assert len(np.unique(table.groups)) == len({line.split(",")[2] for line in lines[1:]})
 
 
@@ -99,5 +99,5 @@ def test_what_a_check_found_is_not_looked_for_again(
 ) -> None:
     found = check_data(str(mirrored)).copies.groups
     monkeypatch.setattr(near, "find_copies", None)
-    manifest = with_near_copies(load_data(str(mirrored), 16)).manifest
+    manifest = with_near_duplicates(load_data(str(mirrored), 16)).manifest
     assert np.array_equal(manifest.near_groups, found)

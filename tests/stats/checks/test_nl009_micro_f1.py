@@ -15,14 +15,14 @@ def test_table_6_of_the_original_is_found(study, with_measures):
 def test_a_row_of_an_epoch_is_looked_at_too(study):
     plan, runs = study
     row = runs[0].rows[2]
-    selection = row.selection.model_copy(update={"micro_f1": row.selection.micro_f1 + 1e-4})
-    rows = (*runs[0].rows[:2], row.model_copy(update={"selection": selection}))
+    validation = row.validation.model_copy(update={"micro_f1": row.validation.micro_f1 + 1e-4})
+    rows = (*runs[0].rows[:2], row.model_copy(update={"validation": validation}))
     check = check_micro_f1(plan, [replace(runs[0], rows=rows)])
-    assert check.message.startswith("bn, block 0, epoch 3, selection")
+    assert check.message.startswith("bn, block 0, epoch 3, validation")
 
 
 def test_rounding_is_no_finding(study, with_measures):
     plan, runs = study
-    accuracy = runs[0].outcome.evaluation.accuracy
-    rounded = with_measures(runs[0], "evaluation", micro_f1=accuracy + 1e-7)
+    accuracy = runs[0].outcome.test.accuracy
+    rounded = with_measures(runs[0], "test", micro_f1=accuracy + 1e-7)
     assert check_micro_f1(plan, [rounded]).state == "passed"

@@ -20,7 +20,7 @@ def test_bin_and_bn_of_the_original_are_found(fabricate):
 
 def test_one_digit_of_difference_is_enough(fabricate, with_measures):
     plan, (first, second) = twins(fabricate, "bn", "bin")
-    second = with_measures(second, "evaluation", loss=second.outcome.evaluation.loss + 1e-12)
+    second = with_measures(second, "test", loss=second.outcome.test.loss + 1e-12)
     assert check_identical_rows(plan, [first, second]).state == "passed"
 
 

@@ -7,10 +7,10 @@ from normlab.stats.checks.nl012_better_than_training import check_better_than_tr
 
 
 def test_excess_equals_statsmodels(fabricate):
-    train, evaluation = fabricate.make_measures(0.94, 4000), fabricate.make_measures(0.97, 1000)
+    train, test = fabricate.make_measures(0.94, 4000), fabricate.make_measures(0.97, 1000)
     oracle = proportions_ztest([970, 3760], [1000, 4000])[0]
-    assert excess(train, evaluation) == pytest.approx(oracle, abs=1e-10)
-    assert excess(evaluation, train) == pytest.approx(-oracle, abs=1e-10)
+    assert excess(train, test) == pytest.approx(oracle, abs=1e-10)
+    assert excess(test, train) == pytest.approx(-oracle, abs=1e-10)
 
 
 def test_perfect_scores_have_no_excess(fabricate):
@@ -20,7 +20,7 @@ def test_perfect_scores_have_no_excess(fabricate):
 
 def test_validation_above_training_is_found(study, with_measures):
     plan, runs = study
-    odd = with_measures(runs[0], "evaluation", accuracy=0.98, images=7500)
+    odd = with_measures(runs[0], "test", accuracy=0.98, images=7500)
     check = check_better_than_training(plan, [odd])
     assert check.state == "finding"
-    assert "bn, block 0: evaluation 0.9800" in check.message
+    assert "bn, block 0: test 0.9800" in check.message

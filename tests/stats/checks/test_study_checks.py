@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from normlab.records.data_report import DataReport, Finding
-from normlab.records.tuning_results import Ledger, Trial, TunedArm
+from normlab.records.tuning_results import Trial, TunedArm, TuningResults
 from normlab.stats.checks.nl002_unequal_tuning import check_unequal_tuning
 from normlab.stats.checks.nl003_edge_of_range import check_edge_of_range
-from normlab.stats.checks.nl005_test_part_used import check_evaluation_used
+from normlab.stats.checks.nl005_test_part_used import check_test_part_used
 from normlab.stats.checks.nl006_statistics_disagree import check_statistics_disagree
 from normlab.stats.checks.nl007_duplicates import check_copies
 from normlab.stats.checks.nl010_impossible_accuracy import check_impossible_accuracy
@@ -21,7 +21,7 @@ SETTING = "sgd, batch 32"
 
 @pytest.fixture
 def tuned(fabricate):
-    """A plan that tunes, its runs at the chosen rates, and its ledger."""
+    """A plan that tunes, its runs at the chosen rates, and its tuning results."""
     plan = fabricate.make_plan(norms=("bn", "gn"), blocks=5)
     plan = plan.model_validate({**plan.model_dump(), "tuning": {"points": 2}})
     chosen = {"bn": 0.1, "gn": 0.01}
@@ -29,13 +29,13 @@ def tuned(fabricate):
     for run in fabricate.make_runs(plan):
         optimizer = run.spec.optimizer.model_copy(update={"learning_rate": chosen[run.spec.arm]})
         runs.append(replace(run, spec=run.spec.model_copy(update={"optimizer": optimizer})))
-    ledger = Ledger(
+    tuning_results = TuningResults(
         metric="accuracy",
         blocks=(1000,),
         ranges={"learning_rate": (0.001, 1.0)},
         arms=tuple(entry(arm, rate) for arm, rate in chosen.items()),
     )
-    return plan, runs, ledger
+    return plan, runs, tuning_results
 
 
 def entry(arm, rate, **changes):
@@ -56,28 +56,31 @@ def entry(arm, rate, **changes):
     return TunedArm(**{**content, **changes})
 
 
-def with_arm(ledger, arm):
-    return ledger.model_copy(update={"arms": (ledger.arms[0], arm)})
+def with_arm(tuning_results, arm):
+    return tuning_results.model_copy(update={"arms": (tuning_results.arms[0], arm)})
 
 
 def test_equal_tuning_passes_and_unequal_is_found(tuned):
-    plan, runs, ledger = tuned
-    passed = check_unequal_tuning(plan, runs, ledger)
+    plan, runs, tuning_results = tuned
+    passed = check_unequal_tuning(plan, runs, tuning_results)
     assert passed.state == "passed"
     assert "the same 2 points in 2 runs of 10 epochs" in passed.message
-    more = with_arm(ledger, entry("gn", 0.01, runs=4, epochs=20))
+    more = with_arm(tuning_results, entry("gn", 0.01, runs=4, epochs=20))
     found = check_unequal_tuning(plan, runs, more)
     assert (found.state, found.severity) == ("finding", "error")
     assert "gn had 4 runs, bn 2" in found.message
-    other = entry("gn", 0.01, trials=ledger.arms[0].trials[:1])
-    assert "tried other points" in check_unequal_tuning(plan, runs, with_arm(ledger, other)).message
+    other = entry("gn", 0.01, trials=tuning_results.arms[0].trials[:1])
+    assert (
+        "tried other points"
+        in check_unequal_tuning(plan, runs, with_arm(tuning_results, other)).message
+    )
 
 
 def test_a_run_that_did_not_use_what_was_chosen(tuned):
-    plan, runs, ledger = tuned
-    found = check_unequal_tuning(plan, runs, with_arm(ledger, entry("gn", 0.1)))
+    plan, runs, tuning_results = tuned
+    found = check_unequal_tuning(plan, runs, with_arm(tuning_results, entry("gn", 0.1)))
     assert "gn ran with learning rate 0.01, chosen was 0.1" in found.message
-    nobody = ledger.model_copy(update={"arms": ledger.arms[:1]})
+    nobody = tuning_results.model_copy(update={"arms": tuning_results.arms[:1]})
     assert "gn was not tuned" in check_unequal_tuning(plan, runs, nobody).message
 
 
@@ -90,9 +93,9 @@ def test_without_tuning_or_before_its_end(tuned, study):
 
 
 def test_a_best_rate_at_the_edge(tuned):
-    plan, _, ledger = tuned
-    assert check_edge_of_range(plan, ledger).state == "passed"
-    edge = with_arm(ledger, entry("gn", 0.01, at_edge=("learning_rate",)))
+    plan, _, tuning_results = tuned
+    assert check_edge_of_range(plan, tuning_results).state == "passed"
+    edge = with_arm(tuning_results, entry("gn", 0.01, at_edge=("learning_rate",)))
     found = check_edge_of_range(plan, edge)
     assert "searched learning rate 0.001 to 1" in found.message
     assert "gn is best at learning rate 0.01" in found.message
@@ -100,15 +103,15 @@ def test_a_best_rate_at_the_edge(tuned):
 
 def test_selection_by_the_evaluation_part(tuned, study, with_measures):
     plan, runs = study
-    assert check_evaluation_used(plan, runs, None).state == "passed"
-    assert check_evaluation_used(plan, [], None).state == "not applicable"
+    assert check_test_part_used(plan, runs, None).state == "passed"
+    assert check_test_part_used(plan, [], None).state == "not applicable"
     outcome = runs[0].outcome
-    same = replace(runs[0], outcome=outcome.model_copy(update={"selection": outcome.evaluation}))
-    assert "are the same" in check_evaluation_used(plan, [same, *runs[1:]], None).message
+    same = replace(runs[0], outcome=outcome.model_copy(update={"validation": outcome.test}))
+    assert "are the same" in check_test_part_used(plan, [same, *runs[1:]], None).message
     early = replace(runs[0], outcome=outcome.model_copy(update={"reported_epoch": 1}))
-    assert "epoch 1 is reported" in check_evaluation_used(plan, [early], None).message
-    ledger = tuned[2].model_copy(update={"blocks": (2,)})
-    assert "block 2 served for tuning" in check_evaluation_used(plan, runs, ledger).message
+    assert "epoch 1 is reported" in check_test_part_used(plan, [early], None).message
+    tuning_results = tuned[2].model_copy(update={"blocks": (2,)})
+    assert "block 2 served for tuning" in check_test_part_used(plan, runs, tuning_results).message
 
 
 def report(*codes):
@@ -147,7 +150,7 @@ def test_an_accuracy_that_is_no_count(study, with_measures):
     plan, runs = study
     assert check_impossible_accuracy(plan, runs).state == "passed"
     assert check_impossible_accuracy(plan, []).state == "not applicable"
-    odd = with_measures(runs[0], "evaluation", accuracy=0.81234)
+    odd = with_measures(runs[0], "test", accuracy=0.81234)
     found = check_impossible_accuracy(plan, [odd])
     assert (found.state, found.severity) == ("finding", "error")
     assert "0.812340 of 1000 images is 812.340" in found.message
@@ -156,14 +159,14 @@ def test_an_accuracy_that_is_no_count(study, with_measures):
 def test_running_statistics_that_are_not_those_of_the_network(study, with_measures):
     plan, runs = study
     assert check_statistics_disagree(plan, runs).state == "not applicable"
-    selection = runs[0].outcome.selection
+    validation = runs[0].outcome.validation
 
     def measured(accuracy):
-        by_batches = selection.model_copy(update={"accuracy": accuracy})
-        outcome = runs[0].outcome.model_copy(update={"selection_by_batches": by_batches})
+        by_batches = validation.model_copy(update={"accuracy": accuracy})
+        outcome = runs[0].outcome.model_copy(update={"validation_by_batches": by_batches})
         return [replace(runs[0], outcome=outcome)]
 
-    near, far = selection.accuracy + 0.001, selection.accuracy - 0.3
+    near, far = validation.accuracy + 0.001, validation.accuracy - 0.3
     assert check_statistics_disagree(plan, measured(near)).state == "passed"
     found = check_statistics_disagree(plan, measured(far))
     assert (found.state, found.severity) == ("finding", "warning")

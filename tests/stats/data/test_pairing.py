@@ -18,7 +18,7 @@ def test_values_are_arms_by_blocks_in_the_order_of_the_plan(fabricate):
     assert table.blocks == (0, 1)
     for run in runs:
         value = table.row(run.spec.arm)[run.spec.block]
-        assert value == run.outcome.evaluation.accuracy
+        assert value == run.outcome.test.accuracy
     assert not table.values.flags.writeable
 
 
@@ -31,7 +31,7 @@ def test_one_table_a_setting(fabricate):
 @pytest.mark.parametrize(
     ("metric", "chance"), [("accuracy", 0.25), ("macro_f1", 0.25), ("loss", math.log(4))]
 )
-@pytest.mark.parametrize("part", ["train", "selection", "evaluation"])
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
 def test_divergence_scores_chance_and_is_counted(fabricate, metric, chance, part):
     plan = fabricate.make_plan(norms=("bn", "none"))
     runs = fabricate.make_runs(plan, statuses={("none", 1): "diverged"})
@@ -56,16 +56,16 @@ def test_a_run_that_did_not_end_has_no_value_and_is_listed(fabricate, status):
 def test_a_metric_that_is_not_finite_scores_chance(fabricate, bad):
     plan = fabricate.make_plan(norms=("bn",), blocks=1)
     (run,) = fabricate.make_runs(plan)
-    evaluation = run.outcome.evaluation.model_copy(update={"loss": bad})
-    broken = replace(run, outcome=run.outcome.model_copy(update={"evaluation": evaluation}))
+    test = run.outcome.test.model_copy(update={"loss": bad})
+    broken = replace(run, outcome=run.outcome.model_copy(update={"test": test}))
     assert score(broken, "loss") == math.log(4)
-    assert score(broken, "accuracy") == evaluation.accuracy
+    assert score(broken, "accuracy") == test.accuracy
 
 
 def test_a_finished_run_without_evaluation_has_no_value(fabricate):
     plan = fabricate.make_plan(norms=("bn",), blocks=1)
     (run,) = fabricate.make_runs(plan)
-    bare = replace(run, outcome=run.outcome.model_copy(update={"evaluation": None}))
+    bare = replace(run, outcome=run.outcome.model_copy(update={"test": None}))
     assert math.isnan(score(bare, "accuracy"))
 
 

@@ -24,7 +24,7 @@ def table(values, metric="accuracy", arms=None):
         tuple("missing" if np.isnan(value) else "finished" for value in row) for row in values
     )
     blocks = tuple(range(values.shape[1]))
-    return PairedTable(Setting("sgd", 0.1, 32), metric, "evaluation", arms, blocks, values, status)
+    return PairedTable(Setting("sgd", 0.1, 32), metric, "test", arms, blocks, values, status)
 
 
 @pytest.fixture

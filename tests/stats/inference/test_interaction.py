@@ -27,7 +27,7 @@ def tables(values, sizes=(8, 32, 128)):
     blocks = tuple(range(values.shape[2]))
     status = tuple(("finished",) * len(blocks) for _ in arms)
     return [
-        PairedTable(Setting("sgd", 0.1, size), "accuracy", "evaluation", arms, blocks,
+        PairedTable(Setting("sgd", 0.1, size), "accuracy", "test", arms, blocks,
                     values[:, level], status)
         for level, size in enumerate(sizes)
     ]  # fmt: skip

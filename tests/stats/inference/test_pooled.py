@@ -17,9 +17,7 @@ def table(values, status=None):
     arms = tuple("abcdefg"[: len(values)])
     cells = status or tuple(("finished",) * values.shape[1] for _ in arms)
     blocks = tuple(range(values.shape[1]))
-    return PairedTable(
-        Setting("sgd", 0.1, 32), "accuracy", "evaluation", arms, blocks, values, cells
-    )
+    return PairedTable(Setting("sgd", 0.1, 32), "accuracy", "test", arms, blocks, values, cells)
 
 
 def noise(arms, blocks, seed=0):

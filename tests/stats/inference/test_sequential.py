@@ -9,8 +9,8 @@ from normlab.stats.data.setting import Setting
 from normlab.stats.inference.sequential import (
     look_levels,
     planned_looks,
-    raced_layouts,
     run_race,
+    sequential_layouts,
     usual_looks,
 )
 
@@ -32,7 +32,7 @@ def table(values):
     status = tuple(tuple("missing" if np.isnan(v) else "finished" for v in row) for row in values)
     blocks = tuple(range(values.shape[1]))
     setting = Setting("sgd", 0.1, 32)
-    return PairedTable(setting, "accuracy", "evaluation", arms, blocks, values, status)
+    return PairedTable(setting, "accuracy", "test", arms, blocks, values, status)
 
 
 def test_the_levels_of_the_method():
@@ -118,7 +118,7 @@ def test_an_unfinished_look_is_not_taken():
 def test_cells_that_are_not_needed_are_called_so(fabricate):
     study = fabricate.make_plan(norms=("bn", "none"), blocks=10, analysis={"looks": (4, 7, 10)})
     runs = [run for run in fabricate.make_runs(study, sd=0.002) if run.spec.block < 4]
-    ((layout, race),) = raced_layouts(study, runs)
+    ((layout, race),) = sequential_layouts(study, runs)
     assert race.over
     assert layout.status("none", 7) == "not needed"
     assert layout.status("bn", 9) == "not needed"

@@ -10,7 +10,7 @@ from normlab.records.plan import AnalysisPlan, parse_plan
 from normlab.stats.data.pairing import PairedTable, paired_table
 from normlab.stats.data.setting import Setting
 from normlab.stats.inference.comparison import compare_all
-from normlab.stats.inference.sequential import raced_layouts, run_race
+from normlab.stats.inference.sequential import run_race, sequential_layouts
 from normlab.stats.inference.verdict import judge
 
 
@@ -24,7 +24,7 @@ def judged(fabricate, analysis=None, **options):
 
 
 def judge_study(plan, runs):
-    ((layout, race),) = raced_layouts(plan, runs)
+    ((layout, race),) = sequential_layouts(plan, runs)
     return judge(paired_table(layout, plan.analysis.metric), plan, race)
 
 
@@ -103,9 +103,7 @@ def as_table(values):
     arms = tuple("abcdefgh"[: len(values)])
     status = (("finished",) * values.shape[1],) * len(values)
     blocks = tuple(range(values.shape[1]))
-    return PairedTable(
-        Setting("sgd", 0.1, 32), "accuracy", "evaluation", arms, blocks, values, status
-    )
+    return PairedTable(Setting("sgd", 0.1, 32), "accuracy", "test", arms, blocks, values, status)
 
 
 def test_studies_of_equal_arms_hardly_ever_find_a_better_one():

@@ -28,9 +28,9 @@ def test_rows_hold_what_the_terminal_table_prints(fabricate):
     assert gn.outcomes == {"missing": 1, "finished": 3}
     assert none.outcomes == {"finished": 3, "diverged": 1}
     assert (analysis.planned, analysis.done) == (12, 11)
-    mean = sum(run.outcome.evaluation.loss for run in runs if run.spec.arm == "bn") / 4
-    assert bn.validation["loss"].mean == pytest.approx(mean, abs=1e-12)
-    assert bn.train["loss"].mean != bn.validation["loss"].mean
+    mean = sum(run.outcome.test.loss for run in runs if run.spec.arm == "bn") / 4
+    assert bn.test["loss"].mean == pytest.approx(mean, abs=1e-12)
+    assert bn.train["loss"].mean != bn.test["loss"].mean
 
 
 def test_relative_time_is_that_of_a_step(fabricate):

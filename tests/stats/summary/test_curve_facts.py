@@ -21,7 +21,7 @@ def test_facts_of_a_study(fabricate):
     (layout,) = arrange(plan, fabricate.make_runs(plan, statuses={("none", 1): "diverged"}))
     found = curve_facts(layout)
     bn, none = found.arms
-    ends = [layout.record("bn", b).rows[-1].selection.accuracy for b in range(4)]
+    ends = [layout.record("bn", b).rows[-1].validation.accuracy for b in range(4)]
     assert found.target == pytest.approx(TARGET_SHARE * np.mean(ends))
     epochs = [first_epoch(layout.record("bn", b), found.target) for b in range(4)]
     assert bn.epochs_to_target.mean == np.mean([e for e in epochs if e is not None])

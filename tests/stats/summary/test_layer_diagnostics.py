@@ -7,7 +7,7 @@ import math
 import pytest
 
 from normlab.stats.data.layout import arrange
-from normlab.stats.summary.layer_diagnostics import read_inside
+from normlab.stats.summary.layer_diagnostics import read_layer_summaries
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def study(fabricate, tmp_path):
 
 def inside_of(plan, runs):
     (layout,) = arrange(plan, runs)
-    return read_inside(layout)
+    return read_layer_summaries(layout)
 
 
 def test_no_rows_no_tables(study) -> None:

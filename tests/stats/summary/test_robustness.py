@@ -10,25 +10,25 @@ from normlab.records.robustness import (
     AS_IT_IS,
     COMPOSITION,
     COMPOSITIONS,
-    STRESS,
-    StressRow,
-    append_stress,
+    ROBUSTNESS,
+    RobustnessRow,
+    append_robustness,
     latest,
-    read_stress,
+    read_robustness,
 )
 from normlab.stats.data.layout import arrange
 from normlab.stats.inference.intervals import paired_difference
-from normlab.stats.summary.robustness import LEVELS, stress_table
+from normlab.stats.summary.robustness import LEVELS, robustness_table
 
 
-def rows_of(run, clean: float, lost: float, batches: bool) -> list[StressRow]:
+def rows_of(run, clean: float, lost: float, batches: bool) -> list[RobustnessRow]:
     """Contrast of level k costs k/3 of `lost`, so that the mean over five is `lost`."""
     values = {(AS_IT_IS, "0"): clean}
     values |= {("contrast", level): clean - lost * int(level) / 3 for level in LEVELS}
     if batches:
         values |= {(COMPOSITION, level): clean / 2 for level in COMPOSITIONS}
     return [
-        StressRow(run=run.folder.name, change=c, level=x, accuracy=a, images=100, seed=0)
+        RobustnessRow(run=run.folder.name, change=c, level=x, accuracy=a, images=100, seed=0)
         for (c, x), a in values.items()
     ]
 
@@ -55,7 +55,7 @@ def rows(layout):
 
 
 def test_losses_and_their_differences(layout, rows) -> None:
-    table = stress_table(layout, rows, "bn", 0.05)
+    table = robustness_table(layout, rows, "bn", 0.05)
     assert table.changes == ("contrast", COMPOSITION)
     assert (table.blocks, table.images, table.reference) == (4, 100, "bn")
     loss = table.loss("in", "contrast")
@@ -70,7 +70,7 @@ def test_losses_and_their_differences(layout, rows) -> None:
 
 
 def test_points_are_means_over_the_blocks(layout, rows) -> None:
-    table = stress_table(layout, rows, "bn", 0.05)
+    table = robustness_table(layout, rows, "bn", 0.05)
     point = table.point("bn", "contrast", "3")
     assert point.accuracy.mean == pytest.approx(0.8 - 0.305)
     assert table.point("in", COMPOSITION, "8") is None
@@ -79,28 +79,28 @@ def test_points_are_means_over_the_blocks(layout, rows) -> None:
 
 def test_a_change_that_was_cut_off_is_not_judged(layout, rows) -> None:
     part = [row for row in rows if row.condition != ("contrast", "5")]
-    assert stress_table(layout, part, "bn", 0.05).changes == (COMPOSITION,)
+    assert robustness_table(layout, part, "bn", 0.05).changes == (COMPOSITION,)
 
 
 def test_without_rows_without_table(layout, rows) -> None:
-    assert stress_table(layout, [], "bn", 0.05) is None
+    assert robustness_table(layout, [], "bn", 0.05) is None
     other = [row.model_copy(update={"run": "elsewhere"}) for row in rows]
-    assert stress_table(layout, other, "bn", 0.05) is None
+    assert robustness_table(layout, other, "bn", 0.05) is None
 
 
 def test_a_missing_reference_compares_nothing(layout, rows) -> None:
     own = [row for row in rows if "-bn-" not in row.run]
-    table = stress_table(layout, own, "bn", 0.05)
+    table = robustness_table(layout, own, "bn", 0.05)
     assert table.reference is None
     assert table.loss("in", "contrast").difference is None
 
 
 def test_rows_are_kept_and_damage_is_named(rows, tmp_path) -> None:
-    append_stress(tmp_path, rows[:3])
-    append_stress(tmp_path, rows[3:5])
-    assert read_stress(tmp_path) == tuple(rows[:5])
+    append_robustness(tmp_path, rows[:3])
+    append_robustness(tmp_path, rows[3:5])
+    assert read_robustness(tmp_path) == tuple(rows[:5])
     twice = [*rows[:2], rows[0].model_copy(update={"accuracy": 0.1})]
     assert [row.accuracy for row in latest(twice)] == [0.1, rows[1].accuracy]
-    (tmp_path / STRESS).write_text("nonsense\n")
+    (tmp_path / ROBUSTNESS).write_text("nonsense\n")
     with pytest.raises(StorageError, match="is damaged; delete it"):
-        read_stress(tmp_path)
+        read_robustness(tmp_path)

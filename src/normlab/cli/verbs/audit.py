@@ -10,7 +10,7 @@ import typer
 
 def audit(
     files: Annotated[list[Path], typer.Argument(help="CSV, Markdown or LaTeX files with tables.")],
-    images: Annotated[int, typer.Option(min=1, help="Evaluation images.")],
+    images: Annotated[int, typer.Option(min=1, help="Test images.")],
     train_images: Annotated[
         int | None, typer.Option(min=1, help="Training images, to count training accuracies too.")
     ] = None,
@@ -42,7 +42,7 @@ def audit(
         typer.echo(json.dumps([asdict(f) for f in found], indent=1, ensure_ascii=False))
         raise typer.Exit(1 if found else 0)
     rows = sum(len(table.rows) for table in tables)
-    typer.echo(f"{len(tables)} tables, {rows} rows, {images:,} evaluation images")
+    typer.echo(f"{len(tables)} tables, {rows} rows, {images:,} test images")
     for code, title in TITLES.items():
         own = [f for f in found if f.code == code]
         result = count(len(own), "finding") if own else "passed"

@@ -38,7 +38,7 @@ def explain(
 ) -> None:
     """Grad-CAM: pictures with the places that spoke for a class.
 
-    Of a study: correctly and incorrectly classified evaluation images of chosen classes, as PNG
+    Of a study: correctly and incorrectly classified test images of chosen classes, as PNG
     and as a page in STUDY/explain/. Of a run and one picture: its classes and its map.
     """
     if not target.exists():

@@ -51,7 +51,7 @@ def _single(folder: Path) -> None:
     records = read_study(folder)
     with console.status("drawing the report"):
         page = build_report(folder)
-    analysis = analyse(records.plan, records.runs, records.ledger, records.data)
+    analysis = analyse(records.plan, records.runs, records.tuning_results, records.data)
     print_analysis(analysis, console)
     for damaged in records.unreadable:
         typer.echo(f"Damaged  {damaged.folder}: {damaged.reason}")

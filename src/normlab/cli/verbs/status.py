@@ -31,7 +31,7 @@ def status(
         rows = folder.read_rows()
         kind = outcome.status if outcome else "begun" if rows else "not begun"
         outcomes[kind] += 1
-        if outcome is not None and outcome.evaluation is not None:
+        if outcome is not None and outcome.test is not None:
             seconds.append(outcome.seconds)
         if kind in ("begun", "interrupted"):
             console.print(f"{kind:<12} {spec.folder_name}  epoch {len(rows)}/{spec.epochs}")

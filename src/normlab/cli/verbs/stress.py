@@ -1,4 +1,4 @@
-"""`normlab stress`: accuracy of a study's networks as the evaluation images change."""
+"""`normlab stress`: accuracy of a study's networks as the test images change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def stress(
     study: Annotated[Path, typer.Argument(help="A study's folder.")],
     images: Annotated[
-        int, typer.Option(min=2, help="At most so many evaluation images, drawn by the seed.")
+        int, typer.Option(min=2, help="At most so many test images, drawn by the seed.")
     ] = 500,
     changes: Annotated[
         str, typer.Option(help="With commas: contrast, brightness, blur, …, batch; else all.")
@@ -28,7 +28,7 @@ def stress(
     data: Annotated[str | None, typer.Option(help="Where the study's images are now.")] = None,
     device: options.Device = "auto",
 ) -> None:
-    """Change the evaluation images in five strengths, and say which arm loses less.
+    """Change the test images in five strengths, and say which arm loses less.
 
     Contrast, brightness, blur, noise, JPEG, colour cast, rotation; and batches of 32, 8, 2 and of
     one class that normalize by their own statistics. What was measured is kept: the same command
@@ -73,16 +73,16 @@ def _print(study: Path, console: Console) -> None:
     """Points lost under each change, a table a setting, and what is shown by them."""
     from rich.table import Table
 
-    from normlab.records.robustness import AS_IT_IS, COMPOSITION, COMPOSITIONS, read_stress
+    from normlab.records.robustness import AS_IT_IS, COMPOSITION, COMPOSITIONS, read_robustness
     from normlab.report.sections.robustness import sentence
     from normlab.stats.data.layout import arrange
     from normlab.stats.data.reading import read_study
-    from normlab.stats.summary.robustness import stress_table
+    from normlab.stats.summary.robustness import robustness_table
 
-    records, rows = read_study(study), read_stress(study)
+    records, rows = read_study(study), read_robustness(study)
     rules = records.plan.analysis
     for layout in arrange(records.plan, records.runs):
-        found = stress_table(layout, rows, rules.reference, rules.alpha)
+        found = robustness_table(layout, rows, rules.reference, rules.alpha)
         if found is None:
             continue
         table = Table("", *found.arms, box=None, pad_edge=False, header_style="bold")

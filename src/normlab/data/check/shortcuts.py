@@ -89,7 +89,7 @@ def shortcut_findings(
                 f"{shortcut.images:,} images get their class (chance "
                 f"{percent(shortcut.chance)}).{away}"
             ),
-            remedy="Make the classes alike in this respect, or hold an evaluation part from "
+            remedy="Make the classes alike in this respect, or hold an test part from "
             "another source; part of any accuracy may come from it.",
             table=table,
         )

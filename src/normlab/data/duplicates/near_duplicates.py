@@ -26,7 +26,7 @@ MOST = 100_000
 """Images beyond which `compare` does not look for near copies by itself: it takes hours."""
 
 
-def with_near_copies(
+def with_near_duplicates(
     dataset: Dataset, *, cache: Path | None = None, progress: Progress = no_progress
 ) -> Dataset:
     """The same data with near copies in one group, so that no split tears them apart.

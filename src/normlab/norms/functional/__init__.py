@@ -1,1 +1,1 @@
-"""The theory as pure functions: plane operators, the rules of every scheme, one autograd function."""
+"""The theory as pure functions: plane operators, the rules, one autograd function."""

@@ -98,7 +98,7 @@ class _PlaneNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, pivot, residual, mean, scale, *parameters = ctx.saved_tensors
-        if must_be_a_function(dy):
+        if require_callable(dy):
             needs = (*ctx.needs_input_grad[:2], *ctx.needs_input_grad[4:])
             dx, dz, *others = gradients_as_a_function(
                 dy, x, residual, ctx.activation, ctx.rule, parameters, needs
@@ -141,7 +141,7 @@ def _vector_jacobian_product(
     return [None if leaf is None else next(found) for leaf in leaves]
 
 
-def must_be_a_function(dy: Tensor) -> bool:
+def require_callable(dy: Tensor) -> bool:
     """Whether a backward is itself differentiated (create_graph) or is one of many in one call
     (is_grads_batched, and by it vectorized Jacobians): plain operations do both.
     """

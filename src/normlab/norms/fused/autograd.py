@@ -25,8 +25,8 @@ from normlab.norms.functional import planes
 from normlab.norms.functional.engine import (
     Rule,
     gradients_as_a_function,
-    must_be_a_function,
     must_not_be_ours,
+    require_callable,
 )
 from normlab.norms.functional.planes import Activation
 from normlab.norms.fused.cpu import loader
@@ -200,7 +200,7 @@ class _BlendNorm(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, residual, weight, bias, gate, planes, statistics = ctx.saved_tensors
         needs = ctx.needs_input_grad
-        if must_be_a_function(dy):
+        if require_callable(dy):
             return _again(ctx, dy, x, residual, weight, bias, gate)
         backward = _backward if _is_compiled_for(x) else serve.blend_functions()[1]
         dx, dz, dweight, dbias, dgate = backward(
@@ -225,7 +225,7 @@ def _again(
     bias: Tensor | None,
     gate: Tensor | None,
 ) -> tuple[Tensor | None, ...]:
-    """The backward by the rule, in plain operations: see `must_be_a_function`."""
+    """The backward by the rule, in plain operations: see `require_callable`."""
     *_, activation = ctx.how
     if residual is None and ctx.has_residual:  # linear: its value has no part in any gradient
         residual = torch.zeros_like(x).requires_grad_(ctx.needs_input_grad[1])

@@ -6,12 +6,14 @@ import altair as alt
 
 from normlab.records.robustness import COMPOSITION
 from normlab.report.charts.charts import colour_scale, dash_scale
-from normlab.report.sections.robustness import StressFigure
+from normlab.report.sections.robustness import RobustnessFigure
 
 COLUMNS = 4
 
 
-def stress_chart(figure: StressFigure, width: int = 150, height: int = 140) -> alt.TopLevelMixin:
+def robustness_chart(
+    figure: RobustnessFigure, width: int = 150, height: int = 140
+) -> alt.TopLevelMixin:
     """A panel a change, a line an arm with its interval as a band; one vertical axis for all."""
     arms = list(figure.strokes)
     scale = alt.Scale(domain=[0, 100], nice=False)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from normlab.errors import StorageError
-from normlab.records.robustness import StressRow, read_stress
+from normlab.records.robustness import RobustnessRow, read_robustness
 from normlab.records.store import atomic_write
 from normlab.report.charts.colours import Stroke, strokes
 from normlab.report.charts.overview_charts import where_chart
@@ -19,7 +19,7 @@ from normlab.report.charts.sheet import sheet
 from normlab.report.export.formats import to_csv, to_latex, to_markdown
 from normlab.report.page.content import answer_tables, page_content
 from normlab.report.page.page import render_page
-from normlab.report.page.setting_figures import Draft, draft
+from normlab.report.page.setting_figures import SettingFigures, setting_figures
 from normlab.report.sections.by_setting import where_figure
 from normlab.report.sections.further_tables import further_tables
 from normlab.report.sections.per_class import recall_table
@@ -28,9 +28,9 @@ from normlab.stats.data.curves import setting_curves
 from normlab.stats.data.layout import arrange
 from normlab.stats.data.reading import StudyRecords, read_study
 from normlab.stats.summary.analysis import Analysis, analyse
-from normlab.stats.summary.layer_diagnostics import read_inside
+from normlab.stats.summary.layer_diagnostics import read_layer_summaries
 from normlab.stats.summary.methods import methods_paragraph
-from normlab.stats.summary.robustness import stress_table
+from normlab.stats.summary.robustness import robustness_table
 
 SINGLE = (
     *("cost", "recall", "confusion", "reliability"),
@@ -60,11 +60,11 @@ def build_report(
     tell = progress or (lambda _: None)
     tell("reading the records")
     study = read_study(study_folder)
-    analysis = analyse(study.plan, study.runs, study.ledger, study.data)
+    analysis = analyse(study.plan, study.runs, study.tuning_results, study.data)
     drawn = strokes(
         list(dict.fromkeys(row.arm for setting in analysis.settings for row in setting.rows))
     )
-    stress, damaged = _stress_rows(study_folder)
+    stress, damaged = _robustness_rows(study_folder)
     drafts = _drafts(study, analysis, drawn, stress)
     tables = (*study_tables(analysis), *further_tables(analysis))
     report = study_folder / "report"
@@ -107,10 +107,10 @@ def build_report(
     return page
 
 
-def _stress_rows(study: Path) -> tuple[tuple[StressRow, ...], str]:
+def _robustness_rows(study: Path) -> tuple[tuple[RobustnessRow, ...], str]:
     """The rows, or why there are none that can be read."""
     try:
-        return read_stress(study), ""
+        return read_robustness(study), ""
     except StorageError as error:
         return (), str(error)
 
@@ -122,7 +122,7 @@ def draw(charts: Mapping[str, Sketch]) -> dict[str, str]:
 
 
 def paper_figures(
-    drafts: Sequence[Draft], svgs: Mapping[str, str], drawn: Mapping[str, Stroke]
+    drafts: Sequence[SettingFigures], svgs: Mapping[str, str], drawn: Mapping[str, Stroke]
 ) -> dict[str, str]:
     """The figures for a paper by their file names, put together from what the page shows."""
     found = {"where": svgs["where"]} if "where" in svgs else {}
@@ -173,19 +173,19 @@ def _drafts(
     study: StudyRecords,
     analysis: Analysis,
     drawn: Mapping[str, Stroke],
-    stress: Sequence[StressRow],
-) -> tuple[Draft, ...]:
+    stress: Sequence[RobustnessRow],
+) -> tuple[SettingFigures, ...]:
     rules = study.plan.analysis
     layouts = arrange(study.plan, study.runs)
     return tuple(
-        draft(
+        setting_figures(
             setting,
             layout,
             setting_curves(layout),
             drawn,
             rules.alpha,
-            read_inside(layout) if number < MOST_INSIDE else None,
-            stress_table(layout, stress, rules.reference, rules.alpha),
+            read_layer_summaries(layout) if number < MOST_INSIDE else None,
+            robustness_table(layout, stress, rules.reference, rules.alpha),
         )
         for number, (setting, layout) in enumerate(zip(analysis.settings, layouts, strict=True))
     )

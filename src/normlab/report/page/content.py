@@ -17,12 +17,12 @@ from normlab.report.page.page import (
     Answer,
     CurvesView,
     EnsembleSection,
-    InsideView,
+    LayerDiagnosticsView,
     PageContent,
     PageFigure,
     PanelView,
+    RobustnessSection,
     SettingView,
-    StressSection,
     findings_first,
 )
 from normlab.report.page.pictures import pictures
@@ -34,14 +34,14 @@ from normlab.report.page.provenance import (
     run_rows,
     shown_folder,
 )
-from normlab.report.page.setting_figures import Draft
+from normlab.report.page.setting_figures import SettingFigures
 from normlab.report.page.specs import Specs, flat_specs
 from normlab.report.sections.answers import answer, answer_table, block_table, perspective, sentence
 from normlab.report.sections.by_setting import WhereFigure, matrix
 from normlab.report.sections.cost import HEAD as COST_HEAD
 from normlab.report.sections.figures import CurveFigure, DifferenceFigure
-from normlab.report.sections.layer_diagnostics import InsideFigures
-from normlab.report.sections.robustness import StressView
+from normlab.report.sections.layer_diagnostics import LayerDiagnosticsFigures
+from normlab.report.sections.robustness import RobustnessView
 from normlab.report.sections.tables import Table
 from normlab.stats.data.metrics import LABELS, format_difference, format_value, unit
 from normlab.stats.data.reading import StudyRecords
@@ -52,7 +52,7 @@ CURVE_ROWS = 10
 """Epochs in the table behind the curves."""
 
 FEATURES = (
-    "The penultimate features over the selection part after every epoch: 1st to 99th percentile, "
+    "The penultimate features over the validation part after every epoch: 1st to 99th percentile, "
     "and darker the 20th to the 80th; medians over blocks."
 )
 COURSES = {
@@ -77,10 +77,10 @@ def page_content(
     analysis: Analysis,
     strokes: Mapping[str, Stroke],
     tables: Sequence[Table],
-    drafts: Sequence[Draft],
+    drafts: Sequence[SettingFigures],
     where: WhereFigure | None,
     svgs: Mapping[str, str],
-    stress_missing: str = "",
+    robustness_missing: str = "",
 ) -> PageContent:
     """Everything that the template prints, as text."""
     step, command = next_step(study, analysis)
@@ -105,12 +105,16 @@ def page_content(
         tables=tuple(tables),
         settings=tuple(setting_view(one, svgs) for one in drafts),
         explain=pictures(study.folder, "explain"),
-        inside=tuple(inside_view(one.inside, svgs) for one in drafts if one.inside is not None),
+        inside=tuple(
+            layer_diagnostics_view(one.inside, svgs) for one in drafts if one.inside is not None
+        ),
         ensembles=tuple(
             section for one in drafts if (section := ensemble_section(one, svgs)) is not None
         ),
-        stress=tuple(stress_section(one.stress, svgs) for one in drafts if one.stress is not None),
-        stress_missing=stress_missing,
+        stress=tuple(
+            robustness_section(one.stress, svgs) for one in drafts if one.stress is not None
+        ),
+        robustness_missing=robustness_missing,
         data_report=report,
         data_missing=why,
         checks=findings_first(analysis.checks),
@@ -127,7 +131,7 @@ def page_content(
     )
 
 
-def answer_tables(drafts: Sequence[Draft]) -> tuple[Table, ...]:
+def answer_tables(drafts: Sequence[SettingFigures]) -> tuple[Table, ...]:
     """The answer of every setting, seen from the plan's reference, as a table for a paper."""
     return tuple(
         answer_table(one.analysis, perspective(one.analysis, one.analysis.verdict.reference, None))
@@ -136,7 +140,10 @@ def answer_tables(drafts: Sequence[Draft]) -> tuple[Table, ...]:
 
 
 def page_data(
-    drafts: Sequence[Draft], strokes: Mapping[str, Stroke], tables: Sequence[Table], specs: Specs
+    drafts: Sequence[SettingFigures],
+    strokes: Mapping[str, Stroke],
+    tables: Sequence[Table],
+    specs: Specs,
 ) -> dict[str, object]:
     """What the page's script reads; all of it stands in the page as text or figure too."""
     return {
@@ -155,7 +162,7 @@ def page_data(
     }
 
 
-def answer_view(one: Draft, svgs: Mapping[str, str], numbers: Mapping[str, int]) -> Answer:
+def answer_view(one: SettingFigures, svgs: Mapping[str, str], numbers: Mapping[str, int]) -> Answer:
     """The answer of a setting with its figures."""
     slug = one.slug
     values = None
@@ -186,7 +193,7 @@ def answer_view(one: Draft, svgs: Mapping[str, str], numbers: Mapping[str, int])
 
 
 def difference_view(
-    figure: DifferenceFigure, svg: Markup, reference: str, one: Draft
+    figure: DifferenceFigure, svg: Markup, reference: str, one: SettingFigures
 ) -> PageFigure:
     """The difference plot with its caption and the differences of every block."""
     metric = one.analysis.verdict.metric
@@ -236,7 +243,7 @@ def where_view(figure: WhereFigure, svg: str, analysis: Analysis) -> PageFigure:
 
 
 def curves_view(
-    figure: CurveFigure, one: Draft, svgs: Mapping[str, str], numbers: Mapping[str, int]
+    figure: CurveFigure, one: SettingFigures, svgs: Mapping[str, str], numbers: Mapping[str, int]
 ) -> CurvesView:
     """The panels of one setting, and their medians at some epochs."""
     panels = []
@@ -283,7 +290,7 @@ def curve_table(figure: CurveFigure) -> tuple[tuple[str, ...], list[tuple[str, .
     return ("norm", "epoch", *names), rows
 
 
-def setting_view(one: Draft, svgs: Mapping[str, str]) -> SettingView:
+def setting_view(one: SettingFigures, svgs: Mapping[str, str]) -> SettingView:
     """Cost, robustness and classes of a setting."""
     metric = one.analysis.verdict.metric
     cost = None
@@ -306,7 +313,9 @@ def setting_view(one: Draft, svgs: Mapping[str, str]) -> SettingView:
     )
 
 
-def inside_view(inside: InsideFigures, svgs: Mapping[str, str]) -> InsideView:
+def layer_diagnostics_view(
+    inside: LayerDiagnosticsFigures, svgs: Mapping[str, str]
+) -> LayerDiagnosticsView:
     """Features, gates, gaps and gradients of a setting."""
     slug = inside.setting.slug
 
@@ -331,10 +340,10 @@ def inside_view(inside: InsideFigures, svgs: Mapping[str, str]) -> InsideView:
     ]
     table = [tuple(cell_text(cell) for cell in row) for row in inside.table.rows]
     figures.append(figure("depth", inside.depth.description, DEPTH, inside.table.head, table))
-    return InsideView(inside.setting.label, slug, tuple(figures), inside.left_out)
+    return LayerDiagnosticsView(inside.setting.label, slug, tuple(figures), inside.left_out)
 
 
-def ensemble_section(one: Draft, svgs: Mapping[str, str]) -> EnsembleSection | None:
+def ensemble_section(one: SettingFigures, svgs: Mapping[str, str]) -> EnsembleSection | None:
     """Ensembles and calibration of a setting."""
     view = one.ensembles
     if view is None:
@@ -350,7 +359,7 @@ def ensemble_section(one: Draft, svgs: Mapping[str, str]) -> EnsembleSection | N
     return EnsembleSection(one.analysis.setting.label, one.slug, view.table, figure)
 
 
-def stress_section(view: StressView, svgs: Mapping[str, str]) -> StressSection:
+def robustness_section(view: RobustnessView, svgs: Mapping[str, str]) -> RobustnessSection:
     """Accuracy as the images change, with the table behind it."""
     slug = view.table.setting.slug
     figure = PageFigure(
@@ -360,7 +369,7 @@ def stress_section(view: StressView, svgs: Mapping[str, str]) -> StressSection:
         view.losses.head,
         [tuple(cell_text(cell) for cell in row) for row in view.losses.rows],
     )
-    return StressSection(view.table.setting.label, slug, view.sentence, figure, view.batches)
+    return RobustnessSection(view.table.setting.label, slug, view.sentence, figure, view.batches)
 
 
 def how_to_read(analysis: Analysis) -> tuple[str, ...]:
@@ -380,7 +389,7 @@ def how_to_read(analysis: Analysis) -> tuple[str, ...]:
         "which the arm was the better one, ties counting half. Time: of a training step, relative "
         "to the reference in the same block, median. More blocks: an "
         "estimate from the spread so far, at even odds.",
-        "The blocks share one fixed evaluation part: the verdict speaks of new trainings judged on "
+        "The blocks share one fixed test part: the verdict speaks of new trainings judged on "
         "these images. What can be said of new images, and of other training images, is in the "
         'table "for whom it holds".',
     )

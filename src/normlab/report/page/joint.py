@@ -101,7 +101,9 @@ def joint_content(studies: Sequence[StudyRecords]) -> JointContent:
                 f"the studies are judged by different {name}s ({', '.join(found)}); join those of "
                 "one plan only"
             )
-    analyses = [analyse(study.plan, study.runs, study.ledger, study.data) for study in studies]
+    analyses = [
+        analyse(study.plan, study.runs, study.tuning_results, study.data) for study in studies
+    ]
     arms = dict.fromkeys(r.arm for a in analyses for s in a.settings for r in s.rows)
     reference = rules[0].reference
     names = study_names(studies)
@@ -173,7 +175,7 @@ def _view(title: str, group: Sequence[tuple[str, SettingAnalysis]], reference: s
 
 def _cell(one: SettingAnalysis, arm: str, reference: str) -> JointCell:
     metric = one.verdict.metric
-    mean = next((row.validation[metric].mean for row in one.rows if row.arm == arm), None)
+    mean = next((row.test[metric].mean for row in one.rows if row.arm == arm), None)
     value = NOTHING if mean is None else format_value(metric, mean)
     if arm == reference:
         return JointCell(value, NOTHING, "", "reference")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from normlab.errors import StorageError
-from normlab.records.robustness import STRESS
+from normlab.records.robustness import ROBUSTNESS
 from normlab.report.page.build import build_report
 
 HOST = "127.0.0.1"
@@ -58,7 +58,7 @@ def records_stamp(study: Path) -> str:
         *(study / "runs").glob("*/epochs.jsonl"),
         *(study / "runs").glob("*/outcome.json"),
         *(study / "explain").glob("*"),
-        study / STRESS,
+        study / ROBUSTNESS,
     ]
     count = size = newest = 0
     for file in files:

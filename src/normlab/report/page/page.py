@@ -123,7 +123,7 @@ class SettingView:
 
 
 @dataclass(frozen=True)
-class InsideView:
+class LayerDiagnosticsView:
     """What went on inside the layers in one setting."""
 
     setting: str
@@ -143,7 +143,7 @@ class EnsembleSection:
 
 
 @dataclass(frozen=True)
-class StressSection:
+class RobustnessSection:
     """Accuracy as the images change, in one setting."""
 
     setting: str
@@ -193,9 +193,9 @@ class PageContent:
     settings: tuple[SettingView, ...]
     explain: PictureSection | None
     ensembles: tuple[EnsembleSection, ...]
-    inside: tuple[InsideView, ...]
-    stress: tuple[StressSection, ...]
-    stress_missing: str
+    inside: tuple[LayerDiagnosticsView, ...]
+    stress: tuple[RobustnessSection, ...]
+    robustness_missing: str
     """Why what was measured cannot be read; empty where it can, or nothing was."""
     data_report: DataReport | None
     data_missing: str

@@ -66,7 +66,7 @@ def missing_items(study: StudyRecords, analysis: Analysis) -> tuple[str, ...]:
         f"the folder runs/{folder.folder} cannot be read: {folder.reason}"
         for folder in study.unreadable
     ]
-    finished = [run for run in study.runs if run.outcome and run.outcome.evaluation]
+    finished = [run for run in study.runs if run.outcome and run.outcome.test]
     bare = [run for run in finished if not has_predictions(run)]
     if bare:
         items.append(f"the predictions of {count(len(bare), 'finished run')}")

@@ -18,7 +18,7 @@ from normlab.report.charts.overview_charts import (
     value_chart,
 )
 from normlab.report.charts.parallel_drawing import Sketch
-from normlab.report.charts.robustness_chart import stress_chart
+from normlab.report.charts.robustness_chart import robustness_chart
 from normlab.report.sections.cost import CostFigure, CostRow, cost_figure, cost_rows
 from normlab.report.sections.ensembles import EnsembleView, ensemble_view, reliability_chart
 from normlab.report.sections.figures import (
@@ -27,7 +27,10 @@ from normlab.report.sections.figures import (
     curve_figure,
     difference_figure,
 )
-from normlab.report.sections.layer_diagnostics import InsideFigures, inside_figures
+from normlab.report.sections.layer_diagnostics import (
+    LayerDiagnosticsFigures,
+    layer_diagnostics_figures,
+)
 from normlab.report.sections.per_class import (
     ClassView,
     ConfusionFigure,
@@ -37,18 +40,18 @@ from normlab.report.sections.per_class import (
     recall_figure,
 )
 from normlab.report.sections.reliability import robustness_rows
-from normlab.report.sections.robustness import StressView, stress_view
+from normlab.report.sections.robustness import RobustnessView, robustness_view
 from normlab.report.sections.values import ValueFigure, value_figure
 from normlab.stats.data.layout import Layout
 from normlab.stats.summary.analysis import SettingAnalysis
 from normlab.stats.summary.classes import ClassTable, class_table, collect
 from normlab.stats.summary.ensembles import ensemble_table
-from normlab.stats.summary.layer_diagnostics import Inside
-from normlab.stats.summary.robustness import StressTable
+from normlab.stats.summary.layer_diagnostics import LayerSummaries
+from normlab.stats.summary.robustness import RobustnessTable
 
 
 @dataclass(frozen=True, eq=False)
-class Draft:
+class SettingFigures:
     """One setting, before anything is drawn."""
 
     analysis: SettingAnalysis
@@ -64,8 +67,8 @@ class Draft:
     classes: ClassView | None
     recall: RecallFigure | None
     confusion: ConfusionFigure | None
-    inside: InsideFigures | None
-    stress: StressView | None
+    inside: LayerDiagnosticsFigures | None
+    stress: RobustnessView | None
     ensembles: EnsembleView | None
 
     @property
@@ -94,7 +97,7 @@ class Draft:
         if self.ensembles is not None:
             found[f"reliability/{self.slug}"] = (reliability_chart, (self.ensembles.figure,))
         if self.stress is not None:
-            found[f"stress/{self.slug}"] = (stress_chart, (self.stress.figure,))
+            found[f"stress/{self.slug}"] = (robustness_chart, (self.stress.figure,))
         return found
 
     def paper_charts(self) -> dict[str, Sketch]:
@@ -107,15 +110,15 @@ class Draft:
         return found
 
 
-def draft(
+def setting_figures(
     setting: SettingAnalysis,
     layout: Layout,
     curves: pd.DataFrame,
     strokes: Mapping[str, Stroke],
     alpha: float,
-    inside: Inside | None,
-    stress: StressTable | None,
-) -> Draft:
+    inside: LayerSummaries | None,
+    stress: RobustnessTable | None,
+) -> SettingFigures:
     """Work out the figures of a setting."""
     verdict = setting.verdict
     references = [verdict.reference] if verdict.reference else []
@@ -132,7 +135,7 @@ def draft(
     view = None
     if table is not None:
         view = class_view(table, verdict.reference or table.arms[0], alpha)
-    return Draft(
+    return SettingFigures(
         analysis=setting,
         values=value_figure(setting, strokes),
         differences=differences,
@@ -145,7 +148,9 @@ def draft(
         classes=view,
         recall=recall_figure(table, view) if table is not None and view is not None else None,
         confusion=confusion_figure(table, view) if table is not None and view is not None else None,
-        inside=None if inside is None else inside_figures(setting.setting, inside, strokes),
+        inside=None
+        if inside is None
+        else layer_diagnostics_figures(setting.setting, inside, strokes),
         ensembles=None if ensembles is None else ensemble_view(ensembles, strokes),
-        stress=None if stress is None else stress_view(stress, strokes),
+        stress=None if stress is None else robustness_view(stress, strokes),
     )

@@ -91,7 +91,7 @@ def answer_row(
 ) -> AnswerRow:
     """One arm; what is not known is a dash, and the decision says why."""
     metric = setting.verdict.metric
-    summary = row.validation[metric]
+    summary = row.test[metric]
     comparison = reference and setting.verdict.comparison(row.arm, reference)
     decision, remark = decision_text(row, setting, reference)
     difference = interval = share = NOTHING

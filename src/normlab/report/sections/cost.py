@@ -73,7 +73,7 @@ def cost_rows(setting: SettingAnalysis, layout: Layout) -> tuple[CostRow, ...]:
 
 def _row(row: ArmRow, setting: SettingAnalysis, layout: Layout) -> CostRow:
     records = [layout.record(row.arm, block) for block in layout.blocks]
-    outcomes = [r.outcome for r in records if r is not None and r.outcome and r.outcome.evaluation]
+    outcomes = [r.outcome for r in records if r is not None and r.outcome and r.outcome.test]
     speed = statistics.median(row.speeds.values()) if row.speeds else None
     batch_size = next((r.spec.batch_size for r in records if r is not None), 0)
     return CostRow(
@@ -83,7 +83,7 @@ def _row(row: ArmRow, setting: SettingAnalysis, layout: Layout) -> CostRow:
         run_seconds=statistics.median(o.seconds for o in outcomes) if outcomes else None,
         images_per_second=speed,
         parameters=next((o.parameters for o in outcomes if o.parameters), None),
-        value=row.validation[setting.verdict.metric].mean,
+        value=row.test[setting.verdict.metric].mean,
     )
 
 

@@ -68,7 +68,7 @@ def ensemble_view(found: EnsembleTable, strokes: Mapping[str, Stroke]) -> Ensemb
             slug=f"ensembles-{found.setting.slug}",
             title="Ensembles: the mean of the probabilities",
             caption=(
-                f"{found.setting}. {count(found.images, 'evaluation image')}; accuracy and ECE in "
+                f"{found.setting}. {count(found.images, 'test image')}; accuracy and ECE in "
                 f"percent, loss in nats; ± is over networks or blocks. ECE over {BINS} bins. Gain: "
                 "accuracy of the ensemble minus the mean of its members, points, with a t interval "
                 "over the images."

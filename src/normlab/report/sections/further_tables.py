@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from normlab.records.tuning_results import Ledger
+from normlab.records.tuning_results import TuningResults
 from normlab.report.sections.tables import Cell, Printed, Table
 from normlab.stats.data.metrics import LABELS, MINUS, format_difference, unit
 from normlab.stats.inference.intervals import Interval
@@ -22,8 +22,8 @@ def further_tables(analysis: Analysis) -> tuple[Table, ...]:
         if len(setting.verdict.race.looks) > 1:
             tables.append(looks_table(setting))
     tables += [interaction_table(analysis)]
-    if analysis.ledger is not None:
-        tables.append(tuning_table(analysis.ledger))
+    if analysis.tuning_results is not None:
+        tables.append(tuning_table(analysis.tuning_results))
     return tuple(table for table in tables if table.rows)
 
 
@@ -38,7 +38,7 @@ def claims_table(setting: SettingAnalysis) -> Table:
         caption=(
             f"{LABELS[verdict.metric].capitalize()}, {unit(verdict.metric)}, against "
             f"{verdict.reference}, n = {verdict.blocks} blocks, {level} intervals for one "
-            f"comparison by itself; the error is {error}. New trainings: these evaluation images, "
+            f"comparison by itself; the error is {error}. New trainings: these test images, "
             "other blocks. New images: blocks and images crossed. Other training images: Nadeau "
             "and Bengio's correction. The exact sign-flip test needs six blocks."
         ),
@@ -73,7 +73,7 @@ def curves_table(setting: SettingAnalysis) -> Table:
         slug=f"curve-facts-{setting.setting.slug}",
         title="The learning curves in numbers",
         caption=(
-            "Mean over blocks with 95 % t interval. Roughness: noise of the selection accuracy "
+            "Mean over blocks with 95 % t interval. Roughness: noise of the validation accuracy "
             "from epoch to epoch, points (Gasser et al. 1986). Speed: first epoch with a selection "
             f"accuracy of {arrived}, 95 % of the best arm's at the end, over the blocks that reach "
             "it. Gap: accuracy in training minus evaluation at the end, points."
@@ -141,19 +141,19 @@ def interaction_table(analysis: Analysis) -> Table:
     )
 
 
-def tuning_table(ledger: Ledger) -> Table:
+def tuning_table(tuning_results: TuningResults) -> Table:
     """What every arm was given, what it used, and what it chose."""
-    names = list(ledger.ranges)
+    names = list(tuning_results.ranges)
     ranges = ", ".join(
         f"{name.replace('_', ' ')} {low:g} to {high:g}"
-        for name, (low, high) in ledger.ranges.items()
+        for name, (low, high) in tuning_results.ranges.items()
     )
     return Table(
         slug="tuning",
         title="Tuning",
         caption=(
             f"Every arm tried the same points over {ranges} on blocks of their own; the best was "
-            f"picked by {LABELS[ledger.metric]} on the selection part."
+            f"picked by {LABELS[tuning_results.metric]} on the validation part."
         ),
         head=("norm", "setting", *(f"chosen {name.replace('_', ' ')}" for name in names),
               "points", "runs", "epochs", "seconds", "at the edge"),
@@ -168,7 +168,7 @@ def tuning_table(ledger: Ledger) -> Table:
                 Printed(arm.seconds, f"{arm.seconds:.0f}"),
                 ", ".join(arm.at_edge) or "no",
             )
-            for arm in ledger.arms
+            for arm in tuning_results.arms
         ),
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from normlab.report.charts.colours import Stroke
 from normlab.report.export.formats import NOTHING
 from normlab.report.sections.tables import Cell, Printed, Table
 from normlab.stats.data.setting import Setting
-from normlab.stats.summary.layer_diagnostics import FEATURE_COLUMNS, Inside
+from normlab.stats.summary.layer_diagnostics import FEATURE_COLUMNS, LayerSummaries
 from normlab.text import count
 
 APART = 6.0
@@ -67,7 +67,7 @@ class DepthFigure:
 
 
 @dataclass(frozen=True, eq=False)
-class InsideFigures:
+class LayerDiagnosticsFigures:
     """All figures of one setting."""
 
     setting: Setting
@@ -79,9 +79,9 @@ class InsideFigures:
     left_out: tuple[str, ...]
 
 
-def inside_figures(
-    setting: Setting, inside: Inside, strokes: Mapping[str, Stroke]
-) -> InsideFigures:
+def layer_diagnostics_figures(
+    setting: Setting, inside: LayerSummaries, strokes: Mapping[str, Stroke]
+) -> LayerDiagnosticsFigures:
     """The figures of a setting from its tidy tables."""
     own = {arm: strokes[arm] for arm in inside.arms}
     blocks = count(inside.blocks, "block")
@@ -107,7 +107,7 @@ def inside_figures(
     frame = last[["arm", "depth", *measures]].copy()
     if "dead" in measures:
         frame["dead"] *= 100
-    return InsideFigures(
+    return LayerDiagnosticsFigures(
         setting=setting,
         blocks=inside.blocks,
         features=feature_figure(inside, own, blocks),
@@ -124,7 +124,9 @@ def inside_figures(
     )
 
 
-def feature_figure(inside: Inside, strokes: Mapping[str, Stroke], blocks: str) -> FeatureFigure:
+def feature_figure(
+    inside: LayerSummaries, strokes: Mapping[str, Stroke], blocks: str
+) -> FeatureFigure:
     """The percentiles over the epochs, and as a table at the first and the last epoch."""
     frame = inside.features
     tops = frame.groupby("arm")[FEATURE_COLUMNS[-1]].max()
@@ -153,7 +155,7 @@ def feature_figure(inside: Inside, strokes: Mapping[str, Stroke], blocks: str) -
     )
 
 
-def layers_table(setting: Setting, inside: Inside) -> Table:
+def layers_table(setting: Setting, inside: LayerSummaries) -> Table:
     """Every layer of every arm at its last epoch."""
     rows: list[tuple[Cell, ...]] = [
         (
@@ -170,7 +172,7 @@ def layers_table(setting: Setting, inside: Inside) -> Table:
             f"{setting}. Medians over {count(inside.blocks, 'block')}. Gradient: of the last "
             "batch. Dead: share of the channels whose ReLU is 0 for every pixel of the selection "
             "part. Running mean off by: mean over channels of |μ − running μ|/running sd, μ of the "
-            "selection part; running sd: of |ln(sd/running sd)|."
+            "validation part; running sd: of |ln(sd/running sd)|."
         ),
         head=("norm", "layer", *(name.replace("(%)", "(share)") for name in MEASURES.values())),
         rows=tuple(rows),

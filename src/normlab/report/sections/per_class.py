@@ -165,7 +165,7 @@ def recall_table(table: ClassTable, view: ClassView) -> Table:
         slug=f"recall-{table.setting.slug}",
         title="Recall by class",
         caption=(
-            f"{table.setting.label}. Share of a class's evaluation images that were named rightly, "
+            f"{table.setting.label}. Share of a class's test images that were named rightly, "
             f"mean over {len(table.blocks)} blocks."
         ),
         head=("class", "images", *table.arms),

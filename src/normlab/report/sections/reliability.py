@@ -23,7 +23,7 @@ def robustness_rows(setting: SettingAnalysis, layout: Layout) -> tuple[tuple[str
             for r in records
             if r is not None and r.outcome is not None and r.outcome.status == "diverged"
         )
-        sd = row.validation[metric].sd
+        sd = row.test[metric].sd
         rows.append(
             (
                 row.arm,

@@ -13,7 +13,7 @@ from normlab.report.export.formats import NOTHING, points
 from normlab.report.sections.tables import Cell, Printed, Table
 from normlab.stats.data.metrics import format_value
 from normlab.stats.inference.intervals import PairedDifference
-from normlab.stats.summary.robustness import LEVELS, StressTable
+from normlab.stats.summary.robustness import LEVELS, RobustnessTable
 from normlab.text import count, join
 
 RUNNING = "running"
@@ -21,7 +21,7 @@ RUNNING = "running"
 
 
 @dataclass(frozen=True, eq=False)
-class StressFigure:
+class RobustnessFigure:
     """Accuracy by strength, a panel a change."""
 
     frame: pd.DataFrame
@@ -33,28 +33,28 @@ class StressFigure:
 
 
 @dataclass(frozen=True, eq=False)
-class StressView:
+class RobustnessView:
     """All of one setting."""
 
-    table: StressTable
-    figure: StressFigure
+    table: RobustnessTable
+    figure: RobustnessFigure
     losses: Table
     batches: Table | None
     sentence: str
 
 
-def stress_view(table: StressTable, strokes: Mapping[str, Stroke]) -> StressView:
+def robustness_view(table: RobustnessTable, strokes: Mapping[str, Stroke]) -> RobustnessView:
     """The figure and the tables of one setting."""
-    return StressView(
+    return RobustnessView(
         table=table,
-        figure=stress_figure(table, strokes),
+        figure=robustness_figure(table, strokes),
         losses=loss_table(table),
         batches=batch_table(table) if COMPOSITION in table.changes else None,
         sentence=sentence(table),
     )
 
 
-def stress_figure(table: StressTable, strokes: Mapping[str, Stroke]) -> StressFigure:
+def robustness_figure(table: RobustnessTable, strokes: Mapping[str, Stroke]) -> RobustnessFigure:
     """Every panel begins with the accuracy as it is."""
     levels = {
         name: (RUNNING, *COMPOSITIONS) if name == COMPOSITION else ("0", *LEVELS)
@@ -78,7 +78,7 @@ def stress_figure(table: StressTable, strokes: Mapping[str, Stroke]) -> StressFi
                 rows.append((arm, name, level, 100 * (value.mean or 0.0), *bounds))
     frame = pd.DataFrame(rows, columns=["arm", "change", "level", "mean", "low", "high"])
     frame = frame.astype({"low": float, "high": float})
-    return StressFigure(
+    return RobustnessFigure(
         frame=frame,
         panels=table.changes,
         levels=levels,
@@ -91,7 +91,7 @@ def stress_figure(table: StressTable, strokes: Mapping[str, Stroke]) -> StressFi
     )
 
 
-def loss_table(table: StressTable) -> Table:
+def loss_table(table: RobustnessTable) -> Table:
     """What every arm loses under each change, with its difference to the reference."""
     changes = [name for name in table.changes if name != COMPOSITION]
     rows: list[tuple[Cell, ...]] = []
@@ -118,7 +118,7 @@ def loss_table(table: StressTable) -> Table:
         slug=f"stress-{table.setting.slug}",
         title="Where it breaks: accuracy as the images change",
         caption=(
-            f"{table.setting}. {count(table.images, 'evaluation image')}, "
+            f"{table.setting}. {count(table.images, 'test image')}, "
             f"{count(table.blocks, 'block')}; accuracy in percent. Loss: accuracy as it is minus "
             "the mean over the five strengths, points, with t intervals over the blocks. Decisions "
             "against the reference, corrected by Holm over all arms and changes."
@@ -129,7 +129,7 @@ def loss_table(table: StressTable) -> Table:
     )  # fmt: skip
 
 
-def batch_table(table: StressTable) -> Table:
+def batch_table(table: RobustnessTable) -> Table:
     """Accuracy where each batch normalizes by its own statistics."""
     rows: list[tuple[Cell, ...]] = []
     for arm in table.arms:
@@ -155,7 +155,7 @@ def batch_table(table: StressTable) -> Table:
     )
 
 
-def sentence(table: StressTable) -> str:
+def sentence(table: RobustnessTable) -> str:
     """Which arm a change hurts less or more than the reference."""
     if table.reference is None:
         return "The reference was not tried, so nothing is compared."

@@ -1,7 +1,7 @@
 """The tables of the original work as plain data: by norm, by optimizer and by batch size.
 
 Every number is a mean ± standard deviation over blocks, with their number n. "train" is the
-training part in evaluation mode, "validation" the evaluation part, both at the reported epoch.
+training part in evaluation mode, "test" the test part, both at the reported epoch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from normlab.stats.data.setting import Setting
 from normlab.stats.inference.intervals import Summary
 from normlab.stats.summary.analysis import Analysis, ArmRow, SettingAnalysis
 
-TablePart = Literal["train", "validation"]
+TablePart = Literal["train", "test"]
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Printed:
 Cell = str | int | Summary | Printed
 """Text, a count, a mean with its standard deviation, or another number."""
 
-PART_TITLES: dict[TablePart, str] = {"train": "Training", "validation": "Validation"}
+PART_TITLES: dict[TablePart, str] = {"train": "Training", "test": "Test"}
 _MEASURED: dict[TablePart, str] = {
     "train": "the training part, in evaluation mode and without augmentation",
-    "validation": "the evaluation part, which no choice was made on",
+    "test": "the test part, which no choice was made on",
 }
 COLUMN_METRICS = ("loss", "accuracy", "micro_f1", "macro_f1")
 """The order of the original's tables."""
@@ -67,7 +67,7 @@ def _is_number(cell: Cell) -> bool:
 
 
 def study_tables(analysis: Analysis) -> tuple[Table, ...]:
-    """All tables that the factors of the study make, training before validation.
+    """All tables that the factors of the study make, training before test.
 
     By norm: always, one a setting. By optimizer and learning rate: one a batch size at which there
     are two or more of them. By batch size: one an optimizer and rate that has two or more. Each
@@ -157,7 +157,7 @@ def _metric_head() -> tuple[str, ...]:
 
 
 def _figures(row: ArmRow, part: TablePart) -> tuple[Cell, ...]:
-    summaries = row.train if part == "train" else row.validation
+    summaries = row.train if part == "train" else row.test
     cells = [summaries[metric] for metric in COLUMN_METRICS]
     return (*cells, max(cell.n for cell in cells))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from normlab.records.cells import Setting, tuned
 from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
-from normlab.records.tuning_results import Ledger, TunedArm
+from normlab.records.tuning_results import TunedArm, TuningResults
 from normlab.stats.checks.check import Check, listed
 
 CODE = "NL002"
@@ -16,7 +16,7 @@ TITLE = "Arms are tuned equally"
 
 
 def check_unequal_tuning(
-    plan: StudyPlan, runs: Sequence[RunRecord], ledger: Ledger | None
+    plan: StudyPlan, runs: Sequence[RunRecord], tuning_results: TuningResults | None
 ) -> Check:
     """Points, runs and epochs of every arm of a setting agree, and runs use what was chosen.
 
@@ -26,16 +26,16 @@ def check_unequal_tuning(
     if plan.tuning is None:
         message = "nothing is tuned: all arms share what the plan says, and the verdict names it"
         return Check(CODE, TITLE, "not applicable", "error", message)
-    if ledger is None:
+    if tuning_results is None:
         return Check(CODE, TITLE, "not applicable", "error", "the tuning has not ended yet")
     by_setting: dict[str, list[TunedArm]] = defaultdict(list)
-    for entry in ledger.arms:
+    for entry in tuning_results.arms:
         by_setting[entry.setting].append(entry)
     faults = [fault for entries in by_setting.values() for fault in _unequal(entries)]
-    faults += _not_as_chosen(plan, runs, ledger)
+    faults += _not_as_chosen(plan, runs, tuning_results)
     if faults:
         return Check(CODE, TITLE, "finding", "error", listed(faults))
-    first = ledger.arms[0]
+    first = tuning_results.arms[0]
     message = (
         f"every arm tried the same {len({str(t.levels) for t in first.trials})} points in "
         f"{first.runs} runs of {first.epochs} epochs together"
@@ -64,12 +64,14 @@ def _first_rung(entry: TunedArm) -> set[str]:
     return {str(trial.levels) for trial in entry.trials if trial.epochs == shortest}
 
 
-def _not_as_chosen(plan: StudyPlan, runs: Sequence[RunRecord], ledger: Ledger) -> list[str]:
+def _not_as_chosen(
+    plan: StudyPlan, runs: Sequence[RunRecord], tuning_results: TuningResults
+) -> list[str]:
     faults: dict[str, None] = {}
     for run in runs:
         setting = Setting.of(run.spec, plan).label
         try:
-            chosen = ledger.chosen(setting, run.spec.arm)
+            chosen = tuning_results.chosen(setting, run.spec.arm)
         except KeyError:
             faults[f"{run.spec.arm} was not tuned in {setting}"] = None
             continue

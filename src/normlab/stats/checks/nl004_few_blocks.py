@@ -8,7 +8,7 @@ from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
 from normlab.stats.checks.check import Check, Severity, listed
 from normlab.stats.data.pairing import paired_table
-from normlab.stats.inference.sequential import EXPLORATORY_BELOW, raced_layouts
+from normlab.stats.inference.sequential import EXPLORATORY_BELOW, sequential_layouts
 from normlab.text import count
 
 CODE = "NL004"
@@ -24,7 +24,7 @@ def check_few_blocks(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
     above .05, and the verdict is exploratory (a warning).
     """
     tables = []
-    for layout, race in raced_layouts(plan, runs):
+    for layout, race in sequential_layouts(plan, runs):
         table = paired_table(layout, plan.analysis.metric)
         table = table.only([arm for arm in table.arms if arm not in race.dropped])
         if len(table.measured_arms()) >= 2:

@@ -16,7 +16,7 @@ STANDARD_ERRORS = 3.0
 
 
 def check_statistics_disagree(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
-    """The selection part's accuracy with running statistics against that with its batches' own.
+    """The validation part's accuracy with running statistics against that with its batches' own.
 
     More than 3 standard errors apart, the running statistics are not those of the network as it is
     (too few steps, too large a momentum, a rate that moves the weights too fast at the end): what
@@ -26,10 +26,10 @@ def check_statistics_disagree(plan: StudyPlan, runs: Sequence[RunRecord]) -> Che
     faults = []
     for run in runs:
         outcome = run.outcome
-        if outcome is None or outcome.selection is None or outcome.selection_by_batches is None:
+        if outcome is None or outcome.validation is None or outcome.validation_by_batches is None:
             continue
         compared += 1
-        running, batches = outcome.selection, outcome.selection_by_batches
+        running, batches = outcome.validation, outcome.validation_by_batches
         if gap(running, batches) > STANDARD_ERRORS:
             faults.append(
                 f"{run.spec.arm}, block {run.spec.block}: {running.accuracy:.4f} with running, "

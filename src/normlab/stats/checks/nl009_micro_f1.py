@@ -41,9 +41,9 @@ def check_micro_f1(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
 def _all_measures(run: RunRecord) -> Iterator[tuple[str, Measures]]:
     for row in run.rows:
         yield f"epoch {row.epoch}, train", row.train
-        yield f"epoch {row.epoch}, selection", row.selection
+        yield f"epoch {row.epoch}, validation", row.validation
     if run.outcome is not None:
-        for part in ("train", "selection", "evaluation"):
+        for part in ("train", "validation", "test"):
             measures = getattr(run.outcome, part)
             if measures is not None:
                 yield f"outcome, {part}", measures

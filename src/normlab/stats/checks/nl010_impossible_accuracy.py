@@ -21,7 +21,7 @@ def check_impossible_accuracy(plan: StudyPlan, runs: Sequence[RunRecord]) -> Che
     for run in runs:
         if run.outcome is None:
             continue
-        for part in ("train", "selection", "evaluation"):
+        for part in ("train", "validation", "test"):
             measures = getattr(run.outcome, part)
             if measures is None:
                 continue

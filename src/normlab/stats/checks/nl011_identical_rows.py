@@ -18,7 +18,7 @@ _SAME_BY_DESIGN = frozenset({"bn", "torch-bn"})
 
 
 def check_identical_rows(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
-    """All four metrics of the evaluation part equal to the last digit, in one block.
+    """All four metrics of the test part equal to the last digit, in one block.
 
     Two norms that do different things do not give the same loss to the last digit; equal rows mean
     that one arm was trained twice or copied. Left out are pairs that should be equal: the same
@@ -48,10 +48,10 @@ def check_identical_rows(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
 
 
 def row_of(outcome: Outcome | None) -> tuple[float, ...] | None:
-    """The four figures of the evaluation part, if the run was evaluated."""
-    if outcome is None or outcome.evaluation is None:
+    """The four figures of the test part, if the run was evaluated."""
+    if outcome is None or outcome.test is None:
         return None
-    return tuple(getattr(outcome.evaluation, metric) for metric in METRICS)
+    return tuple(getattr(outcome.test, metric) for metric in METRICS)
 
 
 def _equal_by_design(first: RunRecord, second: RunRecord) -> bool:

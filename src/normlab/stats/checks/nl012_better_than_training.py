@@ -1,4 +1,4 @@
-"""NL012: evaluation accuracy far above training accuracy."""
+"""NL012: test accuracy far above training accuracy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STANDARD_ERRORS = 3.0
 
 
 def check_better_than_training(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
-    """Evaluation minus training accuracy (both in evaluation mode), against its sampling error.
+    """Test minus training accuracy (both in evaluation mode), against its sampling error.
 
     More than 3 standard errors above is not luck: the parts are of another difficulty, share
     images, or were mixed up.
@@ -26,13 +26,13 @@ def check_better_than_training(plan: StudyPlan, runs: Sequence[RunRecord]) -> Ch
     faults = []
     for run in runs:
         outcome = run.outcome
-        if outcome is None or outcome.train is None or outcome.evaluation is None:
+        if outcome is None or outcome.train is None or outcome.test is None:
             continue
         compared += 1
-        if excess(outcome.train, outcome.evaluation) > STANDARD_ERRORS:
+        if excess(outcome.train, outcome.test) > STANDARD_ERRORS:
             faults.append(
-                f"{run.spec.arm}, block {run.spec.block}: evaluation "
-                f"{outcome.evaluation.accuracy:.4f}, training {outcome.train.accuracy:.4f}"
+                f"{run.spec.arm}, block {run.spec.block}: test "
+                f"{outcome.test.accuracy:.4f}, training {outcome.train.accuracy:.4f}"
             )
     if not compared:
         return Check(CODE, TITLE, "not applicable", "warning", "no run has both figures yet")
@@ -41,15 +41,15 @@ def check_better_than_training(plan: StudyPlan, runs: Sequence[RunRecord]) -> Ch
     return Check(CODE, TITLE, "passed", "warning", f"in all {compared} runs")
 
 
-def excess(train: Measures, evaluation: Measures) -> float:
+def excess(train: Measures, test: Measures) -> float:
     """z of two shares with pooled share p:  (p_e − p_t) / √(p(1 − p)(1/n_e + 1/n_t)).
 
     0 where both are 0 or both 1 and no error can be estimated.
     """
-    n_train, n_evaluation = train.images, evaluation.images
-    correct = train.accuracy * n_train + evaluation.accuracy * n_evaluation
-    pooled = correct / (n_train + n_evaluation)
-    variance = pooled * (1 - pooled) * (1 / n_train + 1 / n_evaluation)
+    n_train, n_test = train.images, test.images
+    correct = train.accuracy * n_train + test.accuracy * n_test
+    pooled = correct / (n_train + n_test)
+    variance = pooled * (1 - pooled) * (1 / n_train + 1 / n_test)
     if not variance > 0:
         return 0.0
-    return (evaluation.accuracy - train.accuracy) / math.sqrt(variance)
+    return (test.accuracy - train.accuracy) / math.sqrt(variance)

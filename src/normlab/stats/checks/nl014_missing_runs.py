@@ -8,7 +8,7 @@ from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
 from normlab.stats.checks.check import Check, listed
 from normlab.stats.data.pairing import paired_table
-from normlab.stats.inference.sequential import raced_layouts
+from normlab.stats.inference.sequential import sequential_layouts
 
 CODE = "NL014"
 TITLE = "Every planned run has a result"
@@ -16,7 +16,9 @@ TITLE = "Every planned run has a result"
 
 def check_missing_runs(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
     """Diverged runs count as chance level; cells without a result leave their pairs out."""
-    tables = [paired_table(layout, plan.analysis.metric) for layout, _ in raced_layouts(plan, runs)]
+    tables = [
+        paired_table(layout, plan.analysis.metric) for layout, _ in sequential_layouts(plan, runs)
+    ]
     several = len(tables) > 1
     diverged = []
     absent = []
@@ -31,8 +33,8 @@ def check_missing_runs(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
                 continue
             word = status.replace("_", " ")
             absent.append(f"{arm} in block {block} is {word}{where}")
-    spared = sum(row.count("not needed") for table in tables for row in table.status)
-    cells = sum(table.values.size for table in tables) - spared
+    skipped = sum(row.count("not needed") for table in tables for row in table.status)
+    cells = sum(table.values.size for table in tables) - skipped
     parts = []
     if diverged:
         parts.append(f"{len(diverged)} diverged, counted as guessing: {listed(diverged)}")
@@ -41,6 +43,6 @@ def check_missing_runs(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check:
     if parts:
         return Check(CODE, TITLE, "finding", "warning", ". ".join(parts))
     message = f"all {cells} runs have ended, none diverged"
-    if spared:
-        message += f"; {spared} were not needed after an earlier look"
+    if skipped:
+        message += f"; {skipped} were not needed after an earlier look"
     return Check(CODE, TITLE, "passed", "warning", message)

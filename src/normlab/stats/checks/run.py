@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from normlab.records.data_report import DataReport
 from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
-from normlab.records.tuning_results import Ledger
+from normlab.records.tuning_results import TuningResults
 from normlab.stats.checks.check import Check
 from normlab.stats.checks.nl001_few_values import check_few_values
 from normlab.stats.checks.nl002_unequal_tuning import check_unequal_tuning
 from normlab.stats.checks.nl003_edge_of_range import check_edge_of_range
 from normlab.stats.checks.nl004_few_blocks import check_few_blocks
-from normlab.stats.checks.nl005_test_part_used import check_evaluation_used
+from normlab.stats.checks.nl005_test_part_used import check_test_part_used
 from normlab.stats.checks.nl006_statistics_disagree import check_statistics_disagree
 from normlab.stats.checks.nl007_duplicates import check_copies
 from normlab.stats.checks.nl008_broken_pairing import check_broken_pairing
@@ -30,16 +30,16 @@ from normlab.stats.checks.nl016_unsteady_times import check_unsteady_times
 def run_checks(
     plan: StudyPlan,
     runs: Sequence[RunRecord],
-    ledger: Ledger | None = None,
+    tuning_results: TuningResults | None = None,
     data: DataReport | None = None,
 ) -> list[Check]:
     """One result a check, whether it found something or not."""
     return [
         check_few_values(plan, runs),
-        check_unequal_tuning(plan, runs, ledger),
-        check_edge_of_range(plan, ledger),
+        check_unequal_tuning(plan, runs, tuning_results),
+        check_edge_of_range(plan, tuning_results),
         check_few_blocks(plan, runs),
-        check_evaluation_used(plan, runs, ledger),
+        check_test_part_used(plan, runs, tuning_results),
         check_statistics_disagree(plan, runs),
         check_copies(plan, data),
         check_broken_pairing(plan, runs),

@@ -21,7 +21,7 @@ def curves(plan: StudyPlan, runs: Sequence[RunRecord]) -> pd.DataFrame:
     """Loss, accuracy, micro F1 and macro F1 of every epoch, block and arm, for both parts.
 
     `train` are the running figures of the epoch (training mode, with augmentation, while the
-    weights moved); `validation` is the selection part in evaluation mode at the end of the epoch,
+    weights moved); `validation` is the validation part in evaluation mode at the end of the epoch,
     the only held-out part that may be looked at every epoch. Runs that diverged, were interrupted
     or still run give the epochs that they have, a value that is not finite is nan, and a cell with
     rival records gives none. Rows are in the order of plan, arm, block, epoch.
@@ -75,7 +75,7 @@ def _setting_curves(layout: Layout, settings: list[str]) -> pd.DataFrame:
 def _values(record: RunRecord) -> Float[np.ndarray, "epochs parts metrics"]:
     return np.array(
         [
-            [[getattr(part, metric) for metric in METRICS] for part in (row.train, row.selection)]
+            [[getattr(part, metric) for metric in METRICS] for part in (row.train, row.validation)]
             for row in record.rows
         ],
         dtype=float,

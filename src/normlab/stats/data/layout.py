@@ -16,7 +16,7 @@ from normlab.records.store import RunRecord
 from normlab.stats.data.setting import Setting, arms_of
 
 CellStatus = Status | Literal["unfinished", "missing", "ambiguous", "not needed"]
-"""How a run ended, or: has not ended, was never started, has several rival records, was spared by
+"""How a run ended, or: has not ended, was never started, has several rival records, was skipped by
 an earlier look."""
 
 CELL_STATUSES: tuple[CellStatus, ...] = (
@@ -44,7 +44,7 @@ class Layout:
     """Those of the plan and those that the records know, ascending."""
     records: Mapping[tuple[str, int], tuple[RunRecord, ...]]
     """All records of a cell; more than one when two plans wrote into one folder."""
-    spared: frozenset[tuple[str, int]] = frozenset()
+    skipped: frozenset[tuple[str, int]] = frozenset()
     """Cells that an earlier look made unnecessary."""
 
     def record(self, arm: str, block: int) -> RunRecord | None:
@@ -66,7 +66,7 @@ class Layout:
         if record is None:
             if self.records.get((arm, block)):
                 return "ambiguous"
-            return "not needed" if (arm, block) in self.spared else "missing"
+            return "not needed" if (arm, block) in self.skipped else "missing"
         return record.outcome.status if record.outcome is not None else "unfinished"
 
 

@@ -22,7 +22,7 @@ from normlab.stats.data.layout import CellStatus, Layout, arrange
 from normlab.stats.data.metrics import chance_level
 from normlab.stats.data.setting import Setting
 
-Part = Literal["train", "selection", "evaluation"]
+Part = Literal["train", "validation", "test"]
 """A part of the data; all three are measured in evaluation mode at the reported epoch."""
 
 
@@ -96,7 +96,7 @@ class PairedTable:
 
 
 def paired_tables(
-    plan: StudyPlan, runs: Sequence[RunRecord], metric: str, part: Part = "evaluation"
+    plan: StudyPlan, runs: Sequence[RunRecord], metric: str, part: Part = "test"
 ) -> tuple[PairedTable, ...]:
     """One table a setting, in the order of the plan.
 
@@ -106,7 +106,7 @@ def paired_tables(
     return tuple(paired_table(layout, metric, part) for layout in arrange(plan, runs))
 
 
-def paired_table(layout: Layout, metric: str, part: Part = "evaluation") -> PairedTable:
+def paired_table(layout: Layout, metric: str, part: Part = "test") -> PairedTable:
     """The table of one setting.
 
     Raises:
@@ -122,11 +122,11 @@ def paired_table(layout: Layout, metric: str, part: Part = "evaluation") -> Pair
     return PairedTable(layout.setting, metric, part, layout.arms, layout.blocks, values, status)
 
 
-def score(record: RunRecord | None, metric: str, part: Part = "evaluation") -> float:
+def score(record: RunRecord | None, metric: str, part: Part = "test") -> float:
     """The value of one run; nan where it has none.
 
     A diverged run scores chance level. So does a run that ended well but whose metric is not a
-    finite number (a loss that overflows on the evaluation part): leaving it out would favour the
+    finite number (a loss that overflows on the test part): leaving it out would favour the
     arm that failed.
     """
     if record is None or record.outcome is None or not record.outcome.is_final:

@@ -8,8 +8,8 @@ from pathlib import Path
 from normlab.errors import StorageError
 from normlab.records.data_report import DataReport
 from normlab.records.plan import StudyPlan, read_plan
-from normlab.records.store import DATA, LEDGER, RunRecord, read_optional, run_folders
-from normlab.records.tuning_results import Ledger
+from normlab.records.store import DATA, TUNING_RESULTS, RunRecord, read_optional, run_folders
+from normlab.records.tuning_results import TuningResults
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class StudyRecords:
     plan: StudyPlan
     runs: tuple[RunRecord, ...]
     unreadable: tuple[Unreadable, ...]
-    ledger: Ledger | None = None
+    tuning_results: TuningResults | None = None
     """Of the tuning, once it has ended."""
     data: DataReport | None = None
     """What was found in the data when the study began."""
@@ -62,6 +62,6 @@ def read_study(folder: Path) -> StudyRecords:
         plan,
         tuple(runs),
         tuple(unreadable),
-        ledger=read_optional(folder / LEDGER, Ledger),
+        tuning_results=read_optional(folder / TUNING_RESULTS, TuningResults),
         data=read_optional(folder / DATA, DataReport),
     )

@@ -1,6 +1,6 @@
 """Claim (b): would the difference hold on new images of this kind too?
 
-Blocks say how far new trainings would stray on *these* evaluation images, claim (a). With the
+Blocks say how far new trainings would stray on *these* test images, claim (a). With the
 correctness of every image in every run, blocks and images are two crossed random factors:
 
     d[b, i] = correct_A − correct_B = δ + block[b] + image[i] + e[b, i]
@@ -26,7 +26,7 @@ from normlab.stats.inference.intervals import Interval, t_quantile, t_tail
 from normlab.stats.summary.classes import usable_predictions
 
 Correct = Mapping[tuple[str, int], Bool[np.ndarray, " images"]]
-"""Arm and block → which evaluation images the run got right, in one order for all."""
+"""Arm and block → which test images the run got right, in one order for all."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def read_correct(layout: Layout) -> Correct:
     for arm in layout.arms:
         for block in layout.blocks:
             record = layout.record(arm, block)
-            if record is None or record.outcome is None or record.outcome.evaluation is None:
+            if record is None or record.outcome is None or record.outcome.test is None:
                 continue
             found = usable_predictions(record)
             if found is None or (ids is not None and not np.array_equal(ids, found.ids)):

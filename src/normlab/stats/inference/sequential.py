@@ -38,7 +38,7 @@ _OPEN = ("missing", "unfinished", "interrupted")
 
 
 @dataclass(frozen=True)
-class Race:
+class SequentialDecisions:
     """How far a setting has come through its looks."""
 
     looks: tuple[int, ...]
@@ -90,7 +90,7 @@ def look_levels(looks: tuple[int, ...], alpha: float) -> tuple[float, ...]:
     return tuple(float(level) for level in levels)
 
 
-def run_race(table: PairedTable, plan: StudyPlan) -> Race:
+def run_race(table: PairedTable, plan: StudyPlan) -> SequentialDecisions:
     """Take every look that the runs so far allow, in order."""
     looks = planned_looks(plan)
     levels = look_levels(looks, plan.analysis.alpha)
@@ -115,19 +115,21 @@ def run_race(table: PairedTable, plan: StudyPlan) -> Race:
         dropped |= dict.fromkeys((arm for arm in active if arm in losers), blocks)
         active = [arm for arm in active if arm not in losers]
         over = _is_over(active, known)
-    return Race(looks, levels, passed, tuple(known.values()), dropped, over)
+    return SequentialDecisions(looks, levels, passed, tuple(known.values()), dropped, over)
 
 
-def raced_layouts(plan: StudyPlan, runs: Sequence[RunRecord]) -> tuple[tuple[Layout, Race], ...]:
+def sequential_layouts(
+    plan: StudyPlan, runs: Sequence[RunRecord]
+) -> tuple[tuple[Layout, SequentialDecisions], ...]:
     """Every setting with its race, and with the cells that the race made unnecessary marked."""
     found = []
     for layout in arrange(plan, runs):
         race = run_race(paired_table(layout, plan.analysis.metric), plan)
-        found.append((replace(layout, spared=_spared(layout, race)), race))
+        found.append((replace(layout, skipped=_spared(layout, race)), race))
     return tuple(found)
 
 
-def _spared(layout: Layout, race: Race) -> frozenset[tuple[str, int]]:
+def _spared(layout: Layout, race: SequentialDecisions) -> frozenset[tuple[str, int]]:
     """Later blocks of dropped arms; those of all arms up to the last look if the race is over."""
     cells = {
         (arm, block) for arm, blocks in race.dropped.items() for block in layout.blocks[blocks:]

@@ -13,7 +13,7 @@ from normlab.stats.data.pairing import PairedTable
 from normlab.stats.data.setting import Setting
 from normlab.stats.inference.comparison import Comparison, against, compare_all, find
 from normlab.stats.inference.pooled import error_term
-from normlab.stats.inference.sequential import EXPLORATORY_BELOW, Race
+from normlab.stats.inference.sequential import EXPLORATORY_BELOW, SequentialDecisions
 from normlab.stats.summary.verdict_text import verdict_sentence
 
 Stage = Literal["planned", "interim", "extended"]
@@ -39,7 +39,7 @@ class SettingVerdict:
     blocks: int
     """The smallest number of blocks that any comparison rests on."""
     stage: Stage
-    race: Race
+    race: SequentialDecisions
     """The looks, their levels, and the arms that were dropped."""
     level: float
     """The error rate at which this look decides; α where there is one look."""
@@ -64,7 +64,7 @@ class SettingVerdict:
         return self.race.dropped
 
 
-def judged_part(table: PairedTable, race: Race) -> tuple[PairedTable, Stage]:
+def judged_part(table: PairedTable, race: SequentialDecisions) -> tuple[PairedTable, Stage]:
     """The blocks that the verdict rests on, and what kind of verdict that makes it.
 
     At a planned look the blocks of that look, whatever has been run since. Beyond the last look all
@@ -78,7 +78,7 @@ def judged_part(table: PairedTable, race: Race) -> tuple[PairedTable, Stage]:
     return table.first(race.blocks), "planned"
 
 
-def judge(table: PairedTable, plan: StudyPlan, race: Race) -> SettingVerdict:
+def judge(table: PairedTable, plan: StudyPlan, race: SequentialDecisions) -> SettingVerdict:
     """Decide a setting by the analysis that was fixed before the first run.
 
     The table is of the metric that the plan names, with all blocks; `analysis.reference` may be

@@ -12,7 +12,7 @@ from normlab.records.data_report import DataReport
 from normlab.records.plan import StudyPlan
 from normlab.records.run import METRICS
 from normlab.records.store import RunRecord
-from normlab.records.tuning_results import Ledger
+from normlab.records.tuning_results import TuningResults
 from normlab.stats.checks.check import Check
 from normlab.stats.checks.run import run_checks
 from normlab.stats.data.layout import CellStatus, Layout, first_blocks
@@ -27,7 +27,7 @@ from normlab.stats.inference.intervals import (
     summarise,
 )
 from normlab.stats.inference.new_images import ImageClaim, claim_of, read_correct
-from normlab.stats.inference.sequential import Race, raced_layouts
+from normlab.stats.inference.sequential import SequentialDecisions, sequential_layouts
 from normlab.stats.inference.verdict import SettingVerdict, judge, judged_part
 from normlab.stats.summary.curve_facts import SettingCurves, curve_facts
 from normlab.stats.summary.timing import relative_time, speeds
@@ -42,8 +42,8 @@ class ArmRow:
     """Blocks with a value of the primary metric."""
     train: Mapping[str, Summary]
     """Of each metric: the training part in evaluation mode, mean and sd over blocks."""
-    validation: Mapping[str, Summary]
-    """Of each metric: the evaluation part, mean and sd over blocks."""
+    test: Mapping[str, Summary]
+    """Of each metric: the test part, mean and sd over blocks."""
     comparison: Comparison | None
     """Against the reference; None for the reference itself, and where either has no value."""
     new_images: ImageClaim | None
@@ -66,7 +66,7 @@ class SettingAnalysis:
     rows: tuple[ArmRow, ...]
     verdict: SettingVerdict
     table: PairedTable
-    """The primary metric on the evaluation part, in the blocks that the verdict rests on."""
+    """The primary metric on the test part, in the blocks that the verdict rests on."""
     curves: SettingCurves
     """How rough, how fast, how far from training."""
 
@@ -80,7 +80,7 @@ class Analysis:
     interactions: tuple[Interaction, ...]
     """Of the arms with every other factor."""
     checks: tuple[Check, ...]
-    ledger: Ledger | None
+    tuning_results: TuningResults | None
     """Of the tuning, if there was one."""
     planned: int
     """Runs of the design, without those that an earlier look made unnecessary."""
@@ -96,7 +96,7 @@ class Analysis:
 def analyse(
     plan: StudyPlan,
     runs: Sequence[RunRecord],
-    ledger: Ledger | None = None,
+    tuning_results: TuningResults | None = None,
     data: DataReport | None = None,
 ) -> Analysis:
     """Judge a study by the analysis in its plan; the same at any time for the same records.
@@ -104,7 +104,7 @@ def analyse(
     With no finished run, one arm or one block there is still an Analysis: what cannot be known is
     None, and the verdict's sentence says why.
     """
-    raced = raced_layouts(plan, runs)
+    raced = sequential_layouts(plan, runs)
     settings = tuple(_analyse_setting(plan, layout, race) for layout, race in raced)
     outcomes: Counter[CellStatus] = Counter()
     for setting in settings:
@@ -114,24 +114,24 @@ def analyse(
         plan=plan,
         settings=settings,
         interactions=interactions([setting.table for setting in settings]),
-        checks=tuple(run_checks(plan, runs, ledger, data)),
-        ledger=ledger,
+        checks=tuple(run_checks(plan, runs, tuning_results, data)),
+        tuning_results=tuning_results,
         planned=outcomes.total() - outcomes["not needed"],
         done=sum(outcomes[s] for s in ("finished", "stopped_early", "diverged")),
     )
 
 
-def _analyse_setting(plan: StudyPlan, layout: Layout, race: Race) -> SettingAnalysis:
+def _analyse_setting(plan: StudyPlan, layout: Layout, race: SequentialDecisions) -> SettingAnalysis:
     metric = plan.analysis.metric
     everything = paired_table(layout, metric)
     verdict = judge(everything, plan, race)
     primary, _ = judged_part(everything, race)
     part = first_blocks(layout, len(primary.blocks))
     train = {name: paired_table(part, name, "train") for name in METRICS}
-    validation = {name: paired_table(part, name) for name in METRICS}
+    test = {name: paired_table(part, name) for name in METRICS}
     reference_speeds = speeds(layout, plan.analysis.reference)
     correct = read_correct(part) if metric == "accuracy" else {}
-    left_out = plan.data.selection_fraction
+    left_out = plan.data.validation_fraction
     rows = []
     for arm, status in zip(everything.arms, everything.status, strict=True):
         own_speeds = speeds(layout, arm)
@@ -149,7 +149,7 @@ def _analyse_setting(plan: StudyPlan, layout: Layout, race: Race) -> SettingAnal
                 arm=arm,
                 n=int(np.count_nonzero(~np.isnan(primary.row(arm)))),
                 train={name: summarise(train[name].row(arm)) for name in METRICS},
-                validation={name: summarise(validation[name].row(arm)) for name in METRICS},
+                test={name: summarise(test[name].row(arm)) for name in METRICS},
                 comparison=comparison or None,
                 new_images=(claim or None) if arm != verdict.reference else None,
                 new_training=beyond,

@@ -33,7 +33,7 @@ class ClassTable:
     setting: Setting
     classes: tuple[str, ...]
     images: Int[np.ndarray, " classes"]
-    """Evaluation images of each class."""
+    """Test images of each class."""
     arms: tuple[str, ...]
     blocks: tuple[int, ...]
     """Those in which all of these arms kept their predictions."""
@@ -83,7 +83,7 @@ def collect(layout: Layout) -> Collected:
     for arm in layout.arms:
         for block in layout.blocks:
             record = layout.record(arm, block)
-            if record is None or record.outcome is None or record.outcome.evaluation is None:
+            if record is None or record.outcome is None or record.outcome.test is None:
                 continue
             predictions = usable_predictions(record)
             if predictions is None:

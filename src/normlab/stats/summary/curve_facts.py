@@ -1,8 +1,8 @@
 """What the course asks of a curve in words: how smooth or erratic, how fast, how far from training.
 
-    roughness   s = √( 2/3 · mean ẽ² ),  ẽ_t = ½y_{t−1} − y_t + ½y_{t+1}      of the selection curve
-    speed       the first epoch at which the selection curve reaches the target
-    gap         accuracy on the training part − accuracy on the evaluation part, at the end
+    roughness   s = √( 2/3 · mean ẽ² ),  ẽ_t = ½y_{t−1} − y_t + ½y_{t+1}    of the validation curve
+    speed       the first epoch at which the validation curve reaches the target
+    gap         accuracy on the training part − accuracy on the test part, at the end
 
 Roughness is the standard deviation of the noise from epoch to epoch around a curve that is nearly
 straight over three epochs: it has the curve's own unit and does not call a steep curve rough.
@@ -43,7 +43,7 @@ class CurveFacts:
 
     arm: str
     roughness: Fact
-    """Of the accuracy on the selection part, a share."""
+    """Of the accuracy on the validation part, a share."""
     epochs_to_target: Fact
     """Over the blocks that reached it."""
     reached: int
@@ -57,7 +57,7 @@ class SettingCurves:
     """The facts of one setting."""
 
     target: float | None
-    """Accuracy on the selection part that counts as arrived; None without a finished run."""
+    """Accuracy on the validation part that counts as arrived; None without a finished run."""
     arms: tuple[CurveFacts, ...]
 
 
@@ -75,7 +75,7 @@ def curve_facts(layout: Layout, alpha: float = 0.05) -> SettingCurves:
         for arm in layout.arms
     }
     ends = [
-        float(np.mean([record.rows[-1].selection.accuracy for record in records if record.rows]))
+        float(np.mean([record.rows[-1].validation.accuracy for record in records if record.rows]))
         for records in finished.values()
         if any(record.rows for record in records)
     ]
@@ -106,22 +106,22 @@ def roughness(curve: Float[np.ndarray, " epochs"]) -> float | None:
 
 
 def first_epoch(record: RunRecord, target: float | None) -> float | None:
-    """The first epoch with at least the target on the selection part; None if there is none."""
+    """The first epoch with at least the target on the validation part; None if there is none."""
     for row in record.rows:
-        if target is not None and row.selection.accuracy >= target:
+        if target is not None and row.validation.accuracy >= target:
             return float(row.epoch)
     return None
 
 
 def _roughness(record: RunRecord) -> float | None:
-    return roughness(np.array([row.selection.accuracy for row in record.rows]))
+    return roughness(np.array([row.validation.accuracy for row in record.rows]))
 
 
 def _gap(record: RunRecord) -> float | None:
     outcome = record.outcome
-    if outcome is None or outcome.train is None or outcome.evaluation is None:
+    if outcome is None or outcome.train is None or outcome.test is None:
         return None
-    return outcome.train.accuracy - outcome.evaluation.accuracy
+    return outcome.train.accuracy - outcome.test.accuracy
 
 
 def _over(

@@ -25,7 +25,7 @@ LAYER_COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Inside:
+class LayerSummaries:
     """Tidy tables of one setting."""
 
     arms: tuple[str, ...]
@@ -49,7 +49,7 @@ class Inside:
         return tuple(arm for arm in self.arms if arm in found)
 
 
-def read_inside(layout: Layout) -> Inside | None:
+def read_layer_summaries(layout: Layout) -> LayerSummaries | None:
     """Read the rows of all runs of a setting; None where no run left any."""
     features: list[tuple[object, ...]] = []
     layers: list[tuple[object, ...]] = []
@@ -60,7 +60,7 @@ def read_inside(layout: Layout) -> Inside | None:
             if record is None:
                 continue
             try:
-                rows = RunFolder(record.folder).read_layers()
+                rows = RunFolder(record.folder).read_layer_diagnostics()
             except StorageError as error:
                 left_out.append(str(error))
                 continue
@@ -82,7 +82,7 @@ def read_inside(layout: Layout) -> Inside | None:
     by_layer = pd.DataFrame(layers, columns=head)
     by_layer = by_layer.astype(dict.fromkeys(LAYER_COLUMNS, float))
     present = set(by_epoch["arm"])
-    return Inside(
+    return LayerSummaries(
         arms=tuple(arm for arm in layout.arms if arm in present),
         blocks=int(by_epoch.groupby("arm")["block"].nunique().max()),
         features=_medians(by_epoch, ["arm", "epoch"], FEATURE_COLUMNS),

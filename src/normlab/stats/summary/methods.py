@@ -50,8 +50,8 @@ def _design(plan: StudyPlan) -> str:
     kept = "near copies" if plan.data.copies == "near" else "equal files"
     return (
         f"We compared {len(arms)} {kind} ({join(arms)}){across} in {count(plan.blocks, 'block')}. "
-        "A block fixes the split into training and selection part, the initial weights, the order "
-        "of the images and their augmentation for all arms; the evaluation part is fixed and read "
+        "A block fixes the split into training and validation part, the initial weights, the order "
+        "of the images and their augmentation for all arms; the test part is fixed and read "
         f"once a run. Images of {classes} classes were scaled to {plan.data.image_size} px, and "
         f"{kept} were kept on one side of every split."
     )
@@ -64,7 +64,7 @@ def _training(plan: StudyPlan) -> str:
     sizes = sorted({cell.batch_size for cell in cells(plan)})
     rate = f" at learning rate {join([f'{r:g}' for r in rates])}" if rates else ""
     stopping = (
-        f", stopped after {training.patience} epochs without a better selection accuracy"
+        f", stopped after {training.patience} epochs without a better validation accuracy"
         if training.patience is not None
         else ""
     )
@@ -77,22 +77,24 @@ def _training(plan: StudyPlan) -> str:
 
 
 def _tuning(analysis: Analysis) -> str:
-    tuning, ledger = analysis.plan.tuning, analysis.ledger
+    tuning, tuning_results = analysis.plan.tuning, analysis.tuning_results
     if tuning is None:
         return "All arms shared these settings; none was tuned."
     ranges = join(
         [
             f"{name.replace('_', ' ')} {low:g} to {high:g}"
-            for name, (low, high) in (ledger.ranges if ledger else tuning.ranges).items()
+            for name, (low, high) in (
+                tuning_results.ranges if tuning_results else tuning.ranges
+            ).items()
         ]
     )
     spent = ""
-    if ledger is not None and ledger.arms:
-        runs, epochs = ledger.arms[0].runs, ledger.arms[0].epochs
+    if tuning_results is not None and tuning_results.arms:
+        runs, epochs = tuning_results.arms[0].runs, tuning_results.arms[0].epochs
         spent = f" ({count(runs, 'run')} and {count(epochs, 'epoch')} an arm and setting)"
     return (
         f"Every arm tried the same Sobol points over {ranges}{spent} on "
-        f"{count(tuning.blocks, 'block')} of their own and kept the best on the selection part."
+        f"{count(tuning.blocks, 'block')} of their own and kept the best on the validation part."
     )
 
 
@@ -100,7 +102,7 @@ def _judgement(plan: StudyPlan) -> str:
     analysis = plan.analysis
     margin = format_difference(analysis.metric, analysis.margin).removeprefix("+")
     return (
-        f"The primary metric is the {LABELS[analysis.metric]} on the evaluation part; a run that "
+        f"The primary metric is the {LABELS[analysis.metric]} on the test part; a run that "
         "diverged scores chance level. Differences were taken block by block; better and worse are "
         f"t tests, practically equal is two one-sided tests at ±{margin} "
         f"{unit(analysis.metric)}, each family corrected over all pairs of a setting by Holm's "

@@ -16,10 +16,10 @@ from jaxtyping import Float
 
 from normlab.records.robustness import (
     AS_IT_IS,
-    CHANGES,
     COMPOSITION,
     COMPOSITIONS,
-    StressRow,
+    CORRUPTIONS,
+    RobustnessRow,
     latest,
 )
 from normlab.stats.data.layout import Layout
@@ -55,7 +55,7 @@ class Loss:
 
 
 @dataclass(frozen=True, eq=False)
-class StressTable:
+class RobustnessTable:
     """One setting."""
 
     setting: Setting
@@ -80,9 +80,9 @@ class StressTable:
         return next((x for x in self.losses if (x.arm, x.change) == (arm, change)), None)
 
 
-def stress_table(
-    layout: Layout, rows: Sequence[StressRow], reference: str, alpha: float
-) -> StressTable | None:
+def robustness_table(
+    layout: Layout, rows: Sequence[RobustnessRow], reference: str, alpha: float
+) -> RobustnessTable | None:
     """The rows of the last settings, judged; None where no run of this setting has any."""
     own = latest(rows)
     found: dict[tuple[str, int], dict[tuple[str, str], float]] = {}
@@ -99,7 +99,7 @@ def stress_table(
     if not found:
         return None
     arms = tuple(arm for arm in layout.arms if any(cell[0] == arm for cell in found))
-    levels = dict.fromkeys(CHANGES, LEVELS) | {COMPOSITION: COMPOSITIONS}
+    levels = dict.fromkeys(CORRUPTIONS, LEVELS) | {COMPOSITION: COMPOSITIONS}
     measured = {condition for values in found.values() for condition in values}
     changes = tuple(
         name for name, all_of in levels.items() if all((name, x) in measured for x in all_of)
@@ -111,7 +111,7 @@ def stress_table(
         for name, level in conditions
         if (values := _values(found, arm, (name, level))).size
     ]
-    return StressTable(
+    return RobustnessTable(
         setting=layout.setting,
         arms=arms,
         reference=reference if reference in arms else None,

@@ -10,7 +10,7 @@ from normlab.stats.data.pairing import PairedTable
 from normlab.stats.data.setting import Setting
 from normlab.stats.inference.comparison import Comparison, Decision, against
 from normlab.stats.inference.power import BLOCKS_CAP
-from normlab.stats.inference.sequential import EXPLORATORY_BELOW, Race
+from normlab.stats.inference.sequential import EXPLORATORY_BELOW, SequentialDecisions
 from normlab.text import count, join
 
 
@@ -21,7 +21,7 @@ def verdict_sentence(
     best: Sequence[str],
     blocks: int,
     stage: str,
-    race: Race,
+    race: SequentialDecisions,
 ) -> str:
     """One sentence; every number in it stands in the table of the setting too."""
     analysis = plan.analysis
@@ -46,7 +46,7 @@ def verdict_sentence(
     return start + "; ".join(clauses) + "."
 
 
-def _basis(blocks: int, stage: str, race: Race) -> str:
+def _basis(blocks: int, stage: str, race: SequentialDecisions) -> str:
     """How many blocks, and whether that is enough to be more than a first impression."""
     if stage == "extended":
         return (
@@ -68,7 +68,7 @@ def _rates(plan: StudyPlan, setting: Setting) -> str:
     return ", each arm at its own tuned rate" if plan.tuning is not None else ""
 
 
-def _looks_clauses(stage: str, race: Race) -> list[str]:
+def _looks_clauses(stage: str, race: SequentialDecisions) -> list[str]:
     clauses = [
         f"{arm} was dropped after {count(blocks, 'block')}" for arm, blocks in race.dropped.items()
     ]
