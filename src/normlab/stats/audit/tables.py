@@ -55,7 +55,7 @@ class PublishedTable:
 
     title: str
     part: str
-    """"train", "test", or "" where nothing says."""
+    """"train", "validation", or "" where nothing says."""
     rows: tuple[PublishedRow, ...]
     has_spread: bool
     """Whether any cell or column gives a spread over runs."""
@@ -169,7 +169,7 @@ def _table(title: str, grid: Grid) -> Iterator[PublishedTable]:
 
 def _part(text: str) -> str:
     if re.search(r"\bval|\btest\b|\beval", text, re.IGNORECASE):
-        return "test"
+        return "validation"
     return "train" if re.search(r"\btrain", text, re.IGNORECASE) else ""
 
 
