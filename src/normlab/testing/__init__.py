@@ -1,6 +1,6 @@
 """Contracts that parts of your own can be tested against: subclass one and let pytest find it.
 
-    NormContract    a normalization layer; see normlab.testing.norm_contract
+NormContract    a normalization layer; see normlab.testing.norm_contract
 """
 
 from normlab.testing.norm_contract import (
