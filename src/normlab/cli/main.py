@@ -66,7 +66,7 @@ def main() -> None:
     # Some ten microseconds of spinning keep nine tenths of the speed of an idle machine.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
-        app()
+        app(prog_name="normlab")  # whatever program calls it: `python -m normlab`, a test
     except NormlabError as error:
         typer.echo(f"normlab: {error}", err=True)
         sys.exit(2)

@@ -1,0 +1,26 @@
+"""Sphinx's settings: the pages of this folder and the docstrings of the public API.
+
+`make docs` builds the site. It fetches nothing (no intersphinx), and a warning is an error.
+"""
+
+from normlab._version import __version__
+
+project = "normlab"
+author = "normlab contributors"
+copyright = "normlab contributors"  # noqa: A001 (Sphinx's name for it)
+version = release = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build"]
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+napoleon_numpy_docstring = False
+
+html_theme = "furo"
+html_title = f"normlab {release}"
+html_show_copyright = False
