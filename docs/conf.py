@@ -7,7 +7,7 @@ from normlab._version import __version__
 
 project = "normlab"
 author = "normlab contributors"
-copyright = "normlab contributors"  # noqa: A001 (Sphinx's name for it)
+copyright = "normlab contributors"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]

@@ -15,6 +15,20 @@ import pytest
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A run in which every test was skipped has shown nothing: it fails like one without tests.
+
+    Only where results are reported, which with pytest-xdist is not in the workers.
+    """
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or session.config.option.collectonly:
+        return
+    executed = sum(len(reporter.stats.get(kind, ())) for kind in ("passed", "failed", "error"))
+    if exitstatus == pytest.ExitCode.OK and not executed:
+        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reads or fills the user's cache of images."""

@@ -1,0 +1,77 @@
+"""The scripts in examples/ run as they are, and print what they are there to show."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from normlab.norms import registry
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+TESTED = {
+    "layers_in_torch.py",
+    "own_norm.py",
+    "convert_network.py",
+    "study.py",
+    "read_records.py",
+    "predict.py",
+}
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """run("study.py", folder) as if it had been typed; gives the lines it printed."""
+
+    def start(name: str, *arguments: Path) -> list[str]:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        capsys.readouterr()
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        return capsys.readouterr().out.splitlines()
+
+    return start
+
+
+def test_every_example_is_tested() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == TESTED
+
+
+def test_every_example_is_on_the_page() -> None:
+    page = (EXAMPLES.parent / "docs" / "examples.md").read_text(encoding="utf-8")
+    assert all(f"../examples/{name}" in page for name in TESTED)
+
+
+def test_layers_in_torch(run) -> None:
+    losses = [float(line.split()[-1]) for line in run("layers_in_torch.py")]
+    assert len(losses) == 10
+    assert losses[-1] < losses[0]
+
+
+def test_own_norm(run, monkeypatch) -> None:
+    monkeypatch.setattr(registry, "NORMS", registry.NORMS)  # put back afterwards
+    assert run("own_norm.py") == ["torch.Size([2, 3])"]
+
+
+def test_convert_network(run) -> None:
+    lines = run("convert_network.py")
+    assert lines[0] == "2 normalizations converted to gn:groups=4"
+    assert float(lines[-1].split()[-1]) < 1e-5
+
+
+def test_study_then_records_then_predictions(run, tmp_path) -> None:
+    study = tmp_path / "digits-study"
+    lines = run("study.py", study)
+    assert sum(line.endswith(": finished") for line in lines) == 4
+    assert lines[-1].startswith("Exploratory, from 2 blocks")
+    again = run("study.py", study)
+    assert again == lines[-1:]  # nothing was left to do
+
+    records = run("read_records.py", study)
+    assert sum(" finished " in line for line in records) == 4
+    assert records[-1] == "8 epochs in 4 runs"
+
+    predictions = run("predict.py", study)
+    assert len(predictions) == 5
+    assert all(0 <= float(line.split()[-1]) <= 1 for line in predictions)
