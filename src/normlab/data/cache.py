@@ -11,14 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import platformdirs
+from filelock import FileLock, Timeout
 
 from normlab.errors import StorageError
-
-try:
-    import fcntl
-except ImportError:  # Windows: two makers of one entry both work, and the later rename wins
-    fcntl = None  # type: ignore[assignment]
-
 
 DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile)
 """What reading a missing, cut or altered .npz or .json of the cache may raise."""
@@ -58,34 +53,34 @@ def entry_lock(entry: Path) -> Iterator[None]:
     Raises:
         StorageError: its folder cannot be written.
     """
-    lock = lock_path(entry)
-    with contextlib.ExitStack() as stack:
-        with storing(entry.parent):
-            entry.parent.mkdir(parents=True, exist_ok=True)
-            while True:
-                file = stack.enter_context(lock.open("w"))
-                if fcntl is not None:
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                with contextlib.suppress(FileNotFoundError):
-                    if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                        break  # else it was cleaned away while this process waited
+    lock = FileLock(lock_path(entry))
+    with storing(entry.parent):
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager
 def entry_unused(entry: Path) -> Iterator[bool]:
     """Hold an entry if nobody else does, and remove its lock in the end; False: somebody does."""
-    lock = lock_path(entry)
-    with lock.open("a") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
+    path = lock_path(entry)
+    lock = FileLock(path, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
         yield True
-        with contextlib.suppress(OSError):  # Windows does not remove an open file
-            lock.unlink()
+        # While it is held: whoever waits for this file then sees that it is gone, and makes a new
+        # one. Windows does not remove an open file, and keeps it.
+        with contextlib.suppress(OSError):
+            path.unlink()
+    finally:
+        lock.release()
 
 
 def lock_path(entry: Path) -> Path:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from normlab.records.store import Environment
 
-_LIBRARIES = ("normlab", "torch", "numpy", "pillow", "torchmetrics")
+_LIBRARIES = ("normlab", "torch", "numpy", "pillow", "scikit-learn")
 
 
 def describe_environment(

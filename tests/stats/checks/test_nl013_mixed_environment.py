@@ -37,3 +37,16 @@ def test_blocks_may_differ_and_the_kernel_too(study):
         for index, run in enumerate(runs)
     ]
     assert check_mixed_environment(plan, moved).state == "passed"
+
+
+def test_a_library_that_only_some_runs_name_is_no_finding(study):
+    """As in a study begun by a version of normlab that noted other libraries."""
+    plan, runs = study
+    noted = [{"torch": "2.13.0", "torchmetrics": "1.9.0"}] + [
+        {"torch": "2.13.0", "scikit-learn": "1.9.1"}
+    ] * (len(runs) - 1)
+    continued = [
+        replace(run, environment={**run.environment, "libraries": libraries})
+        for run, libraries in zip(runs, noted, strict=True)
+    ]
+    assert check_mixed_environment(plan, continued).state == "passed"

@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.cluster.hierarchy import DisjointSet
 
 SMALL = 4
 """Up to so many images one verified pair is enough to join."""
@@ -25,10 +26,10 @@ def source_groups(
     SMALL images (equal ones counted once), two pairs must hold between its halves, or a strong one:
     a chain a–b–c–d of look-alikes breaks where its ends have nothing in common.
     """
-    parent = list(range(count))
+    groups = _Groups(count)
     for one, two in equal.tolist():
-        _join(parent, one, two)
-    size = Counter({_root(parent, image): 1 for image in range(count)})
+        groups.join(one, two)
+    size = Counter({groups.first(image): 1 for image in range(count)})
     waiting = [
         (one, two, 2 if value >= STRONG else 1)
         for (one, two), value in zip(pairs.tolist(), score.tolist(), strict=True)
@@ -38,35 +39,45 @@ def source_groups(
         changed, left = False, []
         links: Counter[tuple[int, int]] = Counter()
         for one, two, weight in waiting:
-            links[_ends(parent, one, two)] += weight
+            links[groups.ends(one, two)] += weight
         for one, two, weight in waiting:
-            a, b = _ends(parent, one, two)
+            a, b = groups.ends(one, two)
             if a == b:
                 continue
             if size[a] + size[b] > SMALL and links[a, b] < 2:
                 left.append((one, two, weight))
                 continue
-            size[_join(parent, a, b)] = size[a] + size[b]
+            size[groups.join(a, b)] = size[a] + size[b]
             changed = True
         waiting = left
-    roots = np.array([_root(parent, image) for image in range(count)], np.int64)
-    return np.unique(roots, return_inverse=True)[1].astype(np.int64)
+    firsts = np.array([groups.first(image) for image in range(count)], np.int64)
+    return np.unique(firsts, return_inverse=True)[1].astype(np.int64)
 
 
-def _root(parent: list[int], image: int) -> int:
-    while parent[image] != image:
-        parent[image] = parent[parent[image]]
-        image = parent[image]
-    return image
+class _Groups:
+    """Disjoint sets of images, each known by its first image, whatever order they were joined in.
 
+    The counted links between two groups are kept under their first images, so which image stands
+    for a joined group decides what is still counted for it in the same round.
+    """
 
-def _join(parent: list[int], one: int, two: int) -> int:
-    """The smaller number is the root, which makes it the group's first image."""
-    low, high = sorted((_root(parent, one), _root(parent, two)))
-    parent[high] = low
-    return low
+    def __init__(self, count: int) -> None:
+        self._sets = DisjointSet(range(count))
+        self._first = list(range(count))
+        """Of the set whose root an image is, the smallest number in it."""
 
+    def first(self, image: int) -> int:
+        """The first image of the group that an image is in."""
+        return self._first[self._sets[image]]
 
-def _ends(parent: list[int], one: int, two: int) -> tuple[int, int]:
-    a, b = _root(parent, one), _root(parent, two)
-    return (a, b) if a < b else (b, a)
+    def ends(self, one: int, two: int) -> tuple[int, int]:
+        """The groups of both, the smaller number first."""
+        a, b = self.first(one), self.first(two)
+        return (a, b) if a < b else (b, a)
+
+    def join(self, one: int, two: int) -> int:
+        """Make one group of theirs, and return its first image."""
+        first, _ = self.ends(one, two)
+        self._sets.merge(one, two)
+        self._first[self._sets[one]] = first
+        return first

@@ -19,7 +19,9 @@ def check_mixed_environment(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check
     """Device, processor, threads, Python, library versions and precision, inside each block.
 
     Blocks may differ from each other, because that moves all of their arms together. The version
-    of the operating system is left out: it changes with every update and does no arithmetic.
+    of the operating system is left out: it changes with every update and does no arithmetic. A
+    library that only some of the runs name is no finding either: which ones are noted changes from
+    one version of normlab to the next.
     """
     blocks: dict[int, list[dict[str, str]]] = defaultdict(list)
     for run in runs:
@@ -31,7 +33,7 @@ def check_mixed_environment(plan: StudyPlan, runs: Sequence[RunRecord]) -> Check
     mixed = []
     for block, found in sorted(blocks.items()):
         for name in dict.fromkeys(name for content in found for name in content):
-            values = dict.fromkeys(content.get(name, "unknown") for content in found)
+            values = dict.fromkeys(content[name] for content in found if name in content)
             if len(values) > 1:
                 mixed.append(f"block {block}: {name} is {' and '.join(values)}")
     if mixed:
