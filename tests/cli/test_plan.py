@@ -68,7 +68,7 @@ def test_tuning_from_the_command_line(normlab, photos, tiny) -> None:
     result = normlab("compare", "photos", *tiny, "--tune", "2", "--tune-range", "0.01,0.1")
     assert result.code == 0, result.err
     assert "Tuned    learning rate 0.01 to 0.1: the same 2 points for every arm" in result.out
-    assert re.search(r"tuning, rate 0\.\d+ +bn +selection +\d", result.out)
+    assert re.search(r"tuning, rate 0\.\d+ +bn +validation +\d", result.out)
     tuning_results = Study.open("photos-study").tuning_results()
     assert tuning_results is not None
     assert {arm.arm for arm in tuning_results.arms} == {"bn", "gn"}
