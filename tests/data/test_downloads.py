@@ -15,7 +15,8 @@ from normlab.data.dataset import load_data
 from normlab.data.layout import Item
 from normlab.data.locations import resolved, short_name
 from normlab.data.sources import open_source
-from normlab.data.sources.downloads import download, download_folder
+from normlab.data.sources.download_folder import download_folder
+from normlab.data.sources.downloads import download
 from normlab.errors import DataError, MissingExtraError, UnknownNameError
 
 

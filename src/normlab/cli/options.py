@@ -117,8 +117,8 @@ def fetch(location: str, *, download: bool) -> None:
         return
     if not is_named(location) or location.startswith("demo:"):
         raise UsageError(f"--download is for torchvision:NAME and hf:NAME, got {location}")
+    from normlab.data.sources.download_folder import download_folder
     from normlab.data.sources.downloads import download as download_data
-    from normlab.data.sources.downloads import download_folder
 
     typer.echo(f"Download {location} into {download_folder(location)}")
     download_data(location)

@@ -15,7 +15,7 @@ from typing import Any
 from normlab.data.layout import PARTS, Item, Skipped
 from normlab.data.locations import HUGGING_FACE
 from normlab.data.sources.base import Source
-from normlab.data.sources.downloads import downloaded, not_fetched
+from normlab.data.sources.download_folder import downloaded, not_fetched
 from normlab.data.sources.files import file_stamp
 from normlab.data.tables import LABEL_COLUMNS
 from normlab.errors import DataError, MissingExtraError

@@ -16,7 +16,7 @@ from normlab.data.layout import Item
 from normlab.data.locations import TORCHVISION
 from normlab.data.sources.arrays import pnm
 from normlab.data.sources.base import Source
-from normlab.data.sources.downloads import downloaded, not_fetched
+from normlab.data.sources.download_folder import downloaded, not_fetched
 from normlab.data.sources.files import file_stamp
 from normlab.errors import DataError, MissingExtraError, UnknownNameError
 
