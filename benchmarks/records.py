@@ -32,7 +32,7 @@ start = time.perf_counter()
 from normlab.stats.summary.analysis import analyse
 from normlab.stats.data.curves import curves
 from normlab.stats.data.reading import read_study
-from normlab.report.sections.tables import study_tables
+from normlab.report.sections.tables.data import study_tables
 imported = time.perf_counter()
 study = read_study(Path(sys.argv[1]))
 read = time.perf_counter()

@@ -17,7 +17,7 @@ from normlab.explain.drawing import Tile, enlarged, overlay, sheet
 from normlab.explain.gallery import Gallery, all_class_accuracies
 from normlab.explain.selection import ClassChoice
 from normlab.records.store import atomic_write
-from normlab.report.page.page import TEMPLATES, template_environment
+from normlab.report.page.render import TEMPLATES, template_environment
 
 _OWN_TEMPLATES = Path(__file__).with_name("templates")
 Faithfulness = Mapping[str, Any]

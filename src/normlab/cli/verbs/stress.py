@@ -74,7 +74,7 @@ def _print(study: Path, console: Console) -> None:
     from rich.table import Table
 
     from normlab.records.robustness import AS_IT_IS, COMPOSITION, COMPOSITIONS, read_robustness
-    from normlab.report.sections.robustness import sentence
+    from normlab.report.sections.robustness.data import sentence
     from normlab.stats.data.layout import arrange
     from normlab.stats.data.reading import read_study
     from normlab.stats.summary.robustness import robustness_table

@@ -19,7 +19,7 @@ _POLYLINE = re.compile(r"(?:[ML]-?[\d.]+,-?[\d.]+)+")
 _POINT = re.compile(r"([ML])(-?[\d.]+),(-?[\d.]+)")
 
 
-def slim(root: ElementTree.Element) -> None:
+def compact(root: ElementTree.Element) -> None:
     """Take out what nobody sees, in place."""
     for parent in list(root.iter()):
         for child in list(parent):

@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 import altair as alt
 import vl_convert
 
-from normlab.report.charts.charts import configured
-from normlab.report.charts.compact_svg import slim
+from normlab.report.charts.compact_svg import compact
+from normlab.report.charts.style import configured
 
 SVG = "http://www.w3.org/2000/svg"
 PNG_SCALE = 2.0
@@ -81,7 +81,7 @@ def inline_svg(
                 element.set(key, f"{prefix}-{value}")
             elif "url(#" in value:
                 element.set(key, value.replace("url(#", f"url(#{prefix}-"))
-    slim(root)
+    compact(root)
     if shared:
         root[-1].set("id", f"{prefix}-body")
     width = root.attrib.pop("width", None)

@@ -17,24 +17,24 @@ import altair as alt
 
 from normlab.report.charts.drawing import to_pdf, to_png, to_svg
 
-Sketch = tuple[Callable[..., alt.TopLevelMixin], tuple[Any, ...]]
-"""A function of this package that makes a chart, and the plain data for it."""
+ChartCall = tuple[Callable[..., alt.TopLevelMixin], tuple[Any, ...]]
+"""A function that makes a chart, and the plain data for it; another process imports it by name."""
 Kind = Literal["chart", "png", "pdf"]
-Job = tuple[Kind, Any]
-"""A Sketch to draw as SVG, or an SVG to turn into PNG or PDF."""
+DrawingJob = tuple[Kind, Any]
+"""A ChartCall to draw as SVG, or an SVG to turn into PNG or PDF."""
 
-WORTH = {"chart": 0.15, "pdf": 0.1, "png": 0.4}
+SECONDS = {"chart": 0.15, "pdf": 0.1, "png": 0.4}
 """Roughly the seconds of a job; starting the second process costs about one."""
 ENOUGH_WORK = 4.0
 
 
-def paint(jobs: Mapping[str, Job]) -> dict[str, bytes]:
-    """Do every job; the results are those of doing one after the other."""
+def draw_all(jobs: Mapping[str, DrawingJob]) -> dict[str, bytes]:
+    """Draw everything; the results are those of drawing one after the other."""
     keys = list(jobs)
-    work = sum(WORTH[kind] for kind, _ in jobs.values())
+    work = sum(SECONDS[kind] for kind, _ in jobs.values())
     if work < ENOUGH_WORK or (os.cpu_count() or 1) < 2:
-        return {key: do(jobs[key]) for key in keys}
-    theirs, ours = keys[::2], keys[1::2]
+        return {key: draw_one(jobs[key]) for key in keys}
+    theirs, own = keys[::2], keys[1::2]
     helper = subprocess.Popen(
         [sys.executable, "-m", "normlab.report.charts.parallel_drawing"],
         stdin=subprocess.PIPE,
@@ -48,11 +48,11 @@ def paint(jobs: Mapping[str, Job]) -> dict[str, bytes]:
         helper.stdin.write(pickle.dumps([jobs[key] for key in theirs]))
         helper.stdin.close()
         helper.stdin = None
-        done = {key: do(jobs[key]) for key in ours}
+        done = {key: draw_one(jobs[key]) for key in own}
         answer = helper.communicate()[0]
         if helper.returncode == 0:
             done.update(zip(theirs, pickle.loads(answer), strict=True))
-    except (OSError, ValueError, pickle.PickleError, EOFError):
+    except (OSError, ValueError, AttributeError, pickle.PickleError, EOFError):
         pass
     finally:
         if helper.poll() is None:
@@ -60,11 +60,11 @@ def paint(jobs: Mapping[str, Job]) -> dict[str, bytes]:
             helper.wait()
         if helper.stdout is not None:
             helper.stdout.close()
-    return {key: done[key] if key in done else do(jobs[key]) for key in keys}
+    return {key: done[key] if key in done else draw_one(jobs[key]) for key in keys}
 
 
-def do(job: Job) -> bytes:
-    """One job."""
+def draw_one(job: DrawingJob) -> bytes:
+    """Draw a chart as SVG, or turn an SVG into PNG or PDF."""
     kind, content = job
     if kind == "chart":
         make, data = content
@@ -74,8 +74,8 @@ def do(job: Job) -> bytes:
 
 def main() -> None:
     """Jobs from standard input, pickled by the process that started this one; results back."""
-    jobs: list[Job] = pickle.load(sys.stdin.buffer)
-    sys.stdout.buffer.write(pickle.dumps([do(job) for job in jobs]))
+    jobs: list[DrawingJob] = pickle.load(sys.stdin.buffer)
+    sys.stdout.buffer.write(pickle.dumps([draw_one(job) for job in jobs]))
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from normlab.report.charts.charts import INK, MUTED
 from normlab.report.charts.colours import Stroke
 from normlab.report.charts.drawing import size
+from normlab.report.charts.style import INK, MUTED
 
 GAP = 22.0
 TITLE = 30.0

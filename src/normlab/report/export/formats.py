@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from normlab.report.sections.tables import Cell, Printed, Table
+from normlab.report.export.table import Cell, Printed, Table
 from normlab.stats.data.metrics import format_difference
 from normlab.stats.inference.intervals import PairedDifference, Summary
 

@@ -7,41 +7,47 @@ report/methods.txt
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from normlab.errors import StorageError
-from normlab.records.robustness import RobustnessRow, read_robustness
+from markupsafe import Markup
+
+from normlab.errors import UsageError
 from normlab.records.store import atomic_write
-from normlab.report.charts.colours import Stroke, strokes
-from normlab.report.charts.overview_charts import where_chart
-from normlab.report.charts.parallel_drawing import Sketch, paint
-from normlab.report.charts.sheet import sheet
+from normlab.report.charts.colours import strokes
+from normlab.report.charts.parallel_drawing import ChartCall, draw_all
 from normlab.report.export.formats import to_csv, to_latex, to_markdown
-from normlab.report.page.content import answer_tables, page_content
-from normlab.report.page.page import render_page
-from normlab.report.page.setting_figures import SettingFigures, setting_figures
-from normlab.report.sections.by_setting import where_figure
-from normlab.report.sections.further_tables import further_tables
-from normlab.report.sections.per_class import recall_table
-from normlab.report.sections.tables import Table, study_tables
-from normlab.stats.data.curves import setting_curves
+from normlab.report.export.table import Table
+from normlab.report.export.write import write_figures, write_table
+from normlab.report.page.frame import PageFrame, page_frame
+from normlab.report.page.render import render, template_environment
+from normlab.report.sections.base import DrawnCharts, ReportContext, Section
+from normlab.report.sections.registry import sections
 from normlab.stats.data.layout import arrange
-from normlab.stats.data.reading import StudyRecords, read_study
-from normlab.stats.summary.analysis import Analysis, analyse
-from normlab.stats.summary.layer_diagnostics import read_layer_summaries
-from normlab.stats.summary.methods import methods_paragraph
-from normlab.stats.summary.robustness import robustness_table
-
-SINGLE = (
-    *("cost", "recall", "confusion", "reliability"),
-    *("features", "gate", "mean_gap", "depth", "stress"),
-)
-"""Charts of a setting that are a figure by themselves."""
-MOST_INSIDE = 4
-"""Settings whose layers are shown: the first ones."""
+from normlab.stats.data.reading import read_study
+from normlab.stats.summary.analysis import analyse
 
 Progress = Callable[[str], None]
 """Told in a few words what is written next."""
+
+
+@dataclass(frozen=True, eq=False)
+class BuiltSection:
+    """A section with its plain data; None where it has nothing to show."""
+
+    section: Section[Any]
+    view: Any
+
+
+@dataclass(frozen=True)
+class PageSection:
+    """A section as the page's template prints it."""
+
+    anchor: str
+    entry: str
+    title: str
+    body: Markup
 
 
 def build_report(
@@ -56,136 +62,108 @@ def build_report(
     Raises:
         PlanError: there is no study.toml, or it cannot be used.
         StorageError: the report cannot be written.
+        UsageError: an installed package brings a section that cannot be used.
     """
     tell = progress or (lambda _: None)
     tell("reading the records")
-    study = read_study(study_folder)
-    analysis = analyse(study.plan, study.runs, study.tuning_results, study.data)
-    drawn = strokes(
-        list(dict.fromkeys(row.arm for setting in analysis.settings for row in setting.rows))
-    )
-    stress, damaged = _robustness_rows(study_folder)
-    drafts = _drafts(study, analysis, drawn, stress)
-    tables = (*study_tables(analysis), *further_tables(analysis))
+    context = report_context(study_folder)
+    built = [BuiltSection(section, section.build(context)) for section in sections()]
+    shown = [one for one in built if one.view is not None]
     report = study_folder / "report"
+    tables = [table for one in shown for table in one.section.tables(one.view)]
     if exports:
         tell("writing the tables")
-        for table in (*tables, *answer_tables(drafts)):
+        for table in tables:
             write_table(table, report / "tables")
-        for one in drafts:
-            if one.class_table is not None and one.classes is not None:
-                write_table(recall_table(one.class_table, one.classes), report / "tables")
-            if one.inside is not None:
-                write_table(one.inside.table, report / "tables")
-            if one.ensembles is not None:
-                write_table(one.ensembles.table, report / "tables")
-            if one.stress is not None:
-                for table in filter(None, (one.stress.losses, one.stress.batches)):
-                    write_table(table, report / "tables")
-
-    methods = methods_paragraph(analysis, study.runs)
-    atomic_write(report / "methods.txt", (methods + "\n").encode())
+    for one in shown:
+        for name, text in one.section.texts(one.view).items():
+            atomic_write(report / name, text.encode())
 
     tell("drawing the figures")
-    where = where_figure(analysis, drawn)
-    charts: dict[str, Sketch] = {}
-    if where is not None:
-        charts["where"] = (where_chart, (where,))
-    for one in drafts:
-        charts |= one.charts()
-        if exports:
-            charts |= one.paper_charts()
-    svgs = draw(charts)
+    drawn = DrawnCharts(draw(all_charts(shown, paper=exports)), context.strokes)
     if exports:
         tell("writing the figures")
-        write_figures(paper_figures(drafts, svgs, drawn), report / "figures")
+        figures: dict[str, str] = {}
+        for one in shown:
+            figures |= one.section.all_figures(one.view, drawn)
+        write_figures(figures, report / "figures")
 
     tell("writing the page")
-    content = page_content(study, analysis, drawn, tables, drafts, where, svgs, damaged)
     page = report / "index.html"
-    atomic_write(page, render_page(content).encode())
+    atomic_write(page, render_page(context, built, drawn, tables).encode())
     return page
 
 
-def _robustness_rows(study: Path) -> tuple[tuple[RobustnessRow, ...], str]:
-    """The rows, or why there are none that can be read."""
-    try:
-        return read_robustness(study), ""
-    except StorageError as error:
-        return (), str(error)
+def report_context(study_folder: Path) -> ReportContext:
+    """What the sections of a study's page are built from.
+
+    Raises:
+        PlanError: there is no study.toml, or it cannot be used.
+    """
+    study = read_study(study_folder)
+    analysis = analyse(study.plan, study.runs, study.tuning_results, study.data)
+    arms = dict.fromkeys(row.arm for setting in analysis.settings for row in setting.rows)
+    layouts = tuple(arrange(study.plan, study.runs))
+    return ReportContext(study, analysis, layouts, strokes(list(arms)))
 
 
-def draw(charts: Mapping[str, Sketch]) -> dict[str, str]:
+def all_charts(shown: Sequence[BuiltSection], paper: bool) -> dict[str, ChartCall]:
+    """Every chart of every section by its name.
+
+    Raises:
+        UsageError: two sections gave a chart the same name.
+    """
+    charts: dict[str, ChartCall] = {}
+    for one in shown:
+        own = one.section.all_charts(one.view, paper)
+        if twice := charts.keys() & own.keys():
+            raise UsageError(
+                f"the section {one.section.name!r} draws {min(twice)!r}, as another one does; "
+                "give it another name"
+            )
+        charts |= own
+    return charts
+
+
+def draw(charts: Mapping[str, ChartCall]) -> dict[str, str]:
     """Every chart as a standalone SVG."""
-    painted = paint({key: ("chart", sketch) for key, sketch in charts.items()})
-    return {key: svg.decode() for key, svg in painted.items()}
+    drawn = draw_all({name: ("chart", chart) for name, chart in charts.items()})
+    return {name: svg.decode() for name, svg in drawn.items()}
 
 
-def paper_figures(
-    drafts: Sequence[SettingFigures], svgs: Mapping[str, str], drawn: Mapping[str, Stroke]
-) -> dict[str, str]:
-    """The figures for a paper by their file names, put together from what the page shows."""
-    found = {"where": svgs["where"]} if "where" in svgs else {}
-    for one in drafts:
-        slug = one.slug
-        reference = next(iter(one.differences), None)
-        parts = [("", svgs[f"values/{slug}"])] if one.values is not None else []
-        if reference is not None:
-            parts.append(("", svgs[f"differences/{slug}/{reference}"]))
-        if parts:
-            found[f"answer-{slug}"] = sheet(one.analysis.setting.label, parts)
-        if not one.curves.is_empty:
-            panels = [
-                (
-                    f"{panel.axis_title}, {panel.part}",
-                    svgs[f"curves/{slug}/{number if twin is None else twin}"],
-                )
-                for number, panel in enumerate(one.curves.panels)
-                for twin in (one.curves.twin(number),)
-            ]
-            legend = {arm: drawn[arm] for arm in one.curves.arms}
-            found[f"curves-{slug}"] = sheet(one.curves.title, panels, columns=2, legend=legend)
-        for name in SINGLE:
-            if f"{name}/{slug}" in svgs:
-                found[f"{name}-{slug}"] = svgs[f"{name}/{slug}"]
-    return found
+def render_page(
+    context: ReportContext,
+    built: Sequence[BuiltSection],
+    drawn: DrawnCharts,
+    tables: Sequence[Table],
+) -> str:
+    """The page as HTML: every section in its order, and the data that the script reads."""
+    frame = page_frame(context)
+    bodies = [page_section(one, context, frame, drawn) for one in built]
+    data: dict[str, Any] = {"arms": list(context.strokes)}
+    for one in built:
+        if one.view is not None:
+            data |= one.section.script_data(one.view)
+    shown = [body for body in bodies if body is not None]
+    data["tables"] = {
+        table.slug: [to_csv(table), to_markdown(table), to_latex(table)]
+        for table in tables
+        if any(f'data-table="{table.slug}"' in section.body for section in shown)
+    }
+    return render("page.html.j2", ("page.css",), page=frame, sections=shown, data=data)
 
 
-def write_table(table: Table, folder: Path) -> None:
-    """The table as .md, .csv and .tex."""
-    for suffix, write in (("md", to_markdown), ("csv", to_csv), ("tex", to_latex)):
-        atomic_write(folder / f"{table.slug}.{suffix}", write(table).encode())
-
-
-def write_figures(figures: Mapping[str, str], folder: Path) -> None:
-    """Every figure as .svg, .png and .pdf."""
-    for name, svg in figures.items():
-        atomic_write(folder / f"{name}.svg", svg.encode())
-    painted = paint(
-        {f"{name}.png": ("png", svg) for name, svg in figures.items()}
-        | {f"{name}.pdf": ("pdf", svg) for name, svg in figures.items()}
-    )
-    for name, content in painted.items():
-        atomic_write(folder / name, content)
-
-
-def _drafts(
-    study: StudyRecords,
-    analysis: Analysis,
-    drawn: Mapping[str, Stroke],
-    stress: Sequence[RobustnessRow],
-) -> tuple[SettingFigures, ...]:
-    rules = study.plan.analysis
-    layouts = arrange(study.plan, study.runs)
-    return tuple(
-        setting_figures(
-            setting,
-            layout,
-            setting_curves(layout),
-            drawn,
-            rules.alpha,
-            read_layer_summaries(layout) if number < MOST_INSIDE else None,
-            robustness_table(layout, stress, rules.reference, rules.alpha),
-        )
-        for number, (setting, layout) in enumerate(zip(analysis.settings, layouts, strict=True))
-    )
+def page_section(
+    one: BuiltSection, context: ReportContext, frame: PageFrame, drawn: DrawnCharts
+) -> PageSection | None:
+    """A section as HTML; None where it has nothing to show and nothing to say about it."""
+    section, environment = one.section, template_environment()
+    if one.view is None:
+        nothing = section.nothing(context)
+        if nothing is None:
+            return None
+        body = environment.get_template("nothing.html.j2").render(nothing=nothing)
+    else:
+        template = environment.from_string(section.template.read_text(encoding="utf-8"))
+        body = template.render(view=section.content(one.view, drawn), page=frame)
+    return PageSection(section.anchor, section.entry or section.title, section.title, Markup(body))

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
-from markupsafe import Markup
 from PIL import Image
 
 from normlab._version import __version__
 from normlab.records.data_report import DataReport, Evidence, Finding
-from normlab.report.page.page import TEMPLATES, template_environment
+from normlab.report.page.render import stylesheet, template_environment
 
 THUMBNAIL = 64
 Pixels = Callable[[str], UInt8[np.ndarray, "s s 3"] | None]
@@ -39,7 +38,7 @@ class Exhibit:
 
 
 @dataclass(frozen=True)
-class Section:
+class FindingSection:
     """A finding with its images."""
 
     finding: Finding
@@ -48,9 +47,8 @@ class Section:
 
 def render_check_page(report: DataReport, pixels: Pixels) -> str:
     """The page as HTML; every text from the data is escaped by the template."""
-    names = ("page.css", "check.css")
-    css = Markup("\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names))
-    sections = [Section(f, tuple(_exhibits(f.evidence, pixels))) for f in report.findings]
+    css = stylesheet(("page.css", "check.css"))
+    sections = [FindingSection(f, tuple(_exhibits(f.evidence, pixels))) for f in report.findings]
     return (
         template_environment()
         .get_template("check.html.j2")

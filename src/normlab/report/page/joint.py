@@ -11,8 +11,7 @@ from normlab.errors import UsageError
 from normlab.records.store import atomic_write
 from normlab.report.charts.colours import Stroke, strokes
 from normlab.report.export.formats import NOTHING
-from normlab.report.page.page import render
-from normlab.report.sections.tables import Table
+from normlab.report.page.render import render
 from normlab.stats.data.metrics import LABELS, format_difference, format_value, unit
 from normlab.stats.data.reading import StudyRecords, read_study
 from normlab.stats.inference.across_datasets import AcrossRow, across
@@ -69,7 +68,6 @@ class JointContent:
     reference: str
     strokes: dict[str, Stroke]
     views: tuple[JointView, ...]
-    tables: tuple[Table, ...]
     sentences: tuple[tuple[str, str, str], ...]
     """Study, setting and verdict of each."""
     data: dict[str, object]
@@ -121,13 +119,12 @@ def joint_content(studies: Sequence[StudyRecords]) -> JointContent:
         reference=reference,
         strokes=strokes(list(arms)),
         views=views,
-        tables=(),
         sentences=tuple(
             (name, one.setting.label, one.verdict.sentence)
             for name, analysis in zip(names, analyses, strict=True)
             for one in analysis.settings
         ),
-        data={"arms": list(arms), "axes": {}, "confusion": {}, "tables": {}, "specs": {}},
+        data={"arms": list(arms), "tables": {}},
         version=__version__,
     )
 

@@ -47,9 +47,9 @@ class ArmRow:
     comparison: Comparison | None
     """Against the reference; None for the reference itself, and where either has no value."""
     new_images: ImageClaim | None
-    """Likewise, but for new images of this kind too, claim (b); accuracy alone has it."""
+    """The comparison for new images of this kind too, claim (b); accuracy alone has it."""
     new_training: PairedDifference | None
-    """Likewise, but for other training images of this kind too (Nadeau & Bengio)."""
+    """The comparison for other training images of this kind too (Nadeau & Bengio)."""
     speeds: Mapping[int, float]
     """Training images a second, by block."""
     relative_time: float | None
@@ -82,6 +82,8 @@ class Analysis:
     checks: tuple[Check, ...]
     tuning_results: TuningResults | None
     """Of the tuning, if there was one."""
+    data: DataReport | None
+    """What was found in the data when the study began, and which parts the source has."""
     planned: int
     """Runs of the design, without those that an earlier look made unnecessary."""
     done: int
@@ -116,6 +118,7 @@ def analyse(
         interactions=interactions([setting.table for setting in settings]),
         checks=tuple(run_checks(plan, runs, tuning_results, data)),
         tuning_results=tuning_results,
+        data=data,
         planned=outcomes.total() - outcomes["not needed"],
         done=sum(outcomes[s] for s in ("finished", "stopped_early", "diverged")),
     )

@@ -12,6 +12,7 @@ from normlab.records.store import RunRecord
 from normlab.stats.data.metrics import LABELS, format_difference, unit
 from normlab.stats.inference.sequential import look_levels, planned_looks
 from normlab.stats.summary.analysis import Analysis, SettingAnalysis
+from normlab.stats.summary.split import split_sentence, validation_is_cut
 from normlab.text import count, join
 
 
@@ -19,7 +20,7 @@ def methods_paragraph(analysis: Analysis, runs: Sequence[RunRecord]) -> str:
     """Design, training, tuning, judgement and software, in sentences that a reviewer can check."""
     plan = analysis.plan
     sentences = [
-        _design(plan),
+        _design(analysis),
         _training(plan),
         _tuning(analysis),
         _judgement(plan),
@@ -31,7 +32,8 @@ def methods_paragraph(analysis: Analysis, runs: Sequence[RunRecord]) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _design(plan: StudyPlan) -> str:
+def _design(analysis: Analysis) -> str:
+    plan = analysis.plan
     rows = cells(plan)
     arms = list(dict.fromkeys(arm_of(cell, plan) for cell in rows))
     compared = plan.analysis.compare
@@ -47,12 +49,13 @@ def _design(plan: StudyPlan) -> str:
     crossed += [f"levels of {key.replace('_', ' ')}" for key in varied(plan) if key != compared]
     across = f", crossed with {join(crossed)}," if crossed else ""
     classes = len(plan.frozen.classes) if plan.frozen is not None else 0
+    split = "the validation part, " if validation_is_cut(analysis.data) else ""
     kept = "near copies" if plan.data.copies == "near" else "equal files"
     return (
         f"We compared {len(arms)} {kind} ({join(arms)}){across} in {count(plan.blocks, 'block')}. "
-        "A block fixes the split into training and validation part, the initial weights, the order "
-        "of the images and their augmentation for all arms; the test part is fixed and read "
-        f"once a run. Images of {classes} classes were scaled to {plan.data.image_size} px, and "
+        f"A block fixes {split}the initial weights, the order of the images and their augmentation "
+        f"for all arms. {split_sentence(plan.data, analysis.data)} The test part is read once a "
+        f"run. Images of {classes} classes were scaled to {plan.data.image_size} px, and "
         f"{kept} were kept on one side of every split."
     )
 

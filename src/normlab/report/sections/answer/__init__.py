@@ -1,0 +1,1 @@
+"""The section “answer” of the page."""

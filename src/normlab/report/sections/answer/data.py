@@ -1,0 +1,235 @@
+"""The answer of a setting: every number as it is printed, seen from each arm that has results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from normlab.report.export.formats import NOTHING
+from normlab.report.export.table import Printed, Table
+from normlab.report.sections.base import PageFigure
+from normlab.stats.data.metrics import LABELS, format_difference, format_value, unit
+from normlab.stats.summary.analysis import Analysis, ArmRow, SettingAnalysis
+from normlab.stats.summary.timing import relative_time
+from normlab.stats.summary.verdict_text import further_blocks
+from normlab.text import count
+
+
+@dataclass(frozen=True)
+class AnswerRow:
+    """One arm in the answer table, every number as it is printed."""
+
+    arm: str
+    value: str
+    sd: str
+    difference: str
+    interval: str
+    share: str
+    time: str
+    decision: str
+    remark: str
+    blocks: str
+
+
+@dataclass(frozen=True)
+class Perspective:
+    """The answer seen from one reference arm."""
+
+    reference: str
+    head: tuple[str, ...]
+    """Of the columns after the arm, in the order of AnswerRow."""
+    rows: tuple[AnswerRow, ...]
+    figure: PageFigure | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The numbers of one setting."""
+
+    setting: str
+    slug: str
+    values: PageFigure | None
+    perspectives: tuple[Perspective, ...]
+    """The plan's reference first."""
+
+
+def answer(
+    setting: SettingAnalysis,
+    values: PageFigure | None,
+    differences: Mapping[str, PageFigure],
+) -> Answer:
+    """The tables and figures of a setting; the plan's reference comes first."""
+    return Answer(
+        setting=setting.setting.label,
+        slug=setting.setting.slug,
+        values=values,
+        perspectives=tuple(
+            perspective(setting, reference, differences.get(reference or ""))
+            for reference in references(setting)
+        ),
+    )
+
+
+def references(setting: SettingAnalysis) -> tuple[str | None, ...]:
+    """The arms that a setting can be seen from; the plan's reference is first, None if missing."""
+    verdict = setting.verdict
+    if len(verdict.arms) < 2:
+        return (verdict.reference,)
+    return (verdict.reference, *(arm for arm in verdict.arms if arm != verdict.reference))
+
+
+def perspective(
+    setting: SettingAnalysis, reference: str | None, figure: PageFigure | None
+) -> Perspective:
+    """The answer table seen from one arm."""
+    verdict = setting.verdict
+    measure = unit(verdict.metric)
+    percent = " (%)" if measure == "points" else ""
+    speeds = {row.arm: row.speeds for row in setting.rows}
+    return Perspective(
+        reference=reference or "",
+        head=(
+            f"{LABELS[verdict.metric]}{percent}",
+            f"against {reference or 'the reference'} ({measure})",
+            f"{100 * (1 - verdict.alpha):g} % interval",
+            "P(better)",
+            "time",
+            "decision",
+            "blocks",
+        ),
+        rows=tuple(
+            answer_row(row, setting, reference, speeds.get(reference or "", {}))
+            for row in setting.rows
+        ),
+        figure=figure,
+    )
+
+
+def answer_row(
+    row: ArmRow, setting: SettingAnalysis, reference: str | None, speeds: Mapping[int, float]
+) -> AnswerRow:
+    """One arm; what is not known is a dash, and the decision says why."""
+    metric = setting.verdict.metric
+    summary = row.test[metric]
+    comparison = reference and setting.verdict.comparison(row.arm, reference)
+    decision, remark = decision_text(row, setting, reference)
+    difference = interval = share = NOTHING
+    blocks = str(row.n)
+    if comparison:
+        found = comparison.difference
+        blocks = str(found.n)
+        if found.mean is not None:
+            difference = format_difference(metric, found.mean)
+        if found.interval is not None:
+            low, high = (
+                format_difference(metric, end) for end in (found.interval.low, found.interval.high)
+            )
+            interval = f"[{low}, {high}]"
+        if comparison.share is not None:
+            share = f"{comparison.share.share:.2f}"
+    time = relative_time(row.speeds, speeds)
+    return AnswerRow(
+        arm=row.arm,
+        value=NOTHING if summary.mean is None else format_value(metric, summary.mean),
+        sd="" if summary.sd is None else format_value(metric, summary.sd),
+        difference=difference,
+        interval=interval,
+        share=share,
+        time=NOTHING if time is None else f"{time:.2f}×",
+        decision=decision,
+        remark=remark,
+        blocks=blocks,
+    )
+
+
+def decision_text(row: ArmRow, setting: SettingAnalysis, reference: str | None) -> tuple[str, str]:
+    """The decision in one or two words, and what the reader needs beside it."""
+    remarks = []
+    comparison = reference and setting.verdict.comparison(row.arm, reference)
+    if comparison and comparison.decision == "undecided":
+        remarks.append(further_blocks([comparison]))
+    if row.outcomes.get("diverged"):
+        remarks.append(f"diverged in {row.outcomes['diverged']} of {len(setting.table.blocks)}")
+    if row.arm == reference:
+        decision = "reference"
+    elif comparison:
+        decision = str(comparison.decision)
+    else:
+        decision = "no result" if row.n == 0 else "not compared"
+    return decision, "; ".join(remarks)
+
+
+def answer_table(setting: SettingAnalysis, view: Perspective) -> Table:
+    """The answer of a setting as a table for a paper; the caption says what the numbers are."""
+    verdict = setting.verdict
+    margin = format_difference(verdict.metric, verdict.margin).removeprefix("+")
+    pairs = len(verdict.arms) * (len(verdict.arms) - 1) // 2
+    interval = f"{100 * (1 - verdict.alpha):g} %"
+    label, *rest = view.head
+    return Table(
+        slug=f"answer-{setting.setting.slug}",
+        title=f"{LABELS[verdict.metric].capitalize()} by normalization",
+        caption=(
+            f"{setting.setting.label}. Mean ± standard deviation over n blocks; differences to "
+            f"{view.reference or 'the reference'} are taken inside blocks, with the t "
+            f"interval ({interval}, for one comparison by itself). Decisions are corrected by "
+            f"Holm's method over all {count(pairs, 'pair')} of arms (α = {verdict.alpha:g}); "
+            f"practically equal is within ±{margin} {unit(verdict.metric)}."
+        ),
+        head=("norm", label, *rest[:-1], "n"),
+        rows=tuple(
+            (
+                row.arm,
+                f"{row.value} ± {row.sd}" if row.sd else row.value,
+                Printed(_mean(setting, row.arm, view.reference), row.difference),
+                *(row.interval, row.share, row.time, row.decision),
+                int(row.blocks),
+            )
+            for row in view.rows
+        ),
+    )
+
+
+def _mean(setting: SettingAnalysis, arm: str, reference: str) -> float | None:
+    comparison = setting.verdict.comparison(arm, reference)
+    return None if comparison is None else comparison.difference.mean
+
+
+def block_table(setting: SettingAnalysis) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:
+    """The table behind the answer plot: a row a block, a column an arm."""
+    table = setting.table
+    head = ("block", *table.arms)
+    rows = [
+        (
+            str(block),
+            *(
+                format_value(table.metric, float(v)) if (v := table.values[a, b]) == v else NOTHING
+                for a in range(len(table.arms))
+            ),
+        )
+        for b, block in enumerate(table.blocks)
+    ]
+    return head, rows
+
+
+def how_to_read(analysis: Analysis) -> tuple[str, ...]:
+    """What the numbers of the answer mean, a paragraph each."""
+    rules = analysis.plan.analysis
+    margin = format_difference(rules.metric, rules.margin).removeprefix("+")
+    confidence = f"{100 * (1 - rules.alpha):g} %"
+    return (
+        "A block is one training of every arm from the same split, initial weights, order of "
+        "images and augmentation; differences are taken inside blocks. The interval is a t "
+        f"interval of them ({confidence}, for one comparison by itself), its error that of all "
+        "arms together where they vary alike, else of the pair. Decisions take all pairs of a "
+        f"setting into account (Holm, α = {rules.alpha:g}), so an interval may leave out zero and "
+        "the pair still be undecided.",
+        f"Practically equal: shown by two one-sided tests to differ by less than {margin} "
+        f"{unit(rules.metric)}, the margin fixed in the plan. P(better): the share of blocks in "
+        "which the arm was the better one, ties counting half. Time: of a training step, relative "
+        "to the reference in the same block, median. More blocks: an "
+        "estimate from the spread so far, at even odds.",
+        "The blocks share one fixed test part: the verdict speaks of new trainings judged on "
+        "these images. What can be said of new images, and of other training images, is in the "
+        'table "for whom it holds".',
+    )

@@ -1,0 +1,1 @@
+"""The section “by_setting” of the page."""

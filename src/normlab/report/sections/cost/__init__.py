@@ -1,0 +1,1 @@
+"""The section “cost” of the page."""

@@ -1,0 +1,1 @@
+"""The section “data_checks” of the page."""

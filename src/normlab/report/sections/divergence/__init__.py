@@ -1,0 +1,1 @@
+"""The section “divergence” of the page."""

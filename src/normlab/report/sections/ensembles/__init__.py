@@ -1,0 +1,1 @@
+"""The section “ensembles” of the page."""

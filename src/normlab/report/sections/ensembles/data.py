@@ -1,0 +1,102 @@
+"""Ensembles and calibration: the table and the reliability diagram as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from normlab.report.charts.colours import Stroke
+from normlab.report.export.formats import NOTHING, points
+from normlab.report.export.table import Cell, Table
+from normlab.stats.data.metrics import format_value
+from normlab.stats.inference.intervals import Summary
+from normlab.stats.summary.ensembles import BINS, EnsembleTable
+from normlab.text import count
+
+TOGETHER = "#3C78B4"
+"""The colour of an ensemble that is of no single arm."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReliabilityFigure:
+    """Accuracy against confidence of members and ensemble, a panel an ensemble."""
+
+    frame: pd.DataFrame
+    """name, of (members, ensemble), confidence, accuracy, share of the images."""
+    names: tuple[str, ...]
+    colours: Mapping[str, str]
+    description: str
+
+
+@dataclass(frozen=True, eq=False)
+class EnsembleView:
+    """All of one setting."""
+
+    table: Table
+    figure: ReliabilityFigure
+
+
+def ensemble_view(found: EnsembleTable, strokes: Mapping[str, Stroke]) -> EnsembleView:
+    """The table and the diagram."""
+    rows: list[tuple[Cell, ...]] = []
+    drawn: list[tuple[object, ...]] = []
+    for one in found.ensembles:
+        name = f"{one.name}, all blocks" if one.kind == "blocks" else one.name
+        rows.append(
+            (
+                name,
+                one.members,
+                *(percent(one.member["accuracy"]), percent(one.ensemble["accuracy"])),
+                NOTHING if one.gain is None else points(one.gain),
+                *(nats(one.member["loss"]), nats(one.ensemble["loss"])),
+                *(percent(one.member["ece"]), percent(one.ensemble["ece"])),
+            )
+        )
+        for of, bins in zip(("members", "ensemble"), one.reliability, strict=True):
+            shares = bins.count / bins.count.sum()
+            rows_of = zip(bins.confidence, bins.accuracy, shares, strict=True)
+            drawn += [(one.name, of, *values) for values in rows_of if values[2] > 0]
+    columns = ["name", "of", "confidence", "accuracy", "share"]
+    names = tuple(one.name for one in found.ensembles)
+    return EnsembleView(
+        table=Table(
+            slug=f"ensembles-{found.setting.slug}",
+            title="Ensembles: the mean of the probabilities",
+            caption=(
+                f"{found.setting}. {count(found.images, 'test image')}; accuracy and ECE in "
+                f"percent, loss in nats; ± is over networks or blocks. ECE over {BINS} bins. Gain: "
+                "accuracy of the ensemble minus the mean of its members, points, with a t interval "
+                "over the images."
+            ),
+            head=("ensemble", "networks", "accuracy, members", "ensemble", "gain",
+                  "loss, members", "ensemble", "ECE, members", "ensemble"),
+            rows=tuple(rows),
+        ),
+        figure=ReliabilityFigure(
+            frame=pd.DataFrame(drawn, columns=columns),
+            names=names,
+            colours={n: strokes[n].colour if n in strokes else TOGETHER for n in names},
+            description=(
+                f"Accuracy against confidence in {BINS} bins for the members and the ensembles of "
+                f"{', '.join(names)}; a perfectly calibrated network lies on the diagonal."
+            ),
+        ),
+    )  # fmt: skip
+
+
+def percent(found: Summary) -> str:
+    """A share in percent, ± its standard deviation."""
+    return _spread(found, lambda value: format_value("accuracy", value))
+
+
+def nats(found: Summary) -> str:
+    """A loss, ± its standard deviation."""
+    return _spread(found, lambda value: format_value("loss", value))
+
+
+def _spread(found: Summary, text: Callable[[float], str]) -> str:
+    if found.mean is None:
+        return NOTHING
+    return text(found.mean) if found.sd is None else f"{text(found.mean)} ± {text(found.sd)}"

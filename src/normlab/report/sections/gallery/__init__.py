@@ -1,0 +1,1 @@
+"""The section “gallery” of the page."""

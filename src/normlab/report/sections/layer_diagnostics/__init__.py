@@ -1,0 +1,1 @@
+"""The section “layer_diagnostics” of the page."""

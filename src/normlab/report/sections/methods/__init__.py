@@ -1,0 +1,1 @@
+"""The section “methods” of the page."""

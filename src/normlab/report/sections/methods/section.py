@@ -1,0 +1,26 @@
+"""The methods paragraph of a paper."""
+
+from __future__ import annotations
+
+from normlab.report.sections.base import ReportContext, Section, template_beside
+from normlab.stats.summary.methods import methods_paragraph
+
+
+def build(context: ReportContext) -> str:
+    """The paragraph."""
+    return methods_paragraph(context.analysis, context.study.runs)
+
+
+def texts(view: str) -> dict[str, str]:
+    """The paragraph as a file of its own."""
+    return {"methods.txt": view + "\n"}
+
+
+SECTION = Section(
+    name="methods",
+    title="Methods",
+    order=150,
+    template=template_beside(__file__),
+    build=build,
+    texts=texts,
+)

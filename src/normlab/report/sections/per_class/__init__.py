@@ -1,0 +1,1 @@
+"""The section “per_class” of the page."""

@@ -1,0 +1,163 @@
+"""Where the numbers come from: every run, the data, the machines, and how to go on."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from normlab.records.plan import StudyPlan
+from normlab.records.store import RunRecord
+from normlab.report.export.formats import NOTHING
+from normlab.report.sections.base import shown_folder
+from normlab.stats.data.metrics import format_value
+from normlab.stats.data.pairing import score
+from normlab.stats.data.reading import StudyRecords
+from normlab.stats.data.setting import Setting
+from normlab.stats.inference.power import BLOCKS_CAP
+from normlab.stats.inference.sequential import EXPLORATORY_BELOW
+from normlab.stats.summary.analysis import Analysis
+from normlab.text import count
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run, as it is printed."""
+
+    id: str
+    arm: str
+    setting: str
+    slug: str
+    block: int
+    outcome: str
+    error: str
+    epochs: int
+    seconds: str
+    value: str
+    predictions: str
+    environment: int
+    """Its number among the environments of the study; 0 if it left none."""
+
+
+def run_rows(study: StudyRecords) -> tuple[RunRow, ...]:
+    """Every run in the order of block and arm."""
+    plan = study.plan
+    ordered = sorted(
+        study.runs, key=lambda run: (run.spec.block, str(Setting.of(run.spec, plan)), run.spec.arm)
+    )
+    numbers = environment_numbers(study)
+    return tuple(_run_row(run, plan, numbers) for run in ordered)
+
+
+def _run_row(run: RunRecord, plan: StudyPlan, numbers: Mapping[str, int]) -> RunRow:
+    outcome, metric = run.outcome, plan.analysis.metric
+    value = score(run, metric)
+    seconds = sum(row.seconds for row in run.rows) if outcome is None else outcome.seconds
+    return RunRow(
+        id=run.spec.id,
+        arm=run.spec.arm,
+        setting=Setting.of(run.spec, plan).label,
+        slug=Setting.of(run.spec, plan).slug,
+        block=run.spec.block,
+        outcome="not ended" if outcome is None else outcome.status.replace("_", " "),
+        error=(outcome.error or "") if outcome is not None else "",
+        epochs=len(run.rows) if outcome is None else outcome.epochs,
+        seconds=f"{seconds:.0f}",
+        value=NOTHING if math.isnan(value) else format_value(metric, value),
+        predictions="stored" if has_predictions(run) else "missing",
+        environment=numbers.get(environment_text(run), 0) if run.environment else 0,
+    )
+
+
+def has_predictions(run: RunRecord) -> bool:
+    """Whether the run left its predictions; they are not opened, which a big study would feel."""
+    return (run.folder / "predictions.npz").exists()
+
+
+def provenance(study: StudyRecords) -> tuple[tuple[str, str], ...]:
+    """Names and values: plan, data and environments."""
+    plan = study.plan
+    frozen = plan.frozen
+    facts = [
+        ("plan", f"SHA-256 {plan.hash}"),
+        ("frozen", "not yet" if frozen is None else f"{frozen.created}, normlab {frozen.normlab}"),
+        (
+            "judged by",
+            f"{plan.analysis.metric}, reference {plan.analysis.reference}, margin "
+            f"{plan.analysis.margin:g}, α = {plan.analysis.alpha:g}",
+        ),
+        ("data", plan.data.source),
+        ("image size", f"{plan.data.image_size} px, {plan.data.resize}"),
+    ]
+    if frozen is not None:
+        facts.append(("data fingerprint", frozen.fingerprint))
+        facts.append(
+            (
+                "class" if len(frozen.classes) == 1 else f"{len(frozen.classes)} classes",
+                ", ".join(frozen.classes),
+            )
+        )
+    facts.append(("network", plan.training.network.name))
+    facts += [
+        (f"environment {number}", text) for number, text in enumerate(environments(study), start=1)
+    ]
+    return tuple(facts)
+
+
+def environments(study: StudyRecords) -> tuple[str, ...]:
+    """Each distinct environment once, with the number of its runs."""
+    texts: dict[str, int] = {}
+    for run in study.runs:
+        if run.environment:
+            text = environment_text(run)
+            texts[text] = texts.get(text, 0) + 1
+    return tuple(f"{text} ({count(number, 'run')})" for text, number in texts.items())
+
+
+def environment_numbers(study: StudyRecords) -> dict[str, int]:
+    """The distinct environments, counted from 1 in the order of the runs."""
+    texts = dict.fromkeys(environment_text(run) for run in study.runs if run.environment)
+    return {text: number for number, text in enumerate(texts, start=1)}
+
+
+def environment_text(run: RunRecord) -> str:
+    """Machine and libraries of a run in one line."""
+    environment = run.environment
+    parts = [str(environment[key]) for key in ("processor", "device") if environment.get(key)]
+    if environment.get("threads"):
+        parts.append(f"{environment['threads']} threads")
+    if environment.get("python"):
+        parts.append(f"Python {environment['python']}")
+    libraries = environment.get("libraries")
+    if isinstance(libraries, dict):
+        parts += [f"{name} {version}" for name, version in libraries.items() if version]
+    return ", ".join(parts)
+
+
+def next_step(study: StudyRecords, analysis: Analysis) -> tuple[str, str]:
+    """What would change the verdict, in a sentence, and the command that does it."""
+    command = f"normlab run {shlex.quote(shown_folder(study.folder))}"
+    left = analysis.planned - analysis.done
+    if left:
+        return f"{count(left, 'run')} of the plan still to be made or ended:", command
+    blocks = study.plan.blocks
+    if blocks < EXPLORATORY_BELOW:
+        return (
+            f"All planned runs have ended. {EXPLORATORY_BELOW} blocks would make the verdict more "
+            "than exploratory:",
+            f"{command} --blocks {EXPLORATORY_BELOW}",
+        )
+    wanted = [
+        comparison.further_blocks
+        for setting in analysis.settings
+        for comparison in setting.verdict.against_reference()
+        if comparison.further_blocks and comparison.further_blocks <= BLOCKS_CAP
+    ]
+    if wanted:
+        return (
+            "All planned runs have ended. The next undecided comparison needs about "
+            f"{count(min(wanted), 'more block')}:",
+            f"{command} --blocks {blocks + min(wanted)}",
+        )
+    return "All planned runs have ended. The same command changes nothing:", command

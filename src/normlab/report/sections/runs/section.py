@@ -1,0 +1,59 @@
+"""Every run, where the numbers come from, and how to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import tomli_w
+
+from normlab.report.sections.base import ReportContext, Section, template_beside
+from normlab.report.sections.runs.data import RunRow, next_step, provenance, run_rows
+from normlab.report.sections.runs.specs import Specs, flat_specs
+
+
+@dataclass(frozen=True, eq=False)
+class RunsView:
+    """What the section says."""
+
+    runs: tuple[RunRow, ...]
+    specs: Specs
+    provenance: tuple[tuple[str, str], ...]
+    next_step: str
+    command: str
+    plan_text: str
+
+    @property
+    def shared_spec(self) -> Mapping[str, str]:
+        """What all runs have in common."""
+        return self.specs.shared
+
+
+def build(context: ReportContext) -> RunsView:
+    """Runs, provenance, the next step and the plan."""
+    study = context.study
+    step, command = next_step(study, context.analysis)
+    return RunsView(
+        runs=run_rows(study),
+        specs=flat_specs([run.spec for run in study.runs]),
+        provenance=provenance(study),
+        next_step=step,
+        command=command,
+        plan_text=tomli_w.dumps(study.plan.model_dump(mode="json", exclude_none=True)),
+    )
+
+
+def script_data(view: RunsView) -> dict[str, object]:
+    """In what each run differs from others."""
+    return {"specs": view.specs.own}
+
+
+SECTION = Section(
+    name="runs",
+    title="Runs and provenance",
+    entry="Runs",
+    order=160,
+    template=template_beside(__file__),
+    build=build,
+    script_data=script_data,
+)

@@ -1,0 +1,1 @@
+"""The section “tables” of the page."""

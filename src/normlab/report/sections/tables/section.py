@@ -1,0 +1,28 @@
+"""The tables of the study, as a paper has them."""
+
+from __future__ import annotations
+
+from normlab.report.export.table import Table
+from normlab.report.sections.base import ReportContext, Section, template_beside
+from normlab.report.sections.tables.data import study_tables
+from normlab.report.sections.tables.further import further_tables
+
+
+def build(context: ReportContext) -> tuple[Table, ...]:
+    """By norm, optimizer and batch size; then claims, curves in numbers, factors, tuning."""
+    return (*study_tables(context.analysis), *further_tables(context.analysis))
+
+
+def tables(view: tuple[Table, ...]) -> tuple[Table, ...]:
+    """All of them are exported."""
+    return view
+
+
+SECTION = Section(
+    name="tables",
+    title="Tables",
+    order=50,
+    template=template_beside(__file__),
+    build=build,
+    tables=tables,
+)

@@ -1,0 +1,1 @@
+"""The section “verdict” of the page."""

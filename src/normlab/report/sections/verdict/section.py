@@ -1,0 +1,20 @@
+"""The verdict of every setting in words."""
+
+from __future__ import annotations
+
+from normlab.report.sections.base import ReportContext, Section, template_beside
+from normlab.report.sections.verdict.data import Sentence, sentence
+
+
+def build(context: ReportContext) -> tuple[Sentence, ...]:
+    """A sentence a setting."""
+    return tuple(sentence(setting) for setting in context.settings)
+
+
+SECTION = Section(
+    name="verdict",
+    title="Verdict",
+    order=10,
+    template=template_beside(__file__),
+    build=build,
+)

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from normlab.report.export.formats import to_csv, to_latex
+from normlab.report.sections.answer.data import answer, answer_table
+from normlab.report.sections.verdict.data import change, sentence
+from normlab.stats.summary.analysis import analyse
+
+
+def answered(fabricate, **options):
+    plan = fabricate.make_plan(
+        norms=("bn", "bin", "none"),
+        blocks=options.pop("blocks", 6),
+        analysis=options.pop("analysis", None),
+    )
+    (setting,) = analyse(plan, fabricate.make_runs(plan, **options)).settings
+    return answer(setting, None, {}).perspectives[0], setting
+
+
+def test_every_number_is_printed_as_the_analysis_has_it(fabricate):
+    shown, setting = answered(fabricate, sd=0.002)
+    assert shown.head[:3] == ("accuracy (%)", "against bn (points)", "95 % interval")
+    bn, best, none = shown.rows
+    difference = setting.verdict.comparison("bin", "bn").difference
+    assert best.difference == f"+{100 * difference.mean:.1f}"
+    assert (
+        best.interval
+        == f"[+{100 * difference.interval.low:.1f}, +{100 * difference.interval.high:.1f}]"
+    )
+    assert (best.decision, best.share, best.blocks) == ("better", "1.00", "6")
+    assert none.difference.startswith("−1")
+    assert (bn.decision, bn.difference, bn.time) == ("reference", "–", "1.00×")
+
+
+def test_for_the_loss_the_units_are_nats(fabricate):
+    shown, _ = answered(fabricate, analysis={"metric": "loss"})
+    assert shown.head[:2] == ("loss", "against bn (nats)")
+    assert shown.rows[2].difference.startswith("+0.")
+
+
+def test_what_the_reader_needs_beside_the_decision(fabricate):
+    missing = {("bin", block) for block in range(6)}
+    shown, _ = answered(fabricate, without=missing, statuses={("none", 0): "diverged"})
+    _, absent, none = shown.rows
+    assert (absent.decision, absent.value, absent.blocks) == ("no result", "–", "0")
+    assert "diverged in 1 of 6" in none.remark
+
+
+def test_without_the_reference_nothing_is_compared(fabricate):
+    shown, _ = answered(fabricate, analysis={"reference": "ln"})
+    assert {row.decision for row in shown.rows} == {"not compared"}
+
+
+def test_every_arm_may_be_the_reference(fabricate):
+    _, setting = answered(fabricate, sd=0.002)
+    views = answer(setting, None, {}).perspectives
+    assert [view.reference for view in views] == ["bn", "bin", "none"]
+    seen_from_bin = {row.arm: row for row in views[1].rows}
+    assert seen_from_bin["bin"].decision == "reference"
+    assert seen_from_bin["bn"].decision == "worse"
+    assert seen_from_bin["bn"].difference.startswith("−")
+    assert views[1].head[1] == "against bin (points)"
+
+
+def test_a_sentence_says_what_it_rests_on_and_what_would_change_it(fabricate):
+    _, decided = answered(fabricate, sd=0.002)
+    assert sentence(decided).rests_on == "6 blocks, margin ±1.0 points"
+    assert change(decided).startswith("other images")
+    _, open_one = answered(fabricate, blocks=3, effects={"bin": 0.004})
+    assert "more block" in change(open_one)
+    _, alone = answered(fabricate, without={(a, b) for a in ("bin", "none") for b in range(6)})
+    assert change(alone) == "results of a second arm"
+
+
+def test_the_answer_for_a_paper_says_n_interval_and_correction(fabricate):
+    _, setting = answered(fabricate, sd=0.002)
+    table = answer_table(setting, answer(setting, None, {}).perspectives[0])
+    for part in ("over n blocks", "t interval (95 %", "Holm's method over all 3 pairs"):
+        assert part in table.caption
+    assert table.head[-1] == "n"
+    assert table.text_columns[0]
+    assert not table.text_columns[2]
+    assert r"\begin{tabular}{lrrrrrlr}" in to_latex(table)
+    best = to_csv(table).splitlines()[2].split(",")
+    assert float(best[2]) == setting.verdict.comparison("bin", "bn").difference.mean
