@@ -39,7 +39,7 @@ class HalfMeanNorm2d(nn.Module):
 
 
 class TestHalfMeanNorm(NormContract):
-    """Shapes, layouts, dtypes, gradients, compilers, saving: about seventy tests."""
+    """Shapes, layouts, dtypes, gradients, compilers, saving: the tests come with the class."""
 
     def make(self, channels: int) -> nn.Module:
         """Build the layer that is tested."""

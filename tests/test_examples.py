@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -52,6 +53,14 @@ def test_layers_in_torch(run) -> None:
 def test_own_norm(run, monkeypatch) -> None:
     monkeypatch.setattr(registry, "NORMS", registry.NORMS)  # put back afterwards
     assert run("own_norm.py") == ["torch.Size([2, 3])"]
+
+
+@pytest.mark.slow
+def test_the_contract_of_the_own_norm() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "own_norm.py"]
+    done = subprocess.run(command, cwd=EXAMPLES, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert " passed in " in done.stdout
 
 
 def test_convert_network(run) -> None:

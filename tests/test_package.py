@@ -6,6 +6,7 @@ import doctest
 import importlib
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,18 @@ def test_examples(module: str) -> None:
     results = doctest.testmod(importlib.import_module(module))
     assert results.failed == 0
     assert results.attempted > 0
+
+
+def test_every_file_of_the_package_is_in_its_wheel() -> None:
+    """Templates and kernels, which setuptools packs only where they are listed."""
+    package = Path(normlab.__file__).parent
+    settings = tomllib.loads((RECIPES.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = settings["tool"]["setuptools"]["package-data"]["normlab"]
+    packed = {path for pattern in patterns for path in package.glob(pattern)}
+    made = {".py", ".pyc", ".so"}
+    others = {p for p in package.rglob("*") if p.is_file() and p.suffix not in made}
+    assert len(others) > 5
+    assert others <= packed
 
 
 # --- recipes
