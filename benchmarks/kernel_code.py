@@ -30,7 +30,8 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
-from normlab.norms.fused.triton import operators
+from normlab.norms.fused.arguments import Operands, RunningStatistics, Saved, Scheme
+from normlab.norms.fused.triton import fused_norm
 from timing import markdown_table
 
 Shape = tuple[int, int, int, int]
@@ -139,14 +140,14 @@ def run_layer(norm: str, shape: Shape, layout: str, dtype: str) -> None:
     residual, dy = torch.empty_like(x), torch.empty_like(x)
     weight, bias = row(), row()
     gate = row() if norm == "bin" else None
-    running = (row(), row()) if batch else (None, None)
-    batches = torch.empty((), dtype=torch.int64, device="meta") if batch else None
-    _, rows, found = operators.blend_norm(
-        x, residual, weight, bias, gate, *running, batches, 0.1, False, batch, groups, 1e-5, "relu"
-    )
-    operators.blend_norm_backward(
-        dy, x, residual, weight, gate, rows, found, batch, False, groups, 1e-5, "relu", True
-    )
+    running = None
+    if batch:
+        batches = torch.empty((), dtype=torch.int64, device="meta")
+        running = RunningStatistics(row(), row(), batches, 0.1)
+    scheme = Scheme(batch, False, groups, 1e-5, "relu")
+    found = fused_norm.forward(Operands(x, residual, weight, bias, gate), running, scheme)
+    saved = Saved(x, residual, weight, bias, gate, found.planes, found.statistics)
+    fused_norm.backward(dy, saved, scheme, True)
 
 
 def read(kernel: Any) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
     python benchmarks/kernel_errors.py                        the CPU's kernel
     python benchmarks/kernel_errors.py --device cuda          the GPU's, in Triton
-    python benchmarks/kernel_errors.py --interpret --tiny     the GPU's in Triton's interpreter
 
+tests/norms/fused/interpreted_errors.py measures the GPU's in Triton's interpreter, without a GPU.
 The error is that of normlab.testing.relative_error, max|a − b|/max|b|, over the output, all
 gradients and the running statistics; the layer in float64 runs on the reference operators.
 """
@@ -13,14 +13,13 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 NORMS = ("bn", "in", "gn:groups=4", "ln", "bin")
 TWO_MODES = ("bn", "bin", "brn", "sn", "ibn", "gbn", "torch-bn")
 """Running statistics make evaluation differ."""
+SHAPES = ((4, 16, 33, 31), (8, 32, 14, 14), (2, 64, 56, 56))
 LAYOUTS = ("nchw", "channels_last")
 DTYPES = ("float32", "bfloat16", "float16")
 FUSED = (("none", False), ("relu", False), ("relu", True), ("silu", True), ("leaky_relu", True))
@@ -31,36 +30,21 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--interpret", action="store_true", help="Triton's interpreter.")
-    parser.add_argument("--tiny", action="store_true", help="One shape of 3·8·5·7 values.")
-    parser.add_argument("--tile", type=int, help="Values of a tile; small ones split every plane.")
     parser.add_argument("--norms", default=",".join(NORMS))
     parser.add_argument("--dtypes", default=",".join(DTYPES))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    if options.interpret and os.environ.get("TRITON_INTERPRET") != "1":
-        # both are read when the packages are imported
-        os.environ |= {"TRITON_INTERPRET": "1", "NORMLAB_KERNELS": "0"}
-        os.execv(sys.executable, [sys.executable, *sys.argv])
 
-    from normlab.norms.fused import autograd as blend
     from normlab.norms.spec import norm_names
     from timing import machine, markdown_table
 
-    if options.interpret:
-        blend.interpret()
-        from normlab.norms.fused.triton import operators
-
-        operators.TILE = options.tile or operators.TILE
-    shapes = [(3, 8, 5, 7)] if options.tiny else [(4, 16, 33, 31), (8, 32, 14, 14), (2, 64, 56, 56)]
     dtypes = options.dtypes.split(",")
     norms = norm_names() if options.norms == "all" else options.norms.split(",")
-    found = dict(measure(norms, dtypes, options.device, shapes))
+    found = dict(measure(norms, dtypes, options.device, SHAPES))
     if options.json:
         rows = [[*key, value] for key, value in found.items()]
         options.json.write_text(json.dumps(rows, indent=1))
-    how = "Triton's interpreter" if options.interpret else machine(options.device).sentence()
-    print(how)
+    print(machine(options.device).sentence())
     head = ("norm", "mode", *(f"{layout}, {dtype}" for layout in LAYOUTS for dtype in dtypes))
     lines = {}
     for (norm, mode, layout, dtype, *_), error in found.items():

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from normlab._version import __version__
 
 _HOMES = {
-    "BatchInstanceNorm2d": "normlab.norms.layers.standard",
-    "BatchNorm2d": "normlab.norms.layers.standard",
-    "ChannelLayerNorm2d": "normlab.norms.layers.standard",
-    "GroupNorm2d": "normlab.norms.layers.standard",
-    "InstanceNorm2d": "normlab.norms.layers.standard",
-    "LayerNorm2d": "normlab.norms.layers.standard",
+    "BatchInstanceNorm2d": "normlab.norms.layers.batch_instance",
+    "BatchNorm2d": "normlab.norms.layers.batch",
+    "ChannelLayerNorm2d": "normlab.norms.layers.layer",
+    "GroupNorm2d": "normlab.norms.layers.group",
+    "InstanceNorm2d": "normlab.norms.layers.instance",
+    "LayerNorm2d": "normlab.norms.layers.layer",
     "clamp_gates": "normlab.norms.training.parameters",
     "convert_norms": "normlab.norms.surgery.convert",
     "fold": "normlab.norms.surgery.fold",
@@ -47,12 +47,12 @@ if TYPE_CHECKING:
     from normlab.data.dataset import load_data as load_data
     from normlab.errors import NormlabError as NormlabError
     from normlab.networks.resnet.resnet import resnet as resnet
-    from normlab.norms.layers.standard import BatchInstanceNorm2d as BatchInstanceNorm2d
-    from normlab.norms.layers.standard import BatchNorm2d as BatchNorm2d
-    from normlab.norms.layers.standard import ChannelLayerNorm2d as ChannelLayerNorm2d
-    from normlab.norms.layers.standard import GroupNorm2d as GroupNorm2d
-    from normlab.norms.layers.standard import InstanceNorm2d as InstanceNorm2d
-    from normlab.norms.layers.standard import LayerNorm2d as LayerNorm2d
+    from normlab.norms.layers.batch import BatchNorm2d as BatchNorm2d
+    from normlab.norms.layers.batch_instance import BatchInstanceNorm2d as BatchInstanceNorm2d
+    from normlab.norms.layers.group import GroupNorm2d as GroupNorm2d
+    from normlab.norms.layers.instance import InstanceNorm2d as InstanceNorm2d
+    from normlab.norms.layers.layer import ChannelLayerNorm2d as ChannelLayerNorm2d
+    from normlab.norms.layers.layer import LayerNorm2d as LayerNorm2d
     from normlab.norms.spec import make_norm as make_norm
     from normlab.norms.surgery.convert import convert_norms as convert_norms
     from normlab.norms.surgery.fold import fold as fold

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,18 +20,17 @@ PAGE = Path(__file__).parents[2] / "docs" / "own-norm.md"
 
 
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
     """What the page defines, with the table of norms put back afterwards."""
-    monkeypatch.setattr(registry, "NORMS", registry.NORMS)
-    before = dict(registry.NORMS)
     module = types.ModuleType("own_norm_page")  # where pickle finds the class again
     monkeypatch.setitem(sys.modules, module.__name__, module)
     found: dict[str, object] = module.__dict__
-    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
-        exec(compile(block, str(PAGE), "exec"), found)
-    yield found
-    registry.NORMS.clear()
-    registry.NORMS.update(before)
+    with registry.temporary_norms():
+        for block in re.findall(
+            r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL
+        ):
+            exec(compile(block, str(PAGE), "exec"), found)
+        yield found
 
 
 def contract_tests() -> list[str]:
@@ -56,4 +56,4 @@ def test_it_has_a_name(names: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="already; choose another"):
         registry.register(registry.NORMS["half-mean"])
     with pytest.raises(UsageError, match="no space"):
-        registry.register(registry.NormInfo("a b", "", "", "", {}, 0, False, torch.nn.Identity))
+        registry.register(registry.NormInfo("a b", "", "", "", {}, 0, torch.nn.Identity))

@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional
 
 from normlab.errors import DivergedError, UsageError
-from normlab.norms.layers.standard import BatchInstanceNorm2d, BatchNorm2d
+from normlab.norms.layers.batch import BatchNorm2d
+from normlab.norms.layers.batch_instance import BatchInstanceNorm2d
 from normlab.train.fit import evaluate, fit, train_epoch
 from normlab.train.network import build_network, check_trainable
 from normlab.train.optimizers import make_optimizer, make_schedule

@@ -11,16 +11,29 @@ from torch import Tensor, nn
 
 from normlab.errors import UsageError
 from normlab.norms.functional import rules
+from normlab.norms.functional.activation import ACTIVATIONS, Activation
 from normlab.norms.functional.engine import fixed_affine
-from normlab.norms.functional.planes import ACTIVATIONS, Activation, statistics_dtype
-from normlab.norms.fused.autograd import Running
+from normlab.norms.functional.planes import statistics_dtype
+from normlab.norms.fused.arguments import RunningStatistics
+
+Images = Float[Tensor, "n c h w"]
 
 
 class Normalization(nn.Module, ABC):
-    """A normalization of (N, C, H, W) tensors with one scale and one shift per channel.
+    """A normalization of (N, C, H, W) tensors with one scale γ and one shift β per channel.
 
     Called as `norm(x, residual=None, activation="none")` it returns act(normalized x + residual):
-    the addition and the activation ride on the sweep that writes y.
+    the addition and the activation are part of the sweep that writes y.
+
+    Args:
+        channels: C.
+        eps: ε, added to the variance under the root.
+        affine: whether there are γ = 1 and β = 0, each of shape (C,).
+        device: of the parameters.
+        dtype: of the parameters.
+
+    Raises:
+        UsageError: ε is negative or not finite.
     """
 
     weight: nn.Parameter | None
@@ -34,7 +47,6 @@ class Normalization(nn.Module, ABC):
         device: torch.device | str | None,
         dtype: torch.dtype | None,
     ) -> None:
-        """Make γ = 1 and β = 0, each of shape (channels,), or neither."""
         super().__init__()
         if not 0 <= eps < float("inf"):
             raise UsageError(
@@ -52,19 +64,32 @@ class Normalization(nn.Module, ABC):
     @abstractmethod
     def forward(
         self,
-        x: Float[Tensor, "n c h w"],
-        residual: Float[Tensor, "n c h w"] | None = None,
+        x: Images,
+        residual: Images | None = None,
         activation: Activation = "none",
-    ) -> Float[Tensor, "n c h w"]:
-        """act(normalized x + residual), in the dtype and memory format of x."""
+    ) -> Images:
+        """Normalize, add the residual, apply the activation.
+
+        Args:
+            x: (N, C, H, W), any floating dtype, NCHW or channels_last.
+            residual: of the shape of x, added to the normalized x.
+            activation: "none", "relu", "leaky_relu" (slope 0.01) or "silu".
+
+        Returns:
+            act(normalized x + residual) with the shape, dtype and memory format of x.
+
+        Raises:
+            UsageError: x has another shape, dtype or device than the layer was made for, or too
+                few values for a statistic in training.
+        """
 
     @property
     @abstractmethod
     def channels(self) -> int:
-        """The number of channels C that x must have."""
+        """The number of channels C, which x must have."""
 
     def reset_parameters(self) -> None:
-        """γ = 1, β = 0."""
+        """Set γ to 1 and β to 0."""
         if self.affine:
             assert self.weight is not None
             assert self.bias is not None
@@ -72,7 +97,16 @@ class Normalization(nn.Module, ABC):
             nn.init.zeros_(self.bias)
 
     def check(self, x: Tensor, residual: Tensor | None, activation: str) -> None:
-        """Raise a UsageError that names the rule, the value and the remedy."""
+        """Refuse an input that the layer was not made for.
+
+        Args:
+            x: the input.
+            residual: what is added, if anything.
+            activation: what follows.
+
+        Raises:
+            UsageError: names the rule, the value and the remedy.
+        """
         name = type(self).__name__
         if x.dim() != 4:
             raise UsageError(f"{name} takes (N, C, H, W), got shape {tuple(x.shape)}; add the axes")
@@ -93,10 +127,18 @@ class Normalization(nn.Module, ABC):
             raise UsageError(
                 f"{name} is on {own.device}, got x on {x.device}; move one with .to(device)"
             )
-        check_fused(x, residual, activation)
+        check_residual_and_activation(x, residual, activation)
 
     def check_count(self, values: int, remedy: str) -> None:
-        """In training, one value has no variance: the output would not depend on x."""
+        """Refuse one value per statistic in training: it has no variance, and y is constant.
+
+        Args:
+            values: how many values each statistic is taken from.
+            remedy: the end of the error's sentence.
+
+        Raises:
+            UsageError: `values` is 1 in training.
+        """
         if values == 1 and self.training:
             raise UsageError(
                 f"{type(self).__name__} needs more than 1 value per statistic in training, got 1; "
@@ -104,8 +146,12 @@ class Normalization(nn.Module, ABC):
             )
 
 
-def check_fused(x: Tensor, residual: Tensor | None, activation: str) -> None:
-    """Raise a UsageError if the residual or the activation cannot ride along with x."""
+def check_residual_and_activation(x: Tensor, residual: Tensor | None, activation: str) -> None:
+    """Refuse a residual or an activation that cannot be applied with x.
+
+    Raises:
+        UsageError: the residual has another shape or device than x, or the activation is unknown.
+    """
     if residual is not None and residual.shape != x.shape:
         raise UsageError(
             f"the residual must have the shape of x {tuple(x.shape)}, got "
@@ -124,6 +170,18 @@ class RunningNormalization(Normalization):
 
     running ← (1 − momentum)·running + momentum·batch, with the *unbiased* batch variance, as torch
     does; momentum None gives the plain average over all batches so far.
+
+    Args:
+        num_features: C.
+        eps: ε, added to the variance under the root.
+        momentum: the weight of the new batch, in [0, 1]; None for the average over all.
+        affine: whether there are γ = 1 and β = 0, each of shape (C,).
+        track_running_stats: whether there are running statistics (mean 0, variance 1, count 0).
+        device: of the parameters and buffers.
+        dtype: of the parameters and the running mean and variance.
+
+    Raises:
+        UsageError: ε is negative or not finite, or the momentum is outside of [0, 1].
     """
 
     _version = 2  # of the state, as torch.nn.BatchNorm2d counts
@@ -135,7 +193,7 @@ class RunningNormalization(Normalization):
     needs_running = False
     """Whether it cannot do without running statistics, in training either."""
     synchronized = False
-    """Whether training pools the batch's statistics over ranks; see `ranks.synchronize`."""
+    """Whether training pools the batch's statistics over ranks; see training/synchronize.py."""
     process_group: Any = None
     """The ranks that share the batch; None: all."""
 
@@ -149,7 +207,6 @@ class RunningNormalization(Normalization):
         device: torch.device | str | None,
         dtype: torch.dtype | None,
     ) -> None:
-        """Make the buffers (mean 0, variance 1, count 0), or none of them."""
         super().__init__(num_features, eps, affine, device, dtype)
         if momentum is not None and not 0 <= momentum <= 1:
             raise UsageError(
@@ -173,12 +230,12 @@ class RunningNormalization(Normalization):
         return self.num_features
 
     def reset_parameters(self) -> None:
-        """γ = 1, β = 0, and running statistics that have seen nothing."""
+        """Set γ to 1, β to 0 and the running statistics to those of no batch."""
         super().reset_parameters()
         self.reset_running_stats()
 
     def _load_from_state_dict(self, state: Any, prefix: str, metadata: Any, *rest: Any) -> None:
-        """As torch's batch norm: states from before the batches were counted have no count."""
+        """Load as torch's batch norm does: states of version 1 have no count of batches."""
         count = self.num_batches_tracked
         if count is not None and (metadata.get("version") or 1) < 2:
             start = count if count.device.type != "meta" else torch.tensor(0)
@@ -202,21 +259,20 @@ class RunningNormalization(Normalization):
         dtype = statistics_dtype(x)
         return mean.to(dtype), variance.to(dtype)
 
-    def running_with_use(self) -> Running | None:
-        """The running statistics for the kernel: to move in training, to stand in evaluation."""
+    def running_in_this_call(self) -> RunningStatistics | None:
+        """The running statistics that this call moves (training) or normalizes by (evaluation)."""
         if not self.track_running_stats or (self.training and in_backward()):  # see observe
             return None
         mean, variance = self.running()
-        assert self.num_batches_tracked is not None
-        return Running(mean, variance, self.num_batches_tracked, self.momentum, not self.training)
+        return RunningStatistics(mean, variance, self.num_batches_tracked, self.momentum)
 
     def normalize_by_running(
         self,
-        x: Float[Tensor, "n c h w"],
-        residual: Float[Tensor, "n c h w"] | None,
+        x: Images,
+        residual: Images | None,
         activation: Activation,
-    ) -> Float[Tensor, "n c h w"]:
-        """act(γ·(x − running mean)/√(running variance + ε) + β + residual)."""
+    ) -> Images:
+        """Evaluate: act(γ·(x − running mean)/√(running variance + ε) + β + residual)."""
         mean, variance = self.running_for(x)
         scale, offset = rules.apply_affine(
             (variance + self.eps).rsqrt(), torch.zeros_like(mean), self.weight, self.bias
@@ -224,7 +280,7 @@ class RunningNormalization(Normalization):
         return fixed_affine(x, mean, scale, offset, residual, activation)
 
     def reset_running_stats(self) -> None:
-        """Forget: mean 0, variance 1, count 0."""
+        """Forget all batches: mean 0, variance 1, count 0."""
         if self.track_running_stats:
             mean, var = self.running()
             assert self.num_batches_tracked is not None
@@ -234,9 +290,12 @@ class RunningNormalization(Normalization):
 
     @torch.no_grad()
     def observe(self, mean: Tensor, variance: Tensor, count: int | Tensor | None) -> None:
-        """Move the running statistics towards those (C,) of a batch of `count` values each.
+        """Move the running statistics towards those of a batch.
 
-        `variance` is the biased one; with count None it is the unbiased one already.
+        Args:
+            mean: (C,).
+            variance: (C,), the biased one; with count None the unbiased one already.
+            count: how many values each statistic was taken from.
 
         A forward within a backward is activation checkpointing computing the same batch again; it
         counts once (torch's own batch norm counts it twice).
@@ -258,7 +317,7 @@ class RunningNormalization(Normalization):
         running_var.lerp_(variance.to(running_var.dtype), weight)
 
     def extra_repr(self) -> str:
-        """The arguments, as torch prints them."""
+        """The layer's arguments, as torch prints them."""
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"track_running_stats={self.track_running_stats}"

@@ -1,10 +1,18 @@
-"""The table of norms: code, name, paper, what the statistics run over, options with defaults."""
+"""The norms by name: code, name, paper, what the statistics run over, options with defaults.
+
+Adding one here takes two files: its layer in layers/ and its entry in the table below. A norm of
+another package is added by `register`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 
+import torch
 from torch import nn
 
 from normlab.errors import UnknownNameError, UsageError
@@ -16,21 +24,18 @@ from normlab.norms.layers.baselines import (
     SkipInit2d,
     TorchBatchNorm2d,
 )
+from normlab.norms.layers.batch import BatchNorm2d
+from normlab.norms.layers.batch_instance import BatchInstanceNorm2d
 from normlab.norms.layers.batch_variants import (
     BatchRenorm2d,
     GhostBatchNorm2d,
     HalfInstanceNorm2d,
     SwitchableNorm2d,
 )
+from normlab.norms.layers.group import GroupNorm2d
+from normlab.norms.layers.instance import InstanceNorm2d
+from normlab.norms.layers.layer import ChannelLayerNorm2d, LayerNorm2d
 from normlab.norms.layers.rms import FilterResponseNorm2d, GlobalResponseNorm2d, RMSNorm2d
-from normlab.norms.layers.standard import (
-    BatchInstanceNorm2d,
-    BatchNorm2d,
-    ChannelLayerNorm2d,
-    GroupNorm2d,
-    InstanceNorm2d,
-    LayerNorm2d,
-)
 
 Option = float | int | str | bool
 
@@ -46,7 +51,6 @@ class NormInfo:
     options: Mapping[str, Option]
     """Every option with its default; the default's type is the option's type."""
     parameters_per_channel: int
-    uses_batch_statistics: bool
     make: Callable[..., nn.Module]
     """make(channels, **options) -> layer."""
     make_last: Callable[..., nn.Module] | None = None
@@ -99,7 +103,7 @@ def _known_init(init: str) -> str:
 
 _BN_OPTIONS = {"momentum": 0.1, "eps": 1e-5}
 
-NORMS: dict[str, NormInfo] = {
+_norms: dict[str, NormInfo] = {
     info.code: info
     for info in (
         NormInfo(
@@ -111,7 +115,6 @@ NORMS: dict[str, NormInfo] = {
             "running statistics always)",
             options={**_BN_OPTIONS, "virtual_batch": 0, "frozen": False},
             parameters_per_channel=2,
-            uses_batch_statistics=True,
             make=_batch_norm,
         ),
         NormInfo(
@@ -121,7 +124,6 @@ NORMS: dict[str, NormInfo] = {
             normalizes_over="H, W per sample and channel",
             options={"eps": 1e-5},
             parameters_per_channel=2,
-            uses_batch_statistics=False,
             make=lambda channels, eps: InstanceNorm2d(channels, eps, affine=True),
         ),
         NormInfo(
@@ -131,7 +133,6 @@ NORMS: dict[str, NormInfo] = {
             normalizes_over="ρ·batch + (1−ρ)·instance, ρ learned per channel",
             options={**_BN_OPTIONS, "gate": 1.0},
             parameters_per_channel=3,
-            uses_batch_statistics=True,
             make=BatchInstanceNorm2d,
         ),
         NormInfo(
@@ -141,7 +142,6 @@ NORMS: dict[str, NormInfo] = {
             normalizes_over="C, H, W per sample (axes=c: C per pixel)",
             options={"axes": "chw", "eps": 1e-5},
             parameters_per_channel=2,
-            uses_batch_statistics=False,
             make=_layer_norm,
         ),
         NormInfo(
@@ -151,7 +151,6 @@ NORMS: dict[str, NormInfo] = {
             normalizes_over="H, W and the channels of a group, per sample",
             options={"groups": 8, "eps": 1e-5},
             parameters_per_channel=2,
-            uses_batch_statistics=False,
             make=lambda channels, groups, eps: GroupNorm2d(groups, channels, eps),
         ),
         NormInfo(
@@ -162,7 +161,6 @@ NORMS: dict[str, NormInfo] = {
             normalizes_over="–",
             options={"init": ""},
             parameters_per_channel=0,
-            uses_batch_statistics=False,
             make=_unnormalized,
             make_last=_unnormalized_last,
         ),
@@ -173,7 +171,6 @@ NORMS: dict[str, NormInfo] = {
             normalizes_over="N, H, W per channel; running statistics in evaluation",
             options=_BN_OPTIONS,
             parameters_per_channel=2,
-            uses_batch_statistics=True,
             make=TorchBatchNorm2d,
         ),
         NormInfo(
@@ -183,7 +180,6 @@ NORMS: dict[str, NormInfo] = {
             normalizes_over="N, H, W per channel, pulled towards the running statistics",
             options={**_BN_OPTIONS, "r_max": 3.0, "d_max": 5.0, "warmup": 1000},
             parameters_per_channel=2,
-            uses_batch_statistics=True,
             make=BatchRenorm2d,
         ),
         NormInfo(
@@ -193,7 +189,6 @@ NORMS: dict[str, NormInfo] = {
             normalizes_over="a learned blend of instance, layer and batch statistics",
             options=_BN_OPTIONS,
             parameters_per_channel=2,
-            uses_batch_statistics=True,
             make=SwitchableNorm2d,
         ),
         NormInfo(
@@ -203,7 +198,6 @@ NORMS: dict[str, NormInfo] = {
             normalizes_over="H, W in the first half of the channels, N, H, W in the other",
             options=_BN_OPTIONS,
             parameters_per_channel=2,
-            uses_batch_statistics=True,
             make=HalfInstanceNorm2d,
         ),
         NormInfo(
@@ -213,7 +207,6 @@ NORMS: dict[str, NormInfo] = {
             normalizes_over="C, H, W per sample, without the mean (axes=c: C per pixel)",
             options={"axes": "chw", "eps": 1e-5},
             parameters_per_channel=1,
-            uses_batch_statistics=False,
             make=_rms_norm,
         ),
         NormInfo(
@@ -224,7 +217,6 @@ NORMS: dict[str, NormInfo] = {
             "activation",
             options={"eps": 1e-6},
             parameters_per_channel=3,
-            uses_batch_statistics=False,
             make=FilterResponseNorm2d,
         ),
         NormInfo(
@@ -235,7 +227,6 @@ NORMS: dict[str, NormInfo] = {
             "x·σ(v·x) is its activation",
             options={"groups": 8, "eps": 1e-5},
             parameters_per_channel=3,
-            uses_batch_statistics=False,
             make=lambda channels, groups, eps: EvoNormS0(groups, channels, eps),
             make_last=lambda channels, groups, eps: EvoNormS0(groups, channels, eps, gated=False),
         ),
@@ -246,7 +237,6 @@ NORMS: dict[str, NormInfo] = {
             normalizes_over="nothing: scales each plane by its share of the sample's response",
             options={"eps": 1e-6},
             parameters_per_channel=2,
-            uses_batch_statistics=False,
             make=GlobalResponseNorm2d,
         ),
         NormInfo(
@@ -256,21 +246,71 @@ NORMS: dict[str, NormInfo] = {
             normalizes_over="nothing: γ·tanh(α·x) + β",
             options={"alpha": 0.5},
             parameters_per_channel=2,
-            uses_batch_statistics=False,
             make=DynamicTanh2d,
         ),
     )
 }
 
 
+NORMS: Mapping[str, NormInfo] = MappingProxyType(_norms)
+"""All norms of this process by their code, those that were registered too; to be read only."""
+
+
 def register(info: NormInfo) -> None:
     """Add a norm to the table of this process, under its code.
 
+    From then on its spec strings are known everywhere in the process. The layer is made once, for
+    16 channels, to see that it is a norm.
+
+    Args:
+        info: the norm; see docs/own-norm.md for one that is written out.
+
     Raises:
-        UsageError: the code is taken, or cannot be part of a spec string.
+        UsageError: the code is taken or cannot be part of a spec string, or what is made cannot be
+            called as norm(x, residual=None, activation="none").
     """
-    if info.code in NORMS:
+    if not isinstance(info, NormInfo):
+        raise UsageError(f"a norm is registered as a NormInfo, got {info!r}; see docs/own-norm.md")
+    if info.code in _norms:
         raise UsageError(f"there is a norm {info.code!r} already; choose another code")
     if not info.code or set(info.code) & set(":,+= "):
         raise UsageError(f"a code has no space and none of : , + =, got {info.code!r}")
-    NORMS[info.code] = info
+    _refuse_what_is_no_norm(info)
+    _norms[info.code] = info
+
+
+@contextmanager
+def temporary_norms() -> Iterator[None]:
+    """Forget at the end of this context what was registered within."""
+    before = dict(_norms)
+    try:
+        yield
+    finally:
+        _norms.clear()
+        _norms.update(before)
+
+
+def _refuse_what_is_no_norm(info: NormInfo) -> None:
+    """Raise a UsageError unless the layers are modules with the call of a normalization."""
+    for make in filter(None, (info.make, info.make_last)):
+        try:
+            with torch.random.fork_rng(devices=[]):  # a layer may draw its parameters
+                layer = make(16, **info.options)
+        except Exception as error:
+            raise UsageError(
+                f"norm {info.code!r} cannot be made for 16 channels with its default options: "
+                f"{error}; make is called as make(channels, **options)"
+            ) from error
+        name = type(layer).__name__
+        if not isinstance(layer, nn.Module):
+            raise UsageError(
+                f"norm {info.code!r} makes a {name}, which is not a torch.nn.Module; make must "
+                "return a layer"
+            )
+        try:
+            inspect.signature(layer.forward).bind(None, residual=None, activation="none")
+        except TypeError as error:
+            raise UsageError(
+                f"norm {info.code!r} makes a {name}, which is not called as a norm: {error}; its "
+                'forward takes (x, residual=None, activation="none")'
+            ) from None

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from normlab.norms.functional.planes import ACTIVATIONS, activate
+from normlab.norms.functional.activation import ACTIVATIONS, activate
 
 Images = Float[Tensor, "n c h w"]
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from normlab.networks.resnet.resnet import ResNet
 from normlab.norms.base import RunningNormalization
 from normlab.norms.functional import planes, rules
-from normlab.norms.layers.standard import BatchInstanceNorm2d
+from normlab.norms.layers.batch_instance import BatchInstanceNorm2d
 from normlab.records.layer_diagnostics import PERCENTILES, LayerDiagnosticsRow
 
 MOST_FEATURES = 4_000_000

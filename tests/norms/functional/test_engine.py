@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from normlab.norms.functional import planes, rules
+from normlab.norms.functional.activation import ACTIVATIONS, Activation
 from normlab.norms.functional.engine import fixed_affine, plane_norm
-from normlab.norms.functional.planes import ACTIVATIONS, Activation
 from normlab.testing import assert_close
 
 pytestmark = pytest.mark.usefixtures("one_thread")

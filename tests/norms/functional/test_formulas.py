@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from normlab.norms.functional.planes import ACTIVATIONS
+from normlab.norms.functional.activation import ACTIVATIONS
 from normlab.norms.spec import make_norm
 
 EPS = 1e-5

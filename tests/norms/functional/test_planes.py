@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from normlab.norms.functional import planes
-from normlab.norms.functional.planes import ACTIVATIONS, LEAKY_SLOPE, Activation
+from normlab.norms.functional.activation import ACTIVATIONS, LEAKY_SLOPE, Activation
 from normlab.testing import MEMORY_FORMATS, assert_close, relative_error
 
 SHAPES = [(3, 4, 5, 7), (1, 1, 1, 1), (2, 8, 1, 9), (1, 3, 33, 17), (2, 5, 16, 16)]

@@ -9,7 +9,7 @@ import torch
 import triton
 import triton.language as tl
 
-from normlab.norms.fused.triton.sweeps import here
+from normlab.norms.fused.triton.sweeps import tile_position
 
 SAMPLES, CHANNELS, PIXELS, BLOCK_C, BLOCK_P = 3, 5, 7, 2, 4
 
@@ -19,7 +19,7 @@ def note(
     found, channels, pixels, s_n, s_c, s_p,
     BY_CHANNEL: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_P: tl.constexpr, REVERSED: tl.constexpr,
 ):  # fmt: skip
-    n, c, part = here(channels, tl.cdiv(pixels, BLOCK_P), BY_CHANNEL, BLOCK_C, REVERSED)
+    n, c, part = tile_position(channels, tl.cdiv(pixels, BLOCK_P), BY_CHANNEL, BLOCK_C, REVERSED)
     tl.store(found + tl.program_id(0), n * s_n + c * s_c + part * BLOCK_P * s_p)
 
 

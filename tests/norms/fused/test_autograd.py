@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from normlab.norms.functional.planes import ACTIVATIONS
-from normlab.norms.fused import autograd as blend
+from normlab.norms.functional.activation import ACTIVATIONS
+from normlab.norms.fused.arguments import Operands
+from normlab.norms.fused.autograd import serving_backend
 from normlab.norms.fused.cpu import loader
 from normlab.norms.spec import make_norm
 from normlab.testing import relative_error
@@ -130,7 +131,7 @@ def test_evaluation_with_gradients(norm: str, activation: str) -> None:
 def test_it_is_this_file_that_serves(norm: str) -> None:
     """Or else all of the above would compare the rules with themselves."""
     y = layer(norm, 4)(torch.randn(3, 4, 5, 5, requires_grad=True), None, "relu")
-    assert type(y.grad_fn).__name__ == "_BlendNormBackward"
+    assert type(y.grad_fn).__name__ == "_FusedNormBackward"
     y = layer(norm, 4).double()(torch.randn(3, 4, 5, 5).double().requires_grad_(), None, "relu")
     assert type(y.grad_fn).__name__ == "_PlaneNormBackward"
 
@@ -239,14 +240,17 @@ def test_nan_and_infinity_go_through_as_in_torch() -> None:
 
 def test_what_is_not_served_takes_the_rules() -> None:
     module = make_norm("bn", 4)
-    parameters = (module.weight, module.bias)
-    served = torch.randn(2, 4, 3, 3)
-    assert blend._is_served(served, None, parameters, None)
-    assert not blend._is_served(served.double(), None, parameters, None)
-    assert not blend._is_served(served.half(), None, parameters, None)
-    assert not blend._is_served(served[:0], None, parameters, None)
-    assert not blend._is_served(served.to("meta"), None, parameters, None)
-    assert not blend._is_served(served, None, (module.weight.double(), None), None)
+    x = torch.randn(2, 4, 3, 3)
+
+    def is_served(x: Tensor, weight: Tensor) -> bool:
+        return serving_backend(Operands(x, None, weight, None, None), None) is not None
+
+    assert is_served(x, module.weight)
+    assert not is_served(x.double(), module.weight)
+    assert not is_served(x.half(), module.weight)
+    assert not is_served(x[:0], module.weight)
+    assert not is_served(x.to("meta"), module.weight)
+    assert not is_served(x, module.weight.double())
 
 
 def test_odd_parameters_take_the_rules() -> None:

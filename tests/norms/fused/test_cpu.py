@@ -212,7 +212,7 @@ def backend_of(**environment: str) -> str:
     """What a fresh process says serves the CPU, and that its norms work."""
     code = (
         "import torch; from normlab.norms.fused.cpu.loader import backend\n"
-        "from normlab.norms.layers.standard import BatchNorm2d\n"
+        "from normlab.norms.layers.batch import BatchNorm2d\n"
         "BatchNorm2d(3)(torch.randn(2, 3, 4, 4, requires_grad=True)).sum().backward()\n"
         "print(backend('cpu'))"
     )

@@ -23,20 +23,36 @@ from normlab.norms.fused.triton import serve
 from normlab.testing import TOLERANCES, NormContract
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "kernel_errors.py"
+SIX = "bn,in,gn:groups=4,ln,bin"
+DTYPES = "float32,bfloat16,float16"
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="triton is not installed"
 )
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
 
-def errors(folder: Path, *options: str) -> dict[tuple[str, ...], float]:
+def errors(
+    folder: Path, norms: str = SIX, dtypes: str = DTYPES, tile: int = 4096
+) -> dict[tuple[str, ...], float]:
     out = folder / "errors.json"
     done = subprocess.run(
-        [sys.executable, SCRIPT, "--interpret", "--tiny", "--json", out, *options],
+        [
+            sys.executable,
+            Path(__file__).with_name("interpreted_errors.py"),
+            out,
+            norms,
+            dtypes,
+            str(tile),
+        ],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "OMP_WAIT_POLICY": "passive"},
+        env={
+            **os.environ,
+            "OMP_WAIT_POLICY": "passive",
+            "TRITON_INTERPRET": "1",
+            "NORMLAB_KERNELS": "0",
+        },
     )
     assert done.returncode == 0, done.stderr
     return {tuple(row[:-1]): row[-1] for row in json.loads(out.read_text())}
@@ -54,14 +70,14 @@ def test_the_six_main_norms_in_every_dtype(tmp_path) -> None:
 @needs_triton
 @pytest.mark.slow
 def test_planes_split_over_programs(tmp_path) -> None:
-    found = errors(tmp_path, "--tile", "16", "--dtypes", "float32")
+    found = errors(tmp_path, dtypes="float32", tile=16)
     assert max(found.values()) <= TOLERANCES[torch.float32]
 
 
 @needs_triton
 @pytest.mark.slow
 def test_the_other_norms_through_the_four_operators(tmp_path) -> None:
-    found = errors(tmp_path, "--dtypes", "float32", "--norms", "brn,sn,ibn,rms,grn")
+    found = errors(tmp_path, "brn,sn,ibn,rms,grn", "float32")
     assert max(found.values()) <= TOLERANCES[torch.float32]
 
 
@@ -90,15 +106,12 @@ def test_importing_normlab_imports_no_triton() -> None:
 
 
 def test_without_a_build_for_gpus_nothing_is_registered(monkeypatch) -> None:
-    serve.is_there.cache_clear()
     monkeypatch.setattr(torch.version, "cuda", None)
     monkeypatch.setattr(torch.version, "hip", None)
-    assert not serve.is_there()
+    assert not serve.gpu_kernels_available()
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setenv("NORMLAB_KERNELS", "0")
-    serve.is_there.cache_clear()
-    assert not serve.is_there()
-    serve.is_there.cache_clear()
+    assert not serve.gpu_kernels_available()
 
 
 def contract_on_the_gpu(norm: str) -> type[NormContract]:

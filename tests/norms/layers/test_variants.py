@@ -15,14 +15,12 @@ import normlab
 from normlab import convert_norms, freeze, precise_statistics, unfreeze
 from normlab.errors import UsageError
 from normlab.norms.layers.baselines import FixupScale2d, SkipInit2d
+from normlab.norms.layers.batch import BatchNorm2d
+from normlab.norms.layers.batch_instance import BatchInstanceNorm2d
 from normlab.norms.layers.batch_variants import BatchRenorm2d
 from normlab.norms.layers.conditional import ConditionalNorm2d
-from normlab.norms.layers.standard import (
-    BatchInstanceNorm2d,
-    BatchNorm2d,
-    GroupNorm2d,
-    InstanceNorm2d,
-)
+from normlab.norms.layers.group import GroupNorm2d
+from normlab.norms.layers.instance import InstanceNorm2d
 from normlab.norms.layers.weight_standardization import WeightStandardizedConv2d
 from normlab.norms.registry import NORMS
 from normlab.norms.spec import make_norm, norm_names, parse_norm

@@ -16,8 +16,9 @@ from torch import distributed, nn
 
 import normlab
 from normlab.errors import UsageError
+from normlab.norms.layers.batch import BatchNorm2d
 from normlab.norms.layers.conditional import ConditionalNorm2d
-from normlab.norms.layers.standard import BatchNorm2d, InstanceNorm2d
+from normlab.norms.layers.instance import InstanceNorm2d
 from normlab.norms.training.synchronize import synchronize
 
 CHANNELS = 6

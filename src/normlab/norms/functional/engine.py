@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from normlab.norms.functional import planes
-from normlab.norms.functional.planes import Activation
+from normlab.norms.functional.activation import Activation, activate
 
 Rule = Callable[..., tuple[Tensor, Tensor]]
 """rule(mean, variance, *parameters) -> (scale, offset), all N×C, differentiable and pure."""
@@ -86,7 +86,7 @@ class _PlaneNorm(torch.autograd.Function):
         scale, offset = (output.detach() for output in outputs)
         if activation == "silu":  # its derivative is not known from y: keep the pre-activation
             pivot: Tensor | None = planes.affine(x, mean, scale, offset, residual)
-            y = planes.activate(pivot, activation)  # type: ignore[arg-type]
+            y = activate(pivot, activation)  # type: ignore[arg-type]
         else:
             y = planes.affine(x, mean, scale, offset, residual, activation)
             pivot = y if activation != "none" else None

@@ -19,31 +19,28 @@ have x's dtype and memory format, whatever the layout of the incoming gradient.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
+from normlab.norms.functional.activation import LEAKY_SLOPE, Activation, activate
 from normlab.norms.fused.cpu import loader
 from normlab.norms.fused.triton import serve
 
-Activation = Literal["none", "relu", "leaky_relu", "silu"]
-ACTIVATIONS: tuple[Activation, ...] = ("none", "relu", "leaky_relu", "silu")
-LEAKY_SLOPE = 0.01
-
-_library = torch.library.Library("normlab", "DEF")
-_library.define("plane_statistics(Tensor x) -> (Tensor, Tensor)")
-_library.define(
+LIBRARY = torch.library.Library("normlab", "DEF")
+"""The definitions of normlab's operators in torch's dispatcher."""
+LIBRARY.define("plane_statistics(Tensor x) -> (Tensor, Tensor)")
+LIBRARY.define(
     "plane_affine(Tensor x, Tensor center, Tensor scale, Tensor offset, Tensor? residual, "
     "str activation) -> Tensor"
 )
-_library.define(
+LIBRARY.define(
     "plane_sums(Tensor dy, Tensor x, Tensor center, Tensor? pivot, str activation)"
     " -> (Tensor, Tensor)"
 )
-_library.define(
+LIBRARY.define(
     "plane_affine_backward(Tensor dy, Tensor x, Tensor center, Tensor? pivot, Tensor scale, "
     "Tensor p, Tensor q, str activation, bool needs_dz) -> (Tensor, Tensor?)"
 )
@@ -140,32 +137,41 @@ def plain_affine(
     return activate(z, activation).to(x.dtype)
 
 
-def activate(z: Tensor, activation: Activation) -> Tensor:
-    """The activation by name."""
-    match activation:
-        case "none":
-            return z
-        case "relu":
-            return functional.relu(z)
-        case "leaky_relu":
-            return functional.leaky_relu(z, LEAKY_SLOPE)
-        case "silu":
-            return functional.silu(z)
-
-
 def statistics_dtype(x: Tensor) -> torch.dtype:
     """float64 stays float64; everything else is summed in float32."""
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
-def _reference_sums(
+def to_statistics_dtype(x: Tensor) -> Tensor:
+    """x in the dtype of its statistics: float64 as it is, all else in float32."""
+    return x.to(statistics_dtype(x))
+
+
+def activate_like(x: Tensor, z: Tensor, residual: Tensor | None, activation: Activation) -> Tensor:
+    """The end of a layer in plain operations.
+
+    Args:
+        x: the layer's input, whose dtype and memory format the result has.
+        z: the normalized x, in the dtype of the statistics.
+        residual: added to z.
+        activation: applied after that.
+
+    Returns:
+        act(z + residual).
+    """
+    y = activate(z if residual is None else z + residual, activation).to(x.dtype)
+    return y if y.stride() == x.stride() else torch.empty_like(x).copy_(y)
+
+
+def reference_sums(
     dy: Tensor, x: Tensor, center: Tensor, pivot: Tensor | None, activation: Activation
 ) -> tuple[Tensor, Tensor]:
-    dz = _through_activation(dy.to(statistics_dtype(x)), pivot, activation)
+    """`sums` in plain tensor operations."""
+    dz = activation_gradient(dy.to(statistics_dtype(x)), pivot, activation)
     return dz.sum((2, 3)), (dz * (x - _per_plane(center))).sum((2, 3))
 
 
-def _reference_affine_backward(
+def reference_affine_backward(
     dy: Tensor,
     x: Tensor,
     center: Tensor,
@@ -176,15 +182,16 @@ def _reference_affine_backward(
     activation: Activation,
     needs_dz: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    dz = _through_activation(dy.to(statistics_dtype(x)), pivot, activation)
+    """`affine_backward` in plain tensor operations."""
+    dz = activation_gradient(dy.to(statistics_dtype(x)), pivot, activation)
     # Starting from x gives dx the memory format of x, whatever that of dy is.
     dx = (x - _per_plane(center)).mul_(_per_plane(p)).add_(_per_plane(q))
     dx.addcmul_(_per_plane(scale), dz)
     return dx.to(x.dtype), dz.to(x.dtype, copy=True) if needs_dz else None
 
 
-def _through_activation(dy: Tensor, pivot: Tensor | None, activation: Activation) -> Tensor:
-    """dz = dy·act'."""
+def activation_gradient(dy: Tensor, pivot: Tensor | None, activation: Activation) -> Tensor:
+    """dz = dy·act'(z), from what the derivative is known by: see `sums`."""
     if activation == "none":
         return dy
     assert pivot is not None
@@ -200,13 +207,14 @@ def _per_plane(values: Float[Tensor, "n c"]) -> Float[Tensor, "n c 1 1"]:
     return values[:, :, None, None]
 
 
-_REFERENCE: dict[str, Callable[..., object]] = {
+REFERENCE: dict[str, Callable[..., object]] = {
     "plane_statistics": plain_statistics,
     "plane_affine": plain_affine,
-    "plane_sums": _reference_sums,
-    "plane_affine_backward": _reference_affine_backward,
+    "plane_sums": reference_sums,
+    "plane_affine_backward": reference_affine_backward,
 }
-for _name, _function in _REFERENCE.items():
-    _library.impl(_name, _function, "CompositeExplicitAutograd")
-loader.load(_library, _REFERENCE)  # faster ones for the CPU, where there is a compiler
-serve.register(_library, _REFERENCE)  # and for a GPU, where there is Triton
+"""The reference backend: a function for each operator."""
+for _name, _function in REFERENCE.items():
+    LIBRARY.impl(_name, _function, "CompositeExplicitAutograd")
+loader.load(LIBRARY, REFERENCE)  # faster ones for the CPU, where there is a compiler
+serve.register(LIBRARY, REFERENCE)  # and for a GPU, where there is Triton

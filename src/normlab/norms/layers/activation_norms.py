@@ -1,4 +1,4 @@
-"""Layers that are their own activation, or take the place of a normalization without being one."""
+"""Layers with an activation of their own: EvoNorm, and dynamic tanh, which has no statistics."""
 
 from __future__ import annotations
 
@@ -7,19 +7,35 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from normlab.errors import UsageError
-from normlab.norms.base import Normalization
-from normlab.norms.functional.planes import Activation
-from normlab.norms.layers.rms import exact, like
-
-Images = Float[Tensor, "n c h w"]
+from normlab.norms.base import Images, Normalization
+from normlab.norms.functional.activation import Activation
+from normlab.norms.functional.planes import activate_like, to_statistics_dtype
 
 
 class EvoNormS0(Normalization):
     """EvoNorm-S0 (Liu et al. 2020, table 2): y = γ·x·σ(v·x)/√(var_group(x) + ε) + β.
 
-    v has shape (C,). The sigmoid belongs to the layer, and takes the place of an activation that
-    follows at once; one that follows the addition of a residual is applied as asked. For that place
-    `gated=False` makes the layer without sigmoid and v.
+    The sigmoid belongs to the layer, and takes the place of an activation that follows at once; one
+    that follows the addition of a residual is applied as asked. For that place `gated=False` makes
+    the layer without sigmoid and v.
+
+    Args:
+        num_groups: the groups of channels that share a variance, a divisor of C.
+        num_channels: C.
+        eps: ε.
+        gated: whether there is the sigmoid with its slope v.
+        device: of the parameters and buffers.
+        dtype: of the parameters and buffers.
+
+    Shape:
+        (N, C, H, W) → (N, C, H, W); γ, β, v (C,).
+
+    Raises:
+        UsageError: the groups do not divide C.
+
+    >>> norm = EvoNormS0(2, 8)
+    >>> norm(torch.randn(4, 8, 6, 6)).shape
+    torch.Size([4, 8, 6, 6])
     """
 
     def __init__(
@@ -31,7 +47,6 @@ class EvoNormS0(Normalization):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """γ = v = 1, β = 0; raises UsageError where G does not divide C."""
         super().__init__(num_channels, eps, True, device, dtype)
         if num_groups < 1 or num_channels % num_groups:
             raise UsageError(
@@ -48,7 +63,7 @@ class EvoNormS0(Normalization):
         return self.num_channels
 
     def reset_parameters(self) -> None:
-        """γ = v = 1, β = 0."""
+        """Set γ and v to 1, β to 0."""
         super().reset_parameters()
         if self.slope is not None:
             nn.init.ones_(self.slope)
@@ -56,11 +71,11 @@ class EvoNormS0(Normalization):
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
-        """Raises UsageError for a wrong shape."""
+        """Normalize x: see `Normalization.forward`."""
         self.check(x, residual, activation)
         assert self.weight is not None
         assert self.bias is not None
-        values = exact(x)
+        values = to_statistics_dtype(x)
         n, c, h, w = x.shape
         grouped = values.reshape(n, self.num_groups, (c // self.num_groups) * h * w)
         variance = grouped.var(2, correction=0) if x.numel() else grouped.sum(2)
@@ -70,17 +85,30 @@ class EvoNormS0(Normalization):
             z = values * torch.sigmoid(_channel(self.slope) * values)
             activation = "none" if residual is None else activation
         z = z * (scale * self.weight)[:, :, None, None] + _channel(self.bias)
-        return like(x, z, residual, activation)
+        return activate_like(x, z, residual, activation)
 
     def extra_repr(self) -> str:
-        """The arguments."""
+        """The layer's arguments, as torch prints them."""
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}"
 
 
 class DynamicTanh2d(Normalization):
     """Dynamic tanh (Zhu et al. 2025, equation 1): y = γ·tanh(α·x) + β, no statistics at all.
 
-    α is one number, `alpha` at first.
+    α is one number for all channels.
+
+    Args:
+        num_channels: C.
+        alpha: α at first.
+        device: of the parameters and buffers.
+        dtype: of the parameters and buffers.
+
+    Shape:
+        (N, C, H, W) → (N, C, H, W); γ, β (C,), α (1,).
+
+    >>> norm = DynamicTanh2d(8)
+    >>> norm(torch.randn(4, 8, 6, 6)).abs().max() < 1
+    tensor(True)
     """
 
     def __init__(
@@ -90,7 +118,6 @@ class DynamicTanh2d(Normalization):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """γ = 1, β = 0."""
         super().__init__(num_channels, 0.0, True, device, dtype)
         self.num_channels = num_channels
         self.initial_alpha = alpha
@@ -102,22 +129,24 @@ class DynamicTanh2d(Normalization):
         return self.num_channels
 
     def reset_parameters(self) -> None:
-        """γ = 1, β = 0, α as at first."""
+        """Set γ to 1, β to 0 and α to where it started."""
         super().reset_parameters()
         nn.init.constant_(self.alpha, self.initial_alpha)
 
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
-        """Raises UsageError for a wrong shape."""
+        """Normalize x: see `Normalization.forward`."""
         self.check(x, residual, activation)
         assert self.weight is not None
         assert self.bias is not None
-        z = _channel(self.weight) * torch.tanh(self.alpha * exact(x)) + _channel(self.bias)
-        return like(x, z, residual, activation)
+        z = _channel(self.weight) * torch.tanh(self.alpha * to_statistics_dtype(x)) + _channel(
+            self.bias
+        )
+        return activate_like(x, z, residual, activation)
 
     def extra_repr(self) -> str:
-        """The arguments."""
+        """The layer's arguments, as torch prints them."""
         return f"{self.num_channels}, alpha={self.initial_alpha}"
 
 

@@ -1,34 +1,58 @@
-"""The two arms against which normalizations are measured: none at all, and the framework's own."""
+"""Baselines to compare with: no normalization, and the framework's own batch normalization."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
-from normlab.norms.base import RunningNormalization, check_fused
-from normlab.norms.functional.planes import Activation, activate
-
-Images = Float[Tensor, "n c h w"]
+from normlab.norms.base import Images, RunningNormalization, check_residual_and_activation
+from normlab.norms.functional.activation import Activation, activate
 
 
 class NoNorm2d(nn.Module):
-    """No normalization: y = act(x + residual). No parameters; not a Normalization."""
+    """No normalization: y = act(x + residual).
+
+    It has no parameters and is not a `Normalization`, but it is called like one.
+
+    >>> NoNorm2d()(torch.tensor([[[[-1.0, 2.0]]]]), activation="relu")
+    tensor([[[[0., 2.]]]])
+    """
 
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
-        """act(x + residual), in plain operations."""
-        check_fused(x, residual, activation)
+        """Add the residual and apply the activation, in plain operations."""
+        check_residual_and_activation(x, residual, activation)
         return activate(x if residual is None else x + residual, activation)
 
 
 class TorchBatchNorm2d(RunningNormalization):
-    """The framework's batch normalization, called as the other arms are: the sanity check of bn.
+    """The framework's batch normalization, called like the other layers: the sanity check of bn.
 
-    It calls torch's functional form rather than subclass torch.nn.BatchNorm2d, which a SyncBN
-    conversion would replace without its residual and activation.
+    y = act(torch.nn.functional.batch_norm(x) + residual). It calls torch's function rather than
+    subclass torch.nn.BatchNorm2d, which a conversion to SyncBatchNorm would replace without its
+    residual and activation.
+
+    Args:
+        num_features: C.
+        eps: ε.
+        momentum: the weight of the new batch in the running statistics; None for the average over
+            all batches.
+        affine: whether there are γ = 1 and β = 0.
+        track_running_stats: whether there are running statistics, for evaluation.
+        device: of the parameters and buffers.
+        dtype: of the parameters and buffers.
+
+    Shape:
+        (N, C, H, W) → (N, C, H, W); γ, β and the running statistics (C,).
+
+    Raises:
+        UsageError: in training, one value per channel.
+
+    >>> norm = TorchBatchNorm2d(8)
+    >>> norm(torch.randn(4, 8, 6, 6), activation="relu").shape
+    torch.Size([4, 8, 6, 6])
     """
 
     pools_over_ranks = False
@@ -43,13 +67,12 @@ class TorchBatchNorm2d(RunningNormalization):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """As torch.nn.BatchNorm2d."""
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
 
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
-        """torch.nn.functional.batch_norm, then + residual, then the activation."""
+        """Normalize x: see `Normalization.forward`."""
         self.check(x, residual, activation)
         by_batch = not self.uses_running
         if by_batch:
@@ -77,29 +100,30 @@ class TorchBatchNorm2d(RunningNormalization):
 class SkipInit2d(nn.Module):
     """The end of a residual branch without normalization: y = act(α·x + residual), α = 0 at first.
 
-    SkipInit (De & Smith 2020, section 3): the block starts as the identity, as batch normalization
-    makes it nearly one.
+    SkipInit (De & Smith 2020, section 3): the block starts as the identity, which batch
+    normalization makes it nearly. α is one number.
     """
 
     def __init__(self) -> None:
-        """α = 0."""
         super().__init__()
         self.alpha = nn.Parameter(torch.zeros(1))
 
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
-        """act(α·x + residual)."""
-        check_fused(x, residual, activation)
+        """Return act(α·x + residual)."""
+        check_residual_and_activation(x, residual, activation)
         z = self.alpha.to(x.dtype) * x
         return activate(z if residual is None else z + residual, activation)
 
 
 class FixupBias2d(nn.Module):
-    """Within a branch of Fixup (Zhang et al. 2019, section 4): y = act(x + b) + b', numbers."""
+    """The place of a normalization within a branch of Fixup (Zhang et al. 2019, section 4).
+
+    y = act(x + b + residual) + b', where b and b' are one number each, 0 at first.
+    """
 
     def __init__(self) -> None:
-        """b = b' = 0."""
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(1))
         self.next_bias = nn.Parameter(torch.zeros(1))
@@ -107,8 +131,8 @@ class FixupBias2d(nn.Module):
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
-        """act(x + b + residual) + b'."""
-        check_fused(x, residual, activation)
+        """Return act(x + b + residual) + b'."""
+        check_residual_and_activation(x, residual, activation)
         z = x + self.bias.to(x.dtype)
         z = activate(z if residual is None else z + residual, activation)
         return z + self.next_bias.to(x.dtype)
@@ -117,11 +141,10 @@ class FixupBias2d(nn.Module):
 class FixupScale2d(nn.Module):
     """The end of a branch of Fixup (Zhang et al. 2019, section 4): y = act(s·x + b + residual).
 
-    The network's initialization does the rest: see normlab.networks.resnet.initialization.
+    s and b are one number each, 1 and 0 at first. The initialization of the network does the rest.
     """
 
     def __init__(self) -> None:
-        """s = 1, b = 0."""
         super().__init__()
         self.scale = nn.Parameter(torch.ones(1))
         self.bias = nn.Parameter(torch.zeros(1))
@@ -129,7 +152,7 @@ class FixupScale2d(nn.Module):
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
-        """act(s·x + b + residual)."""
-        check_fused(x, residual, activation)
+        """Return act(s·x + b + residual)."""
+        check_residual_and_activation(x, residual, activation)
         z = self.scale.to(x.dtype) * x + self.bias.to(x.dtype)
         return activate(z if residual is None else z + residual, activation)

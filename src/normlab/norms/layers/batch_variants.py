@@ -1,4 +1,4 @@
-"""Norms with batch statistics beside batch normalization itself."""
+"""Norms that take batch statistics in another way than batch normalization."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from functools import partial
 from typing import Self
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from normlab.errors import UsageError
-from normlab.norms.base import RunningNormalization, in_backward
+from normlab.norms.base import Images, RunningNormalization, in_backward
 from normlab.norms.functional import rules
+from normlab.norms.functional.activation import Activation
 from normlab.norms.functional.engine import plane_norm
-from normlab.norms.functional.planes import Activation, statistics_dtype
-from normlab.norms.fused.dispatch import by_batch
-from normlab.norms.training.synchronize import average_over_ranks
-
-Images = Float[Tensor, "n c h w"]
+from normlab.norms.functional.planes import statistics_dtype
+from normlab.norms.functional.rank_pool import average_over_ranks
+from normlab.norms.layers.apply import normalize_over_batch
 
 
 @torch.library.custom_op("normlab::snapshot", mutates_args=())
@@ -38,7 +36,7 @@ def _snapshot(buffer: Tensor) -> Tensor:
 
 
 @_snapshot.register_fake
-def _like(buffer: Tensor) -> Tensor:
+def _fake_snapshot(buffer: Tensor) -> Tensor:
     return torch.empty_like(buffer)
 
 
@@ -50,6 +48,25 @@ class GhostBatchNorm2d(RunningNormalization):
     by the mean of the parts' means and unbiased variances, weighted by their sizes. Evaluation is
     that of batch normalization. Over ranks each normalizes its own parts, and the running
     statistics are averaged.
+
+    Args:
+        num_features: C.
+        virtual_batch: V, at least 1.
+        eps: ε.
+        momentum: the weight of the new batch in the running statistics; None for the average over
+            all batches.
+        device: of the parameters and buffers.
+        dtype: of the parameters and buffers.
+
+    Shape:
+        (N, C, H, W) → (N, C, H, W); γ, β and the running statistics (C,).
+
+    Raises:
+        UsageError: V is not positive; in training, a part with one value per channel.
+
+    >>> norm = GhostBatchNorm2d(8, virtual_batch=2)
+    >>> norm(torch.randn(4, 8, 6, 6), activation="relu").shape
+    torch.Size([4, 8, 6, 6])
     """
 
     def __init__(
@@ -61,7 +78,6 @@ class GhostBatchNorm2d(RunningNormalization):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """As torch.nn.BatchNorm2d; raises UsageError where V is not positive."""
         super().__init__(num_features, eps, momentum, True, True, device, dtype)
         if virtual_batch < 1:
             raise UsageError(f"a virtual batch has at least 1 sample, got {virtual_batch}")
@@ -70,7 +86,7 @@ class GhostBatchNorm2d(RunningNormalization):
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
-        """Raises UsageError for a wrong shape, or a part with one value per channel."""
+        """Normalize x: see `Normalization.forward`."""
         self.check(x, residual, activation)
         if self.uses_running:
             return self.normalize_by_running(x, residual, activation)
@@ -102,7 +118,7 @@ class GhostBatchNorm2d(RunningNormalization):
             self.observe(total[0] / samples, total[1] / samples, None)
 
     def extra_repr(self) -> str:
-        """The arguments."""
+        """The layer's arguments, as torch prints them."""
         return f"{super().extra_repr()}, virtual_batch={self.virtual_batch}"
 
 
@@ -112,6 +128,27 @@ class BatchRenorm2d(RunningNormalization):
     y = γ·(x̂·r + d) + β with r = clip(σ_b/σ, 1/r_max, r_max), d = clip((μ_b − μ)/σ, ±d_max) and the
     running μ, σ; no gradient goes through r and d. The limits grow linearly from 1 and 0 (batch
     normalization) over the first `warmup` batches, as in section 3.2.
+
+    Args:
+        num_features: C.
+        eps: ε.
+        momentum: the weight of the new batch in the running statistics; None for the average over
+            all batches.
+        r_max: the largest r in the end, at least 1.
+        d_max: the largest |d| in the end, at least 0.
+        warmup: over how many batches the limits grow.
+        device: of the parameters and buffers.
+        dtype: of the parameters and buffers.
+
+    Shape:
+        (N, C, H, W) → (N, C, H, W); γ, β and the running statistics (C,).
+
+    Raises:
+        UsageError: the limits allow nothing; in training, one value per channel.
+
+    >>> norm = BatchRenorm2d(8)
+    >>> norm(torch.randn(4, 8, 6, 6), activation="relu").shape
+    torch.Size([4, 8, 6, 6])
     """
 
     needs_running = True
@@ -127,7 +164,6 @@ class BatchRenorm2d(RunningNormalization):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """As torch.nn.BatchNorm2d; raises UsageError for limits that allow nothing."""
         super().__init__(num_features, eps, momentum, True, True, device, dtype)
         if r_max < 1 or d_max < 0 or warmup < 0:
             raise UsageError(
@@ -140,11 +176,11 @@ class BatchRenorm2d(RunningNormalization):
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
-        """Raises UsageError for a wrong shape, or one value per channel in training."""
+        """Normalize x: see `Normalization.forward`."""
         self.check(x, residual, activation)
         if self.uses_running:
             return self.normalize_by_running(x, residual, activation)
-        mean, variance, grown = self._before_they_move(x)
+        mean, variance, grown = self._state_before_it_moves(x)
         rule = partial(
             rules.batch_renorm,
             running=(mean, variance),
@@ -152,13 +188,13 @@ class BatchRenorm2d(RunningNormalization):
             d_max=grown * self.d_max,
             eps=self.eps,
         )
-        return by_batch(self, x, rule, (self.weight, self.bias), residual, activation)
+        return normalize_over_batch(self, x, rule, (self.weight, self.bias), residual, activation)
 
-    def _before_they_move(self, x: Images) -> tuple[Tensor, ...]:
-        """The running mean and variance, and the share of the warm-up that is over: copies.
+    def _state_before_it_moves(self, x: Images) -> tuple[Tensor, ...]:
+        """Copies of the running mean and variance, and of the share of the warm-up that is over.
 
-        Where activation checkpointing computes a forward again, those that the forward had; it is
-        known by its first values. All are tensors, so that a GPU is not waited for.
+        Where activation checkpointing computes a forward again, they are those that the forward
+        had, which is known by its first values. All are tensors, so that a GPU is not waited for.
         """
         if torch.compiler.is_compiling():
             return self._state(x, _snapshot)
@@ -180,21 +216,39 @@ class BatchRenorm2d(RunningNormalization):
         return mean, variance, grown
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """To another device or dtype; what was kept for a forward again stays behind."""
+        """Move to another device or dtype; what was kept to compute a forward again is dropped."""
         self._calls.clear()
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call,no-any-return]
 
     def extra_repr(self) -> str:
-        """The arguments."""
+        """The layer's arguments, as torch prints them."""
         limits = f"r_max={self.r_max}, d_max={self.d_max}, warmup={self.warmup}"
         return f"{super().extra_repr()}, {limits}"
 
 
 class SwitchableNorm2d(RunningNormalization):
-    """Switchable normalization (Luo et al. 2019, equation 3): which statistics, is learned.
+    """Switchable normalization (Luo et al. 2019, equation 3): the choice of statistics is learned.
 
-    m and s² are blends of those of instance, layer and batch, by the softmax of `mean_weight` and
-    `var_weight`, three numbers each, equal at the start.
+    y = γ·(x − m)/√(s² + ε) + β, where m and s² are weighted means of those of instance, layer and
+    batch, by the softmax of `mean_weight` and `var_weight`, three numbers each, equal at the start.
+
+    Args:
+        num_features: C.
+        eps: ε.
+        momentum: the weight of the new batch in the running statistics; None for the average over
+            all batches.
+        device: of the parameters and buffers.
+        dtype: of the parameters and buffers.
+
+    Shape:
+        (N, C, H, W) → (N, C, H, W); γ, β and the running statistics (C,).
+
+    Raises:
+        UsageError: in training, one value per channel.
+
+    >>> norm = SwitchableNorm2d(8)
+    >>> norm(torch.randn(4, 8, 6, 6), activation="relu").shape
+    torch.Size([4, 8, 6, 6])
     """
 
     def __init__(
@@ -205,7 +259,6 @@ class SwitchableNorm2d(RunningNormalization):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """As torch.nn.BatchNorm2d."""
         super().__init__(num_features, eps, momentum, True, True, device, dtype)
         self.mean_weight = nn.Parameter(torch.ones(3, device=device, dtype=dtype))
         self.var_weight = nn.Parameter(torch.ones(3, device=device, dtype=dtype))
@@ -213,24 +266,45 @@ class SwitchableNorm2d(RunningNormalization):
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
-        """Raises UsageError for a wrong shape, or one value per channel in training."""
+        """Normalize x: see `Normalization.forward`."""
         self.check(x, residual, activation)
         running = self.running_for(x) if self.uses_running else None
         rule = partial(rules.switchable, eps=self.eps, running=running)
         parameters = (self.weight, self.bias, self.mean_weight, self.var_weight)
-        return by_batch(self, x, rule, parameters, residual, activation)
+        return normalize_over_batch(self, x, rule, parameters, residual, activation)
 
     def reset_parameters(self) -> None:
-        """γ = 1, β = 0, all statistics alike."""
+        """Set γ to 1, β to 0, all weights of statistics to the same, and forget the batches."""
         super().reset_parameters()
         nn.init.ones_(self.mean_weight)
         nn.init.ones_(self.var_weight)
 
 
 class HalfInstanceNorm2d(RunningNormalization):
-    """IBN-a (Pan et al. 2018, section 3.2): the first half of the channels by instance.
+    """IBN-a (Pan et al. 2018, section 3.2): half of the channels by instance, half by batch.
 
-    The other half (the larger one of an odd number) by batch, with running statistics of its own.
+    The first ⌊C/2⌋ channels are normalized as by InstanceNorm2d and the others as by BatchNorm2d,
+    with running statistics for those alone.
+
+    Args:
+        num_features: C.
+        eps: ε.
+        momentum: the weight of the new batch in the running statistics; None for the average over
+            all batches.
+        device: of the parameters and buffers.
+        dtype: of the parameters and buffers.
+
+    Shape:
+        (N, C, H, W) → (N, C, H, W); γ, β (C,); running statistics (C − ⌊C/2⌋,).
+
+    Raises:
+        UsageError: in training, one value per plane.
+
+    >>> norm = HalfInstanceNorm2d(8)
+    >>> norm(torch.randn(4, 8, 6, 6), activation="relu").shape
+    torch.Size([4, 8, 6, 6])
+    >>> norm.running_mean.shape
+    torch.Size([4])
     """
 
     def __init__(
@@ -241,7 +315,6 @@ class HalfInstanceNorm2d(RunningNormalization):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """As torch.nn.BatchNorm2d."""
         super().__init__(num_features, eps, momentum, True, True, device, dtype)
         self.instances = num_features // 2
         batch_channels = num_features - self.instances
@@ -251,13 +324,13 @@ class HalfInstanceNorm2d(RunningNormalization):
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
-        """Raises UsageError for a wrong shape, or one value per plane in training."""
+        """Normalize x: see `Normalization.forward`."""
         self.check(x, residual, activation)
         if self.instances:
             self.check_count(x.shape[2] * x.shape[3], "use a larger image")
         running = self.running_for(x) if self.uses_running else None
         rule = partial(rules.half_instance, instances=self.instances, eps=self.eps, running=running)
         parameters = (self.weight, self.bias)
-        return by_batch(
+        return normalize_over_batch(
             self, x, rule, parameters, residual, activation, first_channel=self.instances
         )

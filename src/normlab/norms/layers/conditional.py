@@ -1,4 +1,4 @@
-"""Scale and shift that depend on the sample: a normalization conditioned on something else."""
+"""Normalization with γ and β computed from a condition: conditional batch norm, AdaIN."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from normlab.errors import UsageError
-from normlab.norms.base import Normalization
+from normlab.norms.base import Images, Normalization
 from normlab.norms.functional import rules
+from normlab.norms.functional.activation import Activation
 from normlab.norms.functional.engine import Rule, plane_norm
-from normlab.norms.functional.planes import Activation
-from normlab.norms.fused.dispatch import by_batch
-from normlab.norms.layers.standard import BatchNorm2d, GroupNorm2d, InstanceNorm2d, LayerNorm2d
-
-Images = Float[Tensor, "n c h w"]
+from normlab.norms.layers.apply import normalize_over_batch
+from normlab.norms.layers.batch import BatchNorm2d
+from normlab.norms.layers.group import GroupNorm2d
+from normlab.norms.layers.instance import InstanceNorm2d
+from normlab.norms.layers.layer import LayerNorm2d
 
 
 class ConditionalNorm2d(nn.Module):
@@ -27,6 +28,14 @@ class ConditionalNorm2d(nn.Module):
     β(s) = W_β·s + b_β, both (N, C); W and b are zero at first. For a class, s is its one-hot row
     or an embedding; for AdaIN, the features of a style image.
 
+    Args:
+        base: a BatchNorm2d, InstanceNorm2d, LayerNorm2d or GroupNorm2d; its own γ and β are
+            removed.
+        features: the length of the condition.
+
+    Raises:
+        UsageError: the base is another norm, or an instance norm that tracks statistics.
+
     >>> import torch
     >>> norm = ConditionalNorm2d(InstanceNorm2d(8), features=3)
     >>> norm(torch.randn(2, 8, 4, 4), torch.eye(3)[:2]).shape
@@ -34,11 +43,6 @@ class ConditionalNorm2d(nn.Module):
     """
 
     def __init__(self, base: Normalization, features: int) -> None:
-        """A bn, in, ln or gn layer, and the length of the condition.
-
-        Raises:
-            UsageError: the base is another norm, or an instance norm that tracks statistics.
-        """
         super().__init__()
         kind = next((k for k in _RULES if type(base) is k), None)
         if kind is None:
@@ -65,7 +69,20 @@ class ConditionalNorm2d(nn.Module):
         residual: Images | None = None,
         activation: Activation = "none",
     ) -> Images:
-        """Raises UsageError for a wrong shape of x or the condition."""
+        """Normalize x with the scale and shift of the condition.
+
+        Args:
+            x: (N, C, H, W).
+            condition: (N, features), one row for each image.
+            residual: of the shape of x, added after the shift.
+            activation: "none", "relu", "leaky_relu" or "silu".
+
+        Returns:
+            act(γ(s)·x̂ + β(s) + residual) with the shape, dtype and memory format of x.
+
+        Raises:
+            UsageError: x or the condition has a shape that does not fit.
+        """
         base = self.base
         for key, hook in base._forward_pre_hooks.items():  # those of freeze, precise_statistics
             if key not in base._forward_pre_hooks_with_kwargs:
@@ -79,7 +96,7 @@ class ConditionalNorm2d(nn.Module):
         parameters = (1 + self.scale(condition), self.shift(condition))
         if isinstance(base, BatchNorm2d) and not (base.uses_running or base.frozen):
             batch = partial(rules.batch, eps=base.eps)
-            return by_batch(base, x, batch, parameters, residual, activation)
+            return normalize_over_batch(base, x, batch, parameters, residual, activation)
         return plane_norm(x, _RULES[type(base)](base, x), parameters, residual, activation)[0]
 
 

@@ -5,22 +5,33 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from normlab.norms.base import Normalization
+from normlab.norms.base import Images, Normalization
 from normlab.norms.functional import rules
+from normlab.norms.functional.activation import Activation
 from normlab.norms.functional.engine import plane_norm
-from normlab.norms.functional.planes import Activation, activate, statistics_dtype
-
-Images = Float[Tensor, "n c h w"]
+from normlab.norms.functional.planes import activate_like, to_statistics_dtype
 
 
 class RMSNorm2d(Normalization):
     """Root mean square normalization over C, H, W per sample (Zhang & Sennrich 2019, equation 4).
 
-    y = γ·x/√(mean x² + ε), with γ of shape (C,) and no β. With `axes="c"` the mean is over C alone
-    for every pixel.
+    y = γ·x/√(mean x² + ε), with γ of shape (C,) and no β.
+
+    Args:
+        num_channels: C.
+        eps: ε.
+        axes: "chw", or "c" for the mean over C alone, for every pixel.
+        device: of the parameters and buffers.
+        dtype: of the parameters and buffers.
+
+    Shape:
+        (N, C, H, W) → (N, C, H, W); γ (C,).
+
+    >>> norm = RMSNorm2d(8)
+    >>> norm(torch.randn(4, 8, 6, 6), activation="relu").shape
+    torch.Size([4, 8, 6, 6])
     """
 
     def __init__(
@@ -31,7 +42,6 @@ class RMSNorm2d(Normalization):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """γ = 1."""
         super().__init__(num_channels, eps, True, device, dtype)
         self.bias = None
         self.num_channels = num_channels
@@ -43,25 +53,25 @@ class RMSNorm2d(Normalization):
         return self.num_channels
 
     def reset_parameters(self) -> None:
-        """γ = 1."""
+        """Set γ to 1."""
         assert self.weight is not None
         nn.init.ones_(self.weight)
 
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
-        """Raises UsageError for a wrong shape."""
+        """Normalize x: see `Normalization.forward`."""
         self.check(x, residual, activation)
         if self.axes == "chw":
             rule = partial(rules.root_mean_square, eps=self.eps)
             return plane_norm(x, rule, (self.weight,), residual, activation)[0]
         assert self.weight is not None
-        values = exact(x)
+        values = to_statistics_dtype(x)
         scale = (values.square().mean(1, keepdim=True) + self.eps).rsqrt()
-        return like(x, values * scale * self.weight[:, None, None], residual, activation)
+        return activate_like(x, values * scale * self.weight[:, None, None], residual, activation)
 
     def extra_repr(self) -> str:
-        """The arguments."""
+        """The layer's arguments, as torch prints them."""
         return f"{self.num_channels}, eps={self.eps}, axes={self.axes}"
 
 
@@ -70,6 +80,19 @@ class FilterResponseNorm2d(Normalization):
 
     z = γ·x/√(mean_hw x² + ε) + β;  y = max(z + residual, τ) with τ of shape (C,), zero at first.
     The unit belongs to the layer: it is there whatever activation is asked for, and instead of it.
+
+    Args:
+        num_channels: C.
+        eps: ε.
+        device: of the parameters and buffers.
+        dtype: of the parameters and buffers.
+
+    Shape:
+        (N, C, H, W) → (N, C, H, W); γ, β, τ (C,).
+
+    >>> norm = FilterResponseNorm2d(8)
+    >>> norm(torch.randn(4, 8, 6, 6), activation="relu").shape
+    torch.Size([4, 8, 6, 6])
     """
 
     def __init__(
@@ -79,7 +102,6 @@ class FilterResponseNorm2d(Normalization):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """γ = 1, β = τ = 0."""
         super().__init__(num_channels, eps, True, device, dtype)
         self.num_channels = num_channels
         self.threshold = nn.Parameter(torch.zeros(num_channels, device=device, dtype=dtype))
@@ -90,14 +112,14 @@ class FilterResponseNorm2d(Normalization):
         return self.num_channels
 
     def reset_parameters(self) -> None:
-        """γ = 1, β = τ = 0."""
+        """Set γ to 1, β and τ to 0."""
         super().reset_parameters()
         nn.init.zeros_(self.threshold)
 
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
-        """Raises UsageError for a wrong shape."""
+        """Normalize x: see `Normalization.forward`."""
         self.check(x, residual, activation)
         assert self.bias is not None
         rule = partial(rules.filter_response, eps=self.eps)
@@ -107,7 +129,7 @@ class FilterResponseNorm2d(Normalization):
         return above + self.threshold.to(x.dtype)[:, None, None]
 
     def extra_repr(self) -> str:
-        """The arguments."""
+        """The layer's arguments, as torch prints them."""
         return f"{self.num_channels}, eps={self.eps}"
 
 
@@ -117,6 +139,19 @@ class GlobalResponseNorm2d(Normalization):
     y = γ·x·g/(mean_c g + ε) + β + x with g the length ‖x[n,c]‖₂ of each plane. γ = β = 0 at first:
     the identity. It makes channels compete and normalizes nothing; it is made to stand beside a
     normalization.
+
+    Args:
+        num_channels: C.
+        eps: ε, added to the mean length.
+        device: of the parameters and buffers.
+        dtype: of the parameters and buffers.
+
+    Shape:
+        (N, C, H, W) → (N, C, H, W); γ, β (C,).
+
+    >>> x = torch.randn(4, 8, 6, 6)
+    >>> torch.allclose(GlobalResponseNorm2d(8)(x), x)
+    True
     """
 
     def __init__(
@@ -126,7 +161,6 @@ class GlobalResponseNorm2d(Normalization):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """γ = β = 0."""
         super().__init__(num_channels, eps, True, device, dtype)
         self.num_channels = num_channels
         self.reset_parameters()
@@ -137,7 +171,7 @@ class GlobalResponseNorm2d(Normalization):
         return self.num_channels
 
     def reset_parameters(self) -> None:
-        """γ = β = 0."""
+        """Set γ and β to 0: the identity."""
         assert self.weight is not None
         assert self.bias is not None
         nn.init.zeros_(self.weight)
@@ -146,22 +180,11 @@ class GlobalResponseNorm2d(Normalization):
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
-        """Raises UsageError for a wrong shape."""
+        """Normalize x: see `Normalization.forward`."""
         self.check(x, residual, activation)
         rule = partial(rules.global_response, plane_size=x.shape[2] * x.shape[3], eps=self.eps)
         return plane_norm(x, rule, (self.weight, self.bias), residual, activation)[0]
 
     def extra_repr(self) -> str:
-        """The arguments."""
+        """The layer's arguments, as torch prints them."""
         return f"{self.num_channels}, eps={self.eps}"
-
-
-def like(x: Images, z: Images, residual: Images | None, activation: Activation) -> Images:
-    """act(z + residual) with the dtype and memory format of x."""
-    y = activate(z if residual is None else z + residual, activation).to(x.dtype)
-    return y if y.stride() == x.stride() else torch.empty_like(x).copy_(y)
-
-
-def exact(x: Images) -> Images:
-    """x in the dtype of its statistics: float32, or float64."""
-    return x.to(statistics_dtype(x))

@@ -1,1 +1,18 @@
-"""Other people's networks: recognize, convert, fold and freeze their norms."""
+"""Other people's networks: convert, fold and freeze their norms."""
+
+from normlab.norms.surgery.convert import Conversion, ConvertedLayer, convert_norms
+from normlab.norms.surgery.fold import Folding, fold
+from normlab.norms.surgery.freeze import freeze, unfreeze
+from normlab.norms.surgery.recognize import NormView, view
+
+__all__ = [
+    "Conversion",
+    "ConvertedLayer",
+    "Folding",
+    "NormView",
+    "convert_norms",
+    "fold",
+    "freeze",
+    "unfreeze",
+    "view",
+]

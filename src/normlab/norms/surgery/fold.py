@@ -22,7 +22,7 @@ from torch.nn.utils import parametrize
 
 from normlab.norms.base import Normalization
 from normlab.norms.layers.baselines import NoNorm2d
-from normlab.norms.layers.standard import BatchInstanceNorm2d
+from normlab.norms.layers.batch_instance import BatchInstanceNorm2d
 from normlab.norms.surgery.freeze import hold_evaluation, is_frozen
 from normlab.norms.surgery.producers import Neighbour, find_neighbours
 from normlab.norms.surgery.recognize import NormView, view

@@ -21,15 +21,12 @@ from torch.nn.utils import parametrize
 
 from normlab.norms.base import Normalization, RunningNormalization
 from normlab.norms.layers.baselines import TorchBatchNorm2d
+from normlab.norms.layers.batch import BatchNorm2d
+from normlab.norms.layers.batch_instance import BatchInstanceNorm2d
 from normlab.norms.layers.batch_variants import BatchRenorm2d, GhostBatchNorm2d
-from normlab.norms.layers.standard import (
-    BatchInstanceNorm2d,
-    BatchNorm2d,
-    ChannelLayerNorm2d,
-    GroupNorm2d,
-    InstanceNorm2d,
-    LayerNorm2d,
-)
+from normlab.norms.layers.group import GroupNorm2d
+from normlab.norms.layers.instance import InstanceNorm2d
+from normlab.norms.layers.layer import ChannelLayerNorm2d, LayerNorm2d
 
 _KIND_BY_NAME = {
     "FrozenBatchNorm2d": "batch",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from normlab.norms.functional.planes import LEAKY_SLOPE, Activation
+from normlab.norms.functional.activation import LEAKY_SLOPE, Activation
 
 
 class ActivatedNorm(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from normlab.norms.layers.standard import BatchInstanceNorm2d
+from normlab.norms.layers.batch_instance import BatchInstanceNorm2d
 
 
 def parameter_groups(

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.errors import UsageError
-from normlab.norms.layers.standard import InstanceNorm2d
+from normlab.norms.layers.instance import InstanceNorm2d
 from normlab.norms.surgery.freeze import is_frozen
 from normlab.norms.surgery.recognize import is_running
 

@@ -18,8 +18,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SOURCES = tuple(FOLDER / name for name in ("planes.cpp", "blend.cpp"))
-HEADERS = tuple(FOLDER / f"{name}.h" for name in ("vector", "sweeps", "tiles", "tensors", "blend"))
+SOURCES = tuple(FOLDER / name for name in ("planes.cpp", "fused_norm.cpp"))
+HEADERS = tuple(
+    FOLDER / f"{name}.h" for name in ("vector", "sweeps", "tiles", "tensors", "fused_norm")
+)
 
 INSTRUCTION_SETS: dict[str, tuple[str, ...]] = {
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma"),

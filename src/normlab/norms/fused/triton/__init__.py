@@ -2,6 +2,7 @@
 
 sweeps      the four sweeps over the tensor
 rule        what happens between them, on N×C numbers
-operators   both as functions of tensors
+operators   the sweeps as functions of tensors, and the four plane operators
+fused_norm  a whole layer of the six main norms
 serve       their place behind torch's dispatcher
 """

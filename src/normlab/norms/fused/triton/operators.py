@@ -1,14 +1,14 @@
-"""The kernels as functions of tensors.
+"""The sweeps as functions of tensors, and the four plane operators.
 
-A layer is three launches each way: sweep, rule, sweep. What is not served (float64, empty tensors)
-goes to the reference; a layout that is neither NCHW nor channels_last is copied first.
+What is not served (float64, empty tensors) goes to the reference; a layout that is neither NCHW nor
+channels_last is copied first.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -17,8 +17,9 @@ from torch import Tensor
 
 from normlab.norms.fused.triton import rule, sweeps
 
-_ACTIVATIONS = {"none": 0, "relu": 1, "leaky_relu": 2, "silu": 3}
-TILE = 4096
+ACTIVATION_CODES = {"none": 0, "relu": 1, "leaky_relu": 2, "silu": 3}
+"""Those of sweeps.py."""
+_tile_values = 4096
 """Values of a tile: 16 KB in float32, some 16 a thread."""
 FULL_CHIP = 1024
 """Fewer programs leave much of a chip of 130 multiprocessors idle; then planes are split."""
@@ -28,8 +29,19 @@ _COMPILER = {"enable_fp_fusion": True}
 """a·b + c in one rounding, whatever the default of the Triton at hand is."""
 
 Strides = tuple[int, int, int]
-_NOWHERE: Strides = (0, 0, 0)
+_NOT_READ: Strides = (0, 0, 0)
 """Strides of what is not read."""
+
+
+@contextmanager
+def tile_values(values: int) -> Iterator[None]:
+    """Work on tiles of so many values within this context: small ones split every plane."""
+    global _tile_values
+    before, _tile_values = _tile_values, values
+    try:
+        yield
+    finally:
+        _tile_values = before
 
 
 def is_served(x: Tensor) -> bool:
@@ -54,7 +66,7 @@ def dense(x: Tensor) -> Tensor:
     return x.contiguous()
 
 
-def beside(x: Tensor, other: Tensor) -> tuple[Tensor, Strides]:
+def with_strides(x: Tensor, other: Tensor) -> tuple[Tensor, Strides]:
     """A partner of x in any layout that has pixels in a run, else a copy in x's layout."""
     found = strides(other)
     if found is None:
@@ -74,16 +86,16 @@ def tile(x: Tensor) -> tuple[int, int]:
     channels, pixels = x.shape[1], x.shape[2] * x.shape[3]
     if _by_channel(x):
         wide = min(triton.next_power_of_2(channels), 128)
-        return max(1, min(triton.next_power_of_2(pixels), TILE // wide)), wide
-    long = min(triton.next_power_of_2(pixels), TILE)
+        return max(1, min(triton.next_power_of_2(pixels), _tile_values // wide)), wide
+    long = min(triton.next_power_of_2(pixels), _tile_values)
     return long, max(1, min(triton.next_power_of_2(channels), 1024 // long))
 
 
-def options(x: Tensor, *partners: Strides) -> dict[str, Any]:
+def sweep_options(x: Tensor, *partners: Strides) -> dict[str, Any]:
     """Options of a sweep: its tile, and how many values lie together in x and all its partners."""
     block_p, block_c = tile(x)
     by_channel = _by_channel(x)
-    alike = all(found in (known(x), _NOWHERE) for found in partners)
+    alike = all(found in (dense_strides(x), _NOT_READ) for found in partners)
     unit = math.gcd(x.shape[1] if by_channel else x.shape[2] * x.shape[3], 16) if alike else 1
     return {
         "BY_CHANNEL": by_channel,
@@ -112,12 +124,12 @@ def partial_statistics(x: Tensor) -> tuple[Tensor, Tensor, int]:
     splits, chunk = split(x, block_p, block_c)
     parts = torch.empty((2, splits, n, c), dtype=torch.float32, device=x.device)
     sweeps.statistics_kernel[(n * triton.cdiv(c, block_c) * splits,)](
-        x, parts[0], parts[1], n, c, h * w, chunk, *known(x), **options(x)
+        x, parts[0], parts[1], n, c, h * w, chunk, *dense_strides(x), **sweep_options(x)
     )
     return parts[0], parts[1], chunk
 
 
-def known(x: Tensor) -> Strides:
+def dense_strides(x: Tensor) -> Strides:
     """The strides of a dense tensor."""
     found = strides(x)
     assert found is not None
@@ -138,11 +150,11 @@ def apply_affine(
     n, c, h, w = x.shape
     block_p, block_c = tile(x)
     y = torch.empty_like(x)
-    other, other_strides = beside(x, residual) if residual is not None else (x, _NOWHERE)
+    other, other_strides = with_strides(x, residual) if residual is not None else (x, _NOT_READ)
     sweeps.affine_kernel[(n * triton.cdiv(c, block_c) * triton.cdiv(h * w, block_p),)](
-        x, other, y, center, scale, offset, c, h * w, *known(x), *other_strides,
-        HAS_RESIDUAL=residual is not None, ACTIVATION=_ACTIVATIONS[activation], REVERSED=reverse,
-        **options(x, other_strides),
+        x, other, y, center, scale, offset, c, h * w, *dense_strides(x), *other_strides,
+        HAS_RESIDUAL=residual is not None, ACTIVATION=ACTIVATION_CODES[activation],
+        REVERSED=reverse, **sweep_options(x, other_strides),
     )  # fmt: skip
     return y
 
@@ -163,12 +175,13 @@ def partial_sums(
     block_p, block_c = tile(x)
     splits, chunk = split(x, block_p, block_c)
     parts = torch.empty((2, splits, n, c), dtype=torch.float32, device=x.device)
-    dy, dy_strides = beside(x, dy)
-    other, other_strides = beside(x, pivot) if pivot is not None else (x, _NOWHERE)
+    dy, dy_strides = with_strides(x, dy)
+    other, other_strides = with_strides(x, pivot) if pivot is not None else (x, _NOT_READ)
     sweeps.sums_kernel[(n * triton.cdiv(c, block_c) * splits,)](
         dy, x, other, *rows, parts[0], parts[1], n, c, h * w, chunk,
-        *dy_strides, *known(x), *other_strides,
-        PIVOT=kind, ACTIVATION=_ACTIVATIONS[activation], **options(x, dy_strides, other_strides),
+        *dy_strides, *dense_strides(x), *other_strides,
+        PIVOT=kind, ACTIVATION=ACTIVATION_CODES[activation],
+        **sweep_options(x, dy_strides, other_strides),
     )  # fmt: skip
     return parts[0], parts[1]
 
@@ -190,13 +203,13 @@ def apply_backward(
     block_p, block_c = tile(x)
     dx = torch.empty_like(x)
     dz = torch.empty_like(x) if needs_dz else None
-    dy, dy_strides = beside(x, dy)
-    other, other_strides = beside(x, pivot) if pivot is not None else (x, _NOWHERE)
+    dy, dy_strides = with_strides(x, dy)
+    other, other_strides = with_strides(x, pivot) if pivot is not None else (x, _NOT_READ)
     sweeps.affine_backward_kernel[(n * triton.cdiv(c, block_c) * triton.cdiv(h * w, block_p),)](
         dy, x, other, dx, dz if dz is not None else dx, *rows, *slopes, c, h * w,
-        *dy_strides, *known(x), *other_strides,
-        PIVOT=kind, NEEDS_DZ=needs_dz, ACTIVATION=_ACTIVATIONS[activation], REVERSED=reverse,
-        **options(x, dy_strides, other_strides),
+        *dy_strides, *dense_strides(x), *other_strides,
+        PIVOT=kind, NEEDS_DZ=needs_dz, ACTIVATION=ACTIVATION_CODES[activation], REVERSED=reverse,
+        **sweep_options(x, dy_strides, other_strides),
     )  # fmt: skip
     return dx, dz
 
@@ -212,7 +225,7 @@ def plane_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     found = torch.empty((2, n, c), dtype=torch.float32, device=x.device)
     rule.merge_kernel[(triton.cdiv(n * c, 256),)](
         mean, spread, found, n * c, mean.shape[0], h * w, chunk,
-        BLOCK=256, **_together(mean),
+        BLOCK=256, **merge_options(mean),
     )  # fmt: skip
     return found[0], found[1]
 
@@ -249,87 +262,6 @@ def plane_affine_backward(
     )  # fmt: skip
 
 
-# --- a whole layer of the six main norms
-
-
-def blend_norm(
-    x: Tensor, residual: Tensor | None, weight: Tensor | None, bias: Tensor | None,
-    gate: Tensor | None, running_mean: Tensor | None, running_variance: Tensor | None,
-    batches: Tensor | None, momentum: float, fixed: bool, batch: bool, groups: int, eps: float,
-    activation: str,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """See normlab.norms.fused.autograd; y, rows (4, N, C), statistics of the batch or groups."""
-    with on_its_device(x):
-        x = dense(x)
-        n, c, h, w = x.shape
-        mean, spread, chunk = partial_statistics(x)
-        rows = torch.empty((4, n, c), dtype=torch.float32, device=x.device)
-        if _by_group(batch, groups, c):
-            found = torch.empty((2, n, groups), dtype=torch.float32, device=x.device)
-            rule.group_forward_kernel[(n * groups,)](
-                mean, spread, _or(weight, found), _or(bias, found), rows, found,
-                n * c, c, h * w, mean.shape[0], chunk, groups, c // groups, eps,
-                HAS_WEIGHT=weight is not None, HAS_BIAS=bias is not None,
-                BLOCK=triton.next_power_of_2(c // groups), **_together(mean),
-            )  # fmt: skip
-        else:
-            found = torch.empty((2, 1, c), dtype=torch.float32, device=x.device)
-            tracks = batch and not fixed and running_mean is not None and batches is not None
-            if tracks and batches is not None:
-                batches.add_(1)
-            rule.channel_forward_kernel[(c,)](
-                mean, spread, _or(weight, found), _or(bias, found), _or(gate, found),
-                _or(running_mean, found), _or(running_variance, found), _or(batches, found),
-                rows, found, n, c, h * w, mean.shape[0], chunk, eps, momentum,
-                BATCH=batch, FIXED=fixed, INSTANCE=groups > 0, TRACKS=tracks,
-                AVERAGES=momentum < 0, HAS_WEIGHT=weight is not None, HAS_BIAS=bias is not None,
-                HAS_GATE=gate is not None, BLOCK=_block(n), **_together(mean),
-            )  # fmt: skip
-        y = apply_affine(x, rows[0], rows[2], rows[3], residual, activation, reverse=True)
-    return y, rows, found
-
-
-def blend_norm_backward(
-    dy: Tensor, x: Tensor, residual: Tensor | None, weight: Tensor | None, gate: Tensor | None,
-    planes: Tensor, statistics: Tensor, batch: bool, fixed: bool, groups: int, eps: float,
-    activation: str, needs_dz: bool,
-) -> tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor]:  # fmt: skip
-    """See normlab.norms.fused.autograd; returns dx, dz, dγ, dβ, dρ."""
-    with on_its_device(x):
-        x = dense(x)
-        n, c, h, w = x.shape
-        rows = (planes[0], planes[2], planes[3])
-        kind = "residual" if residual is not None else "none"
-        one, two = partial_sums(dy, x, rows, residual, kind, activation)
-        slopes = torch.empty((2, n, c), dtype=torch.float32, device=x.device)
-        gradients = torch.empty((3, c), dtype=torch.float32, device=x.device)
-        if _by_group(batch, groups, c):
-            rule.group_backward_kernel[(n * groups + c,)](
-                planes, statistics, one, two, _or(weight, gradients), slopes, gradients,
-                n, c, h * w, one.shape[0], groups, c // groups, eps,
-                HAS_WEIGHT=weight is not None, BLOCK=triton.next_power_of_2(c // groups),
-                BLOCK_N=_block(n), **_together(one),
-            )  # fmt: skip
-        else:
-            rule.channel_backward_kernel[(c,)](
-                planes, statistics, one, two, _or(weight, gradients), _or(gate, gradients),
-                slopes, gradients, n, c, h * w, one.shape[0], eps,
-                BATCH=batch, FIXED=fixed, INSTANCE=groups > 0,
-                HAS_WEIGHT=weight is not None, HAS_GATE=gate is not None,
-                BLOCK=_block(n), **_together(one),
-            )  # fmt: skip
-        dx, dz = apply_backward(
-            dy, x, rows, (slopes[0], slopes[1]), residual, kind, activation,
-            needs_dz=needs_dz, reverse=True,
-        )  # fmt: skip
-    return dx, dz, gradients[0], gradients[1], gradients[2]
-
-
-def _by_group(batch: bool, groups: int, channels: int) -> bool:
-    """Layer and group normalization; an instance is a group of one channel, and goes by channel."""
-    return not batch and 0 < groups < channels
-
-
 PLANE_OPERATORS: dict[str, Callable[..., Any]] = {
     "plane_statistics": plane_statistics,
     "plane_affine": plane_affine,
@@ -346,16 +278,17 @@ def on_its_device(x: Tensor) -> AbstractContextManager[object]:
     return torch.cuda.device(x.device)
 
 
-def _or(tensor: Tensor | None, nothing: Tensor) -> Tensor:
-    """A pointer has to be given even where none is read."""
+def pointer(tensor: Tensor | None, nothing: Tensor) -> Tensor:
+    """The tensor, or another in its place: a pointer has to be given even where none is read."""
     return nothing if tensor is None else tensor
 
 
-def _together(parts: Tensor) -> dict[str, Any]:
+def merge_options(parts: Tensor) -> dict[str, Any]:
     """Options of a kernel that reads all parts (splits, N, C) of a plane at once."""
     return {"SPLITS": triton.next_power_of_2(parts.shape[0]), **_COMPILER}
 
 
-def _block(samples: int) -> int:
+def sample_block(samples: int) -> int:
+    """Samples that a program of the rule reads at once."""
     block: int = min(triton.next_power_of_2(samples), 256)
     return block

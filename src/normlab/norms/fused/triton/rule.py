@@ -54,6 +54,16 @@ def merge_kernel(
 
 
 @triton.jit
+def move_running(running, value, batches, momentum, AVERAGES: tl.constexpr):
+    """Move one running statistic by `momentum` towards a value; AVERAGES by 1/batches instead."""
+    share = momentum
+    if AVERAGES:
+        share = 1.0 / tl.load(batches).to(tl.float32)
+    old = tl.load(running)
+    tl.store(running, old + share * (value - old))
+
+
+@triton.jit
 def channel_forward_kernel(
     mean, spread, weight, bias, gate, running_mean, running_variance, batches, rows, found,
     samples, channels, pixels, splits, chunk, eps, momentum,
@@ -97,15 +107,10 @@ def channel_forward_kernel(
                 sums += tl.where(inside, s / pixels + (m - m_b) * (m - m_b), 0.0)
             v_b = tl.sum(sums, 0) / samples
             if TRACKS:
-                share = momentum
-                if AVERAGES:
-                    share = 1.0 / tl.load(batches).to(tl.float32)
                 count = 1.0 * samples * pixels
                 unbiased = v_b * (count / tl.maximum(count - 1, 1.0))
-                old = tl.load(running_mean + c)
-                tl.store(running_mean + c, old + share * (m_b - old))
-                old = tl.load(running_variance + c)
-                tl.store(running_variance + c, old + share * (unbiased - old))
+                move_running(running_mean + c, m_b, batches, momentum, AVERAGES)
+                move_running(running_variance + c, unbiased, batches, momentum, AVERAGES)
         tl.store(found + c, m_b)
         tl.store(found + channels + c, v_b)
         r_b = 1 / tl.sqrt_rn(v_b + eps)

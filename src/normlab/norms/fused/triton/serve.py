@@ -1,8 +1,6 @@
-"""The kernels' place behind torch's dispatcher: CUDA tensors are served where Triton is installed.
+"""The plane operators' place behind torch's dispatcher: Triton's kernels for tensors on a GPU.
 
-Registering imports nothing; the first tensor on a GPU does. TRITON_INTERPRET=1 runs the kernels in
-Triton's interpreter, on tensors of the CPU, which is how they are tested without a GPU: see
-`serve_cpu`.
+Registering imports nothing; the first tensor on a GPU imports Triton.
 """
 
 from __future__ import annotations
@@ -10,18 +8,20 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
 import torch
 
 Function = Callable[..., Any]
 _PLACE_OF_X = {"plane_sums": 1, "plane_affine_backward": 1}
+"""Which argument x is, where it is not the first."""
 
 
-@cache
-def is_there() -> bool:
-    """Whether tensors on a GPU can be served: a torch for NVIDIA's or AMD's, and Triton."""
+def gpu_kernels_available() -> bool:
+    """Whether tensors on a GPU can be served: a torch for NVIDIA's or AMD's, and Triton.
+
+    NORMLAB_KERNELS=0 in the environment switches the kernels off.
+    """
     if os.environ.get("NORMLAB_KERNELS") == "0":
         return False
     has_gpu_build = torch.version.cuda is not None or torch.version.hip is not None
@@ -35,21 +35,21 @@ def register(library: torch.library.Library, reference: Mapping[str, Function]) 
         library: the one that defines the operators, of the namespace normlab.
         reference: the Python function of every operator, for tensors that are not served.
     """
-    if is_there():
-        _register(library, reference, "CUDA")
+    if gpu_kernels_available():
+        for name, function in reference.items():
+            library.impl(name, plane_operator(name, function), "CUDA")
 
 
-def serve_cpu(library: torch.library.Library, reference: Mapping[str, Function]) -> None:
-    """Put them behind the CPU key: for tests, in Triton's interpreter (TRITON_INTERPRET=1)."""
-    _register(library, reference, "CPU")
+def plane_operator(name: str, reference: Function) -> Function:
+    """One of the four plane operators in Triton.
 
+    Args:
+        name: as torch's dispatcher knows it, e.g. "plane_sums".
+        reference: what serves the tensors that the kernel does not (float64, empty ones).
 
-def _register(library: torch.library.Library, reference: Mapping[str, Function], key: str) -> None:
-    for name, function in reference.items():
-        library.impl(name, _or_else(name, function), key)
-
-
-def _or_else(name: str, reference: Function) -> Function:
+    Returns:
+        A function of the operator's arguments.
+    """
     place = _PLACE_OF_X.get(name, 0)
 
     def serve(*arguments: Any) -> Any:
@@ -62,10 +62,3 @@ def _or_else(name: str, reference: Function) -> Function:
         return reference(*arguments)
 
     return serve
-
-
-def blend_functions() -> tuple[Function, Function]:
-    """The six main norms in one call each way: forward and backward."""
-    from normlab.norms.fused.triton import operators
-
-    return operators.blend_norm, operators.blend_norm_backward

@@ -34,7 +34,7 @@ def activate(z, ACTIVATION: tl.constexpr):
 
 
 @triton.jit
-def through(dy, pivot, ACTIVATION: tl.constexpr):
+def activation_gradient(dy, pivot, ACTIVATION: tl.constexpr):
     """dz = dy·act'; pivot is the output (relu, leaky_relu) or the pre-activation (any)."""
     if ACTIVATION == RELU:
         return tl.where(pivot > 0, dy, 0.0)
@@ -47,7 +47,9 @@ def through(dy, pivot, ACTIVATION: tl.constexpr):
 
 
 @triton.jit
-def here(channels, parts, BY_CHANNEL: tl.constexpr, BLOCK_C: tl.constexpr, REVERSED: tl.constexpr):
+def tile_position(
+    channels, parts, BY_CHANNEL: tl.constexpr, BLOCK_C: tl.constexpr, REVERSED: tl.constexpr
+):
     """The sample, the first channel and the part of the pixels of this program.
 
     Programs go through the tensor as it lies in memory, channels_last if BY_CHANNEL. REVERSED ones
@@ -65,15 +67,15 @@ def here(channels, parts, BY_CHANNEL: tl.constexpr, BLOCK_C: tl.constexpr, REVER
 
 
 @triton.jit
-def places(n, c, p, s_n, s_c, s_p, UNIT_P: tl.constexpr, UNIT_C: tl.constexpr):
+def offsets(n, c, p, s_n, s_c, s_p, UNIT_P: tl.constexpr, UNIT_C: tl.constexpr):
     """Where the values of a tile lie in a tensor with these strides."""
     at = n * s_n + c.to(tl.int64)[None, :] * s_c + p.to(tl.int64)[:, None] * s_p
     return tl.multiple_of(at, (UNIT_P, UNIT_C))
 
 
 @triton.jit
-def within(p, stop, own, UNIT_P: tl.constexpr, UNIT_C: tl.constexpr):
-    """Which values of a tile there are."""
+def tile_mask(p, stop, own, UNIT_P: tl.constexpr, UNIT_C: tl.constexpr):
+    """Which places of a tile hold values of the tensor."""
     return tl.max_constancy((p < stop)[:, None] & own[None, :], (UNIT_P, UNIT_C))
 
 
@@ -89,7 +91,7 @@ def gradient_of(dy, z, pivot, at, inside, PIVOT: tl.constexpr, ACTIVATION: tl.co
             z = tl.load(pivot + at, inside, 0.0).to(tl.float32)
         if PIVOT == "residual":
             z += tl.load(pivot + at, inside, 0.0).to(tl.float32)
-        dy = through(dy, z, ACTIVATION)
+        dy = activation_gradient(dy, z, ACTIVATION)
     return dy
 
 
@@ -101,7 +103,7 @@ def statistics_kernel(
     BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """Mean and Σ(x − mean)² of a part of every plane: (splits, N, C) each."""
-    n, first_c, split = here(channels, tl.cdiv(pixels, chunk), BY_CHANNEL, BLOCK_C, False)
+    n, first_c, split = tile_position(channels, tl.cdiv(pixels, chunk), BY_CHANNEL, BLOCK_C, False)
     c = first_c + tl.arange(0, BLOCK_C)
     own = c < channels
     start = split * chunk
@@ -111,8 +113,8 @@ def statistics_kernel(
     s = tl.zeros([BLOCK_C], tl.float32)
     for first in range(start, stop, BLOCK_P):
         p = first + tl.arange(0, BLOCK_P)
-        inside = within(p, stop, own, UNIT_P, UNIT_C)
-        at = places(n, c, p, x_n, x_c, x_p, UNIT_P, UNIT_C)
+        inside = tile_mask(p, stop, own, UNIT_P, UNIT_C)
+        at = offsets(n, c, p, x_n, x_c, x_p, UNIT_P, UNIT_C)
         values = tl.load(x + at, inside, 0.0).to(tl.float32)
         size = tl.minimum(BLOCK_P, stop - first).to(tl.float32)
         tile_mean = tl.sum(values, 0) / size
@@ -137,7 +139,9 @@ def affine_kernel(
     BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """y = act((x − center)·scale + offset + residual); y has the strides of x."""
-    n, first_c, tile = here(channels, tl.cdiv(pixels, BLOCK_P), BY_CHANNEL, BLOCK_C, REVERSED)
+    n, first_c, tile = tile_position(
+        channels, tl.cdiv(pixels, BLOCK_P), BY_CHANNEL, BLOCK_C, REVERSED
+    )
     c = first_c + tl.arange(0, BLOCK_C)
     p = tile * BLOCK_P + tl.arange(0, BLOCK_P)
     own = c < channels
@@ -145,12 +149,12 @@ def affine_kernel(
     middle = tl.load(center + plane, own, 0.0)[None, :]
     slope = tl.load(scale + plane, own, 0.0)[None, :]
     shift = tl.load(offset + plane, own, 0.0)[None, :]
-    inside = within(p, pixels, own, UNIT_P, UNIT_C)
-    at = places(n, c, p, x_n, x_c, x_p, UNIT_P, UNIT_C)
+    inside = tile_mask(p, pixels, own, UNIT_P, UNIT_C)
+    at = offsets(n, c, p, x_n, x_c, x_p, UNIT_P, UNIT_C)
     z = (tl.load(x + at, inside, 0.0).to(tl.float32) - middle) * slope + shift
     if HAS_RESIDUAL:
-        beside = places(n, c, p, r_n, r_c, r_p, UNIT_P, UNIT_C)
-        z += tl.load(residual + beside, inside, 0.0).to(tl.float32)
+        at_residual = offsets(n, c, p, r_n, r_c, r_p, UNIT_P, UNIT_C)
+        z += tl.load(residual + at_residual, inside, 0.0).to(tl.float32)
     tl.store(y + at, activate(z, ACTIVATION).to(y.dtype.element_ty), inside)
 
 
@@ -163,7 +167,7 @@ def sums_kernel(
     BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """Σ dz and Σ dz·(x − center) of a part of every plane: (splits, N, C) each."""
-    n, first_c, split = here(channels, tl.cdiv(pixels, chunk), BY_CHANNEL, BLOCK_C, False)
+    n, first_c, split = tile_position(channels, tl.cdiv(pixels, chunk), BY_CHANNEL, BLOCK_C, False)
     c = first_c + tl.arange(0, BLOCK_C)
     own = c < channels
     start = split * chunk
@@ -176,14 +180,14 @@ def sums_kernel(
     second_sum = tl.zeros([BLOCK_C], tl.float32)
     for first in range(start, stop, BLOCK_P):
         p = first + tl.arange(0, BLOCK_P)
-        inside = within(p, stop, own, UNIT_P, UNIT_C)
-        at = places(n, c, p, x_n, x_c, x_p, UNIT_P, UNIT_C)
-        behind = places(n, c, p, d_n, d_c, d_p, UNIT_P, UNIT_C)
-        beside = places(n, c, p, r_n, r_c, r_p, UNIT_P, UNIT_C)
+        inside = tile_mask(p, stop, own, UNIT_P, UNIT_C)
+        at = offsets(n, c, p, x_n, x_c, x_p, UNIT_P, UNIT_C)
+        at_dy = offsets(n, c, p, d_n, d_c, d_p, UNIT_P, UNIT_C)
+        at_residual = offsets(n, c, p, r_n, r_c, r_p, UNIT_P, UNIT_C)
         distance = tl.load(x + at, inside, 0.0).to(tl.float32) - middle
-        dz = tl.load(dy + behind, inside, 0.0).to(tl.float32)
+        dz = tl.load(dy + at_dy, inside, 0.0).to(tl.float32)
         z = distance * slope + shift
-        dz = gradient_of(dz, z, pivot, beside, inside, PIVOT, ACTIVATION)
+        dz = gradient_of(dz, z, pivot, at_residual, inside, PIVOT, ACTIVATION)
         first_sum += tl.sum(tl.where(inside, dz, 0.0), 0)
         second_sum += tl.sum(tl.where(inside, dz * distance, 0.0), 0)
     part = (split * samples + n) * channels + c
@@ -201,7 +205,9 @@ def affine_backward_kernel(
     BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """dx = scale·dz + p·(x − center) + q, and dz; both have the strides of x."""
-    n, first_c, tile = here(channels, tl.cdiv(pixels, BLOCK_P), BY_CHANNEL, BLOCK_C, REVERSED)
+    n, first_c, tile = tile_position(
+        channels, tl.cdiv(pixels, BLOCK_P), BY_CHANNEL, BLOCK_C, REVERSED
+    )
     c = first_c + tl.arange(0, BLOCK_C)
     p = tile * BLOCK_P + tl.arange(0, BLOCK_P)
     own = c < channels
@@ -209,14 +215,14 @@ def affine_backward_kernel(
     middle = tl.load(center + plane, own, 0.0)[None, :]
     slope = tl.load(scale + plane, own, 0.0)[None, :]
     shift = tl.load(offset + plane, own, 0.0)[None, :]
-    inside = within(p, pixels, own, UNIT_P, UNIT_C)
-    at = places(n, c, p, x_n, x_c, x_p, UNIT_P, UNIT_C)
-    behind = places(n, c, p, d_n, d_c, d_p, UNIT_P, UNIT_C)
-    beside = places(n, c, p, r_n, r_c, r_p, UNIT_P, UNIT_C)
+    inside = tile_mask(p, pixels, own, UNIT_P, UNIT_C)
+    at = offsets(n, c, p, x_n, x_c, x_p, UNIT_P, UNIT_C)
+    at_dy = offsets(n, c, p, d_n, d_c, d_p, UNIT_P, UNIT_C)
+    at_residual = offsets(n, c, p, r_n, r_c, r_p, UNIT_P, UNIT_C)
     distance = tl.load(x + at, inside, 0.0).to(tl.float32) - middle
-    dz = tl.load(dy + behind, inside, 0.0).to(tl.float32)
+    dz = tl.load(dy + at_dy, inside, 0.0).to(tl.float32)
     z = distance * slope + shift
-    dz = gradient_of(dz, z, pivot, beside, inside, PIVOT, ACTIVATION)
+    dz = gradient_of(dz, z, pivot, at_residual, inside, PIVOT, ACTIVATION)
     if NEEDS_DZ:
         tl.store(dz_out + at, dz.to(dz_out.dtype.element_ty), inside)
     result = slope * dz + tl.load(slope_p + plane, own, 0.0)[None, :] * distance

@@ -1,7 +1,7 @@
-// The six main norms in one call each way (see ../blend.py) for float32 and bfloat16 on the CPU.
+// The six main norms in one call each way (see ../autograd.py) for float32 and bfloat16 on the CPU.
 // The Python side asks only for what is served here; anything else is refused.
 
-#include "blend.h"
+#include "fused_norm.h"
 #include "tensors.h"
 
 namespace normlab {
@@ -43,24 +43,24 @@ void update_running(const Tensor& mean, const Tensor& variance, const Tensor& ba
   }
 }
 
-// blend_norm(x, residual?, weight?, bias?, gate?, running_mean?, running_variance?, batches?,
-//            momentum, fixed, batch, groups, eps, activation)
+// fused_norm(x, residual?, weight?, bias?, gate?, running_mean?, running_variance?, batches?,
+//            momentum, batch, fixed, groups, eps, activation)
 //   -> y, planes (4, N, C), batch statistics (2, 1, C)
-void blend_norm(StableIValue* stack, uint64_t, uint64_t) {
+void fused_norm(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor given = to<Tensor>(stack[0]);
   const Optional added = to<Optional>(stack[1]), weight = to<Optional>(stack[2]),
                  bias = to<Optional>(stack[3]), gate = to<Optional>(stack[4]),
                  mean = to<Optional>(stack[5]), variance = to<Optional>(stack[6]),
                  batches = to<Optional>(stack[7]);
   const double momentum = to<double>(stack[8]);
-  const bool fixed = to<bool>(stack[9]), batch = to<bool>(stack[10]);
+  const bool batch = to<bool>(stack[9]), fixed = to<bool>(stack[10]);
   const int64_t groups = to<int64_t>(stack[11]);
   const double eps = to<double>(stack[12]);
   const auto activation = activation_named(to<std::string>(stack[13]));
   STD_TORCH_CHECK(activation && is_served(given) && is_partner(added, given) &&
                       are_channel_values(given, {&weight, &bias, &gate, &mean, &variance}) &&
                       (!fixed || (mean && variance)),
-                  "normlab::blend_norm does not serve these tensors");
+                  "normlab::fused_norm does not serve these tensors");
   const Tensor x = dense(given), y = uninitialized_like(x);
   const int64_t n = x.size(0), c = x.size(1), pixels = x.size(2) * x.size(3);
   const Tensor planes = uninitialized_rows(4, n, c), found = uninitialized_rows(2, 1, c);
@@ -71,11 +71,11 @@ void blend_norm(StableIValue* stack, uint64_t, uint64_t) {
     std::copy_n(floats_of(mean), c, own);
     std::copy_n(floats_of(variance), c, own + c);
   }
-  Blend b{n, c, pixels, groups, batch, fixed, floats_of(weight), floats_of(bias), floats_of(gate),
+  NormRule b{n, c, pixels, groups, batch, fixed, floats_of(weight), floats_of(bias), floats_of(gate),
           own, own + c, float(eps)};
   with_type(x, [&](auto type) {
     using T = decltype(type);
-    blend_forward<T>(g, g.channels != 1, b, data<T>(x), data<T>(residual), *activation, data<T>(y),
+    fused_forward<T>(g, g.channels != 1, b, data<T>(x), data<T>(residual), *activation, data<T>(y),
                      Rows{floats(planes), n, c}, own, own + c);
   });
   if (mean && variance && batches && !fixed)
@@ -85,9 +85,9 @@ void blend_norm(StableIValue* stack, uint64_t, uint64_t) {
   stack[2] = from(found);
 }
 
-// blend_norm_backward(dy, x, residual?, weight?, gate?, planes, statistics, batch, fixed, groups,
+// fused_norm_backward(dy, x, residual?, weight?, gate?, planes, statistics, batch, fixed, groups,
 //                     eps, activation, needs_dz) -> dx, dz?, dγ, dβ, dρ
-void blend_norm_backward(StableIValue* stack, uint64_t, uint64_t) {
+void fused_norm_backward(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor gradient = to<Tensor>(stack[0]), given = to<Tensor>(stack[1]);
   const Optional added = to<Optional>(stack[2]), weight = to<Optional>(stack[3]),
                  gate = to<Optional>(stack[4]);
@@ -99,7 +99,7 @@ void blend_norm_backward(StableIValue* stack, uint64_t, uint64_t) {
   const bool needs_dz = to<bool>(stack[12]);
   STD_TORCH_CHECK(activation && is_served(given) && is_partner(gradient, given) &&
                       is_partner(added, given) && are_channel_values(given, {&weight, &gate}),
-                  "normlab::blend_norm_backward does not serve these tensors");
+                  "normlab::fused_norm_backward does not serve these tensors");
   const Tensor x = dense(given), dy = beside(gradient, x), dx = uninitialized_like(x);
   const Optional residual = beside(added, x);
   const Optional dz = needs_dz ? Optional(uninitialized_like(x)) : std::nullopt;
@@ -109,11 +109,11 @@ void blend_norm_backward(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor found = uninitialized_rows(kGradientRows, n, c);
   const Geometry g = geometry(x);
   const float* known = floats(statistics);
-  const Blend b{n, c, x.size(2) * x.size(3), groups, batch, fixed, floats_of(weight), nullptr,
+  const NormRule b{n, c, x.size(2) * x.size(3), groups, batch, fixed, floats_of(weight), nullptr,
                 floats_of(gate), known, known + c, float(eps)};
   with_type(x, [&](auto type) {
     using T = decltype(type);
-    blend_backward<T>(g, g.channels != 1, b, data<T>(dy), data<T>(x), data<T>(residual),
+    fused_backward<T>(g, g.channels != 1, b, data<T>(dy), data<T>(x), data<T>(residual),
                       *activation, Rows{floats(planes), n, c}, Rows{floats(found), n, c},
                       data<T>(dx), data<T>(dz), floats(dweight), floats(dbias), floats(dgate));
   });
@@ -128,6 +128,6 @@ void blend_norm_backward(StableIValue* stack, uint64_t, uint64_t) {
 }  // namespace normlab
 
 STABLE_TORCH_LIBRARY_IMPL(normlab, CPU, m) {
-  m.impl("blend_norm", normlab::blend_norm);
-  m.impl("blend_norm_backward", normlab::blend_norm_backward);
+  m.impl("fused_norm", normlab::fused_norm);
+  m.impl("fused_norm_backward", normlab::fused_norm_backward);
 }

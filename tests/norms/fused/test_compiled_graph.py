@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import normlab
-from normlab.norms.fused import operator as blend_operator
+from normlab.norms.fused import compiled_graph
 from normlab.norms.fused.cpu import loader
 from normlab.testing import MEMORY_FORMATS, assert_close
 
@@ -56,8 +56,8 @@ def test_opcheck(batch, groups, needs_dz) -> None:
     residual = draw(seed=2).requires_grad_(needs_dz)
     gate = (draw(C).sigmoid()).detach().requires_grad_() if batch and groups else None
     torch.library.opcheck(
-        blend_operator.OPERATOR,
-        (x, residual, weight, bias, gate, None, None, batch, groups, 1e-5, "relu"),
+        compiled_graph.OPERATOR,
+        (x, residual, weight, bias, gate, None, None, batch, False, groups, 1e-5, "relu"),
     )
 
 
@@ -118,4 +118,4 @@ def test_whole_networks_compile_with_it(graphs) -> None:
         nn.functional.cross_entropy(model(x), labels).backward()
     for (name, one), other in zip(network.named_parameters(), twin.parameters(), strict=True):
         assert_close(other.grad, one.grad, 2e-5, name)
-    assert str(found[0].graph).count("normlab.blend") == 7
+    assert str(found[0].graph).count("normlab.fused_norm_in_graph") == 7

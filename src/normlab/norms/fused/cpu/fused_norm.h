@@ -15,7 +15,7 @@
 
 namespace normlab {
 
-struct Blend {
+struct NormRule {
   int64_t samples, channels, pixels;
   int64_t groups;   // 0: no group part
   bool batch;       // with a batch part
@@ -157,7 +157,7 @@ enum PlaneRow { kMean, kVariance, kScale, kOffset };  // what the forward keeps
 enum GradientRow { kS1, kS2, kP, kQ, kOwn, kGradientRows = kOwn + 2 };  // kOwn is float64
 
 // How a sample is cut so that a piece stays in the second cache between two sweeps: whole groups.
-inline int64_t channels_of_piece(const Blend& b, bool channels_last) {
+inline int64_t channels_of_piece(const NormRule& b, bool channels_last) {
   if (channels_last) return b.channels;
   const int64_t size = b.group_size(), values = size * b.pixels;
   return std::min(std::max<int64_t>(32768 / values, 1) * size, b.channels);
@@ -165,7 +165,7 @@ inline int64_t channels_of_piece(const Blend& b, bool channels_last) {
 
 // work(piece's geometry, sample, first channel, last, offset into x) on every piece, in threads.
 template <class Work>
-void for_pieces(const Blend& b, bool channels_last, const Work& work) {
+void for_pieces(const NormRule& b, bool channels_last, const Work& work) {
   const int64_t size = channels_of_piece(b, channels_last);
   const int64_t pieces = (b.channels + size - 1) / size;
   const int64_t grain = std::max<int64_t>(kValuesPerTask / (size * b.pixels), 1);
@@ -180,7 +180,7 @@ void for_pieces(const Blend& b, bool channels_last, const Work& work) {
 }
 
 // One sample has one piece in channels_last memory: then the sweeps share it out by tiles.
-inline bool in_pieces(const Blend& b, bool channels_last) {
+inline bool in_pieces(const NormRule& b, bool channels_last) {
   return b.samples > 1 || !channels_last;
 }
 
@@ -190,7 +190,7 @@ const T* moved(const T* pointer, int64_t by) {
 }
 
 // The statistics of every channel over the samples, which are equally large.
-inline void merge_samples(const Blend& b, const float* mean, const float* variance,
+inline void merge_samples(const NormRule& b, const float* mean, const float* variance,
                           float* batch_mean, float* batch_variance) {
   std::vector<double> memory(size_t(2 * b.channels));
   double *m = memory.data(), *v = m + b.channels;
@@ -210,7 +210,7 @@ inline void merge_samples(const Blend& b, const float* mean, const float* varian
 }
 
 template <class T>
-void blend_forward(const Geometry& g, bool channels_last, Blend& b, const T* x,
+void fused_forward(const Geometry& g, bool channels_last, NormRule& b, const T* x,
                    const T* residual, Activation activation, T* y, const Rows& planes,
                    float* batch_mean, float* batch_variance) {
   float *mean = planes[kMean], *variance = planes[kVariance];
@@ -269,7 +269,7 @@ void gradients(const Geometry& g, const T* dy, const T* x, const T* residual,
 }
 
 template <class T>
-void blend_backward(const Geometry& g, bool channels_last, const Blend& b, const T* dy, const T* x,
+void fused_backward(const Geometry& g, bool channels_last, const NormRule& b, const T* dy, const T* x,
                     const T* residual, Activation activation, const Rows& planes,
                     const Rows& found, T* dx, T* dz, float* dweight, float* dbias, float* dgate) {
   const float *mean = planes[kMean], *variance = planes[kVariance], *scale = planes[kScale];

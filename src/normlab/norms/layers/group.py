@@ -1,0 +1,76 @@
+"""Group normalization, over H, W and the channels of a group, for every sample."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from normlab.errors import UsageError
+from normlab.norms.base import Images, Normalization
+from normlab.norms.functional import rules
+from normlab.norms.functional.activation import Activation
+from normlab.norms.layers.apply import normalize_by_sample
+
+
+class GroupNorm2d(Normalization):
+    """Group normalization over H, W and the C/G channels of a group (Wu & He 2018, equation 7).
+
+    y = γ·(x − μ_ng)/√(v_ng + ε) + β. One group is LayerNorm2d, C groups are InstanceNorm2d.
+
+    Args:
+        num_groups: G, a divisor of C.
+        num_channels: C.
+        eps: ε.
+        affine: whether there are γ = 1 and β = 0.
+        device: of the parameters and buffers.
+        dtype: of the parameters and buffers.
+
+    Shape:
+        (N, C, H, W) → (N, C, H, W); γ, β (C,).
+
+    Raises:
+        UsageError: G does not divide C; in training, one value per group.
+
+    >>> norm = GroupNorm2d(2, 8)
+    >>> norm(torch.randn(4, 8, 6, 6), activation="relu").shape
+    torch.Size([4, 8, 6, 6])
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(num_channels, eps, affine, device, dtype)
+        if num_groups < 1 or num_channels % num_groups:
+            divisors = [str(d) for d in range(1, num_channels + 1) if num_channels % d == 0]
+            raise UsageError(
+                f"{num_groups} groups do not divide {num_channels} channels; "
+                f"choose one of {', '.join(divisors)}"
+            )
+        self.num_groups = num_groups
+        self.num_channels = num_channels
+
+    @property
+    def channels(self) -> int:
+        """The number of channels C."""
+        return self.num_channels
+
+    def forward(
+        self, x: Images, residual: Images | None = None, activation: Activation = "none"
+    ) -> Images:
+        """Normalize x: see `Normalization.forward`."""
+        self.check(x, residual, activation)
+        values = x.shape[1] // self.num_groups * x.shape[2] * x.shape[3]
+        self.check_count(values, "use fewer groups or a larger image")
+        rule = partial(rules.group, num_groups=self.num_groups, eps=self.eps)
+        return normalize_by_sample(self, x, self.num_groups, rule, residual, activation)
+
+    def extra_repr(self) -> str:
+        """The layer's arguments, as torch prints them."""
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
