@@ -36,6 +36,7 @@ VERBS = (
     "explain",
     "stress",
     "norms",
+    "checks",
     "bench",
     "cache",
 )
@@ -114,6 +115,21 @@ def test_the_norms_as_json(normlab) -> None:
     by_code = {row["code"]: row for row in rows}
     assert by_code["bin"]["parameters per channel"] == 3
     assert by_code["gn"]["options"] == "groups=8, eps=1e-05"
+
+
+# --- checks
+
+
+def test_the_table_of_checks(normlab) -> None:
+    result = normlab("checks")
+    assert (result.code, result.err) == (0, "")
+    found = re.findall(r"^(\S+) +(\S+) +(.+)$", result.out, re.MULTILINE)
+    rows = json.loads(normlab("checks", "--json").out)
+    assert found == [(row["code"], row["severity"], row["title"]) for row in rows]
+    assert ("NL004", "warning", "Enough blocks") in found
+    assert ("DC013", "error", "a split that leaks") in found
+    assert all(row["summary"] for row in rows)
+    assert max(map(len, result.out.splitlines())) <= 80
 
 
 # --- a study from end to end

@@ -14,6 +14,7 @@ from normlab.cli.verbs.audit import audit
 from normlab.cli.verbs.bench import bench
 from normlab.cli.verbs.cache import cache
 from normlab.cli.verbs.check import check
+from normlab.cli.verbs.checks import checks
 from normlab.cli.verbs.compare import PLAN_HELP, compare
 from normlab.cli.verbs.explain import explain
 from normlab.cli.verbs.norms import norms
@@ -35,7 +36,7 @@ app = typer.Typer(
 )
 _VERBS = (
     *(check, compare, run, status, report, train, predict, explain, stress),
-    *(audit, norms, bench, cache),
+    *(audit, norms, checks, bench, cache),
 )
 for _verb in _VERBS:
     app.command()(_verb)

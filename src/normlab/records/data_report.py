@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from normlab.records.checks import Severity
 from normlab.records.run import Frozen
-
-Severity = Literal["error", "warning", "note"]
-"""error: results on these data are wrong; warning: read them with this in mind; note: a fact."""
 
 
 class Evidence(Frozen):
@@ -30,11 +26,6 @@ class Finding(Frozen):
     evidence: tuple[Evidence, ...] = ()
     table: tuple[tuple[str, ...], ...] = ()
     """Rows with a head, for the page."""
-
-    @property
-    def anchor(self) -> str:
-        """Where the documentation explains it."""
-        return f"docs/data-check.md#{self.code.lower()}"
 
 
 class DataReport(Frozen):

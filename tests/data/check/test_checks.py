@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from normlab.data.check.base import DataToCheck, data_checks
 from normlab.data.check.corners import flat_corners
 from normlab.data.check.files import header_facts
 from normlab.data.check.fix import write_fixed
-from normlab.data.check.run import TITLES, CheckedData, check_data
+from normlab.data.check.run import CheckedData, check_data
 from normlab.data.check.shortcuts import name_pattern, wilson
 from normlab.data.dataset import load_data
 from normlab.errors import DataError
@@ -63,7 +64,7 @@ def test_nothing_is_found_where_nothing_is(tmp_path: Path) -> None:
     """And every check says that it passed."""
     checked = check_data(str(collection(tmp_path)))
     assert codes(checked) == []
-    assert [code for code, _ in checked.report.passed] == list(TITLES)
+    assert [code for code, _ in checked.report.passed] == [check.code for check in data_checks()]
     assert checked.report.images == 180
 
 
@@ -309,3 +310,21 @@ def test_name_patterns_and_intervals() -> None:
     low, high = wilson(0, 20)
     assert low == 0
     assert 0.1 < high < 0.2
+
+
+def test_every_code_is_explained_in_the_documentation() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "data-check.md").read_text(encoding="utf-8")
+    for check in data_checks():
+        section = text.partition(f"### {check.code}\n")[2].partition("###")[0]
+        assert section.startswith("**"), check.code
+        assert f"** ({check.severity}" in section, check.code
+
+
+def test_the_short_form_needs_the_manifest_and_the_pixels_alone(tmp_path: Path) -> None:
+    dataset = load_data(str(collection(tmp_path)), 32)
+    data = DataToCheck(dataset.manifest, dataset.images)
+    short = [check for check in data_checks() if check.short]
+    assert [check.code for check in short] == [
+        *("DC013", "DC021", "DC030", "DC031", "DC032", "DC033"),
+    ]
+    assert all(check(data) == () for check in short)

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
-from normlab.stats.checks.run import run_checks
+import pytest
+
+from normlab.errors import UsageError
+from normlab.records import checks as table
+from normlab.stats.checks.base import StudyToCheck, check, finding, not_applicable
+from normlab.stats.checks.run import run_checks, study_checks
 
 
 def test_a_clean_study_passes_every_check(study):
@@ -18,14 +24,13 @@ def test_a_clean_study_passes_every_check(study):
         "NL015",
     }  # no tuning, no data
     assert {state for code, state in states.items() if code not in unknown} == {"passed"}
-    assert checks[3].anchor == "docs/checks.md#nl004"
 
 
 def test_every_check_is_explained_in_the_documentation(study):
     text = (Path(__file__).parents[3] / "docs" / "checks.md").read_text(encoding="utf-8")
-    for check in run_checks(*study):
-        assert f"### {check.code}" in text
-        assert f"**{check.title}**" in text
+    for each in study_checks():
+        assert f"### {each.code}\n**{each.title}** ({each.severity}" in text
+        assert each.summary
 
 
 def test_without_runs_nothing_applies_but_what_is_missing(study):
@@ -33,3 +38,41 @@ def test_without_runs_nothing_applies_but_what_is_missing(study):
     states = {check.code: check.state for check in run_checks(plan, [])}
     assert states.pop("NL014") == "finding"
     assert set(states.values()) == {"not applicable"}
+
+
+@pytest.fixture
+def own_check():
+    """A check in no file of normlab."""
+
+    @check("NL900", "No arm is called gn", severity="warning")
+    def called_gn(study):
+        """The names of the arms."""
+        names = {run.spec.arm for run in study.runs}
+        if not names:
+            return not_applicable("no arm has run")
+        return finding("gn is one", "note" if len(study.runs) > 1 else None)
+
+    yield called_gn
+    table.unregister("NL900")
+
+
+def test_a_check_from_outside_is_run_with_the_others(study, own_check):
+    plan, runs = study
+    found = run_checks(plan, runs)[-1]
+    assert (found.code, found.title) == ("NL900", "No arm is called gn")
+    assert (found.state, found.severity, found.message) == ("finding", "note", "gn is one")
+    assert own_check(StudyToCheck(plan, runs[:1])).severity == "warning"
+    assert run_checks(plan, [])[-1].state == "not applicable"
+    assert own_check.summary == "The names of the arms"
+
+
+def test_a_code_is_given_once(own_check):
+    with pytest.raises(UsageError, match="two checks have the code NL900"):
+        check("NL900", "Another", severity="note")(lambda study: not_applicable(""))
+
+
+def test_checks_of_an_installed_package_that_cannot_be_imported_are_named(monkeypatch):
+    entry = EntryPoint("mine", "no_such_module", table.GROUP)
+    monkeypatch.setattr(table, "entry_points", lambda group: [entry])
+    with pytest.raises(UsageError, match="the checks 'mine' of no_such_module cannot be imported"):
+        table.import_checks.__wrapped__("normlab.stats.checks")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int, UInt8
 
+from normlab.data.check.base import DataToCheck, Found, check
 from normlab.data.check.finding import percent, some, standing_out
 from normlab.data.scan import Manifest
-from normlab.records.data_report import Evidence, Finding
+from normlab.records.data_report import Evidence
 
 UNEVEN = 3.0
 """Largest class over smallest from which accuracy rewards the large ones."""
@@ -19,40 +20,43 @@ GREY = 2.0
 """Mean distance of the channels, in levels, below which a picture has no colour."""
 
 
-def balance_findings(manifest: Manifest, images: UInt8[np.ndarray, "n s s 3"]) -> Iterator[Finding]:
-    """DC030 … DC033: uneven classes, small classes, mixed resolutions, grey classes."""
-    counts = np.bincount(manifest.labels, minlength=len(manifest.classes))
-    names = np.array(manifest.classes)
+@check("DC030", "uneven classes", severity="warning", short=True)
+def uneven_classes(data: DataToCheck) -> Iterator[Found]:
+    """The images of the largest class against those of the smallest."""
+    counts, names = _counts(data.manifest), np.array(data.manifest.classes)
     if counts.max() > UNEVEN * counts.min():
-        yield Finding(
-            code="DC030",
-            title="uneven classes",
-            severity="warning",
+        yield Found(
             count=len(counts),
             message=f"The largest class, {names[counts.argmax()]}, has {counts.max():,} images, "
             f"the smallest, {names[counts.argmin()]}, {counts.min():,}.",
             remedy="Judge by macro F1, or even the classes out.",
         )
+
+
+@check("DC031", "small classes", severity="note", short=True)
+def small_classes(data: DataToCheck) -> Iterator[Found]:
+    """Classes with fewer than 50 images."""
+    counts, names = _counts(data.manifest), np.array(data.manifest.classes)
     small = np.flatnonzero(counts < FEW)
     if len(small):
-        yield Finding(
-            code="DC031",
-            title="small classes",
-            severity="note",
+        yield Found(
             count=len(small),
             message=f"{len(small)} of {len(counts)} classes have fewer than {FEW} images: "
             f"{some([f'{names[k]} ({counts[k]})' for k in small])}.",
             remedy="Add images; differences between arms will be hard to see in these classes.",
         )
-    yield from _mixed_resolution(manifest)
-    grey = without_colour(images)
+
+
+@check("DC033", "classes without colour", severity="warning", short=True)
+def classes_without_colour(data: DataToCheck) -> Iterator[Found]:
+    """Grey pictures that are common in some classes and rare in the others."""
+    manifest, counts = data.manifest, _counts(data.manifest)
+    names = np.array(manifest.classes)
+    grey = without_colour(data.images)
     shares = np.bincount(manifest.labels[grey], minlength=len(counts)) / np.maximum(counts, 1)
     odd = standing_out(shares, least=0.3)
     if len(odd):
-        yield Finding(
-            code="DC033",
-            title="classes without colour",
-            severity="warning",
+        yield Found(
             count=len(odd),
             message="Grey pictures are common in "
             + some([f"{names[k]} ({percent(shares[k])})" for k in odd])
@@ -92,7 +96,18 @@ def size_text(manifest: Manifest) -> str:
     )
 
 
-def _mixed_resolution(manifest: Manifest) -> Iterator[Finding]:
+def _counts(manifest: Manifest) -> Int[np.ndarray, " classes"]:
+    """The images of each class."""
+    counts: Int[np.ndarray, " classes"] = np.bincount(
+        manifest.labels, minlength=len(manifest.classes)
+    )
+    return counts
+
+
+@check("DC032", "classes of different resolution", severity="warning", short=True)
+def mixed_resolution(data: DataToCheck) -> Iterator[Found]:
+    """The median side of the images of each class."""
+    manifest = data.manifest
     sides = np.minimum(manifest.widths, manifest.heights)
     medians = {
         name: float(np.median(sides[manifest.labels == label]))
@@ -100,10 +115,7 @@ def _mixed_resolution(manifest: Manifest) -> Iterator[Finding]:
     }
     low, high = min(medians, key=medians.__getitem__), max(medians, key=medians.__getitem__)
     if medians[high] >= 2 * medians[low]:
-        yield Finding(
-            code="DC032",
-            title="classes of different resolution",
-            severity="warning",
+        yield Found(
             count=len(medians),
             message=f"The shorter side is {medians[high]:.0f} px (median) in {high} and "
             f"{medians[low]:.0f} px in {low}: after scaling, sharpness gives them away.",

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from normlab.data.check.base import DataToCheck, Found, check
 from normlab.data.check.finding import percent, standing_out
-from normlab.data.scan import Manifest
-from normlab.records.data_report import Evidence, Finding
+from normlab.records.data_report import Evidence
 
 FLAT, DARK, BRIGHT, CORNERS = 8.0, 16.0, 239.0, 2
 """A corner is flat below this standard deviation (JPEG ripples) and black or white beyond these
@@ -45,10 +45,12 @@ def flat_corners(images: UInt8[np.ndarray, "n s s 3"]) -> dict[str, Bool[np.ndar
     return found
 
 
-def corner_findings(manifest: Manifest, images: UInt8[np.ndarray, "n s s 3"]) -> Iterator[Finding]:
-    """DC021: classes whose images have black or white corners and others have not."""
+@check("DC021", "flat corners give classes away", severity="error", short=True)
+def telling_corners(data: DataToCheck) -> Iterator[Found]:
+    """Classes whose images have black or white corners and others have not."""
+    manifest = data.manifest
     sizes = np.bincount(manifest.labels, minlength=len(manifest.classes))
-    for colour, which in flat_corners(images).items():
+    for colour, which in flat_corners(data.images).items():
         shares = np.bincount(manifest.labels[which], minlength=len(sizes)) / np.maximum(sizes, 1)
         given = standing_out(shares, GIVEN_AWAY)
         if not len(given):
@@ -57,10 +59,8 @@ def corner_findings(manifest: Manifest, images: UInt8[np.ndarray, "n s s 3"]) ->
         named = [f"{manifest.classes[k]} ({percent(shares[k])})" for k in order]
         others = np.setdiff1d(np.arange(len(sizes)), given)
         rest = float(shares[others].max(initial=0.0))
-        yield Finding(
-            code="DC021",
+        yield Found(
             title=f"{colour} corners give classes away",
-            severity="error",
             count=int(which.sum()),
             message=(
                 f"{int(which.sum()):,} images have {colour} corners, and in {len(given)} of "

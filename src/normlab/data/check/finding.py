@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from normlab.records.checks import SEVERITIES
 from normlab.records.data_report import Finding
 
 
@@ -23,12 +24,9 @@ def standing_out(shares: np.ndarray, least: float) -> np.ndarray:
     return np.array(found, dtype=np.int64)
 
 
-RANK = {"error": 0, "warning": 1, "note": 2}
-
-
 def worst_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Errors, warnings, notes; within them by code."""
-    return tuple(sorted(findings, key=lambda f: (RANK[f.severity], f.code)))
+    return tuple(sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.code)))
 
 
 def percent(share: float) -> str:

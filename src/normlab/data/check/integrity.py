@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Bool
 
+from normlab.data.check.base import DataToCheck, Found, check
 from normlab.data.check.files import FileFacts
 from normlab.data.check.finding import percent, some
-from normlab.data.scan import Manifest
-from normlab.records.data_report import Evidence, Finding, Severity
+from normlab.records.data_report import Evidence
 from normlab.text import count
 
 SHOWN = 12
@@ -21,17 +22,15 @@ HUGE = 40_000_000
 ORDINARY_MODES = ("RGB", "L")
 
 
-def unreadable(manifest: Manifest) -> Iterator[Finding]:
-    """DC001: files with an image's ending that cannot be decoded."""
-    bad = manifest.unreadable
+@check("DC001", "unreadable files", severity="warning")
+def unreadable(data: DataToCheck) -> Iterator[Found]:
+    """Files with an image's ending that cannot be decoded."""
+    bad = data.manifest.unreadable
     if not bad:
         return
     first = "; ".join(f"{name}: {reason}" for name, reason in bad[:3])
     more = "; …" if len(bad) > 3 else ""
-    yield Finding(
-        code="DC001",
-        title="unreadable files",
-        severity="warning",
+    yield Found(
         count=len(bad),
         message=f"{count(len(bad), 'file')} cannot be used ({first}{more}).",
         remedy="Repair or remove them; they are left out until then.",
@@ -42,91 +41,102 @@ def unreadable(manifest: Manifest) -> Iterator[Finding]:
     )
 
 
-def outside(manifest: Manifest) -> Iterator[Finding]:
-    """DC008: images that lie in no class's folder."""
+@check("DC008", "images outside the classes", severity="warning")
+def outside(data: DataToCheck) -> Iterator[Found]:
+    """Images that lie in no class's folder."""
+    manifest = data.manifest
     if manifest.skipped:
         names = [name for name, _ in manifest.skipped]
-        yield Finding(
-            code="DC008",
-            title="images outside the classes",
-            severity="warning",
+        yield Found(
             count=len(names),
             message=f"{count(len(names), 'image')} in no class's folder: {some(names)}.",
             remedy="Move them into the folder of their class; they are left out until then.",
         )
 
 
-def odd_files(manifest: Manifest, facts: FileFacts) -> Iterator[Finding]:
-    """DC002 … DC007: wrong ending, animated, tiny, huge, turned by EXIF, odd modes."""
-    names = manifest.names
-    smaller = np.minimum(manifest.widths, manifest.heights)
-    pixels = manifest.widths.astype(np.int64) * manifest.heights
-    cases: tuple[tuple[str, str, Severity, np.ndarray, str, str], ...] = (
-        (
-            "DC002",
-            "wrong file ending",
-            "note",
-            facts.misnamed.astype(bool),
-            "an ending that is not that of the format",
-            "Rename them; they are read by their content.",
-        ),
-        (
-            "DC003",
-            "animated images",
-            "warning",
-            facts.frames > 1,
-            "several frames, of which the first is used",
-            "Split them, or remove them.",
-        ),
-        (
-            "DC004",
-            "tiny images",
-            "warning",
-            smaller < TINY,
-            f"smaller than {TINY} px on a side",
-            "Remove them, or train at a size that they have.",
-        ),
-        (
-            "DC005",
-            "huge images",
-            "note",
-            pixels > HUGE,
-            f"more than {HUGE // 10**6} million pixels",
-            "Nothing has to be done; the first preparation takes longer.",
-        ),
-        (
-            "DC006",
-            "images turned by EXIF",
-            "note",
-            facts.orientations > 1,
-            "stored turned or mirrored with a note in the EXIF data; the note is followed here, "
-            "other tools may ignore it",
-            "Rotate the files for good if other programs read them too.",
-        ),
-        (
-            "DC007",
-            "unusual colour modes",
-            "note",
-            ~np.isin(facts.modes, ORDINARY_MODES) & (facts.modes != ""),
-            f"neither plain RGB nor grey ({_modes(facts)}); transparency is laid on white, 16 bits "
-            "are scaled",
-            "Look whether one class has more of them than others.",
-        ),
+@check("DC002", "wrong file ending", severity="note")
+def wrong_ending(data: DataToCheck) -> Iterator[Found]:
+    """An ending that is not that of the format."""
+    yield from _odd_files(
+        data,
+        data.file_facts.misnamed.astype(bool),
+        "an ending that is not that of the format",
+        "Rename them; they are read by their content.",
     )
-    for code, title, severity, which, what, remedy in cases:
-        found = np.flatnonzero(which)
-        if len(found):
-            chosen = [str(names[index]) for index in found]
-            yield Finding(
-                code=code,
-                title=title,
-                severity=severity,
-                count=len(found),
-                message=f"{count(len(found), 'image')} ({percent(len(found) / len(names))}): "
-                f"{what}. {'It is' if len(found) == 1 else 'Among them'} {some(chosen)}.",
-                remedy=remedy,
-                evidence=(Evidence(names=tuple(chosen[:SHOWN])),),
-            )
+
+
+@check("DC003", "animated images", severity="warning")
+def animated(data: DataToCheck) -> Iterator[Found]:
+    """Files of several frames."""
+    yield from _odd_files(
+        data,
+        data.file_facts.frames > 1,
+        "several frames, of which the first is used",
+        "Split them, or remove them.",
+    )
+
+
+@check("DC004", "tiny images", severity="warning")
+def tiny(data: DataToCheck) -> Iterator[Found]:
+    """Images with a side under 24 px."""
+    yield from _odd_files(
+        data,
+        np.minimum(data.manifest.widths, data.manifest.heights) < TINY,
+        f"smaller than {TINY} px on a side",
+        "Remove them, or train at a size that they have.",
+    )
+
+
+@check("DC005", "huge images", severity="note")
+def huge(data: DataToCheck) -> Iterator[Found]:
+    """Images of more than 40 million pixels."""
+    yield from _odd_files(
+        data,
+        data.manifest.widths.astype(np.int64) * data.manifest.heights > HUGE,
+        f"more than {HUGE // 10**6} million pixels",
+        "Nothing has to be done; the first preparation takes longer.",
+    )
+
+
+@check("DC006", "images turned by EXIF", severity="note")
+def turned_by_exif(data: DataToCheck) -> Iterator[Found]:
+    """Files whose EXIF data say that they are to be shown turned or mirrored."""
+    yield from _odd_files(
+        data,
+        data.file_facts.orientations > 1,
+        "stored turned or mirrored with a note in the EXIF data; the note is followed here, "
+        "other tools may ignore it",
+        "Rotate the files for good if other programs read them too.",
+    )
+
+
+@check("DC007", "unusual colour modes", severity="note")
+def odd_modes(data: DataToCheck) -> Iterator[Found]:
+    """Files that are neither plain RGB nor grey."""
+    yield from _odd_files(
+        data,
+        ~np.isin(data.file_facts.modes, ORDINARY_MODES) & (data.file_facts.modes != ""),
+        f"neither plain RGB nor grey ({_modes(data.file_facts)}); transparency is laid on white, "
+        "16 bits are scaled",
+        "Look whether one class has more of them than others.",
+    )
+
+
+def _odd_files(
+    data: DataToCheck, which: Bool[np.ndarray, " n"], what: str, remedy: str
+) -> Iterator[Found]:
+    """One finding about the images in question, if there are any."""
+    names = data.manifest.names
+    found = np.flatnonzero(which)
+    if len(found):
+        chosen = [str(names[index]) for index in found]
+        yield Found(
+            count=len(found),
+            message=f"{count(len(found), 'image')} ({percent(len(found) / len(names))}): "
+            f"{what}. {'It is' if len(found) == 1 else 'Among them'} {some(chosen)}.",
+            remedy=remedy,
+            evidence=(Evidence(names=tuple(chosen[:SHOWN])),),
+        )
 
 
 def _modes(facts: FileFacts) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from normlab.data.check.base import DataToCheck, Found, check
 from normlab.data.check.finding import percent
-from normlab.data.scan import Manifest
-from normlab.records.data_report import Evidence, Finding
+from normlab.records.data_report import Evidence
 
 NEIGHBOURS = 10
 AGREE = 9
@@ -17,18 +17,16 @@ AGREE = 9
 SIDE, DIMENSIONS, BLOCK = 16, 48, 1024
 
 
-def label_findings(
-    manifest: Manifest,
-    images: UInt8[np.ndarray, "n s s 3"],
-    groups: Int[np.ndarray, " n"],
-) -> Iterator[Finding]:
-    """DC040: images whose nearest neighbours are nearly all of one other class.
+@check("DC040", "labels to look at", severity="note")
+def contradicted_labels(data: DataToCheck) -> Iterator[Found]:
+    """Images whose nearest neighbours are nearly all of one other class.
 
     Neighbours are sought by pixels (16×16, standardized, 48 principal components) among other
     sources. Where such neighbours know the class hardly better than chance, they accuse nobody,
     and the check passes.
     """
-    neighbours = nearest(components(images), groups)
+    manifest, images = data.manifest, data.images
+    neighbours = nearest(components(images), manifest.groups)
     classes = len(manifest.classes)
     votes = np.zeros((len(images), classes), dtype=np.int64)
     rows = np.arange(len(images))
@@ -41,10 +39,7 @@ def label_findings(
     if accuracy < 0.5 or not len(accused):
         return
     order = accused[np.argsort(-votes.max(1)[accused], kind="stable")]
-    yield Finding(
-        code="DC040",
-        title="labels to look at",
-        severity="note",
+    yield Found(
         count=len(accused),
         message=f"{len(accused)} images ({percent(len(accused) / len(images))}) look like another "
         f"class: at least {AGREE} of their {NEIGHBOURS} nearest neighbours have one other label "

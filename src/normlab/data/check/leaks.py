@@ -8,26 +8,26 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Int
 
+from normlab.data.check.base import DataToCheck, Found, check
 from normlab.data.check.finding import percent, some
 from normlab.data.duplicates.search_pairs import Copies
 from normlab.data.scan import Manifest
-from normlab.records.data_report import Evidence, Finding
+from normlab.records.data_report import Evidence
 
 PAIRS_SHOWN = 24
 _UPRIGHT, _SAME_SIZE = 3.0, 1.04
 JUDGING = ("val", "test")
 
 
-def copy_findings(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
-    """DC010 exact copies, DC011 near copies, DC012 two labels, DC013 a leak between parts."""
+@check("DC010", "exact copies", severity="note")
+def exact_copies(data: DataToCheck) -> Iterator[Found]:
+    """Images that are byte for byte a copy of another one."""
+    manifest = data.manifest
     _, first, counts = np.unique(manifest.hashes, return_index=True, return_counts=True)
     repeated = int(counts.sum() - len(counts))
     if repeated:
         shown = [manifest.names[manifest.hashes == manifest.hashes[k]] for k in first[counts > 1]]
-        yield Finding(
-            code="DC010",
-            title="exact copies",
-            severity="note",
+        yield Found(
             count=repeated,
             message=f"{repeated:,} images are byte for byte a copy of another one.",
             remedy="Nothing has to be done: copies are kept on one side of every split.",
@@ -35,9 +35,6 @@ def copy_findings(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
                 Evidence(names=tuple(str(n) for n in names[:6])) for names in shown[:PAIRS_SHOWN]
             ),
         )
-    yield from _near(manifest, copies)
-    yield from _two_labels(manifest, copies)
-    yield from _across_parts(manifest, copies)
 
 
 def leaked(manifest: Manifest, groups: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
@@ -51,13 +48,20 @@ def _twin(manifest: Manifest) -> str:
     return copy if manifest.given_groups is None else f"an image of the same group, or {copy},"
 
 
-def leak_by_groups(manifest: Manifest) -> Iterator[Finding]:
-    """DC013 from the manifest's groups alone, as `compare` handles it."""
+@check("DC013", "a split that leaks", severity="error", short=True)
+def leaking_split(data: DataToCheck) -> Iterator[Found]:
+    """Validation and test images that have a copy in training.
+
+    In the short form it is a warning: `compare` leaves those copies out of training.
+    """
+    yield from _leak_by_groups(data.manifest) if data.pairs is None else _across_parts(data)
+
+
+def _leak_by_groups(manifest: Manifest) -> Iterator[Found]:
     leaks = leaked(manifest, manifest.groups)
     judged = np.isin(manifest.parts, JUDGING)
     if leaks.any():
-        yield Finding(
-            code="DC013",
+        yield Found(
             title="the split leaks",
             severity="warning",
             count=int(leaks.sum()),
@@ -68,7 +72,10 @@ def leak_by_groups(manifest: Manifest) -> Iterator[Finding]:
         )
 
 
-def _near(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
+@check("DC011", "copies of one photograph", severity="warning")
+def near_copies(data: DataToCheck) -> Iterator[Found]:
+    """Mirrored, turned, zoomed and re-encoded copies of one photograph."""
+    manifest, copies = data.manifest, data.copies
     sizes = np.bincount(copies.groups)
     sources = int((sizes > 0).sum())
     together = int(sizes[sizes > 1].sum())
@@ -76,10 +83,7 @@ def _near(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
         return
     near = np.flatnonzero(~copies.exact)
     kinds = Counter(_kind(copies, k) for k in range(len(copies)) if not copies.exact[k])
-    yield Finding(
-        code="DC011",
-        title="copies of one photograph",
-        severity="warning",
+    yield Found(
         count=together,
         message=f"{len(manifest):,} images come from about {sources:,} photographs: "
         f"{together:,} of them have a mirrored, turned, zoomed or re-encoded copy "
@@ -89,7 +93,10 @@ def _near(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
     )
 
 
-def _two_labels(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
+@check("DC012", "one photograph, two labels", severity="warning")
+def two_labels(data: DataToCheck) -> Iterator[Found]:
+    """Copies of one photograph that lie in different classes."""
+    manifest, copies = data.manifest, data.copies
     a, b = copies.pairs.T if len(copies.pairs) else np.zeros((2, 0), int)
     conflict = np.flatnonzero(manifest.labels[a] != manifest.labels[b])
     if not len(conflict):
@@ -103,10 +110,7 @@ def _two_labels(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
         )
         for k in conflict
     )
-    yield Finding(
-        code="DC012",
-        title="one photograph, two labels",
-        severity="warning",
+    yield Found(
         count=len(images),
         message=f"{len(images):,} images have a copy with another label: "
         f"{some([f'{names} ({count})' for names, count in between.most_common()])}.",
@@ -115,7 +119,8 @@ def _two_labels(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
     )
 
 
-def _across_parts(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
+def _across_parts(data: DataToCheck) -> Iterator[Found]:
+    manifest, copies = data.manifest, data.copies
     judged = np.isin(manifest.parts, JUDGING)
     if not judged.any() or not (manifest.parts == "train").any():
         return
@@ -132,10 +137,8 @@ def _across_parts(manifest: Manifest, copies: Copies) -> Iterator[Finding]:
     crossing = np.flatnonzero(
         (leaks[a] & (manifest.parts[b] == "train")) | (leaks[b] & (manifest.parts[a] == "train"))
     )
-    yield Finding(
-        code="DC013",
+    yield Found(
         title="the split leaks",
-        severity="error",
         count=int(leaks.sum()),
         message=f"{int(leaks.sum()):,} of {int(judged.sum()):,} validation and test images "
         f"({percent(share)}) have {_twin(manifest)} in training. Accuracy measured on them "

@@ -10,42 +10,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from normlab.data.check.balance import balance_findings, size_text
-from normlab.data.check.corners import corner_findings
+from normlab.data.check.balance import size_text
+from normlab.data.check.base import DataToCheck, data_checks
 from normlab.data.check.files import FileFacts, read_facts
 from normlab.data.check.finding import percent, worst_first
-from normlab.data.check.integrity import odd_files, outside, unreadable
-from normlab.data.check.labels import label_findings
-from normlab.data.check.leaks import copy_findings, leak_by_groups
-from normlab.data.check.shortcuts import shortcut_findings
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.duplicates.near_duplicates import COMPARED_AT, keep_groups
 from normlab.data.duplicates.search_pairs import Copies, find_copies
 from normlab.data.scan import Manifest, Progress, no_progress
 from normlab.data.sources import open_source
 from normlab.records.data_report import DataReport, Finding
-
-TITLES = {
-    "DC001": "unreadable files",
-    "DC002": "wrong file ending",
-    "DC003": "animated images",
-    "DC004": "tiny images",
-    "DC005": "huge images",
-    "DC006": "images turned by EXIF",
-    "DC007": "unusual colour modes",
-    "DC008": "images outside the classes",
-    "DC010": "exact copies",
-    "DC011": "copies of one photograph",
-    "DC012": "one photograph, two labels",
-    "DC013": "a split that leaks",
-    "DC020": "shortcuts: border, colour, file facts predict the class",
-    "DC021": "flat corners give classes away",
-    "DC030": "uneven classes",
-    "DC031": "small classes",
-    "DC032": "classes of different resolution",
-    "DC033": "classes without colour",
-    "DC040": "labels to look at",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +49,8 @@ def check_data(
     manifest = replace(manifest, near_groups=copies.groups)  # beside those that a table names
     dataset = replace(dataset, manifest=manifest)
     progress("weighing shortcuts", 0, 1)
-    findings = worst_first(list(_findings(dataset, facts, copies)))
+    data = DataToCheck(manifest, dataset.images, facts, copies)
+    findings = worst_first([finding for check in data_checks() for finding in check(data)])
     found = {finding.code for finding in findings}
     report = DataReport(
         source=location,
@@ -85,7 +60,7 @@ def check_data(
         parts=_parts(manifest),
         facts=tuple(_facts(manifest, facts, copies.groups)),
         findings=findings,
-        passed=tuple((code, title) for code, title in TITLES.items() if code not in found),
+        passed=tuple((c.code, c.title) for c in data_checks() if c.code not in found),
         seconds=time.monotonic() - start,
     )
     return CheckedData(report, dataset, copies)
@@ -111,22 +86,9 @@ def quick_report(dataset: Dataset) -> DataReport:
 
 def quick_findings(dataset: Dataset) -> tuple[Finding, ...]:
     """Errors and warnings from prepared pixels and known groups, in a second or two."""
-    manifest, images = dataset.manifest, dataset.images
-    found = [*leak_by_groups(manifest), *corner_findings(manifest, images)]
-    found += balance_findings(manifest, images)
+    data = DataToCheck(dataset.manifest, dataset.images)
+    found = [finding for check in data_checks() if check.short for finding in check(data)]
     return worst_first([finding for finding in found if finding.severity != "note"])
-
-
-def _findings(dataset: Dataset, facts: FileFacts, copies: Copies) -> Iterator[Finding]:
-    manifest, images = dataset.manifest, dataset.images
-    yield from unreadable(manifest)
-    yield from outside(manifest)
-    yield from odd_files(manifest, facts)
-    yield from copy_findings(manifest, copies)
-    yield from corner_findings(manifest, images)
-    yield from shortcut_findings(manifest, images, facts, manifest.groups)
-    yield from balance_findings(manifest, images)
-    yield from label_findings(manifest, images, manifest.groups)
 
 
 def _parts(manifest: Manifest) -> dict[str, int]:

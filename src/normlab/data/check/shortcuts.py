@@ -16,11 +16,12 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from statsmodels.stats.proportion import proportion_confint
 
+from normlab.data.check.base import DataToCheck, Found, check
 from normlab.data.check.files import FileFacts
 from normlab.data.check.finding import percent
 from normlab.data.scan import Manifest
 from normlab.randomness import numpy_stream
-from normlab.records.data_report import Finding, Severity
+from normlab.records.checks import Severity
 
 FOLDS = 5
 MOST = 10_000
@@ -49,14 +50,11 @@ class Shortcut:
         return self.interval[0] > self.chance + 0.1 * (1 - self.chance)
 
 
-def shortcut_findings(
-    manifest: Manifest,
-    images: UInt8[np.ndarray, "n s s 3"],
-    facts: FileFacts,
-    groups: Int[np.ndarray, " n"],
-) -> Iterator[Finding]:
-    """DC020: families of facts that predict the class."""
-    found = measure_shortcuts(manifest, images, facts, groups)
+@check("DC020", "shortcuts: border, colour, file facts predict the class", severity="warning")
+def shortcuts(data: DataToCheck) -> Iterator[Found]:
+    """Whether border, corners, colour or facts of the files predict the class."""
+    manifest = data.manifest
+    found = measure_shortcuts(manifest, data.images, data.file_facts, manifest.groups)
     table = (
         ("family", "accuracy", "95 % interval", "chance"),
         *(
@@ -79,8 +77,7 @@ def shortcut_findings(
         ]
         away = f" Given away: {', '.join(named[:8])}." if named else ""
         severity: Severity = "warning" if shortcut.family in VISIBLE else "note"
-        yield Finding(
-            code="DC020",
+        yield Found(
             title=f"{_verb(shortcut.family)} the class",
             severity=severity,
             count=len(given),
@@ -89,7 +86,7 @@ def shortcut_findings(
                 f"{shortcut.images:,} images get their class (chance "
                 f"{percent(shortcut.chance)}).{away}"
             ),
-            remedy="Make the classes alike in this respect, or hold an test part from "
+            remedy="Make the classes alike in this respect, or hold a test part from "
             "another source; part of any accuracy may come from it.",
             table=table,
         )

@@ -13,7 +13,7 @@ from normlab.records.plan import StudyPlan
 from normlab.records.run import METRICS
 from normlab.records.store import RunRecord
 from normlab.records.tuning_results import TuningResults
-from normlab.stats.checks.check import Check
+from normlab.stats.checks.base import Check
 from normlab.stats.checks.run import run_checks
 from normlab.stats.data.layout import CellStatus, Layout, first_blocks
 from normlab.stats.data.pairing import PairedTable, paired_table

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from normlab.records.checks import SEVERITIES
 from normlab.report.sections.base import ReportContext, Section, template_beside
-from normlab.stats.checks.check import Check
+from normlab.stats.checks.base import Check
 
 
 def build(context: ReportContext) -> tuple[Check, ...]:
@@ -16,10 +17,12 @@ def build(context: ReportContext) -> tuple[Check, ...]:
 def findings_first(checks: Sequence[Check]) -> tuple[Check, ...]:
     """Findings by severity, then what passed, then what does not apply."""
     rank = {"finding": 0, "passed": 1, "not applicable": 2}
-    severity = {"error": 0, "warning": 1, "note": 2}
-    return tuple(
-        sorted(checks, key=lambda c: (rank[c.state], severity[c.severity] * (c.state == "finding")))
-    )
+
+    def key(check: Check) -> tuple[int, int]:
+        severity = SEVERITIES.index(check.severity) if check.state == "finding" else 0
+        return rank[check.state], severity
+
+    return tuple(sorted(checks, key=key))
 
 
 SECTION = Section(

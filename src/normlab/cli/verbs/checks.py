@@ -1,0 +1,34 @@
+"""`normlab checks`: the table of checks."""
+
+from __future__ import annotations
+
+import typer
+
+
+def checks(
+    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
+) -> None:
+    """List every check of a study (NL...) and of its data (DC...), with its severity.
+
+    An error makes the results invalid, a warning limits what they may claim, a note is a fact.
+    docs/checks.md and docs/data-check.md explain each code.
+    """
+    import json
+    import textwrap
+
+    from normlab.data.check.base import data_checks
+    from normlab.records.checks import registered_checks
+    from normlab.stats.checks.run import study_checks
+
+    study_checks()
+    data_checks()  # both kinds are in the table once they are imported
+    found = registered_checks()
+    if as_json:
+        names = ("code", "title", "severity", "summary")
+        rows = [{name: getattr(check, name) for name in names} for check in found]
+        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for check in found:
+        typer.echo(f"{check.code:<8}{check.severity:<9}{check.title}")
+        for line in textwrap.wrap(check.summary, 62):
+            typer.echo(f"{'':<17}{line}")

@@ -1,0 +1,1 @@
+"""Checks of a study that read what was found in its data."""

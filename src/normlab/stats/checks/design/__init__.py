@@ -1,0 +1,1 @@
+"""Checks of the design: blocks, pairing, environments, runs that are missing."""

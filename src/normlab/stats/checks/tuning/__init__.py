@@ -1,0 +1,1 @@
+"""Checks of how arms were tuned, and of what was chosen by what."""
