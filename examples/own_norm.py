@@ -56,7 +56,6 @@ def main() -> None:
             normalizes_over="C, H, W per sample",
             options={},
             parameters_per_channel=1,
-            uses_batch_statistics=False,
             make=HalfMeanNorm2d,
         )
     )

@@ -93,6 +93,7 @@ def test_every_recipe_is_tested() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "number", "blocks"),
     [

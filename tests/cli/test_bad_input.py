@@ -38,6 +38,7 @@ def test_an_empty_folder(normlab, scratch) -> None:
     normlab("compare", "photos").assert_one_sentence("holds no images", "one folder per class")
 
 
+@pytest.mark.slow
 def test_one_class(normlab, scratch, make_pictures) -> None:
     make_pictures(scratch / "photos", ("cat",))
     normlab("compare", "photos").assert_one_sentence("one class ('cat')", "at least two classes")
@@ -236,6 +237,7 @@ def test_a_study_that_was_never_started(normlab, photos, scratch) -> None:
     result.assert_one_sentence("never started", "normlab run begun/study.toml")
 
 
+@pytest.mark.slow
 def test_a_study_folder_of_another_plan(normlab, photos, tiny, scratch) -> None:
     assert normlab("compare", "photos", *tiny, "--out", "study").code == 0
     before = {path: path.read_bytes() for path in (scratch / "study").rglob("*.toml")}
@@ -291,6 +293,7 @@ def test_a_disk_too_full_for_the_images(normlab, photos, tiny, tmp_path, monkeyp
     assert list((tmp_path / "cache").rglob("*.u8")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["study.toml", "epochs.jsonl", "state.pt", "outcome.json"])
 def test_a_disk_that_is_full_later(normlab, photos, tiny, scratch, monkeypatch, name) -> None:
     """Each file of a study is the one for which there is no room; afterwards the study goes on."""
@@ -344,6 +347,7 @@ def test_more_blocks_that_are_not_agreed_to(normlab, photos, tiny, scratch, monk
     assert (scratch / "study" / "study.toml").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_options_that_a_begun_study_does_not_take(normlab, photos, tiny, scratch) -> None:
     assert normlab("compare", "photos", *tiny, "--out", "study").code == 0
     normlab("run", "study", "--out", "other").assert_one_sentence("leave --out away")

@@ -163,6 +163,7 @@ def test_the_same_command_again_has_nothing_to_do(normlab, tiny, study) -> None:
     assert sorted((path, path.stat().st_mtime_ns) for path in study.glob("runs/*/*")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_report")
 def test_the_budget_chooses_what_the_user_did_not(normlab, photos, scratch) -> None:
     """With --blocks and --epochs left out: the plainest way to call the command."""
@@ -185,6 +186,7 @@ def test_several_settings_have_a_table_each(normlab, photos, tiny) -> None:
     assert "adam, learning rate 0.02, batch 4" in result.out
 
 
+@pytest.mark.slow
 def test_compare_on_the_demo(normlab, tiny, scratch) -> None:
     result = normlab("compare", "--demo", *tiny, "--batch-sizes", "64", "--norms", "none")
     assert result.code == 0, result.err
@@ -210,6 +212,7 @@ def test_a_run_that_failed_is_told_by_the_exit_code(
     assert normlab("run", "photos-study").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_report")
 def test_run_from_a_plan_and_more_blocks(normlab, photos, scratch) -> None:
     (scratch / "tiny.toml").write_text(
@@ -250,6 +253,7 @@ def test_status_of_a_study_that_is_not_done(normlab, study) -> None:
     assert re.match(r"3 runs left, about \d+ s. Go on: normlab run photos-study$", lines[2])
 
 
+@pytest.mark.slow
 def test_the_report_is_rebuilt(normlab, study) -> None:
     before = {path.relative_to(study) for path in (study / "report").rglob("*")}
     shutil.rmtree(study / "report")
@@ -269,6 +273,7 @@ def test_the_report_names_a_damaged_run_and_shows_the_others(normlab, study) -> 
     assert re.search(r"^gn .* 1 missing", result.out, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_report_needs_no_torch(study) -> None:
     """Records are enough: a laptop without torch can draw what a cluster has trained."""
     code = """
@@ -292,6 +297,7 @@ main()
     assert "Verdict" in result.stdout
 
 
+@pytest.mark.slow
 def test_python_m_normlab(study) -> None:
     code = (
         "import runpy, sys; sys.argv = ['normlab', 'norms', '--json'];"
@@ -320,7 +326,11 @@ def test_train_and_predict(normlab, photos, scratch) -> None:
         assert sum(probabilities) == pytest.approx(1, abs=1e-5)
         assert row[1] == rows[0][2 + int(np.argmax(probabilities))]
     single = normlab("predict", folder, rows[1][0])
-    assert list(csv.reader(StringIO(single.out)))[1] == rows[1]
+    alone = list(csv.reader(StringIO(single.out)))[1]
+    assert alone[:2] == rows[1][:2]
+    # Sums of a batch of another size may be rounded otherwise in the last digit that is printed.
+    expected = [float(value) for value in rows[1][2:]]
+    assert [float(value) for value in alone[2:]] == pytest.approx(expected, abs=2e-6)
 
 
 @pytest.fixture
@@ -382,6 +392,7 @@ def test_bench_says_what_serves_and_times_every_arm(normlab) -> None:
 # --- check
 
 
+@pytest.mark.slow
 def test_check_from_end_to_end(normlab, photos, scratch) -> None:
     result = normlab("check", "photos", "--fix", "fixed.csv", "--show-augmentation", "strong")
     assert result.code == 0, result.err
@@ -418,6 +429,7 @@ def test_audit(normlab, scratch) -> None:
     wrong.assert_one_sentence("two names with =")
 
 
+@pytest.mark.slow
 def test_stress(normlab, study) -> None:
     result = normlab("stress", study, "--changes", "contrast,batch")
     assert result.code == 0, result.err
@@ -430,6 +442,7 @@ def test_stress(normlab, study) -> None:
     normlab("stress", study, "--changes", "fog").assert_one_sentence("unknown change 'fog'")
 
 
+@pytest.mark.slow
 def test_deterministic_is_recorded(normlab, photos, tiny, scratch, no_report) -> None:
     import torch
 

@@ -13,6 +13,7 @@ from normlab.study.study import Study
 pytestmark = pytest.mark.usefixtures("no_report")
 
 
+@pytest.mark.slow
 def test_plan_writes_a_frozen_plan_and_run_starts_it(normlab, photos, tiny, scratch) -> None:
     result = normlab("plan", "photos", *tiny, "--looks", "2,3", "--blocks", "3")
     assert (result.code, result.err) == (0, "")
@@ -53,6 +54,7 @@ def test_another_factor_can_be_compared(normlab, photos, tiny) -> None:
     assert "against learning rate 0.1" in result.out
 
 
+@pytest.mark.slow
 def test_one_norm_under_two_names(normlab, photos, tiny) -> None:
     result = normlab("compare", "photos", *tiny, "--norms", "bn,bn as twin", "--blocks", "2")
     assert result.code == 0, result.err
@@ -64,6 +66,7 @@ def test_one_norm_under_two_names(normlab, photos, tiny) -> None:
     assert "twin is practically equal to bn" in " ".join(result.out.split())
 
 
+@pytest.mark.slow
 def test_tuning_from_the_command_line(normlab, photos, tiny) -> None:
     result = normlab("compare", "photos", *tiny, "--tune", "2", "--tune-range", "0.01,0.1")
     assert result.code == 0, result.err
@@ -74,6 +77,7 @@ def test_tuning_from_the_command_line(normlab, photos, tiny) -> None:
     assert {arm.arm for arm in tuning_results.arms} == {"bn", "gn"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["normalization", "optimizer", "batch-size"])
 @pytest.mark.parametrize("scale", ["small", "course"])
 def test_the_studies_of_the_course(normlab, photos, scratch, name, scale) -> None:
@@ -88,6 +92,7 @@ def test_the_studies_of_the_course(normlab, photos, scratch, name, scale) -> Non
     assert len(factors.optimizer) == (3 if name == "optimizer" else 1)
 
 
+@pytest.mark.slow
 def test_no_run_is_begun_that_would_end_too_late(normlab, photos, tiny) -> None:
     normlab("plan", "photos", *tiny, "--blocks", "2")
     result = normlab("run", "photos-study", "--budget", "0.001s")
@@ -121,6 +126,7 @@ def test_bad_plans_are_one_sentence(normlab, photos, tiny, options, parts) -> No
     normlab("plan", "photos", *tiny, *options).assert_one_sentence(*parts)
 
 
+@pytest.mark.slow
 def test_a_budget_with_room_lets_every_arm_find_its_rate(normlab, photos) -> None:
     """And does not where a rate was given, or blocks and epochs were."""
     small = ("--norms", "bn,gn", "--model", "resnet8", "--batch-sizes", "4", "--image-size", "8")

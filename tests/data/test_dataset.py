@@ -98,6 +98,7 @@ def test_too_few_classes_or_images(tmp_path: Path, picture) -> None:
         load_data(str(tmp_path / "bad"), 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "harm",
     ["truncate", "longer", "flip", "manifest", "cut", "empty", "keys", "key", "missing", "list"],
@@ -213,6 +214,7 @@ def test_typical_size(photos: Path) -> None:
     assert typical_size(str(photos)) == 10
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_the_birds(shared_data: Path) -> None:
     data = load_data(str(shared_data / "birds25-128.zip"), 64)

@@ -167,6 +167,7 @@ def test_cut_at_any_moment_and_continued(
     assert not list(cache.glob("images/*.partial"))
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(photos: Path, cache: Path) -> None:
     processes = [loader(photos, 0.02) for _ in range(2)]
     outputs = [process.communicate()[0] for process in processes]

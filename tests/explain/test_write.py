@@ -28,6 +28,7 @@ def explain(*arguments: object) -> str:
     return found.output
 
 
+@pytest.mark.slow
 def test_gallery(study, tmp_path: Path) -> None:
     said = explain(study.folder, "--arms", "all", "--images", 2, "--classes", RIGHT,
                    "--faithfulness", "--out", tmp_path)  # fmt: skip
@@ -57,6 +58,7 @@ def test_stored_probabilities_are_those_of_the_maps_network(study) -> None:
             assert gallery.scaled(arm, number).max() in (0, pytest.approx(1))
 
 
+@pytest.mark.slow
 def test_one_run_and_one_picture(study, picture: Path, tmp_path: Path) -> None:
     run = next((study.folder / "runs").iterdir())
     assert "correct" in explain(run, "--out", tmp_path / "gallery")
@@ -66,6 +68,7 @@ def test_one_run_and_one_picture(study, picture: Path, tmp_path: Path) -> None:
         assert image.size == (512, 512)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1"])
 def test_pictures_of_any_mode(study, tmp_path: Path, mode: str) -> None:
     path = tmp_path / "picture.png"

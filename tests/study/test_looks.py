@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from normlab.records.run import Measures, Outcome
 from normlab.stats.inference.sequential import sequential_layouts
 from normlab.study import study as study_module
@@ -23,6 +25,7 @@ def fake_training(monkeypatch, accuracies) -> None:
     monkeypatch.setattr(study_module, "execute", execute)
 
 
+@pytest.mark.slow
 def test_arms_that_lost_are_left_out_of_later_blocks(
     make_plan, dataset, tmp_path, monkeypatch
 ) -> None:
@@ -51,6 +54,7 @@ def test_without_planned_looks_every_block_is_run(
     assert len(list(study.run(dataset))) == 12
 
 
+@pytest.mark.slow
 def test_an_extended_study_runs_what_was_added_without_the_dropped(
     make_plan, dataset, tmp_path, monkeypatch
 ) -> None:
@@ -67,6 +71,7 @@ def test_an_extended_study_runs_what_was_added_without_the_dropped(
     assert added == [("bn", 6), ("gn", 6), ("bn", 7), ("gn", 7)]
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_does_not_hold_up_later_looks(
     make_plan, dataset, tmp_path, monkeypatch
 ) -> None:

@@ -316,6 +316,7 @@ def command(*arguments: str, cache: Path) -> tuple[list[str], dict[str, str]]:
     return [sys.executable, "-m", "normlab", *arguments], environment
 
 
+@pytest.mark.slow
 def test_interrupted_and_continued_equals_undisturbed(
     make_plan, dataset, pictures, tmp_path
 ) -> None:

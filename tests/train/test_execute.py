@@ -177,6 +177,7 @@ def test_errors_become_outcomes_and_the_run_can_go_on(
     assert folder.read_outcome().status == "finished"
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_raised_and_leaves_no_half_file(
     spec, make_data, tmp_path, monkeypatch
 ) -> None:
@@ -217,6 +218,7 @@ def test_a_stop_request_ends_between_two_batches() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.slow
 def test_interrupted_equals_undisturbed(make_spec, make_data, tmp_path) -> None:
     """Peers: "resume loses optimizer state, RNG, patience"."""
     spec = make_spec(norm="bin", epochs=6, patience=4)
@@ -269,6 +271,7 @@ KILLED = textwrap.dedent(
 )
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_equals_undisturbed(make_spec, make_data, tmp_path) -> None:
     """SIGKILL, again and again; the run goes on each time and ends with the same bits."""
     spec = make_spec(norm="bin", epochs=30)

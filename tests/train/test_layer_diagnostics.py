@@ -150,6 +150,7 @@ def test_few_features_are_kept_of_a_large_part(spec, make_data, monkeypatch) -> 
     assert sum(len(kept) for kept in watch._features) == 64 * 4
 
 
+@pytest.mark.slow
 def test_the_rows_are_stored_and_cut_with_the_others(spec, make_data, tmp_path) -> None:
     folder = RunFolder(tmp_path / "run")
     list(execute(spec, make_data(spec), folder))
@@ -166,6 +167,7 @@ def test_the_rows_are_stored_and_cut_with_the_others(spec, make_data, tmp_path) 
         folder.read_layer_diagnostics()
 
 
+@pytest.mark.slow
 def test_a_continued_run_has_the_same_rows(spec, make_data, tmp_path) -> None:
     whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
     data = make_data(spec)

@@ -60,6 +60,7 @@ def finding(checked: CheckedData, code: str):
     return found
 
 
+@pytest.mark.slow
 def test_nothing_is_found_where_nothing_is(tmp_path: Path) -> None:
     """And every check says that it passed."""
     checked = check_data(str(collection(tmp_path)))
@@ -68,6 +69,7 @@ def test_nothing_is_found_where_nothing_is(tmp_path: Path) -> None:
     assert checked.report.images == 180
 
 
+@pytest.mark.slow
 def test_files_that_are_not_what_they_seem(tmp_path: Path) -> None:
     photos = collection(tmp_path, counts=(60, 60))
     folder = photos / "class0"
@@ -113,6 +115,7 @@ def split(photos: Path, leaks: int) -> Path:
     return photos
 
 
+@pytest.mark.slow
 def test_a_leak_between_the_parts(tmp_path: Path) -> None:
     photos = split(collection(tmp_path, counts=(60, 60)), leaks=5)
     checked = check_data(str(photos))
@@ -124,6 +127,7 @@ def test_a_leak_between_the_parts(tmp_path: Path) -> None:
     assert {len(e.names) for e in leak.evidence} == {2}
 
 
+@pytest.mark.slow
 def test_copies_with_two_labels(tmp_path: Path) -> None:
     photos = collection(tmp_path, counts=(60, 60))
     picture = Image.open(photos / "class0" / "007.png")
@@ -138,6 +142,7 @@ def test_copies_with_two_labels(tmp_path: Path) -> None:
     assert not [row for row in rows if row["path"].endswith(("wrong.png", "class0/007.png"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("colour", ["black", "white"])
 def test_corners_that_give_a_class_away(tmp_path: Path, colour: str) -> None:
     fill = {"black": 0, "white": 255}[colour]
@@ -165,6 +170,7 @@ def test_flat_corners_by_hand() -> None:
     assert not flat_corners(images)["white"].any()
 
 
+@pytest.mark.slow
 def test_a_border_that_tells_the_class(tmp_path: Path) -> None:
     def paint(generator: np.random.Generator, label: int) -> np.ndarray:
         pixels = scene(generator, label)
@@ -176,6 +182,7 @@ def test_a_border_that_tells_the_class(tmp_path: Path) -> None:
     assert "the border predicts the class" in titles
 
 
+@pytest.mark.slow
 def test_file_facts_that_tell_the_class(tmp_path: Path) -> None:
     photos = collection(tmp_path, counts=(60, 60))
     for path in (photos / "class1").glob("*.png"):
@@ -186,6 +193,7 @@ def test_file_facts_that_tell_the_class(tmp_path: Path) -> None:
     assert "the file size predicts the class" in titles
 
 
+@pytest.mark.slow
 def test_balance_and_size(tmp_path: Path) -> None:
     photos = collection(tmp_path, counts=(90, 20))
     for path in (photos / "class1").glob("*.png"):
@@ -195,6 +203,7 @@ def test_balance_and_size(tmp_path: Path) -> None:
     assert "class1 (20)" in finding(checked, "DC031").message
 
 
+@pytest.mark.slow
 def test_labels_that_the_neighbours_contradict(tmp_path: Path) -> None:
     """Two classes that look different, and three pictures under the wrong name."""
 
@@ -211,6 +220,7 @@ def test_labels_that_the_neighbours_contradict(tmp_path: Path) -> None:
     assert {e.names[0] for e in found.evidence} == {f"class1/x{k}.png" for k in range(3)}
 
 
+@pytest.mark.slow
 def test_the_fixed_table_keeps_photographs_together(tmp_path: Path) -> None:
     photos = split(collection(tmp_path, counts=(60, 60)), leaks=8)
     checked = check_data(str(photos))
@@ -229,6 +239,7 @@ def test_the_fixed_table_keeps_photographs_together(tmp_path: Path) -> None:
     assert "DC013" not in codes(check_data(str(tmp_path / "fixed.csv")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_patient", ["one class", "both classes"])
 def test_the_fixed_table_keeps_the_groups_of_a_table(tmp_path: Path, per_patient: str) -> None:
     """Patients stay on one side, beside copies."""
@@ -252,6 +263,7 @@ def test_the_fixed_table_keeps_the_groups_of_a_table(tmp_path: Path, per_patient
     assert (fixed.parts == "val").mean() == pytest.approx(0.2, abs=0.05)
 
 
+@pytest.mark.slow
 def test_patients_on_both_sides_are_a_leak(tmp_path: Path) -> None:
     photos = collection(tmp_path, counts=(60, 60))
     names = sorted(path.relative_to(tmp_path).as_posix() for path in photos.rglob("*.png"))
@@ -266,6 +278,7 @@ def test_patients_on_both_sides_are_a_leak(tmp_path: Path) -> None:
     assert "an image of the same group" in found.message
 
 
+@pytest.mark.slow
 def test_a_table_leads_into_a_zip(tmp_path: Path) -> None:
     photos = collection(tmp_path, counts=(60, 60))
     archive = tmp_path / "photos.zip"
@@ -281,12 +294,14 @@ def test_a_table_leads_into_a_zip(tmp_path: Path) -> None:
     assert np.array_equal(table.images, load_data(str(photos), 16).images)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_fixed(tmp_path: Path) -> None:
     checked = check_data(str(collection(tmp_path, counts=(60, 60))))
     with pytest.raises(DataError, match="writes the paths of image files"):
         write_fixed(checked, "demo:digits", tmp_path / "fixed.csv")
 
 
+@pytest.mark.slow
 def test_the_page_is_escaped_and_whole(tmp_path: Path) -> None:
     photos = split(collection(tmp_path, counts=(60, 60)), leaks=3)
     evil = "<script>alert(1)</script>"

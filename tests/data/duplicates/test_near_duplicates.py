@@ -33,6 +33,7 @@ def mirrored(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
+@pytest.mark.slow
 def test_near_copies_share_a_group_and_a_side(mirrored: Path) -> None:
     plain = load_data(str(mirrored), 16)
     assert plain.manifest.copies == 0
@@ -52,6 +53,7 @@ def test_near_copies_share_a_group_and_a_side(mirrored: Path) -> None:
         assert split.removed_copies == 0
 
 
+@pytest.mark.slow
 def test_they_are_found_once(mirrored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = load_data(str(mirrored), 16)
     first = with_near_duplicates(dataset).manifest.groups
@@ -94,6 +96,7 @@ def test_joined_by_any_key() -> None:
     assert joined(keys[1:2]).tolist() == [0, 0, 1, 2]
 
 
+@pytest.mark.slow
 def test_what_a_check_found_is_not_looked_for_again(
     mirrored: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

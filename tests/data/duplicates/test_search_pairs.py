@@ -108,6 +108,7 @@ def test_every_kind_is_found_and_described(originals: list[Image.Image], kind: s
     assert (found.groups[80:] == np.arange(20)).sum() == len(pairs)
 
 
+@pytest.mark.slow
 def test_relations_in_words(originals: list[Image.Image]) -> None:
     first = originals[0]
     images = squares([*originals[:30], turn(37)(ImageOps.mirror(first)), first])
@@ -118,6 +119,7 @@ def test_relations_in_words(originals: list[Image.Image]) -> None:
     assert set(found.groups[[0, 30, 31]]) == {0}
 
 
+@pytest.mark.slow
 def test_equal_files_are_exact_and_few(originals: list[Image.Image]) -> None:
     """Forty copies of a file are 39 pairs, not 780."""
     images = squares([originals[0]] * 40 + originals[1:30])
@@ -128,6 +130,7 @@ def test_equal_files_are_exact_and_few(originals: list[Image.Image]) -> None:
     assert found.copies == 39
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_constant_images_do_not_explode(value: int, originals: list[Image.Image]) -> None:
     flat = np.full((300, SIZE, SIZE, 3), value, np.uint8)
@@ -139,6 +142,7 @@ def test_constant_images_do_not_explode(value: int, originals: list[Image.Image]
     assert len(set(found.groups[300:])) == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_hardly_any_images(count: int, originals: list[Image.Image]) -> None:
     images = np.zeros((0, SIZE, SIZE, 3), np.uint8)
@@ -149,6 +153,7 @@ def test_hardly_any_images(count: int, originals: list[Image.Image]) -> None:
     np.testing.assert_array_equal(found.groups, np.arange(count))
 
 
+@pytest.mark.slow
 def test_two_images_that_are_copies(originals: list[Image.Image]) -> None:
     images = squares([originals[3], ImageOps.mirror(originals[3])])
     found = find_copies(images, hashes_of(images))
@@ -156,6 +161,7 @@ def test_two_images_that_are_copies(originals: list[Image.Image]) -> None:
     assert found.groups.tolist() == [0, 0]
 
 
+@pytest.mark.slow
 def test_neither_order_nor_threads_matter(originals: list[Image.Image]) -> None:
     copies = [make(originals[row]) for row, (make, *_) in enumerate(COPIES.values())]
     images = squares(originals[:60] + copies)

@@ -99,6 +99,7 @@ def test_the_check_of_pages_finds_faults(fault):
         check_page(fault + SCRIPTS)
 
 
+@pytest.mark.slow
 def test_a_whole_study_in_time(fabricate, tmp_path):
     plan = fabricate.make_plan(epochs=30)
     runs = fabricate.make_runs(plan, statuses={("none", 1): "diverged"})
@@ -137,6 +138,7 @@ def test_a_whole_study_in_time(fabricate, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_building_again_writes_the_same_page(fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn", "gn"))
     fabricate.write_study(tmp_path, plan, fabricate.make_runs(plan))
@@ -149,6 +151,7 @@ def test_building_again_writes_the_same_page(fabricate, tmp_path):
     assert written() == written()
 
 
+@pytest.mark.slow
 def test_hostile_names_are_only_text(fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn", *HOSTILE), classes=(*HOSTILE, "x"), epochs=2)
     page = build(fabricate, tmp_path, plan, fabricate.make_runs(plan))
@@ -161,6 +164,7 @@ def test_hostile_names_are_only_text(fabricate, tmp_path):
     assert r"a\&b\_c\textbar{}d\%\{\}" in text
 
 
+@pytest.mark.slow
 def test_several_settings(fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn", "gn"), blocks=2, epochs=2, batch_size=(8, 32))
     page = build(fabricate, tmp_path, plan, fabricate.make_runs(plan))
@@ -184,6 +188,7 @@ def test_one_arm(fabricate, tmp_path):
     assert "Only bn has results here, so there is nothing to compare it with." in page.text
 
 
+@pytest.mark.slow
 def test_one_block(fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn", "gn"), blocks=1, epochs=2)
     page = build(fabricate, tmp_path, plan, fabricate.make_runs(plan))
@@ -197,6 +202,7 @@ def test_all_diverged(fabricate, tmp_path):
     assert "bn in 3 of 3 blocks and gn in 3 of 3 blocks" in page.text
 
 
+@pytest.mark.slow
 def test_an_exploding_loss_is_cut_and_drawn(fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn", "none"), epochs=30)
     runs = fabricate.make_runs(plan, statuses={("none", 0): "diverged"})
@@ -209,6 +215,7 @@ def test_an_exploding_loss_is_cut_and_drawn(fabricate, tmp_path):
     assert "1000000000" not in page.text
 
 
+@pytest.mark.slow
 def test_unfinished_and_damaged_runs_are_named(fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn", "gn"), blocks=4, epochs=4)
     runs = fabricate.make_runs(
@@ -231,6 +238,7 @@ def test_a_folder_without_a_plan_is_refused_and_nothing_is_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_no_torch():
     code = "import sys, normlab.report.page.build; assert 'torch' not in sys.modules, 'torch'"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -35,6 +35,7 @@ def figure(fabricate):
     return difference_figure(setting, strokes(("bn", "gn")))
 
 
+@pytest.mark.slow
 def test_the_helper_draws_the_same(figure, monkeypatch):
     jobs = {str(n): ("chart", (difference_chart, (figure,))) for n in range(3)}
     alone = parallel_drawing.draw_all(jobs)

@@ -61,6 +61,7 @@ def test_the_charts_have_a_panel_for_each(study) -> None:
     assert panels[0]["layer"][0]["encoding"]["y"]["scale"]["type"] == "log"
 
 
+@pytest.mark.slow
 def test_the_page_shows_them_and_the_files_are_there(study) -> None:
     folder, _, _ = study
     page = build_report(folder).read_text()
@@ -72,6 +73,7 @@ def test_the_page_shows_them_and_the_files_are_there(study) -> None:
     assert len(table.read_text().splitlines()) == 1 + 3 * 3
 
 
+@pytest.mark.slow
 def test_a_study_without_rows_says_so(fabricate, tmp_path) -> None:
     plan = fabricate.make_plan(("bn", "in"), blocks=2, epochs=2)
     fabricate.write_study(tmp_path / "study", plan, fabricate.make_runs(plan))

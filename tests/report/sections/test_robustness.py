@@ -78,6 +78,7 @@ def test_the_figure_begins_as_it_is(study) -> None:
     assert [panel["title"] for panel in panels] == ["contrast", "blur", "batch"]
 
 
+@pytest.mark.slow
 def test_the_page_has_the_section(study) -> None:
     folder, *_ = study
     page = build_report(folder).read_text()
@@ -87,12 +88,14 @@ def test_the_page_has_the_section(study) -> None:
     assert list((folder / "report" / "figures").glob("stress-*.pdf"))
 
 
+@pytest.mark.slow
 def test_damage_is_said_and_the_rest_shown(study) -> None:
     folder, *_ = study
     (folder / ROBUSTNESS).write_text("nonsense\n")
     assert "stress.jsonl is damaged; delete it" in build_report(folder).read_text()
 
 
+@pytest.mark.slow
 def test_a_study_that_was_not_tried_says_how(fabricate, tmp_path) -> None:
     plan = fabricate.make_plan(("bn", "in"), blocks=2)
     fabricate.write_study(tmp_path / "study", plan, fabricate.make_runs(plan))

@@ -106,6 +106,7 @@ def as_table(values):
     return PairedTable(Setting("sgd", 0.1, 32), "accuracy", "test", arms, blocks, values, status)
 
 
+@pytest.mark.slow
 def test_studies_of_equal_arms_hardly_ever_find_a_better_one():
     """A/A: five arms of one kind, five blocks; a false decision anywhere in at most 5 %.
 
