@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from normlab.errors import UnknownNameError
-from normlab.stats.data.pairing import paired_tables, score
+from normlab.stats.data.layout import arrange
+from normlab.stats.data.pairing import paired_table, score
+
+
+def paired_tables(plan, runs, metric, part="test"):
+    """One table a setting, in the order of the plan."""
+    return tuple(paired_table(layout, metric, part) for layout in arrange(plan, runs))
 
 
 def test_values_are_arms_by_blocks_in_the_order_of_the_plan(fabricate):

@@ -15,10 +15,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from normlab.records.plan import StudyPlan
 from normlab.records.run import METRICS, Measures, known
 from normlab.records.store import RunRecord
-from normlab.stats.data.layout import CellStatus, Layout, arrange
+from normlab.stats.data.layout import CellStatus, Layout
 from normlab.stats.data.metrics import chance_level
 from normlab.stats.data.setting import Setting
 
@@ -93,17 +92,6 @@ class PairedTable:
             (self.arms[row], self.blocks[column], self.status[row][column])
             for row, column in zip(*np.nonzero(np.isnan(self.values)), strict=True)
         )
-
-
-def paired_tables(
-    plan: StudyPlan, runs: Sequence[RunRecord], metric: str, part: Part = "test"
-) -> tuple[PairedTable, ...]:
-    """One table a setting, in the order of the plan.
-
-    Raises:
-        UnknownNameError: a metric that no run measures.
-    """
-    return tuple(paired_table(layout, metric, part) for layout in arrange(plan, runs))
 
 
 def paired_table(layout: Layout, metric: str, part: Part = "test") -> PairedTable:

@@ -106,8 +106,10 @@ def analyse(
     With no finished run, one arm or one block there is still an Analysis: what cannot be known is
     None, and the verdict's sentence says why.
     """
-    raced = sequential_layouts(plan, runs)
-    settings = tuple(_analyse_setting(plan, layout, race) for layout, race in raced)
+    settings = tuple(
+        _analyse_setting(plan, layout, decisions)
+        for layout, decisions in sequential_layouts(plan, runs)
+    )
     outcomes: Counter[CellStatus] = Counter()
     for setting in settings:
         for row in setting.rows:
@@ -124,11 +126,13 @@ def analyse(
     )
 
 
-def _analyse_setting(plan: StudyPlan, layout: Layout, race: SequentialDecisions) -> SettingAnalysis:
+def _analyse_setting(
+    plan: StudyPlan, layout: Layout, decisions: SequentialDecisions
+) -> SettingAnalysis:
     metric = plan.analysis.metric
     everything = paired_table(layout, metric)
-    verdict = judge(everything, plan, race)
-    primary, _ = judged_part(everything, race)
+    verdict = judge(everything, plan, decisions)
+    primary, _ = judged_part(everything, decisions)
     part = first_blocks(layout, len(primary.blocks))
     train = {name: paired_table(part, name, "train") for name in METRICS}
     test = {name: paired_table(part, name) for name in METRICS}

@@ -21,7 +21,7 @@ def verdict_sentence(
     best: Sequence[str],
     blocks: int,
     stage: str,
-    race: SequentialDecisions,
+    decisions: SequentialDecisions,
 ) -> str:
     """One sentence; every number in it stands in the table of the setting too."""
     analysis = plan.analysis
@@ -36,27 +36,27 @@ def verdict_sentence(
             "from chance, so nothing is decided; the study needs more blocks."
         )
     reference = analysis.reference if analysis.reference in arms else None
-    start = f"{_basis(blocks, stage, race)}{_rates(plan, table.setting)}: "
+    start = f"{_basis(blocks, stage, decisions)}{_rates(plan, table.setting)}: "
     clauses = _against_reference(table.metric, analysis, against(comparisons, arms, reference))
     if reference is None:
         clauses.append(f"the reference {analysis.reference} has no result here")
     clauses.append(_best_clause(arms, best))
-    clauses.extend(_looks_clauses(stage, race))
+    clauses.extend(_looks_clauses(stage, decisions))
     clauses.extend(_divergence_clause(table))
     return start + "; ".join(clauses) + "."
 
 
-def _basis(blocks: int, stage: str, race: SequentialDecisions) -> str:
+def _basis(blocks: int, stage: str, decisions: SequentialDecisions) -> str:
     """How many blocks, and whether that is enough to be more than a first impression."""
     if stage == "extended":
         return (
-            f"Exploratory, from {count(blocks, 'block')} ({race.looks[-1]} were planned, the "
+            f"Exploratory, from {count(blocks, 'block')} ({decisions.looks[-1]} were planned, the "
             "others were added after looking)"
         )
     if blocks < EXPLORATORY_BELOW:
         return f"Exploratory, from {count(blocks, 'block')}"
     if stage == "interim":
-        planned = race.looks[0]
+        planned = decisions.looks[0]
         return f"Not judged yet (first look at {planned} complete blocks), from {blocks} so far"
     return f"From {count(blocks, 'block')}"
 
@@ -68,16 +68,17 @@ def _rates(plan: StudyPlan, setting: Setting) -> str:
     return ", each arm at its own tuned rate" if plan.tuning is not None else ""
 
 
-def _looks_clauses(stage: str, race: SequentialDecisions) -> list[str]:
+def _looks_clauses(stage: str, decisions: SequentialDecisions) -> list[str]:
     clauses = [
-        f"{arm} was dropped after {count(blocks, 'block')}" for arm, blocks in race.dropped.items()
+        f"{arm} was dropped after {count(blocks, 'block')}"
+        for arm, blocks in decisions.dropped.items()
     ]
-    if stage != "planned" or len(race.looks) == 1:
+    if stage != "planned" or len(decisions.looks) == 1:
         return clauses
-    if race.over and race.blocks < race.looks[-1]:
-        clauses.append(f"the race ended at {race.blocks} of {race.looks[-1]} blocks")
+    if decisions.over and decisions.blocks < decisions.looks[-1]:
+        clauses.append(f"the comparison ended at {decisions.blocks} of {decisions.looks[-1]} blocks")
     else:
-        clauses.append(f"this is look {race.passed} of {len(race.looks)}")
+        clauses.append(f"this is look {decisions.passed} of {len(decisions.looks)}")
     return clauses
 
 

@@ -1,26 +1,25 @@
-"""Tables beside those of the original: claims, curves in numbers, looks, factors, tuning."""
+"""Further tables: claims, curves in numbers, interim analyses, factors, tuning."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from normlab.records.tuning_results import TuningResults
+from normlab.report.export.formats import NOTHING
 from normlab.report.export.table import Cell, Printed, Table
 from normlab.stats.data.metrics import LABELS, MINUS, format_difference, unit
 from normlab.stats.inference.intervals import Interval
 from normlab.stats.summary.analysis import Analysis, SettingAnalysis
 from normlab.stats.summary.curve_facts import Fact
 
-NOTHING = "–"
-
 
 def further_tables(analysis: Analysis) -> tuple[Table, ...]:
     """What there is to say, in this order; a table without a row is left out."""
     tables: list[Table] = []
     for setting in analysis.settings:
-        tables += [claims_table(setting), curves_table(setting)]
+        tables += [claims_table(setting), curve_facts_table(setting)]
         if len(setting.verdict.race.looks) > 1:
-            tables.append(looks_table(setting))
+            tables.append(interim_table(setting))
     tables += [interaction_table(analysis)]
     if analysis.tuning_results is not None:
         tables.append(tuning_table(analysis.tuning_results))
@@ -65,7 +64,7 @@ def _claims(setting: SettingAnalysis) -> Iterator[tuple[Cell, ...]]:
         )
 
 
-def curves_table(setting: SettingAnalysis) -> Table:
+def curve_facts_table(setting: SettingAnalysis) -> Table:
     """How rough, how fast, how far from training."""
     target = setting.curves.target
     arrived = "no run has finished" if target is None else f"{100 * target:.1f} %"
@@ -93,9 +92,9 @@ def curves_table(setting: SettingAnalysis) -> Table:
     )
 
 
-def looks_table(setting: SettingAnalysis) -> Table:
+def interim_table(setting: SettingAnalysis) -> Table:
     """When the setting is judged, how strictly, and who left."""
-    race = setting.verdict.race
+    decisions = setting.verdict.race
     return Table(
         slug=f"looks-{setting.setting.slug}",
         title="Looks",
@@ -108,10 +107,12 @@ def looks_table(setting: SettingAnalysis) -> Table:
             (
                 str(blocks),
                 Printed(level, f"{level:.4f}"),
-                "yes" if number < race.passed else "no",
-                ", ".join(arm for arm, at in race.dropped.items() if at == blocks) or NOTHING,
+                "yes" if number < decisions.passed else "no",
+                ", ".join(arm for arm, at in decisions.dropped.items() if at == blocks) or NOTHING,
             )
-            for number, (blocks, level) in enumerate(zip(race.looks, race.levels, strict=True))
+            for number, (blocks, level) in enumerate(
+                zip(decisions.looks, decisions.levels, strict=True)
+            )
         ),
     )
 
