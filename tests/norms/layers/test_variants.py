@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import ClassVar
 
 import pytest
 import torch
@@ -12,19 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import normlab
-from normlab import convert_norms, freeze, precise_statistics, unfreeze
+from normlab import convert_norms, precise_statistics, unfreeze
 from normlab.errors import UsageError
 from normlab.norms.layers.baselines import FixupScale2d, SkipInit2d
-from normlab.norms.layers.batch import BatchNorm2d
-from normlab.norms.layers.batch_instance import BatchInstanceNorm2d
 from normlab.norms.layers.batch_variants import BatchRenorm2d
-from normlab.norms.layers.conditional import ConditionalNorm2d
-from normlab.norms.layers.group import GroupNorm2d
-from normlab.norms.layers.instance import InstanceNorm2d
 from normlab.norms.layers.weight_standardization import WeightStandardizedConv2d
 from normlab.norms.registry import NORMS
 from normlab.norms.spec import make_norm, norm_names, parse_norm
-from normlab.testing import TOLERANCES, NormContract, relative_error
+from normlab.testing import relative_error
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 C = 8
@@ -296,51 +290,6 @@ def test_every_norm_trains(spec: str) -> None:
     assert losses[-1] < 0.6 * losses[0]
 
 
-# --- conditional
-
-
-@pytest.mark.parametrize(
-    "base", [BatchNorm2d(C), InstanceNorm2d(C), GroupNorm2d(2, C)], ids=lambda b: type(b).__name__
-)
-def test_conditional_scale_and_shift(base: nn.Module) -> None:
-    layer = ConditionalNorm2d(base.double(), features=3).double()
-    condition = torch.eye(3, dtype=torch.float64)[[0, 1, 2, 0, 1, 2]]
-    x = images(1)
-    plain = {
-        BatchNorm2d: lambda: functional.batch_norm(x, None, None, training=True),
-        InstanceNorm2d: lambda: functional.instance_norm(x),
-        GroupNorm2d: lambda: functional.group_norm(x, 2),
-    }[type(base)]()
-    assert relative_error(layer(x, condition), plain) < 1e-12  # it starts as the bare norm
-    for parameter in layer.parameters():
-        nn.init.normal_(parameter)
-    scale, shift = 1 + layer.scale(condition), layer.shift(condition)
-    expected = plain * scale[:, :, None, None] + shift[:, :, None, None]
-    assert relative_error(layer(x, condition, None, "relu"), torch.relu(expected)) < 1e-12
-    with pytest.raises(UsageError, match="one row for each image"):
-        layer(x, condition[:2])
-
-
-def test_a_conditional_batch_norm_is_frozen_and_made_precise() -> None:
-    """Its base is not called as a module, yet what works by hooks reaches it."""
-    x, condition = images(3).float() + 5, torch.eye(2)[[0, 1, 0, 1, 0, 1]]
-    model = ConditionalNorm2d(BatchNorm2d(C), features=2)
-    found = precise_statistics(model, [x], forward=lambda m, batch: m(batch, condition))
-    assert found.layers == ("base",)
-    assert relative_error(model.base.running_mean, x.mean((0, 2, 3))) < 1e-6
-    assert freeze(model) == ["base"]
-    model.train()
-    before = model.base.running_mean.clone()
-    y = model(x + 1, condition)
-    assert torch.equal(model.base.running_mean, before)
-    assert float(y.detach().mean()) > 0.3  # by the statistics of x
-
-
-def test_what_cannot_be_conditioned() -> None:
-    with pytest.raises(UsageError, match="tracks running statistics"):
-        ConditionalNorm2d(InstanceNorm2d(C, track_running_stats=True), features=2)
-
-
 def test_precise_statistics_of_half_the_channels() -> None:
     """Of `ibn` those that go by batch."""
     model = nn.Sequential(make_norm("bn", C), make_norm("ibn", C))
@@ -391,87 +340,6 @@ def test_states_without_a_count_and_a_reset(norm: str) -> None:
         buffer.fill_(7)
     layer.reset_parameters()
     assert all(torch.equal(v, fresh[k]) for k, v in layer.state_dict().items())
-
-
-def test_a_conditional_batch_norm_evaluates_by_its_running_statistics() -> None:
-    layer = ConditionalNorm2d(BatchNorm2d(C), features=2)
-    for seed in range(3):
-        layer(images(seed).float(), torch.ones(6, 2))
-    x, condition = images(9).float(), torch.randn(6, 2)
-    layer.eval()
-    assert relative_error(layer(x[:1], condition[:1]), layer(x, condition)[:1]) < 1e-6
-    with pytest.raises(UsageError, match="cannot be conditioned"):
-        ConditionalNorm2d(BatchInstanceNorm2d(C), 2)
-
-
-# --- the contract
-
-
-class TestGhost(NormContract):
-    def make(self, channels: int) -> nn.Module:
-        return make_norm("bn:virtual_batch=2", channels)
-
-
-class TestFrozen(NormContract):
-    def make(self, channels: int) -> nn.Module:
-        return make_norm("bn:frozen=true", channels)
-
-
-class TestRenorm(NormContract):
-    def make(self, channels: int) -> nn.Module:
-        return make_norm("brn:warmup=2", channels)
-
-    test_gradcheck = None  # r and d are constants of the backward, so it is no derivative
-
-
-class TestSwitchable(NormContract):
-    # Gradients of the six shares are differences of sums over the whole batch.
-    tolerances: ClassVar = {**TOLERANCES, torch.bfloat16: 2**-2, torch.float16: 2**-6}
-
-    def make(self, channels: int) -> nn.Module:
-        return make_norm("sn", channels)
-
-
-class TestHalfInstance(NormContract):
-    def make(self, channels: int) -> nn.Module:
-        return make_norm("ibn", channels)
-
-
-class TestRMS(NormContract):
-    def make(self, channels: int) -> nn.Module:
-        return make_norm("rms", channels)
-
-
-class TestRMSPixel(NormContract):
-    def make(self, channels: int) -> nn.Module:
-        return make_norm("rms:axes=c", channels)
-
-
-class TestFilterResponse(NormContract):
-    fuses_residual_and_activation = False  # its threshold takes the activation's place
-
-    def make(self, channels: int) -> nn.Module:
-        return make_norm("frn", channels)
-
-
-class TestEvoNorm(NormContract):
-    fuses_residual_and_activation = False
-
-    def make(self, channels: int) -> nn.Module:
-        return make_norm("evonorm-s0:groups=2", channels)
-
-
-class TestGlobalResponse(NormContract):
-    def make(self, channels: int) -> nn.Module:
-        return make_norm("grn", channels)
-
-
-class TestDynamicTanh(NormContract):
-    # α·x is rounded to half precision by nobody, but α itself is.
-    tolerances: ClassVar = {**TOLERANCES, torch.bfloat16: 2**-5}
-
-    def make(self, channels: int) -> nn.Module:
-        return make_norm("dyt", channels)
 
 
 def test_the_table_names_papers_and_parameters() -> None:

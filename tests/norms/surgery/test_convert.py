@@ -390,37 +390,3 @@ def test_converted_models_can_be_copied_and_pickled(libraries: ModuleType) -> No
     for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         copied.train()
         assert torch.equal(copied(x), model(x))
-
-
-# --- freezing
-
-
-@pytest.mark.parametrize("norm", ["bn", "bin", "torch-bn"])
-def test_frozen_norms_evaluate_in_training(norm: str) -> None:
-    model = normlab.resnet(n=1, num_classes=3, norm=norm)
-    x = images()
-    model(x)
-    with torch.no_grad():
-        expected = model.eval()(x)
-    names = normlab.freeze(model)
-    assert len(names) == 7
-    model.train()
-    state = {key: value.clone() for key, value in model.state_dict().items()}
-    y = model(x)
-    assert_close(y, expected, 1e-5, "y")
-    y.sum().backward()
-    assert all(p.grad is not None for p in model.parameters())
-    assert all(torch.equal(state[key], value) for key, value in model.state_dict().items())
-    assert normlab.unfreeze(model) == names
-    assert model.training
-    assert all(module.training for module in model.modules())
-    model(x)
-    assert not torch.equal(state["stem.norm.running_mean"], model.stem.norm.running_mean)
-
-
-def test_freezing_twice_is_freezing_once() -> None:
-    model = nn.Sequential(nn.BatchNorm2d(3))
-    assert normlab.freeze(model) == normlab.freeze(model) == ["0"]
-    assert len(model[0]._forward_pre_hooks) == 1
-    assert normlab.unfreeze(model) == ["0"]
-    assert not model[0]._forward_pre_hooks
