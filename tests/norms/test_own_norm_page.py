@@ -57,3 +57,25 @@ def test_it_has_a_name(names: dict[str, object]) -> None:
         registry.register(registry.NORMS["half-mean"])
     with pytest.raises(UsageError, match="no space"):
         registry.register(registry.NormInfo("a b", "", "", "", {}, 0, torch.nn.Identity))
+
+
+class NoResidual(torch.nn.Module):
+    def forward(self, x):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda channels: channels, "norm 'own' makes a int, which is not a torch.nn.Module"),
+        (lambda channels: NoResidual(), "norm 'own' makes a NoResidual, which is not called as a"),
+        (lambda: NoResidual(), "norm 'own' cannot be made for 16 channels with its default"),
+    ],
+)
+def test_what_is_no_norm_is_not_registered(make, sentence: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        registry.register(registry.NormInfo("own", "", "", "", {}, 0, make))
+    assert str(caught.value).startswith(sentence)
+    assert "own" not in registry.NORMS
+    with pytest.raises(UsageError, match="registered as a NormInfo, got"):
+        registry.register(NoResidual)

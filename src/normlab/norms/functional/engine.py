@@ -39,7 +39,7 @@ def plane_norm(
     activation: Activation = "none",
 ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n c"], Float[Tensor, "n c"]]:
     """Normalize x by the rule; returns y and the planes' mean and variance (without gradient)."""
-    if must_stay_plain():
+    if needs_plain_operations():
         y, mean, variance = _plain(x, rule, parameters, residual, activation)
         return y, mean.detach(), variance.detach()
     inputs = (x, residual, *parameters)
@@ -64,7 +64,9 @@ def fixed_affine(
     needs_gradient = torch.is_grad_enabled() and any(
         t is not None and t.requires_grad for t in inputs
     )
-    if must_stay_plain() or needs_gradient:  # fine-tuning on frozen statistics: rare, kept simple
+    if (
+        needs_plain_operations() or needs_gradient
+    ):  # fine-tuning on frozen statistics: rare, kept simple
         return planes.plain_affine(x, center, scale, offset, residual, activation)
     return planes.affine(x, center, scale, offset, residual, activation)
 
@@ -98,9 +100,9 @@ class _PlaneNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, pivot, residual, mean, scale, *parameters = ctx.saved_tensors
-        if require_callable(dy):
+        if is_differentiated_or_batched(dy):
             needs = (*ctx.needs_input_grad[:2], *ctx.needs_input_grad[4:])
-            dx, dz, *others = gradients_as_a_function(
+            dx, dz, *others = differentiable_gradients(
                 dy, x, residual, ctx.activation, ctx.rule, parameters, needs
             )
             return (dx, dz, None, None, *others)
@@ -141,14 +143,14 @@ def _vector_jacobian_product(
     return [None if leaf is None else next(found) for leaf in leaves]
 
 
-def require_callable(dy: Tensor) -> bool:
+def is_differentiated_or_batched(dy: Tensor) -> bool:
     """Whether a backward is itself differentiated (create_graph) or is one of many in one call
     (is_grads_batched, and by it vectorized Jacobians): plain operations do both.
     """
     return torch.is_grad_enabled() or torch._C._functorch.is_legacy_batchedtensor(dy)
 
 
-def gradients_as_a_function(
+def differentiable_gradients(
     dy: Tensor,
     x: Tensor,
     residual: Tensor | None,
@@ -183,12 +185,12 @@ def _plain(
     return planes.plain_affine(x, mean, scale, offset, residual, activation), mean, variance
 
 
-def must_stay_plain() -> bool:
+def needs_plain_operations() -> bool:
     """Whether the four operators give way to plain operations: to compilers, which fuse them."""
-    return torch.compiler.is_compiling() or must_not_be_ours()
+    return torch.compiler.is_compiling() or is_traced_or_transformed()
 
 
-def must_not_be_ours() -> bool:
+def is_traced_or_transformed() -> bool:
     """Whether plain operations alone are wanted: by exporters and tracers, which write them down,
     and by torch.func's transforms and forward-mode differentiation, which differentiate them.
     """

@@ -22,9 +22,9 @@ from torch import Tensor
 
 from normlab.norms.functional.engine import (
     Rule,
-    gradients_as_a_function,
-    must_not_be_ours,
-    require_callable,
+    differentiable_gradients,
+    is_differentiated_or_batched,
+    is_traced_or_transformed,
 )
 from normlab.norms.fused.arguments import Operands, RunningStatistics, Saved, Scheme
 from normlab.norms.fused.backends import Backend, find_backend
@@ -85,7 +85,7 @@ def serving_backend(operands: Operands, running: RunningStatistics | None) -> Ba
     if type(x) not in _PLAIN_TYPES or not x.numel():
         return None
     index = x.get_device()  # −1 for the CPU; cheaper than comparing devices
-    if must_not_be_ours() or (residual is not None and residual.get_device() != index):
+    if is_traced_or_transformed() or (residual is not None and residual.get_device() != index):
         return None
     if running is not None:
         batches = running.batches
@@ -137,7 +137,7 @@ class _FusedNorm(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         saved = Saved(*ctx.saved_tensors)
         needs = ctx.needs_input_grad
-        if require_callable(dy):
+        if is_differentiated_or_batched(dy):
             return _differentiable_backward(ctx, dy, saved)
         dx, dz, dweight, dbias, dgate = ctx.backend.backward(dy, saved, ctx.scheme, needs[1])
         return (
@@ -151,14 +151,14 @@ class _FusedNorm(torch.autograd.Function):
 
 
 def _differentiable_backward(ctx: Any, dy: Tensor, saved: Saved) -> tuple[Tensor | None, ...]:
-    """The backward by the rule, in plain operations: see `require_callable`."""
+    """The backward by the rule, in plain operations: see `is_differentiated_or_batched`."""
     residual = saved.residual
     if residual is None and ctx.has_residual:  # linear: its value has no part in any gradient
         residual = torch.zeros_like(saved.x).requires_grad_(ctx.needs_input_grad[1])
     used = [saved.weight, saved.bias]
     used += [] if saved.gate is None else [saved.gate]
     needs = ctx.needs_input_grad[: 2 + len(used)]
-    found = gradients_as_a_function(
+    found = differentiable_gradients(
         dy, saved.x, residual, ctx.scheme.activation, ctx.rule, used, needs
     )
     return (*found, *(None,) * (9 - len(found)))

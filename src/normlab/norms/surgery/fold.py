@@ -7,9 +7,9 @@ channel. Norms whose statistics depend on the image stay, and the report says so
 
 A convolution is "before" a norm where the traced graph (torch.fx) passes its output to the norm
 and to nothing else. What cannot be traced is searched child by child; an nn.Sequential needs no
-tracing, its neighbours are known. A forward with optional arguments is traced with and without
-them. Not seen are ways into the traced part other than its `forward`, such as `self.block.conv(x)`
-in the forward of a parent that cannot be traced.
+tracing: the order of its children is known. A forward with optional arguments is traced with and
+without them. Not seen are ways into the traced part other than its `forward`, such as
+`self.block.conv(x)` in the forward of a parent that cannot be traced.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from normlab.norms.base import Normalization
 from normlab.norms.layers.baselines import NoNorm2d
 from normlab.norms.layers.batch_instance import BatchInstanceNorm2d
 from normlab.norms.surgery.freeze import hold_evaluation, is_frozen
-from normlab.norms.surgery.producers import Neighbour, find_neighbours
+from normlab.norms.surgery.producers import Producer, find_producers
 from normlab.norms.surgery.recognize import NormView, view
 from normlab.norms.surgery.tables import table
 from normlab.norms.surgery.with_activation import ActivatedNorm
@@ -69,7 +69,7 @@ def fold(model: nn.Module) -> Folding:
     """
     names = {module: name for name, module in model.named_modules()}
     users = _users_of_parameters(model)
-    neighbours = find_neighbours(model)
+    producers = find_producers(model)
     plan: list[tuple[nn.Module, NormView, Convolution, Tensor, Tensor]] = []
     kept: list[tuple[str, str]] = []
     for norm, name in names.items():
@@ -77,7 +77,7 @@ def fold(model: nn.Module) -> Folding:
         if seen is None:
             continue
         reason = _norm_stays(norm, seen)
-        found = neighbours.get(norm, Neighbour(None, "no convolution stands right before it"))
+        found = producers.get(norm, Producer(None, "no convolution stands right before it"))
         conv = found.module
         if reason is None:
             reason = found.reason

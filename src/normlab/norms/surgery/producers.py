@@ -14,24 +14,24 @@ from normlab.norms.surgery.recognize import view
 
 
 @dataclass(frozen=True)
-class Neighbour:
+class Producer:
     """The module right before a norm, or the reason why there is none."""
 
     module: nn.Module | None
     reason: str | None
 
 
-def find_neighbours(model: nn.Module) -> dict[nn.Module, Neighbour]:
+def find_producers(model: nn.Module) -> dict[nn.Module, Producer]:
     """For every norm whose calls can be known: the module that feeds it and nothing else."""
-    found: dict[nn.Module, Neighbour] = {}
+    found: dict[nn.Module, Producer] = {}
     _search(model, found)
     places = Counter(module for _, module in model.named_modules(remove_duplicate=False))
-    for norm, neighbour in found.items():
-        before = neighbour.module
+    for norm, producer in found.items():
+        before = producer.module
         if places[norm] > 1:
-            found[norm] = Neighbour(None, "it stands in several places of the model")
+            found[norm] = Producer(None, "it stands in several places of the model")
         elif before is not None and places[before] > 1:
-            found[norm] = Neighbour(
+            found[norm] = Producer(
                 None, "the module before it stands in several places of the model"
             )
     return found
@@ -45,7 +45,7 @@ class _Tracer(fx.Tracer):
         return known or view(m) is not None or super().is_leaf_module(m, module_qualified_name)
 
 
-def _search(module: nn.Module, found: dict[nn.Module, Neighbour]) -> None:
+def _search(module: nn.Module, found: dict[nn.Module, Producer]) -> None:
     if view(module) is not None or not any(view(m) is not None for m in module.modules()):
         return
     try:
@@ -60,7 +60,7 @@ def _search(module: nn.Module, found: dict[nn.Module, Neighbour]) -> None:
     for norm in dict.fromkeys(norm for variant in variants for norm in variant):
         first, *others = (variant.get(norm) for variant in variants)
         if first is None or any(other != first for other in others):
-            first = Neighbour(None, "what stands before it depends on the arguments of forward")
+            first = Producer(None, "what stands before it depends on the arguments of forward")
         found[norm] = first
 
 
@@ -74,15 +74,15 @@ def _graphs(module: nn.Module) -> list[fx.Graph]:
     return graphs
 
 
-def _search_sequential(module: nn.Module, found: dict[nn.Module, Neighbour]) -> None:
+def _search_sequential(module: nn.Module, found: dict[nn.Module, Producer]) -> None:
     children = list(module._modules.values())
     for before, norm in pairwise(children):
         if before is not None and norm is not None and view(norm) is not None:
-            found[norm] = Neighbour(before, None)
+            found[norm] = Producer(before, None)
 
 
-def _search_graph(module: nn.Module, graph: fx.Graph) -> dict[nn.Module, Neighbour]:
-    found: dict[nn.Module, Neighbour] = {}
+def _search_graph(module: nn.Module, graph: fx.Graph) -> dict[nn.Module, Producer]:
+    found: dict[nn.Module, Producer] = {}
     calls: Counter[nn.Module] = Counter()
     called: dict[fx.Node, nn.Module] = {}
     for node in graph.nodes:
@@ -106,7 +106,7 @@ def _search_graph(module: nn.Module, graph: fx.Graph) -> dict[nn.Module, Neighbo
             reason = f"the output of {_target(x)} is used elsewhere too"
         elif any(name.rpartition(".")[0] == _target(x) for name in attributes):
             reason = f"the weights of {_target(x)} are used elsewhere too"
-        found[norm] = Neighbour(None if reason else before, reason)
+        found[norm] = Producer(None if reason else before, reason)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What one norm hands over to another that takes its place."""
+"""Transfer of weights, settings and running statistics to the norm that takes another's place."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def make_like(
         new.to(next((t.dtype for t in old.parameters()), reference.dtype))
     elif device is not None:
         new.to(device)
-    _carry_weights(old, seen, new, given, carried, notes)
+    _transfer_weights(old, seen, new, given, carried, notes)
     if isinstance(new, Normalization):
         same_kind = _kind_of(new) == seen.kind
         if same_kind:
-            _carry_settings(seen, new, given, carried)
+            _transfer_settings(seen, new, given, carried)
         if isinstance(new, RunningNormalization):
-            _carry_running(seen, new, same_kind, carried, notes)
+            _transfer_running(seen, new, same_kind, carried, notes)
         elif seen.tracks:
             notes.append("no running statistics" + (" to freeze" if is_frozen(old) else ""))
         if not same_kind:
@@ -76,7 +76,7 @@ def make_like(
     return new, tuple(carried), tuple(notes)
 
 
-def _carry_weights(
+def _transfer_weights(
     old: nn.Module,
     seen: NormView,
     new: nn.Module,
@@ -107,7 +107,7 @@ def _carry_weights(
     notes += [f"{name} dropped: the new norm has none" for name in named if name not in own]
 
 
-def _carry_settings(
+def _transfer_settings(
     seen: NormView, new: Normalization, given: frozenset[str], carried: list[str]
 ) -> None:
     if "eps" not in given:
@@ -120,7 +120,7 @@ def _carry_settings(
         new.momentum = seen.momentum
 
 
-def _carry_running(
+def _transfer_running(
     seen: NormView,
     new: RunningNormalization,
     same_kind: bool,

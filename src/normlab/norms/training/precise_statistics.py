@@ -15,7 +15,8 @@ they average in training: the means over samples of the planes' mean and unbiase
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,9 +98,16 @@ def precise_statistics(
         batches: how many to take; all of them if None.
         forward: called as forward(model, batch) where the above is not how to call the model.
 
+    Returns:
+        The names of the norms that saw values, and how many batches and samples there were.
+
     Raises:
         UsageError: no batch, fewer than asked for, or fewer than two values for a channel. The
             model is then unchanged, as after any error of the model or the loader.
+
+    >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
+    >>> precise_statistics(network, [torch.randn(4, 3, 8, 8)] * 2)
+    PreciseStatistics(layers=('1',), batches=2, samples=8)
     """
     norms = {
         name: module
@@ -109,27 +117,14 @@ def precise_statistics(
     if batches is not None and batches < 1:
         raise UsageError(f"statistics need at least 1 batch, got batches={batches}")
     pools = {module: _Pool(_is_instance(module)) for module in norms.values()}
-    kept = [(buffer, buffer.clone()) for module in pools for buffer in _buffers(module)]
-    flags = {module: module.training for module in model.modules()}
-    handles = [module.register_forward_pre_hook(_adder(pool)) for module, pool in pools.items()]
     seen = samples = 0
-    try:
-        for module in flags:
-            module.training = module in pools
-        with torch.no_grad():
-            for batch in loader:
-                if norms:
-                    samples += _call(model, batch, forward)
-                seen += 1
-                if seen == batches:
-                    break
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, training in flags.items():
-            module.training = training
-        for buffer, value in kept:
-            buffer.copy_(value)
+    with _collecting(model, pools), torch.no_grad():
+        for batch in loader:
+            if norms:
+                samples += _call(model, batch, forward)
+            seen += 1
+            if seen == batches:
+                break
     if seen == 0 or (batches is not None and seen < batches):
         raise UsageError(
             f"the loader gave {seen} batches, {batches or 'at least 1'} needed; "
@@ -146,6 +141,26 @@ def precise_statistics(
             running_var.copy_(variance)
     used = tuple(name for name, module in norms.items() if pools[module].mean is not None)
     return PreciseStatistics(used, seen, samples)
+
+
+@contextmanager
+def _collecting(model: nn.Module, pools: Mapping[nn.Module, _Pool]) -> Iterator[None]:
+    """Let every norm with a pool see its batches in training mode, and put all back at the end."""
+    kept = [(buffer, buffer.clone()) for module in pools for buffer in _buffers(module)]
+    flags = {module: module.training for module in model.modules()}
+    handles = [module.register_forward_pre_hook(_adder(pool)) for module, pool in pools.items()]
+    try:
+        for module in flags:
+            module.training = module in pools
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, training in flags.items():
+            module.training = training
+        with torch.no_grad():
+            for buffer, value in kept:
+                buffer.copy_(value)
 
 
 def _adder(pool: _Pool) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
