@@ -14,8 +14,7 @@ calls it as one operator (compiled_graph.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -72,13 +71,13 @@ def fused_norm(
         or (bias is not None and bias.requires_grad)
         or (gate is not None and gate.requires_grad)
     ):
-        return _FusedNorm.apply(x, residual, weight, bias, gate, running, scheme, rule, backend)  # type: ignore[no-untyped-call,no-any-return]
+        return _FusedNorm.apply(*operands, operands, _Call(running, scheme, rule, backend))  # type: ignore[no-untyped-call,no-any-return]
     return backend.forward(operands, running, scheme)[0]
 
 
 def serving_backend(operands: Operands, running: RunningStatistics | None) -> Backend | None:
     """The backend that takes these very tensors; None where the rules in plain operations serve."""
-    x, residual, *parameters = operands
+    x, residual, weight, bias, gate = operands
     backend = find_backend(x.device.type)
     if backend is None or x.dtype not in backend.dtypes:
         return None
@@ -87,26 +86,30 @@ def serving_backend(operands: Operands, running: RunningStatistics | None) -> Ba
     index = x.get_device()  # −1 for the CPU; cheaper than comparing devices
     if is_traced_or_transformed() or (residual is not None and residual.get_device() != index):
         return None
+    channel_values: tuple[Tensor | None, ...] = (weight, bias, gate)
     if running is not None:
-        batches = running.batches
+        mean, variance, batches, _ = running
         if batches is None or batches.get_device() != index or batches.dtype is not torch.int64:
             return None
-        parameters += running[:2]
-    return backend if _are_channel_values(parameters, index) else None
-
-
-def _are_channel_values(tensors: Sequence[Tensor | None], device: int) -> bool:
-    """Whether each is a dense float32 vector on the device, or None."""
-    return all(
-        t is None
-        or (
-            t.get_device() == device
+        channel_values = (weight, bias, gate, mean, variance)
+    for t in channel_values:  # a loop, because all() of a generator takes twice as long
+        if t is not None and not (
+            t.get_device() == index
             and t.dtype is torch.float32
             and t.dim() == 1
             and t.is_contiguous()
-        )
-        for t in tensors
-    )
+        ):
+            return None
+    return backend
+
+
+class _Call(NamedTuple):
+    """All but the tensors that may need a gradient."""
+
+    running: RunningStatistics | None
+    scheme: Scheme
+    rule: Rule
+    backend: Backend
 
 
 class _FusedNorm(torch.autograd.Function):
@@ -118,35 +121,33 @@ class _FusedNorm(torch.autograd.Function):
         weight: Tensor | None,
         bias: Tensor | None,
         gate: Tensor | None,
-        running: RunningStatistics | None,
-        scheme: Scheme,
-        rule: Rule,
-        backend: Backend,
+        operands: Operands,
+        call: _Call,
     ) -> Tensor:
-        y, planes, statistics = backend.forward(
-            Operands(x, residual, weight, bias, gate), running, scheme
-        )
+        y, planes, statistics = call.backend.forward(operands, call.running, call.scheme)
         # The pre-activation is computed again from x (and the residual); nothing else is kept.
-        known = residual if scheme.activation != "none" else None
+        known = residual if call.scheme.activation != "none" else None
         ctx.save_for_backward(x, known, weight, bias, gate, planes, statistics)
-        ctx.scheme, ctx.rule, ctx.backend = scheme, rule, backend
+        ctx.call = call
         ctx.has_residual = residual is not None
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        saved = Saved(*ctx.saved_tensors)
         needs = ctx.needs_input_grad
         if is_differentiated_or_batched(dy):
-            return _differentiable_backward(ctx, dy, saved)
-        dx, dz, dweight, dbias, dgate = ctx.backend.backward(dy, saved, ctx.scheme, needs[1])
+            return _differentiable_backward(ctx, dy, Saved(*ctx.saved_tensors))
+        call: _Call = ctx.call
+        dx, dz, dweight, dbias, dgate = call.backend.backward(
+            dy, ctx.saved_tensors, call.scheme, needs[1]
+        )
         return (
             dx if needs[0] else None,
             dz,
             dweight if needs[2] else None,
             dbias if needs[3] else None,
             dgate if needs[4] else None,
-            None, None, None, None,
+            None, None,
         )  # fmt: skip
 
 
@@ -159,6 +160,6 @@ def _differentiable_backward(ctx: Any, dy: Tensor, saved: Saved) -> tuple[Tensor
     used += [] if saved.gate is None else [saved.gate]
     needs = ctx.needs_input_grad[: 2 + len(used)]
     found = differentiable_gradients(
-        dy, saved.x, residual, ctx.scheme.activation, ctx.rule, used, needs
+        dy, saved.x, residual, ctx.call.scheme.activation, ctx.call.rule, used, needs
     )
-    return (*found, *(None,) * (9 - len(found)))
+    return (*found, *(None,) * (7 - len(found)))
