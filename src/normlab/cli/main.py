@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from normlab.cli.expand import GroupedCommand
 from normlab.cli.verbs.audit import audit
 from normlab.cli.verbs.bench import bench
 from normlab.cli.verbs.cache import cache
@@ -39,8 +40,10 @@ _VERBS = (
     *(audit, norms, checks, bench, cache),
 )
 for _verb in _VERBS:
-    app.command()(_verb)
-app.command("plan", help=PLAN_HELP)(compare)  # takes the same options, and stops before the runs
+    app.command(cls=GroupedCommand)(_verb)
+app.command("plan", help=PLAN_HELP, cls=GroupedCommand)(
+    compare
+)  # takes the same options, and stops before the runs
 
 
 def _version(wanted: bool) -> None:

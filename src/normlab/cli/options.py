@@ -1,4 +1,4 @@
-"""Options that several verbs share, and lists written with commas."""
+"""Options that also stand alone, and how values are read: lists, factors, devices, downloads."""
 
 from __future__ import annotations
 
@@ -13,41 +13,8 @@ from normlab.errors import UsageError
 
 Value = TypeVar("Value")
 
-ImageSize = Annotated[int | None, typer.Option(help="Side of the square images, in pixels.")]
-Resize = Annotated[str, typer.Option(help="squash, fit (letterbox) or crop (centre).")]
-Copies = Annotated[
-    str, typer.Option(help="Kept on one side of the split: near copies too, or exact ones alone.")
-]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs of every run.")]
 Model = Annotated[str, typer.Option(help="resnet{6n+2}, or resnet18, resnet34 for large images.")]
-Schedule = Annotated[str, typer.Option(help="constant, step, multistep, cosine or onecycle.")]
-Augmentation = Annotated[
-    str, typer.Option(help="none, light, standard, strong, or parts: mirror+shift+crop+…")
-]
-WeightDecay = Annotated[float, typer.Option(help="On weights; scales, shifts and gates have none.")]
-Patience = Annotated[
-    int | None, typer.Option(min=1, help="Stop after so many epochs without a better selection.")
-]
-Precision = Annotated[str, typer.Option(help="float32, or bfloat16 (autocast).")]
-Seed = Annotated[int, typer.Option(help="Root of all random streams.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Refuse a source with unreadable files.")]
-Download = Annotated[
-    bool, typer.Option("--download", help="Fetch torchvision:NAME or hf:NAME if it is not here.")
-]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before long work.")]
-Jobs = Annotated[str, typer.Option(help="Runs at once, or auto: as many as pay.")]
-Compile = Annotated[
-    bool,
-    typer.Option(
-        "--compile", help="Steps by torch.compile, which takes a while at the start of every run."
-    ),
-]
-Deterministic = Annotated[
-    bool,
-    typer.Option(
-        "--deterministic", help="Only algorithms that give the same bits every time; slower."
-    ),
-]
 Device = Annotated[str, typer.Option(help="cpu or cuda; auto takes a GPU where there is one.")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from normlab.cli import options
-from normlab.cli.verbs.compare import DEFAULT_NORMS
+from normlab.cli.option_groups import DEFAULT_NORMS
 from normlab.errors import UsageError
 
 

@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 
-from normlab.cli import options
+from normlab.cli.expand import expand_groups
+from normlab.cli.option_groups import ParallelOptions, RunningOptions, SourceOptions
+from normlab.cli.options import choose_device, fetch
 from normlab.data.locations import is_named
 from normlab.errors import DataError, UsageError
 
 
+@expand_groups
 def run(
     study: Annotated[Path, typer.Argument(help="A study folder, or a study.toml.")],
     blocks: Annotated[int | None, typer.Option(min=1, help="Extend to so many blocks.")] = None,
@@ -21,13 +24,10 @@ def run(
     budget: Annotated[
         str | None, typer.Option(help="10m, 1h, night: no run is begun that would end later.")
     ] = None,
-    device: options.Device = "auto",
-    deterministic: options.Deterministic = False,
-    compiled: options.Compile = False,
-    jobs: options.Jobs = "1",
-    strict: options.Strict = False,
-    download: options.Download = False,
-    yes: options.Yes = False,
+    *,
+    opening: SourceOptions,
+    running: RunningOptions,
+    parallel: ParallelOptions,
 ) -> None:
     """Run what is missing of a study; the same command again continues it."""
     from rich.console import Console
@@ -41,13 +41,13 @@ def run(
 
     console = Console()
     deadline = None if budget is None else time.monotonic() + parse_duration(budget)
-    device = options.choose_device(device, deterministic=deterministic)
+    device = choose_device(running.device, deterministic=running.deterministic)
     folder = study.parent if study.name == "study.toml" else study
     plan = read_plan(folder / "study.toml" if study.is_dir() else study)
     if blocks is not None:
         plan = plan.model_copy(update={"blocks": blocks})
     source = data or plan.data.source
-    options.fetch(source, download=download)
+    fetch(source, download=opening.download)
     if not is_named(source) and not Path(source).exists():
         raise DataError(f"the study's images are not at {source}; say where they are with --data")
     check_plan(plan)
@@ -55,16 +55,17 @@ def run(
         if out is not None:
             raise UsageError(f"{folder} is a study that has begun, and it stays; leave --out away")
         opened = Study.open(folder).with_blocks(plan.blocks)
-        dataset, _ = load_with_progress(plan.data, console, strict=strict, location=data)
+        dataset, _ = load_with_progress(plan.data, console, strict=opening.strict, location=data)
         opened.check_data(dataset)
     else:
         plan = plan.model_copy(update={"data": plan.data.model_copy(update={"source": source})})
         folder = out or Path(f"{study.stem}-study")
         if not (folder / "study.toml").exists():
             check_folder(folder, source)
-        dataset, found = load_with_progress(plan.data, console, strict=strict)
+        dataset, found = load_with_progress(plan.data, console, strict=opening.strict)
         opened = Study.planned(folder, plan, dataset, found)
     continue_study(
         opened, dataset, console,
-        device=device, yes=yes, deadline=deadline, jobs=jobs, compiled=compiled,
+        device=device, yes=running.yes, deadline=deadline, jobs=parallel.jobs,
+        compiled=running.compiled,
     )  # fmt: skip

@@ -1,0 +1,97 @@
+"""From the options of compare, plan and train to the plan of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from typing import Any, TypeVar
+
+from normlab.cli.option_groups import (
+    AnalysisOptions,
+    ImageOptions,
+    OptionGroup,
+    TrainingOptions,
+)
+from normlab.cli.options import split_numbers
+from normlab.data.dataset import typical_size
+from normlab.data.locations import short_name
+from normlab.records.plan import StudyPlan, parse_plan
+
+DEFAULT_BLOCKS = 3
+DEFAULT_EPOCHS = 10
+DEFAULT_AUGMENTATION = "light"
+LARGEST_DEFAULT_SIZE = 64
+"""Pixels; larger images are only used on demand."""
+Group = TypeVar("Group", bound=OptionGroup)
+
+
+def study_plan(
+    location: str,
+    levels: Mapping[str, Any],
+    *,
+    images: ImageOptions,
+    training: TrainingOptions,
+    analysis: AnalysisOptions,
+    compared: str = "norm",
+    blocks: int | None = None,
+    tuning: Mapping[str, Any] | None = None,
+) -> StudyPlan:
+    """The plan that the options describe; what nobody chose gets its default.
+
+    Args:
+        location: where the images are: an absolute path or a name.
+        levels: the levels of each factor.
+        images: how the images are scaled.
+        training: what all arms share.
+        analysis: how the answer is judged.
+        compared: the factor whose levels are the arms.
+        blocks: repeats of every arm.
+        tuning: how the arms find their learning rates.
+
+    Raises:
+        PlanError: a value that a plan cannot have.
+        UsageError: looks that are no numbers.
+    """
+    trained = asdict(training)
+    seed, model = trained.pop("seed"), trained.pop("model")
+    return parse_plan(
+        {
+            "name": short_name(location),
+            "seed": seed,
+            "blocks": blocks or DEFAULT_BLOCKS,
+            "data": {
+                "source": location,
+                "image_size": images.image_size or default_image_size(location),
+                "resize": images.resize,
+                "copies": images.copies,
+            },
+            "factors": levels,
+            "tuning": tuning,
+            "training": {
+                **trained,
+                "network": {"name": model},
+                "epochs": training.epochs or DEFAULT_EPOCHS,
+                "augmentation": training.augmentation or DEFAULT_AUGMENTATION,
+            },
+            "analysis": {
+                "compare": compared,
+                "reference": analysis.reference or "",
+                "metric": analysis.metric,
+                "margin": analysis.margin,
+                "alpha": analysis.alpha,
+                "looks": split_numbers(analysis.looks, int, "--looks") if analysis.looks else (),
+            },
+        },
+        "the command",
+    )
+
+
+def with_preset(group: Group, preset: Mapping[str, Any]) -> Group:
+    """The options with the values that the preset has for them."""
+    own = {field.name for field in fields(group)} & preset.keys()
+    return replace(group, **{name: preset[name] for name in own})
+
+
+def default_image_size(location: str) -> int:
+    """64 px, or what the images have where that is less, rounded up to a multiple of 8."""
+    return min(LARGEST_DEFAULT_SIZE, max(16, -(-typical_size(location) // 8) * 8))
