@@ -50,11 +50,11 @@ def test_verbs_share_names_and_defaults(group: type[OptionGroup], verbs) -> None
 
 def test_every_option_has_one_name_in_a_verb() -> None:
     """Two groups with one field would silently share one value."""
+
+    def verb(*, images: ImageOptions, others: ImageOptions) -> None:
+        raise AssertionError(images, others)
+
     with pytest.raises(ValueError, match="duplicate parameter name"):
-
-        def verb(*, images: ImageOptions, others: ImageOptions) -> None:
-            raise AssertionError(images, others)
-
         expand_groups(verb)
 
 
@@ -68,4 +68,6 @@ def test_help_is_divided_by_the_groups(normlab) -> None:
     assert text.index("Training:") < text.index("--weight-decay") < text.index("Analysis:")
     options = [p for p in inspect.signature(compare).parameters.values() if p.name != "context"]
     assert len(options) > 30
-    assert all(isinstance(p.annotation.__metadata__[0], typer.models.ParameterInfo) for p in options)
+    assert all(
+        isinstance(p.annotation.__metadata__[0], typer.models.ParameterInfo) for p in options
+    )

@@ -13,7 +13,8 @@ import pytest
 
 from normlab.data.dataset import load_data
 from normlab.data.scan import UNREADABLE, check_classes, hash_items
-from normlab.data.sources import FileSource, open_source
+from normlab.data.sources import open_source
+from normlab.data.sources.files import FileSource
 from normlab.errors import DataError
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from normlab.data.dataset import load_data
 from normlab.data.layout import Item
-from normlab.data.sources import FILE_LIMIT, open_source
+from normlab.data.sources import open_source
+from normlab.data.sources.base import FILE_LIMIT
 from normlab.errors import DataError
 
 

@@ -19,7 +19,8 @@ from normlab.data.cache import DAMAGED, cache_folder, entry_lock, note_use, read
 from normlab.data.decode import DECODER_VERSION, RESIZES, header_size
 from normlab.data.prepare import make_entry, sample_checksum
 from normlab.data.scan import Manifest, Progress, check_classes, hash_items, no_progress
-from normlab.data.sources import Source, open_source
+from normlab.data.sources.base import Source
+from normlab.data.sources.by_location import open_source
 from normlab.errors import DataError
 from normlab.records.run import known, list_hash
 

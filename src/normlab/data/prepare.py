@@ -27,7 +27,7 @@ from normlab.data.cache import DAMAGED, read_arrays, storing
 from normlab.data.decode import decode, quiet_pillow
 from normlab.data.layout import Item
 from normlab.data.scan import Progress, check_classes
-from normlab.data.sources import Source
+from normlab.data.sources.base import Source
 from normlab.errors import DataError, StorageError
 from normlab.records.store import atomic_write
 

@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from normlab.data.cache import DAMAGED, note_use, read_arrays
 from normlab.data.layout import Item, Skipped
-from normlab.data.sources import Source
+from normlab.data.sources.base import Source
 from normlab.errors import DataError
 from normlab.records.run import list_hash
 from normlab.records.store import atomic_write

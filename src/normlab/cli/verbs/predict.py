@@ -73,7 +73,7 @@ def find_run(path: Path) -> Path:
 def _table(predictor: Predictor, images: Path) -> Iterator[Sequence[object]]:
     """A header, then path, class and the probability of every class."""
     from normlab.data.decode import decode, quiet_pillow
-    from normlab.data.sources import EXTENSIONS
+    from normlab.data.layout import EXTENSIONS
 
     paths = [images]
     if images.is_dir():

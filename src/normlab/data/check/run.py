@@ -18,7 +18,7 @@ from normlab.data.dataset import Dataset, load_data
 from normlab.data.duplicates.near_duplicates import COMPARED_AT, keep_groups
 from normlab.data.duplicates.search_pairs import Copies, find_copies
 from normlab.data.scan import Manifest, Progress, no_progress
-from normlab.data.sources import open_source
+from normlab.data.sources.by_location import open_source
 from normlab.records.data_report import DataReport, Finding
 
 

@@ -1,0 +1,76 @@
+"""Which source is at a location: a path, "demo:digits", or a data set of another library."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from normlab.data.locations import DEMO, HUGGING_FACE, TORCHVISION
+from normlab.data.sources.archives import TarSource, ZipSource, is_tar, open_tar
+from normlab.data.sources.arrays import DigitsSource, open_npz
+from normlab.data.sources.base import Source
+from normlab.data.sources.cifar import EDITIONS, find_cifar, open_cifar
+from normlab.data.sources.files import file_stamp, open_folder, open_table
+from normlab.errors import DataError
+
+KINDS = "a folder, a .csv/.tsv table, a .zip, a .tar (also .tar.gz) or an .npz"
+
+
+def open_source(location: str, cache: Path | None = None) -> Source:
+    """The source at a path, "demo:digits", or a data set by its name in another library.
+
+    Nothing is downloaded. A compressed tar is unpacked into the cache.
+
+    Raises:
+        DataError: there is nothing, or nothing that holds images by class.
+        MissingExtraError: the other library is not installed.
+        StorageError: the cache has no room for a compressed tar.
+    """
+    if location == DEMO:
+        return DigitsSource()
+    if location.startswith("demo:"):
+        raise DataError(f"there is no {location}; the data that come with normlab are {DEMO}")
+    if location.startswith(TORCHVISION):
+        from normlab.data.sources.torchvision_sets import open_torchvision
+
+        return open_torchvision(location, cache)
+    if location.startswith(HUGGING_FACE):
+        from normlab.data.sources.hugging_face import open_hugging_face
+
+        return open_hugging_face(location, cache)
+    path = Path(location)
+    if not path.exists():
+        raise DataError(f"there is no {location}; give {KINDS}")
+    return _open_folder(path) if path.is_dir() else _open_file(path, cache)
+
+
+def _open_folder(path: Path) -> Source:
+    names = {
+        f"{folder}{name.name}"
+        for folder in ("", *(f"{edition.folder}/" for edition in EDITIONS))
+        if (path / folder).is_dir()
+        for name in (path / folder).iterdir()
+        if name.is_file()
+    }
+    found = find_cifar(names)
+    if found is None:
+        return open_folder(path)
+    stamps = [file_stamp(path / name) for name in sorted(names)]
+    return open_cifar(found, lambda name: (path / name).read_bytes(), str(path), stamps)
+
+
+def _open_file(path: Path, cache: Path | None) -> Source:
+    ending = path.suffix.lower()
+    if ending in (".csv", ".tsv"):
+        return open_table(path)
+    if ending == ".npz":
+        return open_npz(path)
+    if is_tar(path):
+        tar = open_tar(path, cache)
+        found = find_cifar(set(tar.names))
+        if found is not None:
+            return open_cifar(found, tar.read, str(path), [tar.stamp])
+        return TarSource(tar)
+    if ending == ".zip" or zipfile.is_zipfile(path):
+        return ZipSource(path)
+    raise DataError(f"{path} is neither {KINDS.replace(' or ', ' nor ')}")
