@@ -26,7 +26,7 @@ from PIL import Image
 from injected import KINDS, encoded
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.decode import decode, to_rgb
-from normlab.data.duplicates.search_pairs import Copies, find_copies
+from normlab.data.duplicates.search_pairs import Duplicates, find_duplicates
 from normlab.data.sources import open_source
 
 
@@ -51,18 +51,18 @@ def main() -> None:
         hashes += [f"injected {row}" for row in range(len(pixels))]
         truth = np.concatenate([truth, truth[sources]])
     memory, start = _memory(), time.perf_counter()
-    copies = find_copies(images, hashes)
+    duplicates = find_duplicates(images, hashes)
     seconds = time.perf_counter() - start
-    print(f"{len(images):,} images: {len(copies):,} pairs, {copies.copies:,} copies")
+    print(f"{len(images):,} images: {len(duplicates):,} pairs, {duplicates.duplicates:,} copies")
     print(f"{seconds:.0f} s; peak memory {_memory():.2f} GiB ({memory:.2f} before)")
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")
-    _print_recall(copies, kinds, sources, len(data.images))
+    _print_recall(duplicates, kinds, sources, len(data.images))
     labels = np.concatenate([data.manifest.labels, data.manifest.labels[sources]])
-    _print_precision(copies, truth, labels, exact_truth=given.groups is not None)
-    _print_split(copies, data)
+    _print_precision(duplicates, truth, labels, exact_truth=given.groups is not None)
+    _print_split(duplicates, data)
     if given.wrong:
-        false = truth[copies.pairs[:, 0]] != truth[copies.pairs[:, 1]]
-        _draw(images, copies.pairs[false], given.wrong)
+        false = truth[duplicates.pairs[:, 0]] != truth[duplicates.pairs[:, 1]]
+        _draw(images, duplicates.pairs[false], given.wrong)
 
 
 def _known_groups(data: Dataset, path: Path | None) -> np.ndarray:
@@ -90,12 +90,14 @@ def _inject(
     return np.array(pixels), np.array(kinds), np.array(originals)
 
 
-def _print_recall(copies: Copies, kinds: np.ndarray, sources: np.ndarray, first: int) -> None:
+def _print_recall(
+    duplicates: Duplicates, kinds: np.ndarray, sources: np.ndarray, first: int
+) -> None:
     if not len(kinds):
         return
-    pairs = set(map(tuple, copies.pairs.tolist()))
+    pairs = set(map(tuple, duplicates.pairs.tolist()))
     paired = np.array([(int(one), first + row) in pairs for row, one in enumerate(sources)])
-    grouped = copies.groups[sources] == copies.groups[first : first + len(sources)]
+    grouped = duplicates.groups[sources] == duplicates.groups[first : first + len(sources)]
     print(f"\n{'kind':<20}copies  pair found  same group")
     for kind in [*KINDS, "all"]:
         of = (kinds == kind) | (kind == "all")
@@ -103,17 +105,17 @@ def _print_recall(copies: Copies, kinds: np.ndarray, sources: np.ndarray, first:
 
 
 def _print_precision(
-    copies: Copies, truth: np.ndarray, labels: np.ndarray, exact_truth: bool
+    duplicates: Duplicates, truth: np.ndarray, labels: np.ndarray, exact_truth: bool
 ) -> None:
-    one, two = copies.pairs.T
+    one, two = duplicates.pairs.T
     between = labels[one] != labels[two]
-    print(f"\npairs between classes: {between.sum()} of {len(copies)}")
+    print(f"\npairs between classes: {between.sum()} of {len(duplicates)}")
     if exact_truth:
         false = truth[one] != truth[two]
         print(f"pairs that the manifest does not know: {false.sum()} ({false.mean():.2%})")
-        wrong = _wrong(copies.groups, truth)
+        wrong = _wrong(duplicates.groups, truth)
         print(f"images in a wrong group: {wrong} of {len(truth)} ({wrong / len(truth):.2%})")
-    sizes = np.bincount(np.bincount(copies.groups))
+    sizes = np.bincount(np.bincount(duplicates.groups))
     print("groups by size:", {size: int(n) for size, n in enumerate(sizes) if n})
 
 
@@ -125,8 +127,8 @@ def _wrong(groups: np.ndarray, truth: np.ndarray) -> int:
     return int(len(groups) - largest.sum())
 
 
-def _print_split(copies: Copies, data: Dataset) -> None:
-    parts, groups = data.manifest.parts, copies.groups[: len(data.images)]
+def _print_split(duplicates: Duplicates, data: Dataset) -> None:
+    parts, groups = data.manifest.parts, duplicates.groups[: len(data.images)]
     train, val = parts == "train", parts == "val"
     if train.any() and val.any():
         share = np.isin(groups[val], groups[train]).mean()

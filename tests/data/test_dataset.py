@@ -205,9 +205,9 @@ def test_copies_are_counted(photos: Path) -> None:
     shutil.copy(photos / "cats" / "0.png", photos / "cats" / "copy.png")
     shutil.copy(photos / "cats" / "0.png", photos / "dogs" / "copy.png")
     manifest = load_data(str(photos), 8).manifest
-    assert manifest.copies == 2
-    of_copies = manifest.groups[np.isin(manifest.names, ["cats/0.png", "cats/copy.png"])]
-    assert len(set(of_copies)) == 1
+    assert manifest.duplicates == 2
+    of_duplicates = manifest.groups[np.isin(manifest.names, ["cats/0.png", "cats/copy.png"])]
+    assert len(set(of_duplicates)) == 1
 
 
 def test_typical_size(photos: Path) -> None:
@@ -220,6 +220,6 @@ def test_the_birds(shared_data: Path) -> None:
     data = load_data(str(shared_data / "birds25-128.zip"), 64)
     assert len(data.manifest) == 10_000
     assert len(data.manifest.classes) == 25
-    assert data.manifest.copies == 0
+    assert data.manifest.duplicates == 0
     parts, counts = np.unique(data.manifest.parts, return_counts=True)
     assert dict(zip(parts, counts, strict=True)) == {"train": 8000, "val": 2000}

@@ -48,8 +48,8 @@ def test_statistics_come_from_the_training_part_alone(dataset: Dataset) -> None:
     images = torch.cat([images for images, _ in data.plain_batches("train")])
     torch.testing.assert_close(images.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(images.std((0, 2, 3), correction=0), torch.ones(3))
-    judged = torch.cat([images for images, _ in data.plain_batches("test")])
-    assert judged.mean((0, 2, 3)).abs().max() > 1e-4
+    held_out = torch.cat([images for images, _ in data.plain_batches("test")])
+    assert held_out.mean((0, 2, 3)).abs().max() > 1e-4
 
 
 def test_a_part_in_its_order_with_its_ragged_rest(dataset: Dataset, monkeypatch) -> None:

@@ -178,7 +178,7 @@ def test_copies_share_a_group(photos: Path) -> None:
     grouped = [manifest.groups[i] == manifest.groups[j] for i in range(18) for j in range(18)]
     assert grouped == same
     assert sum(same) == 15 + 9
-    assert manifest.copies == 2
+    assert manifest.duplicates == 2
     assert manifest.counts() == {"cats": 9, "dogs": 9}
 
 

@@ -65,9 +65,9 @@ def _describe(dataset: Dataset, source: str, console: Console) -> None:
         notes.append(f"{len(manifest.unreadable)} unreadable, left out")
     if manifest.skipped:
         notes.append(f"{len(manifest.skipped)} outside the class folders, left out")
-    if manifest.copies:
-        kind = "exact copies" if manifest.copies == manifest.exact_copies else "copies"
-        notes.append(f"{manifest.copies:,} {kind}, kept on one side of the split")
+    if manifest.duplicates:
+        kind = "exact copies" if manifest.duplicates == manifest.exact_duplicates else "copies"
+        notes.append(f"{manifest.duplicates:,} {kind}, kept on one side of the split")
     text = f" ({'; '.join(notes)})" if notes else ""
     line = f"Data     {source}  {len(manifest.classes)} classes, {len(manifest):,} images{text}"
     console.print(line, soft_wrap=True, markup=False, highlight=False)

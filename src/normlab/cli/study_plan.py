@@ -10,6 +10,7 @@ from normlab.cli.option_groups import (
     AnalysisOptions,
     ImageOptions,
     OptionGroup,
+    StudyOptions,
     TrainingOptions,
 )
 from normlab.cli.options import split_numbers
@@ -90,6 +91,18 @@ def with_preset(group: Group, preset: Mapping[str, Any]) -> Group:
     """The options with the values that the preset has for them."""
     own = {field.name for field in fields(group)} & preset.keys()
     return replace(group, **{name: preset[name] for name in own})
+
+
+def chosen_sizes(
+    study: StudyOptions, images: ImageOptions, training: TrainingOptions
+) -> dict[str, int]:
+    """Blocks, epochs and image size, as far as they are chosen; a budget chooses the rest."""
+    sizes = {
+        "blocks": study.blocks,
+        "epochs": training.epochs,
+        "image_size": images.image_size,
+    }
+    return {name: size for name, size in sizes.items() if size is not None}
 
 
 def default_image_size(location: str) -> int:

@@ -53,7 +53,7 @@ class Manifest:
     """(name, reason) of images that belong to no class of the source."""
     given_groups: np.ndarray | None = None
     """The groups that a table names, "" where it names none."""
-    near_groups: Int[np.ndarray, " images"] | None = None
+    near_duplicate_groups: Int[np.ndarray, " images"] | None = None
     """A number per image that near copies share; None where they were not looked for."""
 
     def __len__(self) -> int:
@@ -68,8 +68,8 @@ class Manifest:
         looked for; and whatever these join.
         """
         keys = [np.unique(self.hashes, return_inverse=True)[1]]
-        if self.near_groups is not None:
-            keys.append(self.near_groups)
+        if self.near_duplicate_groups is not None:
+            keys.append(self.near_duplicate_groups)
         if self.given_groups is not None:
             codes = np.unique(self.given_groups, return_inverse=True)[1]
             alone = np.arange(len(self)) + codes.max(initial=0) + 1
@@ -77,12 +77,12 @@ class Manifest:
         return joined(keys)
 
     @property
-    def copies(self) -> int:
+    def duplicates(self) -> int:
         """How many images share a group with an earlier one."""
         return len(self) - int(self.groups.max(initial=-1)) - 1
 
     @property
-    def exact_copies(self) -> int:
+    def exact_duplicates(self) -> int:
         """How many images are byte for byte a copy of another."""
         return len(self) - len(np.unique(self.hashes))
 

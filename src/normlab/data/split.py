@@ -29,8 +29,6 @@ class Split:
     train: Indices
     validation: Indices
     test: Indices
-    removed_copies: int
-    """Images left out because a copy of them is in a part that judges."""
 
 
 def make_split(manifest: Manifest, spec: DataSpec, seed: int, block: int) -> Split:
@@ -48,19 +46,18 @@ def make_split(manifest: Manifest, spec: DataSpec, seed: int, block: int) -> Spl
         _require_parts(manifest, parts)
         test = np.flatnonzero(manifest.parts == ("test" if "test" in parts else "val"))
     if parts == {"train", "val", "test"}:
-        validation = _without_copies(manifest, np.flatnonzero(manifest.parts == "val"), test)
+        validation = _without_duplicates(manifest, np.flatnonzero(manifest.parts == "val"), test)
     else:
-        rest = _without_copies(manifest, np.setdiff1d(everything, test), test)
+        rest = _without_duplicates(manifest, np.setdiff1d(everything, test), test)
         generator = numpy_stream(seed, block, "split")
         validation = _cut(manifest, rest, spec.validation_fraction, generator, leaving=1)
-    judged = np.concatenate([test, validation])
+    held_out = np.concatenate([test, validation])
     own = everything if parts == {""} else np.flatnonzero(manifest.parts != "test")
-    candidates = np.setdiff1d(own, judged)
+    candidates = np.setdiff1d(own, held_out)
     if "train" in parts:
         candidates = candidates[manifest.parts[candidates] == "train"]
-    train = _without_copies(manifest, candidates, judged)
-    used = len(train) + len(validation) + len(test)
-    split = Split(train, np.sort(validation), np.sort(test), len(manifest) - used)
+    train = _without_duplicates(manifest, candidates, held_out)
+    split = Split(train, np.sort(validation), np.sort(test))
     _require_all_classes(manifest, split)
     return split
 
@@ -126,9 +123,9 @@ class Shares:
             self.taken[label] += size
 
 
-def _without_copies(manifest: Manifest, candidates: Indices, judged: Indices) -> Indices:
-    """The candidates that have no copy among the judged images."""
-    return candidates[~np.isin(manifest.groups[candidates], manifest.groups[judged])]
+def _without_duplicates(manifest: Manifest, candidates: Indices, held_out: Indices) -> Indices:
+    """The candidates that have no duplicate among the images held out of training."""
+    return candidates[~np.isin(manifest.groups[candidates], manifest.groups[held_out])]
 
 
 def _require_parts(manifest: Manifest, parts: set[str]) -> None:

@@ -36,10 +36,10 @@ def mirrored(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_near_copies_share_a_group_and_a_side(mirrored: Path) -> None:
     plain = load_data(str(mirrored), 16)
-    assert plain.manifest.copies == 0
+    assert plain.manifest.duplicates == 0
     found = with_near_duplicates(plain)
     manifest = found.manifest
-    assert (manifest.copies, manifest.exact_copies) == (10, 0)
+    assert (manifest.duplicates, manifest.exact_duplicates) == (10, 0)
     assert manifest.fingerprint == plain.manifest.fingerprint
     assert manifest.groups_hash != plain.manifest.groups_hash
     data = DataSpec(fingerprint="", classes=manifest.classes, image_size=16)
@@ -50,14 +50,14 @@ def test_near_copies_share_a_group_and_a_side(mirrored: Path) -> None:
         assert not parts[0] & parts[1]
         assert not parts[0] & parts[2]
         assert not parts[1] & parts[2]
-        assert split.removed_copies == 0
+        assert sum(map(len, (split.train, split.validation, split.test))) == len(manifest)
 
 
 @pytest.mark.slow
 def test_they_are_found_once(mirrored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = load_data(str(mirrored), 16)
     first = with_near_duplicates(dataset).manifest.groups
-    monkeypatch.setattr(near, "find_copies", None)
+    monkeypatch.setattr(near, "find_duplicates", None)
     assert np.array_equal(with_near_duplicates(dataset).manifest.groups, first)
     again = with_near_duplicates(load_data(str(mirrored), 24))  # at another size, the same groups
     assert np.array_equal(again.manifest.groups, first)
@@ -77,10 +77,10 @@ def test_where_they_are_not_looked_for(
     dataset = load_data(str(mirrored), 16)
     with monkeypatch.context() as patch:
         patch.setattr(near, "MOST", 10)
-        assert with_near_duplicates(dataset).manifest.copies == 0
+        assert with_near_duplicates(dataset).manifest.duplicates == 0
     with monkeypatch.context() as patch:
         patch.setattr(near, "LEAST_SIDE", 64)
-        assert with_near_duplicates(dataset).manifest.copies == 0
+        assert with_near_duplicates(dataset).manifest.duplicates == 0
     lines = ["path,label,group"] + [
         f"photos/{path.parent.name}/{path.name},{path.parent.name},{path.name[:1]}"
         for path in sorted(mirrored.rglob("*.png"))
@@ -100,7 +100,7 @@ def test_joined_by_any_key() -> None:
 def test_what_a_check_found_is_not_looked_for_again(
     mirrored: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = check_data(str(mirrored)).copies.groups
-    monkeypatch.setattr(near, "find_copies", None)
+    found = check_data(str(mirrored)).duplicates.groups
+    monkeypatch.setattr(near, "find_duplicates", None)
     manifest = with_near_duplicates(load_data(str(mirrored), 16)).manifest
-    assert np.array_equal(manifest.near_groups, found)
+    assert np.array_equal(manifest.near_duplicate_groups, found)

@@ -14,7 +14,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from normlab.data.dataset import load_data
 from normlab.data.duplicates.groups import source_groups
-from normlab.data.duplicates.search_pairs import Copies, find_copies
+from normlab.data.duplicates.search_pairs import Duplicates, find_duplicates
 
 SIZE = 64
 
@@ -85,9 +85,9 @@ def partition(groups: np.ndarray) -> set[frozenset[int]]:
 
 def test_unrelated_pictures_stay_apart(originals: list[Image.Image]) -> None:
     images = squares(originals)
-    found = find_copies(images, hashes_of(images))
+    found = find_duplicates(images, hashes_of(images))
     assert len(found) == 0
-    assert found.copies == 0
+    assert found.duplicates == 0
     np.testing.assert_array_equal(found.groups, np.arange(150))
 
 
@@ -95,7 +95,7 @@ def test_unrelated_pictures_stay_apart(originals: list[Image.Image]) -> None:
 def test_every_kind_is_found_and_described(originals: list[Image.Image], kind: str) -> None:
     make, mirrored, angle, factor = COPIES[kind]
     images = squares(originals[:80] + [make(original) for original in originals[:20]])
-    found = find_copies(images, hashes_of(images))
+    found = find_duplicates(images, hashes_of(images))
     expected = {(row, 80 + row) for row in range(20)}
     pairs = set(map(tuple, found.pairs.tolist()))
     assert pairs <= expected
@@ -112,7 +112,7 @@ def test_every_kind_is_found_and_described(originals: list[Image.Image], kind: s
 def test_relations_in_words(originals: list[Image.Image]) -> None:
     first = originals[0]
     images = squares([*originals[:30], turn(37)(ImageOps.mirror(first)), first])
-    found = find_copies(images, [*hashes_of(images[:31]), "another file"])
+    found = find_duplicates(images, [*hashes_of(images[:31]), "another file"])
     words = {tuple(pair): found.relation(k) for k, pair in enumerate(found.pairs.tolist())}
     assert words[0, 31] == "re-encoded"
     assert words[0, 30] in ("mirrored, rotated by 37°", "mirrored, rotated by 36°")
@@ -123,11 +123,11 @@ def test_relations_in_words(originals: list[Image.Image]) -> None:
 def test_equal_files_are_exact_and_few(originals: list[Image.Image]) -> None:
     """Forty copies of a file are 39 pairs, not 780."""
     images = squares([originals[0]] * 40 + originals[1:30])
-    found = find_copies(images, hashes_of(images))
+    found = find_duplicates(images, hashes_of(images))
     assert found.pairs.tolist() == [[0, row] for row in range(1, 40)]
     assert found.exact.all()
     assert found.relation(0) == "exact"
-    assert found.copies == 39
+    assert found.duplicates == 39
 
 
 @pytest.mark.slow
@@ -136,7 +136,7 @@ def test_constant_images_do_not_explode(value: int, originals: list[Image.Image]
     flat = np.full((300, SIZE, SIZE, 3), value, np.uint8)
     flat[150:, 0, 0] = np.arange(150)[:, None] + 20  # other pixels, and still nothing to see
     images = np.concatenate([flat, squares(originals[:10])])
-    found = find_copies(images, [f"file {row}" for row in range(310)])
+    found = find_duplicates(images, [f"file {row}" for row in range(310)])
     assert len(found) < 300
     assert (found.pairs < 300).all()
     assert len(set(found.groups[300:])) == 10
@@ -148,7 +148,7 @@ def test_hardly_any_images(count: int, originals: list[Image.Image]) -> None:
     images = np.zeros((0, SIZE, SIZE, 3), np.uint8)
     if count:
         images = squares(originals[:count])
-    found = find_copies(images, hashes_of(images))
+    found = find_duplicates(images, hashes_of(images))
     assert found.pairs.shape == (0, 2)
     np.testing.assert_array_equal(found.groups, np.arange(count))
 
@@ -156,21 +156,21 @@ def test_hardly_any_images(count: int, originals: list[Image.Image]) -> None:
 @pytest.mark.slow
 def test_two_images_that_are_copies(originals: list[Image.Image]) -> None:
     images = squares([originals[3], ImageOps.mirror(originals[3])])
-    found = find_copies(images, hashes_of(images))
+    found = find_duplicates(images, hashes_of(images))
     assert found.pairs.tolist() == [[0, 1]]
     assert found.groups.tolist() == [0, 0]
 
 
 @pytest.mark.slow
 def test_neither_order_nor_threads_matter(originals: list[Image.Image]) -> None:
-    copies = [make(originals[row]) for row, (make, *_) in enumerate(COPIES.values())]
-    images = squares(originals[:60] + copies)
+    duplicates = [make(originals[row]) for row, (make, *_) in enumerate(COPIES.values())]
+    images = squares(originals[:60] + duplicates)
     order = np.random.default_rng(0).permutation(len(images))
-    one = find_copies(images, hashes_of(images))
+    one = find_duplicates(images, hashes_of(images))
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1 if threads > 1 else 2)
-        two = find_copies(images[order], hashes_of(images[order]))
+        two = find_duplicates(images[order], hashes_of(images[order]))
     finally:
         torch.set_num_threads(threads)
     back = np.empty_like(order)
@@ -184,7 +184,7 @@ def test_neither_order_nor_threads_matter(originals: list[Image.Image]) -> None:
 def test_progress_is_told(originals: list[Image.Image]) -> None:
     told: list[tuple[str, int, int]] = []
     images = squares(originals[:20])
-    find_copies(images, hashes_of(images), lambda *step: told.append(step))
+    find_duplicates(images, hashes_of(images), lambda *step: told.append(step))
     assert all(0 <= done <= total for _, done, total in told)
     assert {"describing", "searching"} <= {what for what, _, _ in told}
 
@@ -220,7 +220,7 @@ def test_the_course_split_leaks(shared_data: Path) -> None:
     data = load_data(str(shared_data / "birds25-64-course.zip"), SIZE)
     rows = np.flatnonzero(data.manifest.labels % 6 == 1)
     parts, labels = data.manifest.parts[rows], data.manifest.labels[rows]
-    found: Copies = find_copies(data.images[rows], data.manifest.hashes[rows].tolist())
+    found: Duplicates = find_duplicates(data.images[rows], data.manifest.hashes[rows].tolist())
     val = parts == "val"
     assert np.isin(found.groups[val], found.groups[~val]).mean() > 0.65
     between = labels[found.pairs[:, 0]] != labels[found.pairs[:, 1]]

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from normlab.records.data_report import DataReport
 
 
 def check(
@@ -44,27 +49,16 @@ def check(
     with shown_progress(console) as progress:
         checked = check_data(source, progress=progress)
     report, dataset = checked.report, checked.dataset
-    for name, value in report.facts:
-        _say(console, f"{name:<18}{value}")
-    for finding in report.findings:
-        console.print(f"\n[bold]{finding.code}  {finding.severity}[/bold]  ", end="")
-        console.print(finding.title, markup=False, highlight=False)
-        console.print(finding.message, markup=False, highlight=False)
-        console.print(finding.remedy, style="dim", markup=False, highlight=False)
-    if not report.findings:
-        _say(console, "\nNothing was found.")
-    _say(console, "\nPassed   " + ", ".join(code for code, _ in report.passed))
-
+    _print_findings(report, console)
     folder = out or Path(f"{Path(source).stem.replace(':', '-')}-check")
     index = {str(name): number for number, name in enumerate(dataset.manifest.names)}
-    page = folder / "index.html"
     content = json.dumps(report.model_dump(mode="json"), indent=1, ensure_ascii=False)
     atomic_write(folder / "check.json", content.encode())
     html = render_check_page(
         report, lambda name: dataset.images[index[name]] if name in index else None
     )
-    atomic_write(page, html.encode())
-    _say(console, f"Page     {page}")
+    atomic_write(folder / "index.html", html.encode())
+    _say(console, f"Page     {folder / 'index.html'}")
     if show_augmentation is not None:
         from normlab.data.augment.sheet import augmentation_sheet
 
@@ -81,5 +75,19 @@ def check(
         _say(console, f"Go on    normlab compare {fix}")
 
 
-def _say(console: object, line: str) -> None:
-    console.print(line, soft_wrap=True, markup=False, highlight=False)  # type: ignore[attr-defined]
+def _print_findings(report: DataReport, console: Console) -> None:
+    for name, value in report.facts:
+        _say(console, f"{name:<18}{value}")
+    for finding in report.findings:
+        console.print(f"\n[bold]{finding.code}  {finding.severity}[/bold]  ", end="")
+        console.print(finding.title, markup=False, highlight=False)
+        console.print(finding.message, markup=False, highlight=False)
+        console.print(finding.remedy, style="dim", markup=False, highlight=False)
+    if not report.findings:
+        _say(console, "\nNothing was found.")
+    _say(console, "\nPassed   " + ", ".join(code for code, _ in report.passed))
+
+
+def _say(console: Console, line: str) -> None:
+    """A line that is never wrapped, so that its paths and commands can be copied."""
+    console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +20,7 @@ from normlab.cli.option_groups import (
     TrainingOptions,
 )
 from normlab.cli.options import choose_device, fetch
-from normlab.data.locations import DEMO, resolved, short_name
+from normlab.data.locations import DEMO, resolved
 from normlab.errors import UsageError
 
 PLAN_HELP = "Write the plan of a comparison, frozen and hashed; start it with: normlab run."
@@ -53,19 +52,17 @@ def compare(
     parallel: ParallelOptions,
 ) -> None:
     """Train every norm under equal conditions and say which is better, and how sure that is."""
-    from normlab.cli.study_plan import study_plan, with_preset
+    from normlab.cli.study_plan import chosen_sizes, study_plan, with_preset
     from normlab.cli.study_session import StudyRequest, conduct
 
     if demo == (source is not None):
         raise UsageError("give a folder of images, or --demo: normlab compare photos/")
     location = DEMO if source is None else resolved(source)
     fetch(location, download=opening.download)
-    levels, preset = factors.levels(), _preset(context, study, demo)
-    levels |= {name: level for name, level in preset.items() if name in levels}
+    preset = _preset(context, study, demo)
     study, images = with_preset(study, preset), with_preset(images, preset)
     training = with_preset(training, preset)
-    if demo and training.augmentation is None:
-        training = replace(training, augmentation="shift")  # mirrored digits are no digits
+    levels = {name: preset.get(name, level) for name, level in factors.levels().items()}
     plan = study_plan(
         location,
         levels,
@@ -76,39 +73,43 @@ def compare(
         blocks=study.blocks,
         tuning=study.tuning(),
     )
-    sizes = {
-        "blocks": study.blocks,
-        "epochs": training.epochs,
-        "image_size": images.image_size,
-    }
-    conduct(
-        StudyRequest(
-            plan=plan,
-            folder=out or Path(f"{'demo' if demo else short_name(location)}-study"),
-            chosen={name: size for name, size in sizes.items() if size is not None},
-            budget=study.budget,
-            device=choose_device(running.device, deterministic=running.deterministic),
-            jobs=parallel.jobs,
-            compiled=running.compiled,
-            strict=opening.strict,
-            yes=running.yes,
-            tuning_if_it_fits=study.tune is None
-            and study.recipe is None
-            and factors.compared != "learning_rate"
-            and not _given(context, "learning_rate"),
-        ),
-        plan_only=context.info_name == "plan",
+    request = StudyRequest(
+        plan=plan,
+        folder=out or Path(f"{'demo' if demo else plan.name}-study"),
+        chosen=chosen_sizes(study, images, training),
+        budget=study.budget,
+        device=choose_device(running.device, deterministic=running.deterministic),
+        jobs=parallel.jobs,
+        compiled=running.compiled,
+        strict=opening.strict,
+        yes=running.yes,
+        tuning_if_it_fits=_leaves_the_rate_open(context, study, factors),
     )
+    conduct(request, plan_only=context.info_name == "plan")
 
 
 def _preset(context: typer.Context, study: StudyOptions, demo: bool) -> Mapping[str, Any]:
     """What a recipe or the demo chooses, without what the user gave."""
     from normlab.study.recipes import recipe
 
-    values: Mapping[str, Any] = DEMO_SIZES if demo else {}
+    values: dict[str, Any] = dict(DEMO_SIZES) if demo else {}
     if study.recipe is not None:
         values = recipe(study.recipe, study.scale)
+    if demo:
+        values["augmentation"] = "shift"  # a mirrored digit is no digit
     return {name: value for name, value in values.items() if not _given(context, name)}
+
+
+def _leaves_the_rate_open(
+    context: typer.Context, study: StudyOptions, factors: FactorOptions
+) -> bool:
+    """Whether nothing that the user gave says which learning rates are used."""
+    return (
+        study.tune is None
+        and study.recipe is None
+        and factors.compared != "learning_rate"
+        and not _given(context, "learning_rate")
+    )
 
 
 def _given(context: typer.Context, name: str) -> bool:

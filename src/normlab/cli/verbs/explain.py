@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from normlab.cli import options
 from normlab.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from normlab.explain.gallery import Gallery
 
 
 def explain(
@@ -26,9 +29,7 @@ def explain(
     of: Annotated[str, typer.Option(help="The map's class: true, predicted or a name.")] = "true",
     layers: Annotated[str, typer.Option(help="last-stage or last.")] = "last-stage",
     mode: Annotated[str, typer.Option(help="raw, or per-layer as pytorch-grad-cam.")] = "raw",
-    scale: Annotated[str, typer.Option(help="shared by all maps, or image: each its own.")] = (
-        "shared"
-    ),
+    scale: Annotated[str, typer.Option(help="shared, or image: each map its own.")] = "shared",
     faithfulness: Annotated[
         bool, typer.Option("--faithfulness", help="Measure whether the maps are true.")
     ] = False,
@@ -53,14 +54,11 @@ def explain(
     from normlab.study.study import Study
 
     wanted = options.split_list(arms)
-    if (target / "spec.json").exists():
-        if wanted:
-            raise UsageError("--arms is for a study, and this is one run; leave it out")
-        study = Study.open(target.resolve().parents[1])
-        runs = [run_of(target)]
-    else:
-        study = Study.open(target)
-        runs = choose_arms(study.folder, wanted)
+    is_run = (target / "spec.json").exists()
+    if is_run and wanted:
+        raise UsageError("--arms is for a study, and this is one run; leave it out")
+    study = Study.open(target.resolve().parents[1] if is_run else target)
+    runs = [run_of(target)] if is_run else choose_arms(study.folder, wanted)
     settings = GalleryOptions(
         classes=tuple(name.strip() for name in classes.split(",") if name.strip()),
         images=images,
@@ -72,15 +70,25 @@ def explain(
         scale=scale,
     )
     gallery = make_gallery(runs, study.load_data(data), settings, chosen_device)
-    found = None
-    if faithfulness:
-        from normlab.explain.faithfulness import measure, table
-
-        found = {arm.run.arm: measure(gallery, arm, chosen_device) for arm in gallery.arms}
-        for arm, numbers in found.items():
-            typer.echo(f"{arm}\n{table(numbers)}")
+    found = _faithfulness(gallery, chosen_device) if faithfulness else None
     page = write_gallery(gallery, out or study.folder / "explain", study.plan.name, found)
-    for run in runs:
+    _print_choices(gallery, images)
+    typer.echo(f"Page     {page}")
+
+
+def _faithfulness(gallery: Gallery, device: str) -> dict[str, dict[str, Any]]:
+    """Measure and print whether the maps of each arm are true."""
+    from normlab.explain.faithfulness import measure, table
+
+    found = {arm.run.arm: measure(gallery, arm, device) for arm in gallery.arms}
+    for arm, numbers in found.items():
+        typer.echo(f"{arm}\n{table(numbers)}")
+    return found
+
+
+def _print_choices(gallery: Gallery, images: int) -> None:
+    """Which runs and classes were chosen, and where there were fewer images than wanted."""
+    for run in (arm.run for arm in gallery.arms):
         typer.echo(f"{run.arm}  {100 * run.accuracy:.1f} % right, run {run.record.folder.name}")
     for choice in gallery.classes:
         typer.echo(
@@ -89,7 +97,6 @@ def explain(
         )
         for note in choice.notes:
             typer.echo(f"  {note}; {images} were wanted")
-    typer.echo(f"Page     {page}")
 
 
 def _one_picture(

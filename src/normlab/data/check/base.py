@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from normlab.data.check.files import FileFacts
-from normlab.data.duplicates.search_pairs import Copies
+from normlab.data.duplicates.search_pairs import Duplicates
 from normlab.data.scan import Manifest
 from normlab.records.checks import (
     RegisteredCheck,
@@ -35,7 +35,7 @@ class DataToCheck:
     """The prepared pixels."""
     files: FileFacts | None = None
     """What the headers say; None in the short form, which a study keeps of its data."""
-    pairs: Copies | None = None
+    pairs: Duplicates | None = None
     """The near duplicates; None in the short form, which knows their groups alone."""
 
     @property
@@ -45,7 +45,7 @@ class DataToCheck:
         return self.files
 
     @property
-    def copies(self) -> Copies:
+    def copies(self) -> Duplicates:
         """The near duplicates, for a check that is not of the short form."""
         assert self.pairs is not None
         return self.pairs

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int
 
 from normlab.data.check.base import DataToCheck, Found, check
 from normlab.data.check.finding import percent, some
-from normlab.data.duplicates.search_pairs import Copies
+from normlab.data.duplicates.search_pairs import Duplicates
 from normlab.data.scan import Manifest
 from normlab.records.data_report import Evidence
 
@@ -20,7 +20,7 @@ JUDGING = ("val", "test")
 
 
 @check("DC010", "exact copies", severity="note")
-def exact_copies(data: DataToCheck) -> Iterator[Found]:
+def exact_duplicates(data: DataToCheck) -> Iterator[Found]:
     """Images that are byte for byte a copy of another one."""
     manifest = data.manifest
     _, first, counts = np.unique(manifest.hashes, return_index=True, return_counts=True)
@@ -161,7 +161,7 @@ def _across_parts(data: DataToCheck) -> Iterator[Found]:
     )
 
 
-def _pair(manifest: Manifest, copies: Copies, index: int) -> Evidence:
+def _pair(manifest: Manifest, copies: Duplicates, index: int) -> Evidence:
     a, b = copies.pairs[index]
     parts = [str(part) for part in manifest.parts[[a, b]] if part]
     where = f" ({' and '.join(parts)})" if parts else ""
@@ -171,7 +171,7 @@ def _pair(manifest: Manifest, copies: Copies, index: int) -> Evidence:
     )
 
 
-def _kind(copies: Copies, index: int) -> str:
+def _kind(copies: Duplicates, index: int) -> str:
     """The relation of a pair in a word or two."""
     if copies.mirrored[index]:
         return "mirrored" if abs(copies.angle[index]) < _UPRIGHT else "mirrored and turned"

@@ -16,9 +16,9 @@ from normlab.data.check.files import FileFacts, read_facts
 from normlab.data.check.finding import percent, worst_first
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.duplicates.near_duplicates import COMPARED_AT, keep_groups
-from normlab.data.duplicates.search_pairs import Copies, find_copies
+from normlab.data.duplicates.search_pairs import Duplicates, find_duplicates
 from normlab.data.scan import Manifest, Progress, no_progress
-from normlab.data.sources.by_location import open_source
+from normlab.data.sources import open_source
 from normlab.records.data_report import DataReport, Finding
 
 
@@ -28,7 +28,7 @@ class CheckedData:
 
     report: DataReport
     dataset: Dataset
-    copies: Copies
+    copies: Duplicates
 
 
 def check_data(
@@ -44,9 +44,9 @@ def check_data(
     dataset = load_data(location, COMPARED_AT, cache=cache, progress=progress)
     manifest = dataset.manifest
     facts = read_facts(open_source(location), [str(n) for n in manifest.names], progress)
-    copies = find_copies(dataset.images, [str(h) for h in manifest.hashes], progress)
+    copies = find_duplicates(dataset.images, [str(h) for h in manifest.hashes], progress)
     keep_groups(manifest, copies, cache)
-    manifest = replace(manifest, near_groups=copies.groups)  # beside those that a table names
+    manifest = replace(manifest, near_duplicate_groups=copies.groups)  # beside those that a table names
     dataset = replace(dataset, manifest=manifest)
     progress("weighing shortcuts", 0, 1)
     data = DataToCheck(manifest, dataset.images, facts, copies)

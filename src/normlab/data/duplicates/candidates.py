@@ -25,7 +25,6 @@ class Candidates:
     source: Int[Tensor, " c"]
     target: Int[Tensor, " c"]
     skip: Int[Tensor, " c"]
-    similarity: Float[Tensor, " c"]
 
 
 def candidates(
@@ -52,11 +51,11 @@ def candidates(
             progress("searching", skip * count + int(rows[-1]) + 1, len(ZOOMS) * count)
     source, target, skips, value = (torch.cat(part) for part in zip(*parts, strict=True))
     order = torch.argsort(value, descending=True, stable=True)
-    source, target, skips, value = source[order], target[order], skips[order], value[order]
+    source, target, skips = source[order], target[order], skips[order]
     pair = torch.minimum(source, target) * count + torch.maximum(source, target)
     chosen = _first(pair)
     chosen = chosen[_among_best(source[chosen], target[chosen], count)]
-    return Candidates(source[chosen], target[chosen], skips[chosen], value[chosen])
+    return Candidates(source[chosen], target[chosen], skips[chosen])
 
 
 def _largest(values: Float[Tensor, "b n"], keep: int) -> tuple[Tensor, Tensor]:

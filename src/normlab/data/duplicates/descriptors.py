@@ -180,8 +180,8 @@ def learn_projection(
     rounds = max(2, math.ceil(2000 / len(own)))
     for _ in range(rounds):
         for block, known in zip(rows.split(_BLOCK), own.split(_BLOCK), strict=True):
-            copies = _warped(small.pixels[block].float(), small.valid[block], generator)
-            change = known - features(spectra(copies), 0)
+            duplicates = _warped(small.pixels[block].float(), small.valid[block], generator)
+            change = known - features(spectra(duplicates), 0)
             within += change.T @ change / (2 * rounds * len(own))
     size = within.shape[0]
     within += torch.eye(size, dtype=within.dtype) * (0.02 * within.trace() / size + 1e-12)

@@ -11,12 +11,12 @@ from jaxtyping import Int
 
 from normlab.data.cache import DAMAGED, cache_folder, entry_lock, note_use, read_arrays
 from normlab.data.dataset import Dataset, load_data
-from normlab.data.duplicates.search_pairs import Copies, find_copies
+from normlab.data.duplicates.search_pairs import Duplicates, find_duplicates
 from normlab.data.scan import Manifest, Progress, no_progress
 from normlab.records.run import list_hash
 from normlab.records.store import atomic_write
 
-COPIES_VERSION = 1
+DUPLICATES_VERSION = 1
 """Raised when the same images would give other groups."""
 COMPARED_AT = 64
 """Side, in pixels, at which images are compared."""
@@ -35,7 +35,7 @@ def with_near_duplicates(
     images smaller than LEAST_SIDE, keep their exact copies alone.
     """
     manifest = dataset.manifest
-    if not looks_for_copies(manifest):
+    if not looks_for_duplicates(manifest):
         return dataset
     path = _place(manifest, cache)
     with entry_lock(path):
@@ -44,10 +44,10 @@ def with_near_duplicates(
             groups = _find(dataset, cache, progress).groups
             _store(path, groups)
     note_use(path)
-    return replace(dataset, manifest=replace(manifest, near_groups=groups))
+    return replace(dataset, manifest=replace(manifest, near_duplicate_groups=groups))
 
 
-def looks_for_copies(manifest: Manifest) -> bool:
+def looks_for_duplicates(manifest: Manifest) -> bool:
     """Whether near copies are looked for: no groups given, enough detail, not too many images."""
     if manifest.given_groups is not None:
         return False
@@ -55,16 +55,16 @@ def looks_for_copies(manifest: Manifest) -> bool:
     return side >= LEAST_SIDE and len(manifest) <= MOST
 
 
-def keep_groups(manifest: Manifest, copies: Copies, cache: Path | None = None) -> None:
+def keep_groups(manifest: Manifest, duplicates: Duplicates, cache: Path | None = None) -> None:
     """Keep what a check has found among images at COMPARED_AT, so that no study looks again."""
     path = _place(manifest, cache)
     with entry_lock(path):
-        _store(path, copies.groups)
+        _store(path, duplicates.groups)
 
 
 def _place(manifest: Manifest, cache: Path | None) -> Path:
     key = list_hash([str(value) for value in manifest.hashes])
-    return cache_folder(cache) / "groups" / f"{key[:32]}-{COPIES_VERSION}.npz"
+    return cache_folder(cache) / "groups" / f"{key[:32]}-{DUPLICATES_VERSION}.npz"
 
 
 def _store(path: Path, groups: Int[np.ndarray, " images"]) -> None:
@@ -73,11 +73,11 @@ def _store(path: Path, groups: Int[np.ndarray, " images"]) -> None:
     atomic_write(path, buffer.getvalue())
 
 
-def _find(dataset: Dataset, cache: Path | None, progress: Progress) -> Copies:
+def _find(dataset: Dataset, cache: Path | None, progress: Progress) -> Duplicates:
     """At one size whatever the run's, so that all runs on these images have the same groups."""
     manifest = dataset.manifest
     dataset = load_data(manifest.location, COMPARED_AT, cache=cache, progress=progress)
-    return find_copies(dataset.images, [str(h) for h in manifest.hashes], progress)
+    return find_duplicates(dataset.images, [str(h) for h in manifest.hashes], progress)
 
 
 def _known(path: Path, count: int) -> Int[np.ndarray, " images"] | None:

@@ -47,7 +47,7 @@ _UPRIGHT, _SAME_SIZE = 3.0, 1.04
 
 
 @dataclass(frozen=True, eq=False)
-class Copies:
+class Duplicates:
     """Pairs of images that show one photograph, best first, and the groups they make."""
 
     pairs: Int[np.ndarray, "k 2"]
@@ -70,7 +70,7 @@ class Copies:
         return len(self.pairs)
 
     @property
-    def copies(self) -> int:
+    def duplicates(self) -> int:
         """How many images show a photograph that an earlier image shows."""
         return len(self.groups) - int(self.groups.max(initial=-1)) - 1
 
@@ -93,9 +93,9 @@ class Copies:
         return ", ".join(words) or "re-encoded"
 
 
-def find_copies(
+def find_duplicates(
     images: UInt8[np.ndarray, "n s s 3"], hashes: Sequence[str], progress: Progress = no_progress
-) -> Copies:
+) -> Duplicates:
     """Find exact and near copies among prepared squares; `hashes` are of the files' bytes.
 
     Found are mirror images, any rotation with or without black corners, zooms up to 1.4, windows up
@@ -124,9 +124,9 @@ def find_copies(
 
     order = np.lexsort((near[:, 1], near[:, 0], -score))
     nothing = np.zeros(len(equal))
-    copies = np.concatenate([equal, near[order]])
-    return Copies(
-        pairs=copies,
+    duplicates = np.concatenate([equal, near[order]])
+    return Duplicates(
+        pairs=duplicates,
         exact=np.concatenate([exact, np.zeros(len(order), bool)]),
         mirrored=np.concatenate([nothing > 0, mirrored[order]]),
         angle=np.concatenate([nothing, angle[order]]),
