@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from normlab.data.dataset import Dataset, load_data
-from normlab.data.device import read_ahead, resident_images, there, upload
+from normlab.data.device import read_ahead, resident_images, to_device, upload
 from normlab.data.load import block_data
 from normlab.records.run import DataSpec, RunSpec
 
@@ -55,7 +55,7 @@ def test_upload_copies_every_image(dataset) -> None:
 
 def test_nothing_is_resident_on_the_cpu(dataset) -> None:
     assert resident_images(dataset, CPU) is None
-    assert there(torch.from_numpy(dataset.images[[3, 1]]), CPU).shape == (2, 8, 8, 3)
+    assert to_device(torch.from_numpy(dataset.images[[3, 1]]), CPU).shape == (2, 8, 8, 3)
 
 
 def test_what_does_not_fit_is_not_resident(dataset, monkeypatch) -> None:

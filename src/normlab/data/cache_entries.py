@@ -31,7 +31,7 @@ class CacheEntry:
     """images, scan, unpacked, download, kernel, or leftover."""
     path: Path
     bytes: int
-    """On disk."""
+    """How many it takes on disk."""
     last_used: float
     """Seconds since 1970."""
     images: int | None = None

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from normlab.data.dataset import Dataset
 
-SHARE = 0.5
-"""Of the device's free memory that images may take."""
+MEMORY_SHARE = 0.5
+"""The share of the device's free memory that images may take."""
 AHEAD = 3
 """Batches that wait for the device."""
 Batch = TypeVar("Batch")
@@ -39,29 +39,29 @@ def resident_images(dataset: Dataset, device: torch.device) -> UInt8[Tensor, "n 
     """
     if device.type != "cuda":
         return None
-    places = _resident.setdefault(dataset, {})
-    if device not in places:
+    uploaded = _resident.setdefault(dataset, {})
+    if device not in uploaded:
         free, _ = torch.cuda.mem_get_info(device)
-        places[device] = None
-        if dataset.images.nbytes <= SHARE * free:
+        uploaded[device] = None
+        if dataset.images.nbytes <= MEMORY_SHARE * free:
             # Another process may have taken the memory since.
             with suppress(torch.OutOfMemoryError):
-                places[device] = upload(dataset.images, device)
-    return places[device]
+                uploaded[device] = upload(dataset.images, device)
+    return uploaded[device]
 
 
 def upload(
     images: UInt8[np.ndarray, "n s s 3"], device: torch.device, at_once: int = 4096
 ) -> UInt8[Tensor, "n s s 3"]:
     """The images on the device, copied in parts: they may be a file larger than memory."""
-    there = torch.empty(images.shape, dtype=torch.uint8, device=device)
+    resident = torch.empty(images.shape, dtype=torch.uint8, device=device)
     for first in range(0, len(images), at_once):
         part = torch.from_numpy(np.array(images[first : first + at_once]))
-        there[first : first + at_once].copy_(part)
-    return there
+        resident[first : first + at_once].copy_(part)
+    return resident
 
 
-def there(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """A tensor of the CPU on the device; nothing waits for the copy, or for the steps before it."""
     pinned = tensor.pin_memory() if device.type == "cuda" else tensor
     return pinned.to(device, non_blocking=True)

@@ -17,7 +17,7 @@ from normlab.data.augment.mix import mix
 from normlab.data.augment.moves import move
 from normlab.data.augment.policy import MIXING, moves_alone, operations
 from normlab.data.dataset import Dataset
-from normlab.data.device import read_ahead, resident_images, there
+from normlab.data.device import read_ahead, resident_images, to_device
 from normlab.data.split import Split, make_split
 from normlab.errors import PlanError
 from normlab.randomness import torch_stream
@@ -118,22 +118,22 @@ class BlockData:
     def _gathered(self, batches: Sequence[np.ndarray]) -> Iterable[tuple[Pixels, Tensor]]:
         """Pixels and labels of each batch of image numbers, on the device."""
         if self.resident is not None:
-            return self._gathered_there(batches, self.resident)
+            return self._gathered_on_device(batches, self.resident)
         gathered = map(self._gather, batches)
         return read_ahead(gathered) if self.device.type == "cuda" else gathered
 
     def _gather(self, indices: np.ndarray) -> tuple[Pixels, Tensor]:
         chosen = self.dataset.images[indices], self.dataset.manifest.labels[indices]
-        pixels, labels = (there(torch.from_numpy(array), self.device) for array in chosen)
+        pixels, labels = (to_device(torch.from_numpy(array), self.device) for array in chosen)
         return pixels, labels
 
-    def _gathered_there(
+    def _gathered_on_device(
         self, batches: Sequence[np.ndarray], images: Pixels
     ) -> Iterator[tuple[Pixels, Tensor]]:
         if not batches:
             return
-        labels = there(torch.from_numpy(np.array(self.dataset.manifest.labels)), self.device)
-        order = there(torch.from_numpy(np.concatenate(batches)), self.device)
+        labels = to_device(torch.from_numpy(np.array(self.dataset.manifest.labels)), self.device)
+        order = to_device(torch.from_numpy(np.concatenate(batches)), self.device)
         for own in order.split([len(batch) for batch in batches]):
             yield images.index_select(0, own), labels.index_select(0, own)
 

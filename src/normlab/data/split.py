@@ -97,7 +97,7 @@ class Shares:
         self.images = np.bincount(labels, minlength=classes).tolist()
         self.taken = [0] * classes
         self.left = np.bincount(pairs[:, 1], minlength=classes).tolist()
-        """Groups that nobody took."""
+        """For each class: how many of its groups are not taken yet."""
         self._sizes: dict[int, list[tuple[int, int]]] = {}
         for (group, label), size in zip(pairs.tolist(), sizes.tolist(), strict=True):
             self._sizes.setdefault(group, []).append((label, size))

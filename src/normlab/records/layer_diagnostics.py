@@ -7,7 +7,7 @@ from pydantic import Field
 from normlab.records.run import Frozen
 
 PERCENTILES = (1, 20, 80, 99)
-"""Of the penultimate features, as the course asks."""
+"""The quantiles of the penultimate features that are kept, as the course asks."""
 
 
 class LayerDiagnosticsRow(Frozen):

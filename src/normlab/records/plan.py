@@ -110,10 +110,11 @@ class TuningPlan(Frozen):
     blocks: int = Field(default=1, ge=1)
     """Blocks of their own, which the comparison never uses."""
     epochs: int | None = Field(default=None, ge=1)
-    """Of the last rung; None: as long as the runs that are compared."""
+    """Epochs of the last rung; None: as many as the runs that are compared have."""
     learning_rate: tuple[float, float] | None = (1e-3, 1.0)
-    """Lowest and highest, on a logarithmic scale; None: not tuned. Likewise the weight decay."""
+    """Lowest and highest learning rate, on a logarithmic scale; None: it is not tuned."""
     weight_decay: tuple[float, float] | None = None
+    """Lowest and highest weight decay, as for the learning rate."""
     rungs: int = Field(default=1, ge=1, le=4)
     """Successive halving: each rung trains three times as long and keeps a third of the points."""
     widen: int = Field(default=1, ge=0, le=4)
@@ -219,7 +220,7 @@ def read_plan(path: Path) -> StudyPlan:
         raise PlanError(f"no study plan at {path}; make one with: normlab compare FOLDER") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PlanError(f"{path} is not valid TOML: {error}") from None
-    plan = parse_plan(content, where=str(path))
+    plan = parse_plan(content, str(path))
     if plan.frozen is not None and plan.frozen.hash != plan.hash:
         raise PlanError(
             f"{path} was changed after its study had started (its frozen hash differs); undo the "
@@ -228,16 +229,24 @@ def read_plan(path: Path) -> StudyPlan:
     return plan
 
 
-def parse_plan(content: dict[str, Any], where: str = "the plan") -> StudyPlan:
-    """Turn plain data into a StudyPlan; raises PlanError with one sentence."""
+def parse_plan(content: dict[str, Any], origin: str = "the plan") -> StudyPlan:
+    """Turn plain data into a StudyPlan.
+
+    Args:
+        content: what a study.toml holds.
+        origin: what a message names as the place of the fault.
+
+    Raises:
+        PlanError: the content is no plan; one sentence names the key and the value.
+    """
     if isinstance(content.get("factors"), dict):  # one [factors] table is a list of one
         content = {**content, "factors": [content["factors"]]}
     try:
         return StudyPlan.model_validate(content)
     except ValidationError as error:
-        raise PlanError(f"{where}: {first_fault(error)}") from None
+        raise PlanError(f"{origin}: {first_fault(error)}") from None
     except UsageError as error:
-        raise PlanError(f"{where}: {error}") from None
+        raise PlanError(f"{origin}: {error}") from None
 
 
 def write_plan(plan: StudyPlan, path: Path) -> None:

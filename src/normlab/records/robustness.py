@@ -12,7 +12,7 @@ from normlab.records.run import Frozen
 from normlab.records.store import append_lines
 
 ROBUSTNESS = "stress.jsonl"
-"""In the study's folder."""
+"""The file in the study's folder that holds the rows."""
 CORRUPTIONS: dict[str, tuple[float, float, float, float, float]] = {
     "contrast": (0.75, 0.5, 0.35, 0.2, 0.1),
     "brightness": (0.1, 0.2, 0.3, 0.4, 0.5),
@@ -41,7 +41,7 @@ class RobustnessRow(Frozen):
     accuracy: float
     images: int = Field(ge=1)
     seed: int
-    """Of the choice of the images and of what is drawn for each."""
+    """The seed of the choice of the images and of what is drawn for each."""
 
     @property
     def condition(self) -> tuple[str, str]:

@@ -76,7 +76,7 @@ def test_where_they_are_not_looked_for(
 ) -> None:
     dataset = load_data(str(mirrored), 16)
     with monkeypatch.context() as patch:
-        patch.setattr(near, "MOST", 10)
+        patch.setattr(near, "LARGEST_SEARCHED", 10)
         assert with_near_duplicates(dataset).manifest.duplicates == 0
     with monkeypatch.context() as patch:
         patch.setattr(near, "LEAST_SIDE", 64)

@@ -9,7 +9,7 @@ from torch import Tensor
 from normlab.data.augment import chosen, colour, mix, space
 from normlab.data.augment.draws import Draws
 from normlab.data.augment.policy import CHOSEN, GEOMETRIC
-from normlab.data.device import there
+from normlab.data.device import to_device
 from normlab.records.run import Policy
 
 
@@ -28,22 +28,22 @@ def augment(
     if policy & (GEOMETRIC | CHOSEN) or "shift" in policy:
         maps = space.identity(len(images), device)
         if "crop" in policy:
-            maps = space.crop(maps, there(draws.crop, device))
+            maps = space.crop(maps, to_device(draws.crop, device))
         if "rotate" in policy:
-            maps = space.rotate(maps, space.ANGLE * (2 * there(draws.angle, device) - 1))
+            maps = space.rotate(maps, space.ANGLE * (2 * to_device(draws.angle, device) - 1))
         if "shift" in policy:
-            share = there(draws.shifts, device) / images.shape[2]
+            share = to_device(draws.shifts, device) / images.shape[2]
             maps = space.shift(maps, share[:, 1], share[:, 0])
         for choice in choices:
             maps = chosen.warp(maps, *choice)
         if "mirror" in policy:
-            maps = space.mirror(maps, there(draws.mirrored, device))
+            maps = space.mirror(maps, to_device(draws.mirrored, device))
         images, mask = space.resample(images, maps)
     elif "mirror" in policy:
-        which = there(draws.mirrored, device)[:, None, None, None]
+        which = to_device(draws.mirrored, device)[:, None, None, None]
         images = torch.where(which, images.flip(3), images)
     if "jitter" in policy:
-        images = colour.jitter(images, there(draws.jitter, device))
+        images = colour.jitter(images, to_device(draws.jitter, device))
     for choice in choices:
         images = chosen.recolour(images, *choice)
     images = images.sub(mean[:, None, None]).div_(std[:, None, None])

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from normlab.data.augment import colour, space
-from normlab.data.device import there
+from normlab.data.device import to_device
 
 NAMES = (
     "identity", "shear_x", "shear_y", "translate_x", "translate_y", "rotate", "brightness",
@@ -34,8 +34,8 @@ def warp(
     most: dict[str, float],
 ) -> space.Maps:
     """The chosen operations of space."""
-    signed = there(torch.where(negative, -strength, strength), maps.device)
-    operation = there(operation, maps.device)
+    signed = to_device(torch.where(negative, -strength, strength), maps.device)
+    operation = to_device(operation, maps.device)
 
     def of(name: str, largest: str) -> Tensor:
         return torch.where(operation == NAMES.index(name), signed * most[largest], 0.0)
@@ -59,13 +59,13 @@ def recolour(
         return 1 + torch.where(operation == NAMES.index(name), signed * most["blend"], 0.0)
 
     device = images.device
-    blends = [there(factor(name), device) for name in ("brightness", "contrast", "colour")]
+    blends = [to_device(factor(name), device) for name in ("brightness", "contrast", "colour")]
     images = colour.apply_map(images, *colour.blend_maps(images, *blends))
     for name, change in _SPECIAL.items():
         which = (operation == NAMES.index(name)).nonzero()[:, 0]
         if len(which):
-            own = there(which, device)
-            by, toward = there(strength[which], device), there(signed[which], device)
+            own = to_device(which, device)
+            by, toward = to_device(strength[which], device), to_device(signed[which], device)
             images[own] = change(images[own], by, toward, most)
     return images
 

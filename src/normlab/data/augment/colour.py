@@ -20,7 +20,7 @@ RANGE, HUE = 0.4, 18.0
 CROSS = ((0.0, -1.0, 1.0), (1.0, 0.0, -1.0), (-1.0, 1.0, 0.0))
 """v ↦ (1, 1, 1) × v."""
 SMOOTH = ((1.0, 1.0, 1.0), (1.0, 5.0, 1.0), (1.0, 1.0, 1.0))
-"""Of Pillow's SMOOTH filter, over 13."""
+"""The weights of Pillow's SMOOTH filter, times 13."""
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 OPERATIONS = 14
-"""Of trivial and rand; see chosen.py."""
+"""How many operations trivial and rand choose from; see chosen.py."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class Draws:
 
     mirrored: Bool[Tensor, " images"]
     shifts: Int[Tensor, "images 2"]
-    """Down and to the right, in pixels."""
+    """How far the image moves down and to the right, in pixels."""
     crop: Float[Tensor, "images 4"]
     """Area, ratio, place down and to the right."""
     angle: Float[Tensor, " images"]

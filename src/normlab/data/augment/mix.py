@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from normlab.data.augment.draws import Draws
-from normlab.data.device import there
+from normlab.data.device import to_device
 from normlab.records.run import Policy
 
 MIXUP_ALPHA = 0.2
@@ -30,13 +30,13 @@ def mix(
     cut = "cutmix" in policy and ("mixup" not in policy or bool(draws.mix[0, 1] < 0.5))
     if cut:
         size = images.shape[2]
-        share, _, down, right = there(draws.mix, images.device).unbind(1)
+        share, _, down, right = to_device(draws.mix, images.device).unbind(1)
         side = (1 - share).sqrt()  # area uniform: Beta(1, 1)
         inside = rectangle(size, side, side, down, right)
         images = torch.where(inside[:, None], other, images)
         weight = 1 - inside.float().mean((1, 2))
     else:
-        weight = there(beta(draws.mix[:, 0], MIXUP_ALPHA), images.device)
+        weight = to_device(beta(draws.mix[:, 0], MIXUP_ALPHA), images.device)
         images = other.lerp(images, weight[:, None, None, None])
     target = torch.nn.functional.one_hot(labels, classes).to(images.dtype)
     return images, target.roll(1, 0).lerp(target, weight[:, None])
@@ -44,7 +44,7 @@ def mix(
 
 def erase(images: Float[Tensor, "n 3 s s"], draws: Float[Tensor, "n 5"]) -> Tensor:
     """A rectangle of some of the (standardized) images becomes 0, the mean colour."""
-    draws = there(draws, images.device)
+    draws = to_device(draws, images.device)
     area = ERASE_AREA[0] + draws[:, 1] * (ERASE_AREA[1] - ERASE_AREA[0])
     ratio = ERASE_RATIO ** (2 * draws[:, 2] - 1)
     height, width = (area * ratio).sqrt(), (area / ratio).sqrt()

@@ -7,7 +7,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from normlab.data.augment.draws import Draws
-from normlab.data.device import there
+from normlab.data.device import to_device
 from normlab.records.run import Policy
 
 
@@ -19,13 +19,13 @@ def move(
     device = pixels.device
     positions = torch.arange(size, device=device)
     shifts = draws.shifts if "shift" in policy else torch.zeros_like(draws.shifts)
-    shifts = there(shifts, device)
+    shifts = to_device(shifts, device)
     rows = positions - shifts[:, :1]
     columns = positions - shifts[:, 1:]
     inside_rows = (rows >= 0) & (rows < size)
     inside_columns = (columns >= 0) & (columns < size)
     if "mirror" in policy:
-        mirrored = there(draws.mirrored[:, None], device)
+        mirrored = to_device(draws.mirrored[:, None], device)
         columns = torch.where(mirrored, size - 1 - columns, columns)
     # Whole pixels of the batch by their number: five times as fast as indexing three axes.
     source = torch.arange(count, device=device)[:, None, None] * size

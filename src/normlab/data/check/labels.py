@@ -13,7 +13,7 @@ from normlab.records.data_report import Evidence
 
 NEIGHBOURS = 10
 AGREE = 9
-"""Of the neighbours, how many must be of one other class."""
+"""How many of an image's neighbours must be of one other class."""
 SIDE, DIMENSIONS, BLOCK = 16, 48, 1024
 
 

@@ -24,7 +24,7 @@ from normlab.randomness import numpy_stream
 from normlab.records.checks import Severity
 
 FOLDS = 5
-MOST = 10_000
+LARGEST_SAMPLE = 10_000
 """Images that are looked at; a larger set is sampled."""
 TREES, DEPTH, LEAF = 60, 14, 3
 VISIBLE = ("border", "corner pixels", "mean colour")
@@ -101,8 +101,8 @@ def measure_shortcuts(
     """Cross-validated accuracy of every family that varies at all."""
     generator = numpy_stream(0, 0, "check")
     chosen = np.arange(len(manifest))
-    if len(chosen) > MOST:
-        chosen = np.sort(generator.permutation(len(chosen))[:MOST])
+    if len(chosen) > LARGEST_SAMPLE:
+        chosen = np.sort(generator.permutation(len(chosen))[:LARGEST_SAMPLE])
     labels = manifest.labels[chosen]
     _, own = np.unique(groups[chosen], return_inverse=True)
     folds = generator.permutation(own.max(initial=0) + 1)[own] % FOLDS

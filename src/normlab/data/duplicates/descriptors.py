@@ -41,7 +41,7 @@ ZOOMS = tuple(range(ROWS - WINDOW))
 ANGLES = 64
 HARMONICS = 16
 RADIUS = 0.97
-"""R, in half sides."""
+"""R, the radius of the grid's outermost row, in half sides of the image."""
 DIMENSIONS = 48
 BLACK = 12
 """A pixel whose channels are all darker may be a filled corner."""

@@ -64,7 +64,7 @@ class _Groups:
     def __init__(self, count: int) -> None:
         self._sets = DisjointSet(range(count))
         self._first = list(range(count))
-        """Of the set whose root an image is, the smallest number in it."""
+        """For an image that is the root of its set: the smallest number in the set."""
 
     def first(self, image: int) -> int:
         """The first image of the group that an image is in."""

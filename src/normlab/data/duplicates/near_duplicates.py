@@ -22,7 +22,7 @@ COMPARED_AT = 64
 """Side, in pixels, at which images are compared."""
 LEAST_SIDE = 24
 """Images that are mostly smaller are not compared: too little detail tells them apart."""
-MOST = 100_000
+LARGEST_SEARCHED = 100_000
 """Images beyond which `compare` does not look for near copies by itself: it takes hours."""
 
 
@@ -31,8 +31,8 @@ def with_near_duplicates(
 ) -> Dataset:
     """The same data with near copies in one group, so that no split tears them apart.
 
-    Where a table names groups, they are taken as they are. Sets of more than MOST images, and of
-    images smaller than LEAST_SIDE, keep their exact copies alone.
+    Where a table names groups, they are taken as they are. Sets of more than LARGEST_SEARCHED
+    images, and of images smaller than LEAST_SIDE, keep their exact copies alone.
     """
     manifest = dataset.manifest
     if not looks_for_duplicates(manifest):
@@ -52,7 +52,7 @@ def looks_for_duplicates(manifest: Manifest) -> bool:
     if manifest.given_groups is not None:
         return False
     side = float(np.median(np.minimum(manifest.widths, manifest.heights)))
-    return side >= LEAST_SIDE and len(manifest) <= MOST
+    return side >= LEAST_SIDE and len(manifest) <= LARGEST_SEARCHED
 
 
 def keep_groups(manifest: Manifest, duplicates: Duplicates, cache: Path | None = None) -> None:

@@ -39,7 +39,7 @@ LEAST_SIMILARITY = 0.6
 from."""
 FEW = 100
 LEAST_FINE = 0.67
-"""The same of the finest detail alone."""
+"""Cosine that two descriptors of the finest detail alone must have as well."""
 LEAST_OVERLAP = 0.25
 """What share of the image must be seen in both."""
 _UPRIGHT, _SAME_SIZE = 3.0, 1.04
@@ -82,15 +82,15 @@ class Duplicates:
         """
         if self.exact[pair]:
             return "exact"
-        words, angle, zoom = [], float(self.angle[pair]), float(self.zoom[pair])
+        parts, angle, zoom = [], float(self.angle[pair]), float(self.zoom[pair])
         if self.mirrored[pair] and abs(angle) > 180 - _UPRIGHT:
-            words.append("upside down")
+            parts.append("upside down")
         else:
-            words += ["mirrored"] * bool(self.mirrored[pair])
-            words += [f"rotated by {angle:.0f}°"] * (abs(angle) > _UPRIGHT)
+            parts += ["mirrored"] * bool(self.mirrored[pair])
+            parts += [f"rotated by {angle:.0f}°"] * (abs(angle) > _UPRIGHT)
         if max(zoom, 1 / zoom) > _SAME_SIZE:
-            words.append(f"zoomed by {zoom:.2f}")
-        return ", ".join(words) or "re-encoded"
+            parts.append(f"zoomed by {zoom:.2f}")
+        return ", ".join(parts) or "re-encoded"
 
 
 def find_duplicates(

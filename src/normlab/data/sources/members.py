@@ -28,7 +28,7 @@ class Members:
         }
 
     def __iter__(self) -> Iterator[str]:
-        """The names."""
+        """The names of the members, in the order of the archive."""
         return iter(self._members)
 
     def read(self, name: str) -> bytes:
