@@ -17,10 +17,7 @@ import pytest
 from PIL import Image
 
 from normlab._version import __version__
-from normlab.cli.options import split_list, split_numbers
-from normlab.errors import UsageError
 from normlab.norms.fused.cpu import loader
-from normlab.norms.spec import norm_names
 from normlab.study.study import Study
 
 VERBS = (
@@ -95,41 +92,6 @@ def test_a_misspelled_verb_is_refused(normlab) -> None:
     result = normlab("comapre")
     assert result.code == 2
     assert "No such command 'comapre'" in result.err
-
-
-# --- norms
-
-
-def test_the_table_of_norms(normlab) -> None:
-    result = normlab("norms")
-    assert result.code == 0
-    found = re.findall(r"^(\S+) ", result.out, re.MULTILINE)
-    assert found == norm_names()
-    assert "arXiv:1502.03167" in result.out
-    assert max(map(len, result.out.splitlines())) <= 95
-
-
-def test_the_norms_as_json(normlab) -> None:
-    rows = json.loads(normlab("norms", "--json").out)
-    assert [row["code"] for row in rows] == norm_names()
-    by_code = {row["code"]: row for row in rows}
-    assert by_code["bin"]["parameters per channel"] == 3
-    assert by_code["gn"]["options"] == "groups=8, eps=1e-05"
-
-
-# --- checks
-
-
-def test_the_table_of_checks(normlab) -> None:
-    result = normlab("checks")
-    assert (result.code, result.err) == (0, "")
-    found = re.findall(r"^(\S+) +(\S+) +(.+)$", result.out, re.MULTILINE)
-    rows = json.loads(normlab("checks", "--json").out)
-    assert found == [(row["code"], row["severity"], row["title"]) for row in rows]
-    assert ("NL004", "warning", "Enough blocks") in found
-    assert ("DC013", "error", "a split that leaks") in found
-    assert all(row["summary"] for row in rows)
-    assert max(map(len, result.out.splitlines())) <= 80
 
 
 # --- a study from end to end
@@ -364,18 +326,7 @@ def test_predict_leaves_out_what_is_no_image(normlab, photos, run) -> None:
     assert result.err == "normlab: photos/dark/00b.png is not an image; left out\n"
 
 
-# --- lists with commas
-
-
-def test_commas_inside_options_do_not_split() -> None:
-    assert split_list("bn, gn:groups=4,eps=1e-3 ,none,") == ("bn", "gn:groups=4,eps=1e-3", "none")
-    assert split_list("") == ()
-
-
-def test_numbers() -> None:
-    assert split_numbers("0.1,1e-3", float, "--rates") == (0.1, 1e-3)
-    with pytest.raises(UsageError, match="--rates takes numbers with commas, got 'x'"):
-        split_numbers("1,x", int, "--rates")
+# --- bench
 
 
 def test_bench_says_what_serves_and_times_every_arm(normlab) -> None:
@@ -387,30 +338,6 @@ def test_bench_says_what_serves_and_times_every_arm(normlab) -> None:
     assert times.out.count("images/s") == 2
     assert "1.00 × none" in times.out
     normlab("bench", "--norms", "bm").assert_one_sentence("bm", "bn")
-
-
-# --- check
-
-
-@pytest.mark.slow
-def test_check_from_end_to_end(normlab, photos, scratch) -> None:
-    result = normlab("check", "photos", "--fix", "fixed.csv", "--show-augmentation", "strong")
-    assert result.code == 0, result.err
-    folder = scratch / "photos-check"
-    report = json.loads((folder / "check.json").read_text())
-    assert report["images"] == len(list((scratch / "photos").rglob("*.png")))
-    assert "DC031" in result.out  # these classes are small
-    assert (folder / "index.html").read_text().startswith("<!DOCTYPE html>")
-    with Image.open(folder / "augmentation-strong.png") as picture:
-        assert picture.height > 6 * 64
-    assert "normlab compare fixed.csv" in result.out
-    assert normlab("check", "fixed.csv", "--out", "again").code == 0
-
-
-def test_check_of_what_cannot_be(normlab, photos) -> None:
-    normlab("check", "nowhere").assert_one_sentence("there is no nowhere")
-    normlab("check", "photos", "--fix", "out").assert_one_sentence("does not end in .csv")
-    normlab("check", "photos", "--show-augmentation", "lihgt").assert_one_sentence("light")
 
 
 # --- audit

@@ -15,7 +15,7 @@ from PIL import Image
 
 from normlab.data.decode import quiet_pillow
 from normlab.data.scan import Progress, no_progress
-from normlab.data.sources import Source
+from normlab.data.sources.base import Source
 
 ORIENTATION_TAG, MAKE_TAG, MODEL_TAG = 0x0112, 0x010F, 0x0110
 SUFFIXES = {

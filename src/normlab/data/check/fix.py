@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from normlab.data.check.run import CheckedData
+from normlab.data.locations import DEMO
 from normlab.data.scan import Manifest
-from normlab.data.sources import DEMO
 from normlab.data.split import Shares
 from normlab.errors import DataError
 from normlab.randomness import numpy_stream

@@ -20,7 +20,7 @@ JUDGING = ("val", "test")
 
 
 @check("DC010", "exact copies", severity="note")
-def exact_duplicates(data: DataToCheck) -> Iterator[Found]:
+def exact_copies(data: DataToCheck) -> Iterator[Found]:
     """Images that are byte for byte a copy of another one."""
     manifest = data.manifest
     _, first, counts = np.unique(manifest.hashes, return_index=True, return_counts=True)

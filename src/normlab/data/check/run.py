@@ -18,7 +18,7 @@ from normlab.data.dataset import Dataset, load_data
 from normlab.data.duplicates.near_duplicates import COMPARED_AT, keep_groups
 from normlab.data.duplicates.search_pairs import Duplicates, find_duplicates
 from normlab.data.scan import Manifest, Progress, no_progress
-from normlab.data.sources import open_source
+from normlab.data.sources.by_location import open_source
 from normlab.records.data_report import DataReport, Finding
 
 
@@ -46,7 +46,8 @@ def check_data(
     facts = read_facts(open_source(location), [str(n) for n in manifest.names], progress)
     copies = find_duplicates(dataset.images, [str(h) for h in manifest.hashes], progress)
     keep_groups(manifest, copies, cache)
-    manifest = replace(manifest, near_duplicate_groups=copies.groups)  # beside those that a table names
+    # Beside those that a table names.
+    manifest = replace(manifest, near_duplicate_groups=copies.groups)
     dataset = replace(dataset, manifest=manifest)
     progress("weighing shortcuts", 0, 1)
     data = DataToCheck(manifest, dataset.images, facts, copies)
