@@ -9,44 +9,62 @@ import typer
 
 
 def audit(
-    files: Annotated[list[Path], typer.Argument(help="CSV, Markdown or LaTeX files with tables.")],
-    images: Annotated[int, typer.Option(min=1, help="Test images.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Files with tables: Markdown, CSV, TSV, LaTeX, HTML, reStructuredText or text."
+        ),
+    ],
+    images: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Test images, for the rules that count: 7500, or by data set or part: "
+            "CIFAR-10=10000, validation=5000."
+        ),
+    ] = None,
     train_images: Annotated[
         int | None, typer.Option(min=1, help="Training images, to count training accuracies too.")
     ] = None,
+    runs: Annotated[
+        int | None, typer.Option(min=1, help="Every figure is the mean of so many runs.")
+    ] = None,
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="All classes have equally many images.")
+    ] = False,
     same: Annotated[
         list[str] | None,
         typer.Option(help="Rows that are one cell under two names: 'BN = BN, batch 32'."),
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with the tables, the cells marked (.html).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Find numbers that cannot be, and differences that decide nothing; exit code 1 if any."""
+    """Find numbers that cannot be (exit code 1), and ask about others (exit code 0)."""
     import json
-    from dataclasses import asdict
 
     from normlab.errors import UsageError
-    from normlab.stats.audit.rules import TITLES
+    from normlab.records.store import atomic_write
+    from normlab.stats.audit.known import parse_known
+    from normlab.stats.audit.page import render_audit_page
+    from normlab.stats.audit.printing import as_data, as_lines
+    from normlab.stats.audit.reading import read_tables
     from normlab.stats.audit.rules import audit as run_audit
-    from normlab.stats.audit.tables import read_tables
-    from normlab.text import count
 
-    names = {}
-    for text in same or ():
-        one, equals, other = text.partition("=")
-        if not equals or not one.strip() or not other.strip():
-            raise UsageError(f"--same takes two names with = between, got {text!r}")
-        names[one] = other
+    if html is not None and html.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--html writes a page, and {html} does not end in .html; name it so")
+    known = parse_known(
+        images or (), train_images=train_images, runs=runs, balanced=balanced, same=same or ()
+    )
     tables = [table for file in files for table in read_tables(file)]
-    found = run_audit(tables, images, train_images=train_images, same=names)
+    report = run_audit(tables, known)
+    if html is not None:
+        atomic_write(html, render_audit_page(tables, report).encode())
     if as_json:
-        typer.echo(json.dumps([asdict(f) for f in found], indent=1, ensure_ascii=False))
-        raise typer.Exit(1 if found else 0)
-    rows = sum(len(table.rows) for table in tables)
-    typer.echo(f"{len(tables)} tables, {rows} rows, {images:,} test images")
-    for code, title in TITLES.items():
-        own = [f for f in found if f.code == code]
-        result = count(len(own), "finding") if own else "passed"
-        typer.echo(f"\n{code}  {title}: {result}")
-        for finding in own:
-            typer.echo(f"  {finding.row}: {finding.arithmetic}  [{finding.table}]")
-    raise typer.Exit(1 if found else 0)
+        typer.echo(json.dumps(as_data(tables, report), indent=1, ensure_ascii=False))
+    else:
+        for line in as_lines(tables, report, known):
+            typer.echo(line)
+        if html is not None:
+            typer.echo(f"\nPage  {html}")
+    raise typer.Exit(1 if report.certain else 0)
