@@ -8,11 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from normlab.stats.audit.grid import Cell, RawTable
 from normlab.stats.audit.heads import (
-    ACCURACY,
     ERROR,
     LOSS,
     METRICS,
-    OTHER,
     SHARES,
     TOP5_ERROR,
     Head,
@@ -21,6 +19,12 @@ from normlab.stats.audit.heads import (
 )
 from normlab.stats.audit.model import Entry, Figure
 from normlab.stats.audit.numbers import is_missing, parse_cell
+
+_ERRORS = (ERROR, TOP5_ERROR)
+_NO_NETWORK = re.compile(
+    r"Δ|\bdelta\b|\bdiff(?:erence)?\b|\bgain\b|\bimprovement\b|\bgap\b|^(?:std|sd|stdev)\b|\bp-value",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def build_entries(
                 figure = replace(figure, row=row + offset[0], column=column + offset[1])
                 _store(drafts, figure, rest, facts, layout)
     entries = [Entry(d.labels, d.name, d.dataset, d.extras, d.figures) for d in drafts.values()]
-    return list(_scaled(entries, layout)), unread
+    return list(_scaled(entries)), unread
 
 
 def _store(
@@ -128,7 +132,7 @@ def _is_difference(cells: Sequence[Cell], layout: Layout, names: set[str]) -> bo
     texts = [cells[column].text for column in layout.labels]
     if layout.metric_rows:
         return False
-    if any(read_head(text).metric == OTHER for text in texts):
+    if any(_NO_NETWORK.search(text) for text in texts):
         return True
     pieces = [re.split(r"\s*[-−–]\s*", text) for text in texts]
     if any(len(piece) == 2 and set(piece) <= names for piece in pieces):
@@ -229,31 +233,33 @@ def _heads_of(column: int, layout: Layout, count: int) -> list[Head] | None:
     return named if len(named) == count else None
 
 
-def _scaled(entries: Sequence[Entry], layout: Layout) -> Iterator[Entry]:
+def _scaled(entries: Sequence[Entry]) -> Iterator[Entry]:
     """Shares as fractions of 1: whether a number is per cent is said by a sign or the largest."""
     figures = [f for entry in entries for f in entry.figures.values()]
-    largest = {m: max((f.value for f in figures if f.metric == m), default=0.0) for m in SHARES}
-    any_percent = any(value > 1.5 for value in largest.values())
+    largest = {
+        metric: max(own)
+        for metric in SHARES
+        if (own := [f.value for f in figures if f.metric == metric])
+    }
     for entry in entries:
         scaled = {
-            key: figure if figure.metric == LOSS else _fraction(figure, largest, any_percent)
+            key: figure if figure.metric == LOSS else _fraction(figure, largest)
             for key, figure in entry.figures.items()
         }
         yield replace(entry, figures=scaled)
 
 
-def _fraction(figure: Figure, largest: dict[str, float], any_percent: bool) -> Figure:
-    error = figure.metric in (ERROR, TOP5_ERROR)
-    below_one = largest[figure.metric] <= 1
-    percent = figure.printed.percent or not below_one or (error and any_percent)
-    known = not (error and below_one and not figure.printed.percent and not any_percent)
-    if (
-        percent
-        and figure.metric == ACCURACY
-        and below_one
-        and not figure.printed.text.endswith("%")
-    ):
-        percent = False  # "Accuracy (%)" over .9460: nobody prints a network that is right in 1 %
+def _fraction(figure: Figure, largest: dict[str, float]) -> Figure:
+    """One share. An error column up to 1 may be shares, or per cent of a very good network."""
+    sign = figure.printed.text.endswith("%")
+    if largest[figure.metric] > 1 or sign:
+        percent, known = True, True
+    elif figure.metric in _ERRORS:
+        others = [value for metric, value in largest.items() if metric not in _ERRORS]
+        percent = figure.printed.percent or max(others, default=0.0) > 1
+        known = percent or bool(others)
+    else:  # "Accuracy (%)" over .9460: nobody prints a network that is right in 1 %
+        percent, known = False, True
     if not percent:
         return replace(figure, known_scale=known)
     return replace(figure, value=figure.value / 100, unit=figure.unit / 100)

@@ -25,7 +25,8 @@ _OTHER = re.compile(
     r"|\bmr?ce\b|corruption|top\W?k\b"
     r"|Δ|delta|\bdiff(?:erence)?\b|\bgain\b|improve|\bdrop\b|degradation|\bgap\b|increase|decrease"
     r"|relative|invalid|\bloss(?:es)? of accuracy|standard (?:dev|err)|\bstd\b|\bsd\b|\bstdev\b"
-    r"|\bvar(?:iance)?\b|\bci\b|confidence|target|threshold|chance|required|\bacc(?:uracy)? (?:@|at)\s",
+    r"|\bvar(?:iance)?\b|\bci\b|confidence|target|threshold|chance|required"
+    r"|\bacc(?:uracy)? (?:@|at)\s",
     re.IGNORECASE,
 )
 _SPREAD = re.compile(
@@ -50,7 +51,12 @@ _METRICS: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
     (OTHER, re.compile(_F1, re.I)),
-    (LOSS, re.compile(r"\bloss(?:es)?\b|\bcross[\s-]?entropy\b|\bnll\b", re.I)),
+    (
+        LOSS,
+        re.compile(
+            r"(?:\bcross[\s-]?entropy\s+)?\bloss(?:es)?\b|\bcross[\s-]?entropy\b|\bnll\b", re.I
+        ),
+    ),
     (ERROR, re.compile(_ERROR_WORD, re.I)),
     (ACCURACY, re.compile(r"\bacc(?:uracy|uracies|s)?\b\.?(?:\s*(?:scores?|rates?)\b)?", re.I)),
 )
@@ -153,10 +159,10 @@ def read_head(text: str) -> Head:
     plain = _words(text)
     metric, metric_text = metric_of(plain)
     names = datasets_in(plain)
-    rest = plain
+    part = part_of(plain)
+    rest = plain if metric is not None or part or names else text
     for pattern in [p for one, p in _DATASETS if one.name in names]:
         rest = pattern.sub(" ", rest)
-    part = part_of(plain)
     if metric is not None:
         rest = rest.replace(metric_text, " ", 1)
     for _, pattern in _PARTS if metric is not None or part else ():
@@ -169,7 +175,7 @@ def read_head(text: str) -> Head:
         percent="%" in plain or bool(re.search(r"\bper\s?cent", plain, re.I)),
         averaged=averaged is not None,
         spread=_SPREAD.search(plain) is not None,
-        rest=_residue(rest, metric is not None),
+        rest=" ".join(rest.split()) if rest == text else _residue(rest, metric is not None),
     )
 
 

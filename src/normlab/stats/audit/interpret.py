@@ -11,6 +11,7 @@ from normlab.stats.audit.grid import Cell, RawTable, side_by_side
 from normlab.stats.audit.heads import (
     METRICS,
     OTHER,
+    Head,
     datasets_in,
     mentions_runs,
     metrics_in_prose,
@@ -72,12 +73,12 @@ def _table(
     if spread and runs in (None, 1):
         runs = 0
     used = {figure.column - offset[1] for entry in entries for figure in entry.figures.values()}
-    metrics = {f.column - offset[1]: f.metric for e in entries for f in e.figures.values()}
     if layout.metric_rows:
         by_row = {f.row: f.metric for e in entries for f in e.figures.values()}
         columns = [(whole.cells[row][offset[1]].text, metric) for row, metric in by_row.items()]
     else:
-        columns = [(layout.head_texts[c], metrics[c]) for c in sorted(used)]
+        metrics = {(f.column - offset[1], f.metric) for e in entries for f in e.figures.values()}
+        columns = [(layout.head_texts[column], metric) for column, metric in sorted(metrics)]
     return PublishedTable(
         raw=whole,
         title=whole.title,
@@ -134,6 +135,7 @@ def _layout(raw: RawTable, header_rows: int) -> Layout:
             if named and OTHER not in named and (len(named) == 1 or "/" in title_text):
                 title_metric = next(iter(named)) if len(named) == 1 else None
                 figures = tuple(free)
+    heads = _without_common(heads, texts, figures)
     first = min(figures, default=len(texts))
     labels = [c for c in range(first) if not _INDEX.fullmatch(texts[c]) or c == 0]
     if len(labels) > 1 and _INDEX.fullmatch(texts[0]) and texts[0]:
@@ -157,6 +159,21 @@ def _layout(raw: RawTable, header_rows: int) -> Layout:
 def _head_text(raw: RawTable, header_rows: int, column: int) -> str:
     texts = [raw.cells[row][column].text for row in range(header_rows)]
     return " | ".join(dict.fromkeys(text for text in texts if text))
+
+
+def _without_common(
+    heads: tuple[Head, ...], texts: Sequence[str], figures: Sequence[int]
+) -> tuple[Head, ...]:
+    """Heads whose `rest` leaves out the words that stand over all figures, for they part none."""
+    paths = {column: texts[column].split(" | ") for column in figures}
+    shared = set.intersection(*map(set, paths.values())) if len(paths) > 1 else set()
+    if not shared:
+        return heads
+    own = list(heads)
+    for column, path in paths.items():
+        rest = read_head(" | ".join(text for text in path if text not in shared)).rest
+        own[column] = replace(own[column], rest=rest)
+    return tuple(own)
 
 
 def _metrics_in_rows(body: Sequence[Sequence[Cell]], texts: Sequence[str]) -> bool:

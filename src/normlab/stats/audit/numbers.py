@@ -60,14 +60,12 @@ def is_missing(text: str) -> bool:
 def uses_decimal_commas(texts: list[str]) -> bool:
     """Whether the commas of these cells are decimal points.
 
-    They are if no cell has a point between digits, and some comma is not followed by three digits
-    or follows a lone zero.
+    They are if no cell has a point between digits, for no accuracy and no loss is a thousand.
     """
     plain = [_plain(text) for text in texts]
     if any(re.search(r"\d\.\d", text) for text in plain):
         return False
-    commas = [m for text in plain for m in re.finditer(r"(\d*),(\d+)", text)]
-    return any(len(m[2]) != 3 or m[1] in ("", "0") for m in commas)
+    return any(re.search(r",\d", text) for text in plain)
 
 
 def parse_cell(text: str, *, decimal_comma: bool = False) -> tuple[Printed | None, ...]:

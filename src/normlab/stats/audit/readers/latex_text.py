@@ -59,13 +59,12 @@ def to_text(text: str) -> str:
     text = _without(text, _SECOND, kept=True)
     text = re.sub(r"\{\s*,\s*\}", ",", text)
     text = re.sub(r"\\(?:[,;:! ]|hfill\b|hfil\b|,)", " ", text)
-    text = re.sub(r"\\([%&_#$])", r"\1\u0000", text).replace("$\u0000", "＄")
-    text = text.replace("\u0000", "")
-    text = re.sub(r"(?<!\\)\$", "", text).replace("＄", "$")
+    text = text.replace(r"\$", "＄").replace(r"\_", "＿")  # signs that are not LaTeX's own here
+    text = re.sub(r"\\([%&#])", r"\1", text).replace("$", "")
     text = re.sub(r"\\([A-Za-z]+)\*?", _symbol, text)
     text = _scripts(text)
     text = re.sub(r"[{}]", "", text).replace("~", " ").replace("\\", " ")
-    text = text.replace("---", "—").replace("--", "–")
+    text = text.replace("---", "—").replace("--", "–").replace("＄", "$").replace("＿", "_")
     return " ".join(text.split())
 
 

@@ -6,14 +6,24 @@ import re
 from collections.abc import Iterator, Sequence
 
 from normlab.stats.audit.grid import Cell, RawTable, rectangular
+from normlab.stats.audit.heads import read_head
 from normlab.stats.audit.numbers import is_missing, parse_cell
 from normlab.stats.audit.readers.markup import clean
 
 _TITLE = re.compile(
     r"\s*[#*]*\s*(?:table|tab\.)\s*\w{1,4}(?:\.\d+)?\s*\**\s*(?:[:.–—-].*|\(.*|$)", re.I
 )
-_FIRST = r"micro|macro|weighted|train(?:ing)?|val(?:id(?:ation)?)?\.?|test|top|mean|balanced|final"
-_NEXT = r"f1(?:-score)?|acc(?:uracy)?\.?|loss|err(?:or)?|score|rate|\(%\)|%|set|[15]"
+_PART = r"train(?:ing)?|val(?:id(?:ation)?)?\.?|test"
+_RATE = r"acc(?:uracy)?\.?|err(?:or|\.)?|rate"
+_PAIRS = (
+    (r"micro|macro|weighted", r"f1(?:-score)?|f-score"),
+    (r"balanced|mean|final|top\W?\d|(?:acc|err|prec)@\d", _RATE),
+    (r"cross-entropy", r"loss"),
+    (r"f1|micro-f1|macro-f1", r"scores?"),
+    (r"top", r"[15]"),
+    (_PART, rf"{_RATE}|loss|micro\S*|macro\S*|top\S*|weighted|balanced|f1\S*|set"),
+)
+"""Words of a head that go on with the word before."""
 
 
 def find_plain(lines: Sequence[str]) -> Iterator[tuple[RawTable, int]]:
@@ -62,10 +72,12 @@ def _by_numbers(block: Sequence[str]) -> list[list[Cell]]:
     lengths = [len(row) for row in rows]
     width = max(set(lengths), key=lengths.count)
     heads = _heads(block[0])
-    while len(heads) > width and not re.fullmatch(_FIRST, heads[0], re.I):
-        heads = [f"{heads[0]} {heads[1]}", *heads[2:]]
-    if len(heads) == width - 1:
-        heads = ["", *heads]
+    if len(heads) > width and all(read_head(head).metric for head in heads[1 - width :]):
+        first = " ".join(heads[: len(heads) - width + 1])  # the label's head has several words
+        if read_head(first).metric is None:
+            heads = [first, *heads[1 - width :]]
+    if len(heads) == width - 1 and all(read_head(head).metric for head in heads):
+        heads = ["", *heads]  # nothing stands over the labels
     if len(heads) != width:
         return []
     return [[Cell(clean(t)) for t in row] for row in [heads, *(r for r in rows if len(r) == width)]]
@@ -82,19 +94,19 @@ def _label_and_numbers(line: str) -> list[str]:
 
 
 def _heads(line: str) -> list[str]:
+    """The words of a line of heads, those joined that name one metric."""
     heads: list[str] = []
     for token in line.split():
-        joins = heads and re.fullmatch(_NEXT, token, re.I)
-        if joins and re.search(
-            rf"(?:{_FIRST}|top|f1|acc|accuracy|loss|err|error)\W*$", heads[-1], re.I
-        ):
+        if heads and _joins(heads[-1], token):
             heads[-1] += f" {token}"
         else:
-            after = heads and re.fullmatch(
-                r"train(?:ing)?|val(?:id(?:ation)?)?\.?|test", heads[-1], re.I
-            )
-            if after and re.fullmatch(r"micro|macro|top|weighted|balanced", token, re.I):
-                heads[-1] += f" {token}"
-            else:
-                heads.append(token)
+            heads.append(token)
     return heads
+
+
+def _joins(head: str, token: str) -> bool:
+    """Whether a word goes on with the head before it: "Micro F1", "val acc", "Top-1 (%)"."""
+    return token.startswith("(") or any(
+        re.search(rf"(?<!\S)(?:{first})$", head, re.I) and re.fullmatch(second, token, re.I)
+        for first, second in _PAIRS
+    )

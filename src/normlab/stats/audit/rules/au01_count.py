@@ -67,7 +67,8 @@ def _judge(cases: Sequence[_Case], *, stated: bool) -> Iterator[Finding]:
         yield finding(CODE, "question", table, "all rows", text, _figures_in(table, fewest))
         return
     for case in fewest:
-        sure: Kind = "question" if case.table.elsewhere and not stated else "certain"
+        unsure = case.table.runs is None and case.table.elsewhere and not stated
+        sure: Kind = "question" if unsure else "certain"
         text = _arithmetic(case, explained=_possible(case, other))
         if sure == "question":
             text += "; a mean over several runs, of which the document speaks elsewhere, could be"
