@@ -65,16 +65,23 @@ class _Below:
 class GridBuilder:
     """Undoes merged cells: every place that a cell covers gets its text, all but one as a copy."""
 
+    placeholders: bool = False
+    """Whether rows have an empty cell where one above covers them, as in LaTeX."""
     rows: list[list[Cell]] = field(default_factory=list)
     _open: dict[int, _Below] = field(default_factory=dict)
 
     def add(self, spans: Sequence[Span]) -> None:
-        """Add one row, whose cells leave out what a cell above still covers."""
+        """Add one row; what a cell above still covers is left out, or empty."""
         row: list[Cell] = []
         waiting = list(spans)
         while waiting or any(column >= len(row) for column in self._open):
             column = len(row)
-            if column in self._open:
+            if column in self._open and self.placeholders and waiting and waiting[0].text:
+                del self._open[column]  # the cell above was said to be taller than it is
+            elif column in self._open:
+                if self.placeholders and waiting:
+                    waiting[0].columns -= 1
+                    waiting = waiting if waiting[0].columns > 0 else waiting[1:]
                 row.append(Cell(self._open[column].text, copied=True))
                 self._close(column)
             elif waiting:

@@ -238,6 +238,12 @@ def part_of(text: str) -> str:
 def part_of_prose(text: str) -> str:
     """The part that a title names; "trained on CIFAR-10" names none."""
     short = re.sub(r"\btable\s*\d+\W*|[^\w\s-]", " ", text, flags=re.I)
+    if re.search(
+        r"\btrain\w*\s*(?:and|/|&|,)\s*(?:val|test)|(?:val\w*|test)\s*(?:and|/|&|,)\s*train",
+        text,
+        re.I,
+    ):
+        return ""
     named = [part for part, pattern in _PARTS[1:] if pattern.search(text)]
     alone = re.fullmatch(r"\s*(?:training(?:\s+\w+)?|(?:\w+\s+)?train)\s*", short, re.I)
     if _TRAIN_PROSE.search(text) or (alone and not datasets_in(text)):

@@ -137,7 +137,8 @@ def _layout(raw: RawTable, header_rows: int) -> Layout:
                 figures = tuple(free)
     heads = _without_common(heads, texts, figures)
     first = min(figures, default=len(texts))
-    labels = [c for c in range(first) if not _INDEX.fullmatch(texts[c]) or c == 0]
+    said = [c for c in range(first) if heads[c].metric != OTHER]
+    labels = [c for c in said if not _INDEX.fullmatch(texts[c]) or c == 0]
     if len(labels) > 1 and _INDEX.fullmatch(texts[0]) and texts[0]:
         labels = labels[1:]
     if not labels:

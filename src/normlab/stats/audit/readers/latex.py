@@ -100,7 +100,7 @@ def _grid(body: str, name: str) -> tuple[list[list[Cell]], int | None]:
             start = optional(body, start)
     body = re.sub(rf"\\begin\{{{_NAMES}\}}(?:\[[^]]*\])?\{{[^}}]*\}}", "{", body[start:])
     body = re.sub(rf"\\end\{{{_NAMES}\}}", "}", body)
-    builder = GridBuilder()
+    builder = GridBuilder(placeholders=True)
     rules: list[int] = []
     for row in _split(body, "\\\\"):
         content, rule = _without_rules(row)

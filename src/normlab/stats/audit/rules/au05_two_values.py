@@ -94,9 +94,7 @@ def _against(
     table: PublishedTable, rows: Sequence[Entry], other: PublishedTable
 ) -> Iterator[Finding]:
     head = re.sub(r"[\s=]*[\d.e-]+$", "", rows[0].name)
-    title = (
-        f"{table.raw.caption or table.raw.above}" if not table.raw.caption else table.raw.caption
-    )
+    title = table.title
     for entry in other.entries:
         name = re.escape(entry.name)
         if not entry.name or not (
