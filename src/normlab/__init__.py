@@ -1,6 +1,7 @@
 """normlab: which normalization should your network use, how sure is that, and why.
 
     normlab.resnet(n=2, num_classes=25, norm="gn:groups=8")   a residual network of 6n+2 layers
+    normlab.register_network("plain")                         a network of your own, by a decorator
     normlab.make_norm("bin", channels=64)                     a normalization layer by name
     normlab.BatchNorm2d, …                                    the layers themselves
     normlab.convert_norms(model, "gn:groups=8")               the same in a network of any library
@@ -34,6 +35,7 @@ _HOMES = {
     "unfreeze": "normlab.norms.surgery.freeze",
     "parameter_groups": "normlab.norms.training.parameters",
     "make_norm": "normlab.norms.spec",
+    "register_network": "normlab.networks.registry",
     "resnet": "normlab.networks.resnet.resnet",
     "Study": "normlab.study.study",
     "StudyPlan": "normlab.records.plan",
@@ -46,6 +48,7 @@ __all__ = [*_HOMES, "__version__"]
 if TYPE_CHECKING:
     from normlab.data.dataset import load_data as load_data
     from normlab.errors import NormlabError as NormlabError
+    from normlab.networks.registry import register_network as register_network
     from normlab.networks.resnet.resnet import resnet as resnet
     from normlab.norms.layers.batch import BatchNorm2d as BatchNorm2d
     from normlab.norms.layers.batch_instance import BatchInstanceNorm2d as BatchInstanceNorm2d

@@ -102,7 +102,7 @@ def test_compare(normlab, photos, tiny, scratch) -> None:
     assert (result.code, result.err) == (0, "")
     lines = result.out.splitlines()
     assert lines[0] == f"Data     {photos}  3 classes, 24 images"
-    assert lines[1] == "Plan     bn gn × 1 block = 2 runs, resnet8 at 8 px, 1 epoch"
+    assert lines[1] == "Plan     bn gn × 1 block = 2 runs, cifar-resnet8 at 8 px, 1 epoch"
     assert lines[2].startswith("Judged   accuracy on the test part against bn, margin 1.0 points")
     assert lines[2].endswith("after 5 blocks (fewer are exploratory)")
     assert re.search(r"^         2 runs to do, about \d+ s$", result.out, re.MULTILINE)
@@ -132,7 +132,7 @@ def test_the_budget_chooses_what_the_user_did_not(normlab, photos, scratch) -> N
     options = ("--norms", "bn", "--model", "resnet8", "--batch-sizes", "4", "--image-size", "8")
     result = normlab("compare", "photos", *options, "--blocks", "1", "--budget", "1h")
     assert result.code == 0, result.err
-    assert "× 1 block = 1 run, resnet8 at 8 px, 30 epochs" in result.out
+    assert "× 1 block = 1 run, cifar-resnet8 at 8 px, 30 epochs" in result.out
     again = normlab("compare", "photos", *options, "--blocks", "1")
     assert again.code == 0, again.err
     assert "begun before" in again.out

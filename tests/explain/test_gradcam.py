@@ -15,6 +15,7 @@ from normlab.errors import UnknownNameError, UsageError
 from normlab.explain.gradcam import grad_cam
 from normlab.explain.layers import choose_layers
 from normlab.networks.resnet.resnet import resnet, resnet_by_name
+from normlab.networks.view import inspect_network
 from normlab.norms.registry import NORMS
 
 SIX = ("bn", "in", "bin", "ln", "gn", "none", "torch-bn")
@@ -33,6 +34,11 @@ class Tiny(nn.Module):
 
     def forward(self, x):
         return self.classifier(self.conv(x).mean((2, 3)))
+
+
+def layers_of(network: nn.Module, choice: str = "last-stage") -> tuple[str, ...]:
+    x = torch.ones(1, 1, 2, 2) if isinstance(network, Tiny) else images()
+    return choose_layers(inspect_network(network, x), choice)
 
 
 def images(count: int = 3, size: int = 16) -> torch.Tensor:
@@ -71,7 +77,7 @@ def test_against_a_network_cut_in_two(norm: str) -> None:
     """From the last maps on the network is mean and classifier: w = its row / pixels."""
     network = trained_looking(norm).eval()
     targets = torch.tensor([0, 3, 4])
-    found = grad_cam(network, images(), targets, choose_layers(network, "last"))
+    found = grad_cam(network, images(), targets, layers_of(network, "last"))
     with torch.no_grad():
         last = network.stages(network.stem(images()))
         weights = network.classifier.weight[targets] / last[0, 0].numel()
@@ -87,7 +93,7 @@ def test_every_norm_gives_finite_maps_and_is_left_as_it_was(norm: str) -> None:
     network.stages[0].eval()
     modes = [m.training for m in network.modules()]
     state = copy.deepcopy(network.state_dict())
-    layers = choose_layers(network)
+    layers = layers_of(network)
     found = grad_cam(network, images(), None, layers)
     assert torch.isfinite(found.maps).all()
     assert found.maps.max() > 0
@@ -103,7 +109,7 @@ def test_every_norm_gives_finite_maps_and_is_left_as_it_was(norm: str) -> None:
 
 def test_frozen_weights_and_a_surrounding_no_grad_change_nothing() -> None:
     network = trained_looking("bin")
-    layers = choose_layers(network)
+    layers = layers_of(network)
     expected = grad_cam(network, images(), None, layers).maps
     network.requires_grad_(False)
     with torch.no_grad():
@@ -112,7 +118,7 @@ def test_frozen_weights_and_a_surrounding_no_grad_change_nothing() -> None:
 
 def test_the_batch_does_not_matter() -> None:
     network = trained_looking("bn")
-    layers = choose_layers(network)
+    layers = layers_of(network)
     targets = torch.tensor([1, 2, 0])
     together = grad_cam(network, images(), targets, layers).maps
     alone = torch.cat(
@@ -122,17 +128,17 @@ def test_the_batch_does_not_matter() -> None:
 
 
 def test_layers_of_the_last_stage() -> None:
-    assert len(choose_layers(resnet(2, 5, "bn"))) == 4
-    assert choose_layers(resnet(2, 5, "bn"), "last") == ("stages.2.1.norm2",)
-    assert choose_layers(resnet_by_name("resnet18", 5, "gn"))[0] == "stages.3.0.norm1"
-    assert choose_layers(Tiny()) == ("conv",)
+    assert len(layers_of(resnet(2, 5, "bn"))) == 4
+    assert layers_of(resnet(2, 5, "bn"), "last") == ("stages.2.1.norm2",)
+    assert layers_of(resnet_by_name("resnet18", 5, "gn"))[0] == "stages.3.0.norm1"
+    assert layers_of(Tiny()) == ("conv",)
 
 
 def test_bad_input() -> None:
     with pytest.raises(UsageError, match="has no convolution"):
-        choose_layers(nn.Sequential(nn.Flatten(), nn.Linear(3, 2)))
+        layers_of(nn.Sequential(nn.Flatten(), nn.Linear(768, 2)))
     with pytest.raises(UnknownNameError, match="did you mean 'last'"):
-        choose_layers(Tiny(), "lsat")
+        layers_of(Tiny(), "lsat")
     x = torch.ones(1, 1, 2, 2)
     with pytest.raises(UsageError, match="no layer 'conf'"):
         grad_cam(Tiny(), x, None, ["conf"])
@@ -163,7 +169,7 @@ def test_equal_to_pytorch_grad_cam(norm: str, monkeypatch: pytest.MonkeyPatch) -
     oracle = _oracle(monkeypatch)
     targets_module = sys.modules["pytorch_grad_cam.utils.model_targets"]
     network = trained_looking(norm, n=2)
-    layers = choose_layers(network)
+    layers = layers_of(network)
     targets = torch.tensor([0, 3, 4])
     found = grad_cam(network, images(size=32), targets, layers, "per-layer").maps
     modules = dict(network.named_modules())

@@ -97,7 +97,7 @@ def test_bad_input(study, tmp_path: Path, picture: Path) -> None:
     outcome = runs[0] / "outcome.json"
     outcome.write_text(outcome.read_text().replace('"finished"', '"diverged"'))
     with pytest.raises(UsageError, match="ended as diverged"):
-        run_of(runs[0])
+        run_of(copy, runs[0])
     (runs[1] / "outcome.json").unlink()
     with pytest.raises(UsageError, match="is not finished"):
         explain(runs[1], picture)

@@ -11,7 +11,7 @@ from torch import nn
 import normlab
 from normlab.errors import UnknownNameError, UsageError
 from normlab.networks.resnet.blocks import BasicBlock, PaddedShortcut
-from normlab.networks.resnet.resnet import resnet_by_name, small_image_blocks
+from normlab.networks.resnet.resnet import resnet_by_name
 from normlab.norms.base import Normalization
 from normlab.norms.layers.baselines import NoNorm2d, TorchBatchNorm2d
 
@@ -111,6 +111,15 @@ def test_large_image_networks_have_the_published_size(name: str, count: int) -> 
     assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 1000)
 
 
+@pytest.mark.parametrize("name", ["resnet20", "cifar-resnet20"])
+def test_the_small_networks_have_a_name_of_their_own_and_the_old_one(name: str) -> None:
+    network = resnet_by_name(name, 10, "bn", generator=torch.Generator().manual_seed(1))
+    same = normlab.resnet(3, 10, "bn", generator=torch.Generator().manual_seed(1))
+    assert all(
+        torch.equal(a, b) for a, b in zip(network.parameters(), same.parameters(), strict=True)
+    )
+
+
 @pytest.mark.parametrize("norm", list(ARMS))
 def test_initial_weights_are_equal_to_the_bit_in_all_arms(norm: str) -> None:
     def weights(norm: str) -> list[torch.Tensor]:
@@ -138,10 +147,12 @@ def test_zero_initialized_last_scale() -> None:
             normlab.resnet(2, 10, norm, zero_init_last_scale=True)
 
 
-@pytest.mark.parametrize("name", ["resnet15", "resnet2", "resnet50x", "vgg", "resnet", "resnet12"])
+@pytest.mark.parametrize(
+    "name", ["resnet15", "resnet2", "resnet50x", "vgg", "resnet", "resnet12", "resnet50"]
+)
 def test_unknown_networks(name: str) -> None:
     with pytest.raises(UnknownNameError, match=f"unknown network '{name}'"):
-        small_image_blocks(name)
+        resnet_by_name(name, 10, "bn")
 
 
 def test_bad_arguments() -> None:

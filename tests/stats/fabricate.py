@@ -21,6 +21,7 @@ from normlab.records.run import (
     EpochRow,
     Measures,
     NetworkSpec,
+    NormSite,
     OptimizerSpec,
     Outcome,
     RunSpec,
@@ -105,6 +106,32 @@ def make_measures(accuracy: float, images: int = 1000, loss: float | None = None
     )
 
 
+SITES = {
+    "bn": ("BatchNorm2d", "batch", True),
+    "torch-bn": ("TorchBatchNorm2d", "batch", True),
+    "bin": ("BatchInstanceNorm2d", "batch", False),
+    "in": ("InstanceNorm2d", "instance", True),
+    "ln": ("LayerNorm2d", "layer", True),
+    "gn": ("GroupNorm2d", "group", True),
+}
+"""Class, what statistics run over, whether it only standardizes; other norms take none."""
+
+
+def make_site(spec: RunSpec) -> NormSite:
+    """The last norm of a 6n+2 network as training would have measured it."""
+    kind, over, standardizes = SITES.get(spec.norm.split(":")[0], ("NoNorm2d", "nothing", False))
+    pixels = (-(-spec.data.image_size // 4)) ** 2
+    counts = {"batch": spec.batch_size, "instance": 1, "group": 8, "layer": 64}
+    values = counts[over] * pixels if over in counts else None
+    return NormSite(
+        layer="stages.2.1.norm2",
+        kind=kind,
+        over=over,  # type: ignore[arg-type]
+        values=values,
+        standardizes=standardizes,
+    )
+
+
 def make_run(spec: RunSpec, accuracy: float, status: str = "finished", seed: int = 0) -> RunRecord:
     """A run that reaches `accuracy` on the test part, in as many epochs as its spec says."""
     noise = np.random.default_rng([seed, spec.block, *spec.arm.encode(), spec.batch_size])
@@ -139,6 +166,7 @@ def make_run(spec: RunSpec, accuracy: float, status: str = "finished", seed: int
         validation=make_measures(accuracy, 500) if done else None,
         test=measures if done else None,
         parameters=173481,
+        norm_sites=(make_site(spec),) if done else None,
         seconds=4.0 * epochs,
         error="the training loss is not finite" if status == "diverged" else None,
     )

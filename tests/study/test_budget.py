@@ -79,7 +79,7 @@ def test_the_seconds_of_a_study_are_those_of_its_runs(make_plan) -> None:
 
 
 def key(norm: str, batch_size: int) -> CostKey:
-    return norm, batch_size, "resnet8", "none", "float32"
+    return norm, batch_size, "cifar-resnet8", "none", "float32"
 
 
 def plan_at(make_plan, image_size: int = 64):

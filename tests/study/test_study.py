@@ -148,7 +148,7 @@ def test_an_empty_folder_will_do(make_plan, dataset, tmp_path) -> None:
 
 def test_an_arm_that_cannot_be_trained(make_plan, dataset, tmp_path) -> None:
     plan = make_plan(factors={"norm": ["bn", "gn:groups=5"], "batch_size": [4]})
-    with pytest.raises(UsageError, match="gn:groups=5 in resnet8"):
+    with pytest.raises(UsageError, match="gn:groups=5 in cifar-resnet8"):
         Study.create(tmp_path / "study", plan, dataset)
     assert not (tmp_path / "study").exists()
 

@@ -12,18 +12,18 @@ from normlab.train.checkpoint import copy_weights
 from normlab.train.execute import execute
 from normlab.train.fit import evaluate, fit
 from normlab.train.layer_diagnostics import LayerDiagnostics, Moments, percentiles
-from normlab.train.network import build_network
+from normlab.train.network import build_network, view_of
 from normlab.train.optimizers import make_optimizer, make_schedule
 
 
-def watched(spec, data) -> tuple[LayerDiagnostics, torch.nn.Module]:
-    """A network that was sent the validation part under a watch, with moved running statistics."""
+def observed(spec, data) -> tuple[LayerDiagnostics, torch.nn.Module]:
+    """A network with moved running statistics, observed while it saw the validation part."""
     network = build_network(spec)
     list(fit(network, *_optimizer(network, spec, data), data, spec))
-    watch = LayerDiagnostics(network, len(data.labels("validation")))
-    with watch.watching():
+    found = LayerDiagnostics(view_of(network, spec), len(data.labels("validation")))
+    with found.observing():
         evaluate(network, data.plain_batches("validation"), spec)
-    return watch, network
+    return found, network
 
 
 def _optimizer(network, spec, data):
@@ -39,16 +39,16 @@ def test_the_training_has_the_same_numbers(make_spec, make_data, norm) -> None:
     spec = make_spec(norm=norm, epochs=2)
     data = make_data(spec)
     results = []
-    for is_watched in (False, True):
+    for is_observed in (False, True):
         network = build_network(spec)
         parts = _optimizer(network, spec, data)
-        watch = LayerDiagnostics(network, len(data.labels("validation")))
-        options = {"watching": watch.watching} if is_watched else {}
+        found = LayerDiagnostics(view_of(network, spec), len(data.labels("validation")))
+        options = {"observing": found.observing} if is_observed else {}
         rows = []
         for row in fit(network, *parts, data, spec, **options):
             rows.append(row.model_dump(exclude={"seconds", "images_per_second"}))
-            if is_watched:
-                watch.row(row.epoch)
+            if is_observed:
+                found.row(row.epoch)
         results.append((rows, copy_weights(network)))
     assert results[0][0] == results[1][0]
     for name, tensor in results[0][1].items():
@@ -56,7 +56,7 @@ def test_the_training_has_the_same_numbers(make_spec, make_data, norm) -> None:
 
 
 def test_no_hook_is_left(spec, make_data) -> None:
-    _, network = watched(spec, make_data(spec))
+    _, network = observed(spec, make_data(spec))
     for module in network.modules():
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
@@ -64,22 +64,22 @@ def test_no_hook_is_left(spec, make_data) -> None:
 
 def test_the_features_are_those_of_the_penultimate_layer(spec, make_data) -> None:
     data = make_data(spec)
-    watch, network = watched(spec, data)
+    found, network = observed(spec, data)
     images, _ = data.parts["validation"]
     with torch.inference_mode():
         features = network.eval().features(images).numpy()
     expected = np.percentile(features, [1, 20, 80, 99])
-    np.testing.assert_allclose(watch.row(1).features, expected, rtol=2e-3)
+    np.testing.assert_allclose(found.row(1).features, expected, rtol=2e-3)
 
 
 def test_gaps_and_dead_channels_against_the_whole_part_at_once(spec, make_data) -> None:
     data = make_data(spec)
-    watch, network = watched(spec, data)
+    found, network = observed(spec, data)
     norm = network.stages[1][0].norm1
     with torch.no_grad():
         norm.weight[:3] = 0
         norm.bias[:3] = -1  # three channels that no ReLU lets through
-    with watch.watching():
+    with found.observing():
         evaluate(network, data.plain_batches("validation"), spec)
     seen = {}
     handle = norm.register_forward_pre_hook(lambda _, args: seen.update(x=args[0]))
@@ -89,7 +89,7 @@ def test_gaps_and_dead_channels_against_the_whole_part_at_once(spec, make_data) 
     x = seen["x"].double()
     mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
     running_mean, running_var = norm.running_mean.double(), norm.running_var.double()
-    row = watch.row(1)
+    row = found.row(1)
     place = row.layers.index("stages.1.0.norm1")
     by_mean = ((mean - running_mean).abs() / (running_var + norm.eps).sqrt()).mean()
     by_scale = (0.5 * ((variance + norm.eps) / (running_var + norm.eps)).log()).abs().mean()
@@ -102,8 +102,8 @@ def test_gaps_and_dead_channels_against_the_whole_part_at_once(spec, make_data) 
 
 def test_gradients_weights_and_gates_are_the_networks_own(make_spec, make_data) -> None:
     spec = make_spec(norm="bin")
-    watch, network = watched(spec, make_data(spec))
-    row = watch.row(3)
+    found, network = observed(spec, make_data(spec))
+    row = found.row(3)
     assert row.epoch == 3
     assert row.layers[0] == "stem.norm"
     assert "stages.0.0.norm2" in row.layers
@@ -120,7 +120,7 @@ def test_gradients_weights_and_gates_are_the_networks_own(make_spec, make_data) 
 
 def test_what_a_norm_does_not_have_is_none(make_spec, make_data) -> None:
     spec = make_spec(norm="gn:groups=4", network={"name": "resnet8", "shortcut": "B"})
-    row = watched(spec, make_data(spec))[0].row(1)
+    row = observed(spec, make_data(spec))[0].row(1)
     assert set(row.mean_gap) == set(row.scale_gap) == set(row.gate) == {None}
     shortcut = row.layers.index("stages.1.0.shortcut.norm")
     assert row.dead[shortcut] is None  # nothing is cut off there
@@ -146,8 +146,8 @@ def test_percentiles_are_numpys() -> None:
 
 def test_few_features_are_kept_of_a_large_part(spec, make_data, monkeypatch) -> None:
     monkeypatch.setattr("normlab.train.layer_diagnostics.MOST_FEATURES", 64 * 4)
-    watch, _ = watched(spec, make_data(spec))  # 13 images of 64 features in batches of 8
-    assert sum(len(kept) for kept in watch._features) == 64 * 4
+    found, _ = observed(spec, make_data(spec))  # 13 images of 64 features in batches of 8
+    assert sum(len(kept) for kept in found._features) == 64 * 4
 
 
 @pytest.mark.slow
@@ -179,7 +179,7 @@ def test_a_continued_run_has_the_same_rows(spec, make_data, tmp_path) -> None:
     assert cut.read_layer_diagnostics() == whole.read_layer_diagnostics()
 
 
-def test_tuning_runs_are_not_watched(spec, make_data, tmp_path) -> None:
+def test_tuning_runs_are_not_observed(spec, make_data, tmp_path) -> None:
     folder = RunFolder(tmp_path / "run")
     list(execute(spec, make_data(spec), folder, evaluate_test=False))
     assert folder.read_layer_diagnostics() == ()

@@ -18,6 +18,7 @@ from normlab.cli.verbs.check import check
 from normlab.cli.verbs.checks import checks
 from normlab.cli.verbs.compare import PLAN_HELP, compare
 from normlab.cli.verbs.explain import explain
+from normlab.cli.verbs.networks import networks
 from normlab.cli.verbs.norms import norms
 from normlab.cli.verbs.predict import predict
 from normlab.cli.verbs.report import report
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 _VERBS = (
     *(check, compare, run, status, report, train, predict, explain, stress),
-    *(audit, norms, checks, bench, cache),
+    *(audit, norms, networks, checks, bench, cache),
 )
 for _verb in _VERBS:
     app.command(cls=GroupedCommand)(_verb)

@@ -176,7 +176,7 @@ class TrainingOptions(OptionGroup):
     """What all arms share in training."""
 
     HEADING: ClassVar[str] = "Training"
-    model: Model = "resnet14"
+    model: Model = "cifar-resnet14"
     epochs: Annotated[
         int | None,
         typer.Option(min=1, help="Epochs of every run; left out: what the budget allows, or 10."),

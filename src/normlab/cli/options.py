@@ -13,7 +13,9 @@ from normlab.errors import UsageError
 
 Value = TypeVar("Value")
 
-Model = Annotated[str, typer.Option(help="resnet{6n+2}, or resnet18, resnet34 for large images.")]
+Model = Annotated[
+    str, typer.Option(help="A network that normlab networks lists, name:option=value,…")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before long work.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda; auto takes a GPU where there is one.")]
 

@@ -24,7 +24,7 @@ def plan_lines(plan: StudyPlan) -> Iterator[str]:
     yield (
         f"Plan     {between.join(arms)}{several} "
         f"× {count(plan.blocks, 'block')} = {count(len(rows) * plan.blocks, 'run')}, "
-        f"{training.network.name} at {plan.data.image_size} px, {count(training.epochs, 'epoch')}"
+        f"{training.network} at {plan.data.image_size} px, {count(training.epochs, 'epoch')}"
     )
     if plan.tuning is not None:
         ranges = " and ".join(

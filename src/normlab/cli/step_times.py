@@ -9,9 +9,10 @@ from statistics import median
 import torch
 from torch.nn import functional
 
-from normlab.networks.resnet.resnet import resnet_by_name
+from normlab.networks.registry import checked, make_network
 from normlab.norms.fused.cpu.memory import keep_freed_memory
 from normlab.norms.training.parameters import clamp_gates
+from normlab.records.run import NetworkSpec
 
 CLASSES = 10
 
@@ -23,11 +24,12 @@ def step_times(
 
     The norms take turns, so that whatever else the machine does falls on all of them alike.
     """
+    network = checked(NetworkSpec.model_validate(model))
     keep_freed_memory()  # as training does
     images = torch.randn(batch_size, 3, image_size, image_size, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.randint(CLASSES, (batch_size,), device=device)
-    steps = {norm: _step(model, norm, images, labels) for norm in norms}
+    steps = {norm: _step(network, norm, images, labels) for norm in norms}
     times: dict[str, list[float]] = {norm: [] for norm in norms}
     for number in range(rounds + 1):
         for norm, step in steps.items():
@@ -40,8 +42,10 @@ def step_times(
     return {norm: median(values) for norm, values in times.items()}
 
 
-def _step(model: str, norm: str, images: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
-    network = resnet_by_name(model, CLASSES, norm).to(images.device)
+def _step(
+    spec: NetworkSpec, norm: str, images: torch.Tensor, labels: torch.Tensor
+) -> Callable[[], None]:
+    network = make_network(spec, CLASSES, norm).to(images.device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9)
 

@@ -70,7 +70,7 @@ def study_plan(
             "tuning": tuning,
             "training": {
                 **trained,
-                "network": {"name": model},
+                "network": model,
                 "epochs": training.epochs or DEFAULT_EPOCHS,
                 "augmentation": training.augmentation or DEFAULT_AUGMENTATION,
             },

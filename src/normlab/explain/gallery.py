@@ -179,5 +179,5 @@ def _arm_maps(
     own = {str(name): number for number, name in enumerate(run.predictions.ids)}
     rows = run.predictions.probabilities[[own[str(name)] for name in ids]]
     found = image_maps(predictor, pixels, targets, options.layers, options.mode)
-    layers = choose_layers(predictor.network, options.layers)
+    layers = choose_layers(predictor.view, options.layers)
     return ArmMaps(run, layers, found.maps, rows.argmax(1), rows.max(1))

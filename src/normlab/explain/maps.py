@@ -47,7 +47,7 @@ def image_maps(
             f"the network takes {size}×{size} RGB pixels, got {pixels.shape[1:]}; prepare the "
             f"images at {size} px"
         )
-    names = choose_layers(predictor.network, layers)
+    names = choose_layers(predictor.view, layers)
     maps, probabilities = [], []
     for first in range(0, len(pixels), BATCH):
         batch = torch.from_numpy(np.array(pixels[first : first + BATCH])).to(predictor.mean.device)

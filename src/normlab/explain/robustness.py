@@ -16,8 +16,7 @@ from jaxtyping import Int, UInt8
 from normlab.data.dataset import Dataset
 from normlab.data.load import standardise
 from normlab.data.split import make_split
-from normlab.errors import UsageError
-from normlab.explain.arms import ENDED
+from normlab.explain.arms import finished_runs
 from normlab.explain.corruptions import change
 from normlab.records.robustness import (
     AS_IT_IS,
@@ -29,7 +28,6 @@ from normlab.records.robustness import (
     read_robustness,
 )
 from normlab.records.run import RunSpec, known
-from normlab.records.store import RunRecord, read_runs
 from normlab.serving.predictor import Predictor
 from normlab.train.checkpoint import copy_weights
 from normlab.train.network import keeps_running
@@ -117,20 +115,6 @@ def stress(
             )
             added += len(right)
     return added
-
-
-def finished_runs(study: Path, arms: Sequence[str] = ()) -> list[RunRecord]:
-    """The runs that have a network, of these arms or of all."""
-    runs = [
-        run
-        for run in read_runs(study, rows=False)
-        if run.outcome is not None and run.outcome.status in ENDED
-    ]
-    if not runs:
-        raise UsageError(f"{study} has no finished run; continue it with: normlab run {study}")
-    names = tuple(dict.fromkeys(run.spec.arm for run in runs))
-    wanted = {known("finished arm", arm, names) for arm in arms} or set(names)
-    return [run for run in runs if run.spec.arm in wanted]
 
 
 def sample(dataset: Dataset, spec: RunSpec, images: int, seed: int) -> Int[np.ndarray, " images"]:

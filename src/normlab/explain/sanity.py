@@ -1,6 +1,6 @@
 """The sanity check of randomised weights: a map that stays the same tells nothing of the network.
 
-From the classifier downward, part after part is put back to initial weights of another draw, and
+From the head downward, part after part is put back to initial weights of another draw, and
 the maps are compared with those of the trained network by Spearman's rank correlation. Source:
 Adebayo et al. 2018, section 3.1 (cascading randomization).
 """
@@ -32,13 +32,8 @@ def randomized_correlations(
     network = copy.deepcopy(predictor.network)
     changed = Predictor(spec, network, predictor.mean, predictor.std)
     options = gallery.options
-    parts = [
-        "classifier",
-        *(f"stages.{number}" for number in reversed(range(len(network.stages)))),
-        "stem",
-    ]
     found: dict[str, float | None] = {}
-    for part in parts:
+    for part in reversed(predictor.view.parts):
         network.get_submodule(part).load_state_dict(fresh.get_submodule(part).state_dict())
         maps = image_maps(
             changed, gallery.pixels, gallery.targets, options.layers, options.mode

@@ -36,7 +36,10 @@ class NormSpec:
     def make(self, channels: int, *, last: bool = False) -> nn.Module:
         """A layer for so many channels; `last` for the one that ends a residual branch."""
         make = self.info.make_last if last and self.info.make_last else self.info.make
-        return make(channels, **self.options)
+        layer = make(channels, **self.options)
+        if isinstance(layer, nn.Module):  # so that a network can be asked where its norms are
+            vars(layer)["norm_spec"] = str(self)
+        return layer
 
     @property
     def convolution(self) -> type[nn.Conv2d]:

@@ -195,13 +195,11 @@ def split_name(text: str) -> tuple[str, str]:
 def level_text(value: Any) -> str:
     """A level as it is printed.
 
-    >>> level_text(5e-4), level_text("light"), level_text(NetworkSpec(name="resnet20"))
-    ('0.0005', 'light', 'resnet20')
+    >>> level_text(5e-4), level_text("light"), level_text(NetworkSpec(name="resnet18"))
+    ('0.0005', 'light', 'resnet18')
     """
     if isinstance(value, dict):
-        value = NetworkSpec(**value)
-    if isinstance(value, NetworkSpec):
-        return value.name if value.shortcut == "A" else f"{value.name}-{value.shortcut}"
+        value = NetworkSpec.model_validate(value)
     if isinstance(value, float):
         return f"{value:g}"
     return "none" if value is None else str(value)

@@ -14,7 +14,7 @@ class LayerDiagnosticsRow(Frozen):
     """Columns over the network's layers, a convolution and its norm each, in forward order.
 
     Numbers have four digits. A value is None where the layer has no such thing: running statistics,
-    a gate, an activation.
+    a gate, an activation, a convolution right before it.
     """
 
     epoch: int = Field(ge=1)
@@ -24,7 +24,7 @@ class LayerDiagnosticsRow(Frozen):
     """Name of the norm's module, e.g. "stages.0.1.norm2"."""
     gradient: tuple[float | None, ...]
     """Root mean square of the gradient of the convolution's weights, of the last batch."""
-    weight: tuple[float, ...]
+    weight: tuple[float | None, ...]
     """Root mean square of the convolution's weights."""
     dead: tuple[float | None, ...]
     """Share of the channels whose ReLU is 0 for every pixel of the validation part."""

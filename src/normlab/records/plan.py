@@ -11,6 +11,7 @@ import tomli_w
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from normlab.errors import PlanError, UnknownNameError, UsageError
+from normlab.records.network import hashed_network
 from normlab.records.run import (
     METRICS,
     TEST_FRACTION,
@@ -204,6 +205,13 @@ class StudyPlan(Frozen):
         content = self.model_dump(mode="json", exclude={"blocks": True, "frozen": True})
         del content["data"]["source"]
         content["data"] = hashed_form(content["data"])
+        content["training"]["network"] = hashed_network(content["training"]["network"])
+        for factors in content["factors"]:
+            if "network" in factors["training"]:
+                levels = factors["training"]["network"]
+                factors["training"]["network"] = [
+                    hashed_network(level, complete=False) for level in levels
+                ]
         return content_hash(content)
 
 

@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from normlab.errors import UnknownNameError, UsageError
+from normlab.records.network import Option, hashed_network, network_text, with_options
 
 NUMERICS_VERSION = 1
 """Raised when the code changes in a way that gives the same spec other numbers."""
@@ -105,11 +106,21 @@ class DataSpec(Frozen):
 
 
 class NetworkSpec(Frozen):
-    """A residual network by name; see normlab.networks.resnet.resnet."""
+    """A network by its registered name, with its options; `normlab networks` lists them.
 
-    name: str = "resnet14"
-    shortcut: Literal["A", "B"] = "A"
-    zero_init_last_scale: bool = False
+    Text is taken too: "cifar-resnet20:shortcut=B".
+    """
+
+    name: str = "cifar-resnet14"
+    options: dict[str, Option] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_text_or_first_form(cls, value: Any) -> Any:
+        return with_options(value)
+
+    def __str__(self) -> str:
+        return network_text(self.name, self.options)
 
 
 class OptimizerSpec(Frozen):
@@ -178,6 +189,7 @@ class RunSpec(Frozen):
         """The first 12 hexadecimal digits of SHA-256 over the canonical JSON."""
         content = self.model_dump(mode="json")
         content["data"] = hashed_form(content["data"])
+        content["network"] = hashed_network(content["network"])
         return content_hash(content)[:12]
 
     @property
@@ -212,6 +224,22 @@ class EpochRow(Frozen):
     images_per_second: float
 
 
+class NormSite(Frozen):
+    """One normalization of the network, as it was measured before the first step."""
+
+    layer: str
+    """The name of its module, e.g. "stages.0.1.norm2"."""
+    kind: str
+    """The name of its class, e.g. "GroupNorm2d"."""
+    over: Literal["batch", "instance", "group", "layer", "pixel", "nothing", "unknown"]
+    """What its statistics are taken over in training: pixels of several samples; of one sample, one
+    channel, some or all; the channels of one pixel."""
+    values: int | None
+    """Values in a statistic; None where it takes none."""
+    standardizes: bool
+    """Whether it computes γ·(x − mean)/√(variance + ε) + β of these statistics and nothing else."""
+
+
 class Outcome(Frozen):
     """How the run ended. All kinds are results; none is dropped."""
 
@@ -230,6 +258,8 @@ class Outcome(Frozen):
     """The validation part once more, normalized with the statistics of its own batches; None where
     no layer keeps running ones."""
     parameters: int | None = None
+    norm_sites: tuple[NormSite, ...] | None = None
+    """In the order of the network's modules; None in records from before they were measured."""
     seconds: float = 0.0
     """All training steps of the run."""
     error: str | None = None

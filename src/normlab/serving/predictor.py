@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from torch import nn
 
 from normlab.data.decode import resize_pixels
 from normlab.data.load import standardise
 from normlab.errors import DataError, StorageError
-from normlab.networks.resnet.resnet import ResNet
+from normlab.networks.view import NetworkView
 from normlab.records.run import DataSpec, RunSpec
 from normlab.train.checkpoint import load_weights
-from normlab.train.network import build_network
+from normlab.train.network import build_network, view_of
 from normlab.train.step import forward
 
 
@@ -26,7 +28,7 @@ class Predictor:
     """A trained network with its geometry and its input statistics."""
 
     spec: RunSpec
-    network: ResNet
+    network: nn.Module
     mean: torch.Tensor
     std: torch.Tensor
 
@@ -43,11 +45,16 @@ class Predictor:
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:
-            raise StorageError(f"the weights in {run} do not fit {spec.network.name}") from error
+            raise StorageError(f"the weights in {run} do not fit {spec.network}") from error
         network.eval()
         return cls(
             spec, network, torch.tensor(mean, device=device), torch.tensor(std, device=device)
         )
+
+    @cached_property
+    def view(self) -> NetworkView:
+        """The network's head, parts and layers, as one image shows them."""
+        return view_of(self.network, self.spec, batch_size=1)
 
     @torch.inference_mode()
     def probabilities(

@@ -50,7 +50,7 @@ CostKey = tuple[str, int, str, str, str]
 
 def cost_key(spec: RunSpec) -> CostKey:
     """Runs that agree in these cost the same per image."""
-    return spec.norm, spec.batch_size, spec.network.name, spec.augmentation, spec.precision
+    return spec.norm, spec.batch_size, str(spec.network), spec.augmentation, spec.precision
 
 
 def measure_costs(

@@ -20,7 +20,7 @@ def check_plan(plan: StudyPlan) -> None:
     if plan.frozen is None:
         plan = freeze(plan, fingerprint="", classes=("any", "other"))
     one_block = plan_runs(plan.model_copy(update={"blocks": 1}))
-    kinds = {(spec.norm, spec.batch_size, spec.network.name): spec for spec in one_block}
+    kinds = {(spec.norm, spec.batch_size, str(spec.network)): spec for spec in one_block}
     for spec in kinds.values():
         check_trainable(spec)
 

@@ -15,10 +15,12 @@ from pydantic import ValidationError
 
 from normlab._version import __version__
 from normlab.errors import PlanError, UnknownNameError, UsageError
+from normlab.networks.registry import checked
 from normlab.norms.spec import parse_norm
 from normlab.records.cells import Cell, Setting, arm_of, cells, split_name, tuned
+from normlab.records.network import hashed_network
 from normlab.records.plan import Frozenness, StudyPlan, TrainingPlan, first_fault
-from normlab.records.run import DataSpec, OptimizerSpec, RunSpec, ScheduleSpec
+from normlab.records.run import DataSpec, NetworkSpec, OptimizerSpec, RunSpec, ScheduleSpec
 from normlab.records.tuning_results import Levels, TuningResults
 
 
@@ -34,7 +36,7 @@ def freeze(
             left to run; a look comes after the last block.
         UnknownNameError: a norm does not exist.
     """
-    plan = _with_canonical_norms(plan)
+    plan = _with_checked_networks(_with_canonical_norms(plan))
     arms = _arms(plan)
     if not plan.analysis.reference:
         reference = "bn" if "bn" in arms else arms[0]
@@ -131,6 +133,30 @@ def _with_canonical_norms(plan: StudyPlan) -> StudyPlan:
         reference = _known_name(plan, analysis.reference)
         analysis = analysis.model_copy(update={"reference": reference})
     return plan.model_copy(update={"factors": factors, "exclude": exclude, "analysis": analysis})
+
+
+def _with_checked_networks(plan: StudyPlan) -> StudyPlan:
+    """Networks by the names of today, with all of their options: a default may change later."""
+    training = plan.training.model_copy(update={"network": checked(plan.training.network)})
+    factors = tuple(
+        each.model_copy(update={"training": each.training | _checked_levels(each.training)})
+        for each in plan.factors
+    )
+    return plan.model_copy(update={"training": training, "factors": factors})
+
+
+def _checked_levels(levels: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+    if "network" not in levels:
+        return {}
+    return {"network": tuple(_checked_level(level) for level in levels["network"])}
+
+
+def _checked_level(level: Any) -> dict[str, Any]:
+    spec = checked(NetworkSpec.model_validate(level))
+    whole = spec.model_dump(mode="json")
+    if isinstance(level, dict) and hashed_network(whole) != whole:
+        return {**level, "name": spec.name}  # levels of the first records had no defaults added
+    return whole
 
 
 def _canonical(text: str) -> str:

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from normlab.errors import DivergedError, InterruptedRunError, StorageError, UsageError
+from normlab.networks.view import NetworkView
 from normlab.records.environment import describe_environment
-from normlab.records.run import EpochRow, Measures, Outcome, RunSpec
+from normlab.records.run import EpochRow, Measures, NormSite, Outcome, RunSpec
 from normlab.records.store import Predictions, RunFolder
 from normlab.train.checkpoint import (
     Weights,
@@ -24,7 +25,7 @@ from normlab.train.checkpoint import (
 from normlab.train.early_stopping import best_epoch, patience_is_over
 from normlab.train.fit import AroundBatches, Batches, RunData, evaluate, fit
 from normlab.train.layer_diagnostics import LayerDiagnostics
-from normlab.train.network import build_network, keeps_running
+from normlab.train.network import build_network, keeps_running, view_of
 from normlab.train.optimizers import make_optimizer, make_schedule
 from normlab.train.step import DEFAULT_STEPS, Steps
 
@@ -56,10 +57,16 @@ def execute(
             compiled=steps.compiled,
         ),
     )
+    sites = None
     try:
-        yield from _train(spec, data, folder, device, around, evaluate_test, steps)
+        network = build_network(spec, device)
+        view = view_of(network, spec)
+        sites = tuple(site.facts for site in view.norm_sites)
+        yield from _train(spec, data, folder, network, view, around, evaluate_test, steps)
     except DivergedError as error:
-        _end(folder, Outcome(status="diverged", epochs=error.epoch - 1, error=str(error)))
+        epochs = error.epoch - 1
+        outcome = Outcome(status="diverged", epochs=epochs, norm_sites=sites, error=str(error))
+        _end(folder, outcome)
     except InterruptedRunError as error:
         _end(folder, Outcome(status="interrupted", epochs=_done(folder), error=str(error)))
     except StorageError:
@@ -77,19 +84,19 @@ def _train(
     spec: RunSpec,
     data: RunData,
     folder: RunFolder,
-    device: torch.device | str,
+    network: nn.Module,
+    view: NetworkView,
     around: AroundBatches,
     evaluate_test: bool,
     steps: Steps,
 ) -> Iterator[EpochRow]:
-    network = build_network(spec, device)
     optimizer = make_optimizer(network, spec.optimizer)
     schedule = make_schedule(
         optimizer, spec.schedule, epochs=spec.epochs, steps_per_epoch=data.steps_per_epoch
     )
     resumed = load_checkpoint(folder.checkpoint_path, network, optimizer, schedule)
     rows = list(folder.keep_rows(resumed.epoch))
-    watch = LayerDiagnostics(network, len(data.labels("validation"))) if evaluate_test else None
+    diagnostics = LayerDiagnostics(view, len(data.labels("validation"))) if evaluate_test else None
     best_weights = resumed.best_weights
     if not patience_is_over(rows, spec.patience):
         for row in fit(
@@ -101,14 +108,14 @@ def _train(
             first_epoch=resumed.epoch + 1,
             around=around,
             steps=steps,
-            watching=watch.watching if watch is not None else nullcontext,
+            observing=diagnostics.observing if diagnostics is not None else nullcontext,
         ):
             rows.append(row)
             if spec.patience is not None and best_epoch(rows) == row.epoch:
                 best_weights = copy_weights(network)
             # The rows first: a checkpoint without them could not be continued.
-            if watch is not None:
-                folder.append_layer_diagnostics(watch.row(row.epoch))
+            if diagnostics is not None:
+                folder.append_layer_diagnostics(diagnostics.row(row.epoch))
             folder.append_row(row)
             save_checkpoint(
                 folder.checkpoint_path, row.epoch, network, optimizer, schedule, best_weights
@@ -116,7 +123,8 @@ def _train(
             yield row
             if patience_is_over(rows, spec.patience):
                 break
-    _report(spec, data, folder, network, rows, best_weights, around, evaluate_test)
+    sites = tuple(site.facts for site in view.norm_sites)
+    _report(spec, data, folder, network, sites, rows, best_weights, around, evaluate_test)
 
 
 def _report(
@@ -124,6 +132,7 @@ def _report(
     data: RunData,
     folder: RunFolder,
     network: nn.Module,
+    sites: tuple[NormSite, ...],
     rows: Sequence[EpochRow],
     best_weights: Weights | None,
     around: AroundBatches,
@@ -163,6 +172,7 @@ def _report(
         test=test,
         validation_by_batches=by_batches,
         parameters=sum(p.numel() for p in network.parameters()),
+        norm_sites=sites,
         seconds=sum(row.seconds for row in rows),
     )
     _end(folder, outcome)

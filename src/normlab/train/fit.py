@@ -65,12 +65,12 @@ def fit(
     *,
     first_epoch: int = 1,
     around: AroundBatches = iter,
-    watching: Callable[[], AbstractContextManager[None]] = nullcontext,
+    observing: Callable[[], AbstractContextManager[None]] = nullcontext,
     steps: Steps = DEFAULT_STEPS,
 ) -> Iterator[EpochRow]:
     """Train from `first_epoch` to the spec's last, yielding what every epoch did.
 
-    The pass over the validation part is made inside of `watching()`; see
+    The pass over the validation part is made inside of `observing()`; see
     normlab.train.layer_diagnostics. How the gradients of a batch are computed is said by `steps`;
     see normlab.train.step.
 
@@ -84,7 +84,7 @@ def fit(
         )
         if not torch.isfinite(torch.tensor(train.loss)):
             raise DivergedError(epoch)
-        with watching():
+        with observing():
             validation, _ = evaluate(network, around(data.plain_batches("validation")), spec)
         yield EpochRow(
             epoch=epoch,

@@ -17,8 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from normlab.networks.resnet.resnet import ResNet
-from normlab.norms.base import RunningNormalization
+from normlab.networks.view import NetworkView
 from normlab.norms.functional import planes, rules
 from normlab.norms.layers.batch_instance import BatchInstanceNorm2d
 from normlab.records.layer_diagnostics import PERCENTILES, LayerDiagnosticsRow
@@ -51,19 +50,13 @@ class Moments:
 
 
 class LayerDiagnostics:
-    """Reads a residual network's inner figures, an epoch at a time."""
+    """Reads what goes on at the norms of a network and before its head, an epoch at a time."""
 
-    def __init__(self, network: ResNet, images: int) -> None:
-        """`images` is the size of the part that the network is watched on."""
-        self._network = network
-        self._norms = {
-            name: module
-            for name, module in network.named_modules()
-            if name.rpartition(".")[2] in ("norm", "norm1", "norm2") and _conv_name(name)
-        }
-        modules = dict(network.named_modules())
-        self._convolutions = {name: modules[_conv_name(name)] for name in self._norms}
-        width = network.classifier.in_features
+    def __init__(self, view: NetworkView, images: int) -> None:
+        """`images` is the size of the part that the network is observed on."""
+        self._sites = {site.name: site for site in view.norm_sites}
+        self._head = view.head
+        width = view.head.features if view.head is not None else 0
         self._stride = max(1, math.ceil(images * width / MOST_FEATURES))
         self._forget()
 
@@ -71,17 +64,19 @@ class LayerDiagnostics:
         self._features: list[Tensor] = []
         self._inputs = {
             name: Moments()
-            for name, norm in self._norms.items()
-            if isinstance(norm, RunningNormalization) and norm.track_running_stats
+            for name, site in self._sites.items()
+            if running_statistics(site.module) is not None
         }
         self._alive: dict[str, Tensor] = {}
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
+    def observing(self) -> Iterator[None]:
         """Everything that is sent through the network inside is read, and what was before lost."""
         self._forget()
-        handles = [self._network.classifier.register_forward_pre_hook(self._see_features)]
-        for name, norm in self._norms.items():
+        handles = []
+        if self._head is not None:
+            handles.append(self._head.module.register_forward_pre_hook(self._see_features))
+        for name, site in self._sites.items():
 
             def see(
                 _: nn.Module,
@@ -92,7 +87,7 @@ class LayerDiagnostics:
             ) -> None:
                 self._see_norm(name, args[0], options.get("activation", "none"), y)
 
-            handles.append(norm.register_forward_hook(see, with_kwargs=True))
+            handles.append(site.module.register_forward_hook(see, with_kwargs=True))
         try:
             yield
         finally:
@@ -105,37 +100,46 @@ class LayerDiagnostics:
     def _see_norm(self, name: str, x: Tensor, activation: str, y: Tensor) -> None:
         if name in self._inputs:
             self._inputs[name].add(x.detach())
-        if activation == "relu":
+        if activation == "relu" or self._sites[name].before_relu:
             # a ReLU's outputs are not negative, so that a mean above 0 is a channel that lives
-            alive = (planes.statistics(y.detach())[0] > 0).any(0)
+            after = y.detach() if activation == "relu" else y.detach().clamp(min=0)
+            alive = (planes.statistics(after)[0] > 0).any(0)
             self._alive[name] = alive | self._alive.get(name, alive)
 
     @torch.no_grad()
     def row(self, epoch: int) -> LayerDiagnosticsRow:
         """What was seen last, with the gradients and weights as they are now."""
-        features = torch.cat(self._features)
+        features = torch.cat(self._features) if self._features else torch.zeros(1)
         at = torch.tensor([p / 100 for p in PERCENTILES], device=features.device)
         gaps = {name: self._gap(name, moments) for name, moments in self._inputs.items()}
         first, second, third, fourth = (_digits(v) for v in percentiles(features, at).tolist())
+        weights = [_weight(site.convolution) for site in self._sites.values()]
         return LayerDiagnosticsRow(
             epoch=epoch,
             features=(first, second, third, fourth),
-            layers=tuple(self._norms),
-            gradient=tuple(_rms(c.weight.grad) for c in self._convolutions.values()),
-            weight=tuple(_rms(c.weight) or 0.0 for c in self._convolutions.values()),
-            dead=tuple(self._dead(name) for name in self._norms),
-            mean_gap=tuple(gaps[name][0] if name in gaps else None for name in self._norms),
-            scale_gap=tuple(gaps[name][1] if name in gaps else None for name in self._norms),
-            gate=tuple(_gate(norm) for norm in self._norms.values()),
+            layers=tuple(self._sites),
+            gradient=tuple(_rms(w.grad if w is not None else None) for w in weights),
+            weight=tuple(_rms(w) for w in weights),
+            dead=tuple(self._dead(name) for name in self._sites),
+            mean_gap=tuple(gaps[name][0] if name in gaps else None for name in self._sites),
+            scale_gap=tuple(gaps[name][1] if name in gaps else None for name in self._sites),
+            gate=tuple(_gate(site.module) for site in self._sites.values()),
         )
 
     def _gap(self, name: str, moments: Moments) -> tuple[float, float]:
-        norm = self._norms[name]
-        assert isinstance(norm, RunningNormalization)
-        mean, variance = (s.double() for s in norm.running())
-        scale = variance + norm.eps
-        by_mean = ((moments.mean - mean).abs() / scale.sqrt()).mean()
-        by_scale = (((moments.variance + norm.eps) / scale).log() / 2).abs().mean()
+        norm = self._sites[name].module
+        running = running_statistics(norm)
+        assert running is not None
+        running_mean, running_variance = (s.double() for s in running)
+        # A norm that keeps running statistics of some channels has them of the last ones.
+        assert isinstance(moments.mean, Tensor)
+        assert isinstance(moments.variance, Tensor)
+        channels = len(running_mean)
+        mean, variance = moments.mean[-channels:], moments.variance[-channels:]
+        eps = float(getattr(norm, "eps", 0.0))
+        scale = running_variance + eps
+        by_mean = ((mean - running_mean).abs() / scale.sqrt()).mean()
+        by_scale = (((variance + eps) / scale).log() / 2).abs().mean()
         return _digits(float(by_mean)), _digits(float(by_scale))
 
     def _dead(self, name: str) -> float | None:
@@ -157,10 +161,17 @@ def percentiles(
     return torch.lerp(ordered[low], ordered[high], place - low)
 
 
-def _conv_name(norm: str) -> str:
-    """The convolution that feeds a norm: stages.0.1.norm2 → stages.0.1.conv2."""
-    before, _, last = norm.rpartition(".")
-    return f"{before}.{last.replace('norm', 'conv')}" if before else ""
+def running_statistics(norm: nn.Module) -> tuple[Tensor, Tensor] | None:
+    """The running mean and variance of a norm of any library, or None where it keeps none."""
+    mean, variance = (getattr(norm, name, None) for name in ("running_mean", "running_var"))
+    if not isinstance(mean, Tensor) or not isinstance(variance, Tensor):
+        return None
+    return mean, variance
+
+
+def _weight(convolution: nn.Module | None) -> nn.Parameter | None:
+    weight = getattr(convolution, "weight", None)
+    return weight if isinstance(weight, nn.Parameter) else None
 
 
 def _rms(tensor: Tensor | None) -> float | None:

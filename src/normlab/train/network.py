@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from normlab.errors import UnknownNameError, UsageError
-from normlab.networks.resnet.resnet import ResNet, resnet_by_name
+from normlab.networks.registry import make_network
+from normlab.networks.view import NetworkView, inspect_network, made_by_spec
+from normlab.norms.spec import parse_norm
 from normlab.randomness import torch_stream
 from normlab.records.run import RunSpec
 
 
-def build_network(spec: RunSpec, device: torch.device | str = "cpu") -> ResNet:
+def build_network(spec: RunSpec, device: torch.device | str = "cpu") -> nn.Module:
     """The spec's network with the block's initial weights, channels_last, on the device.
 
-    Weights come from the block's "init" stream alone: equal to the bit in all arms. torch's
-    constructors draw from the global generator before that; it is put back as it was.
+    Weights come from the block's "init" stream alone: equal to the bit in all arms.
     """
-    with torch.random.fork_rng(devices=[]):
-        network = resnet_by_name(
-            spec.network.name,
-            len(spec.data.classes),
-            spec.norm,
-            shortcut=spec.network.shortcut,
-            zero_init_last_scale=spec.network.zero_init_last_scale,
-            generator=torch_stream(spec.seed, spec.block, "init"),
-        )
+    network = make_network(
+        spec.network,
+        len(spec.data.classes),
+        spec.norm,
+        torch_stream(spec.seed, spec.block, "init"),
+    )
     network.to(device=device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+def view_of(network: nn.Module, spec: RunSpec, batch_size: int | None = None) -> NetworkView:
+    """What the network shows for images of the spec's size; by default a batch of its size."""
+    device = next(network.parameters()).device
+    size = spec.data.image_size
+    images = torch.zeros(batch_size or spec.batch_size, 3, size, size, device=device)
+    return inspect_network(network, images.contiguous(memory_format=torch.channels_last))
 
 
 def keeps_running(network: nn.Module) -> bool:
@@ -39,28 +45,52 @@ def keeps_running(network: nn.Module) -> bool:
 def check_trainable(spec: RunSpec) -> None:
     """Send one batch of the spec's shape through its network, on no memory at all.
 
+    A network that needs real numbers for its forward pass is tried on the CPU.
+
     Raises:
-        UsageError: an unknown name, groups that do not divide, one value per statistic, …
+        UsageError: an unknown name, groups that do not divide, one value per statistic, a factory
+            that returns no module or ignores what it is given, …
     """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    try:
         try:
-            network = resnet_by_name(
-                spec.network.name,
-                len(spec.data.classes),
-                spec.norm,
-                shortcut=spec.network.shortcut,
-                zero_init_last_scale=spec.network.zero_init_last_scale,
-            )
-            size = spec.data.image_size
-            network(torch.empty(spec.batch_size, 3, size, size))
-        except UnknownNameError:
-            raise
-        except UsageError as error:
-            raise UsageError(
-                f"{spec.norm} in {spec.network.name} at {size_text(spec)}: {error}"
-            ) from None
+            _try_batch(spec, "meta")
+        except (RuntimeError, NotImplementedError):
+            _try_batch(spec, "cpu")
+    except UnknownNameError:
+        raise
+    except UsageError as error:
+        raise UsageError(f"{spec.norm} in {spec.network} at {size_text(spec)}: {error}") from None
+    except Exception as error:  # somebody's network
+        raise UsageError(
+            f"{spec.norm} in {spec.network} at {size_text(spec)} cannot be made or called "
+            f"({type(error).__name__}: {error}); repair its factory or choose another network"
+        ) from error
 
 
 def size_text(spec: RunSpec) -> str:
     """Batch and image size in words."""
     return f"batch {spec.batch_size} of {spec.data.image_size} px"
+
+
+def _try_batch(spec: RunSpec, device: str) -> None:
+    size, classes = spec.data.image_size, len(spec.data.classes)
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        network = make_network(spec.network, classes, spec.norm)
+        with torch.no_grad():
+            logits = network(torch.empty(spec.batch_size, 3, size, size))
+    if not any(True for _ in network.parameters()):
+        raise UsageError("the network has no parameters, so that there is nothing to train")
+    expected = (spec.batch_size, classes)
+    if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
+        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise UsageError(
+            f"the network must give logits of shape {expected}, one for each of num_classes, and "
+            f"it gives {found}; correct its factory"
+        )
+    if parse_norm(spec.norm).info.code == "none":
+        return
+    if not any(made_by_spec(module) for module in network.modules()):
+        raise UsageError(
+            "the network has no normalization out of norm.make(channels), so that its arms would "
+            "be equal; make its normalization layers with the norm that the factory is given"
+        )

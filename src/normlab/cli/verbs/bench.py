@@ -16,7 +16,7 @@ def bench(
         bool, typer.Option("--where", help="Only say which backend serves which device.")
     ] = False,
     norms: Annotated[str, typer.Option(help="Arms, with commas: bn,gn:groups=4,…")] = DEFAULT_NORMS,
-    model: options.Model = "resnet14",
+    model: options.Model = "cifar-resnet14",
     image_size: Annotated[int, typer.Option(min=1, help="Side of the images, in pixels.")] = 64,
     batch_size: Annotated[int, typer.Option(min=1, help="Images of a step.")] = 32,
     rounds: Annotated[int, typer.Option(min=1, help="Steps of each arm, in turns.")] = 10,

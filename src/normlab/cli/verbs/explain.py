@@ -58,7 +58,7 @@ def explain(
     if is_run and wanted:
         raise UsageError("--arms is for a study, and this is one run; leave it out")
     study = Study.open(target.resolve().parents[1] if is_run else target)
-    runs = [run_of(target)] if is_run else choose_arms(study.folder, wanted)
+    runs = [run_of(study.folder, target)] if is_run else choose_arms(study.folder, wanted)
     settings = GalleryOptions(
         classes=tuple(name.strip() for name in classes.split(",") if name.strip()),
         images=images,

@@ -6,13 +6,14 @@
     resnet18/34     7×7 convolution, 64 filters, stride 2; 3×3 max pool, stride 2
                     blocks of 64, 128, 256, 512 filters                     (table 1)
 
-6n+2 is never 18 or 34, so the name alone decides: resnet8, 14, 20, 26, 32, 38, 44, … are the
-first kind, all of them of basic blocks.
+The first kind is called cifar-resnet8, 14, 20, 26, 32, 38, 44, …, all of them of basic blocks:
+resnet50 is another network to most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -22,11 +23,14 @@ from normlab.errors import UnknownNameError, UsageError
 from normlab.networks.resnet.blocks import BasicBlock, convolution
 from normlab.networks.resnet.initialization import initialize
 from normlab.norms.spec import NormSpec, parse_norm
+from normlab.records.network import present_name
 
 LARGE_IMAGE_BLOCKS: dict[str, tuple[int, ...]] = {
     "resnet18": (2, 2, 2, 2),
     "resnet34": (3, 4, 6, 3),
 }
+
+ResNetFactory = Callable[..., "ResNet"]
 
 
 class ResNet(nn.Module):
@@ -125,7 +129,7 @@ def resnet(
     if n < 1:
         raise UsageError(f"a residual network of 6n+2 layers needs n of at least 1, got {n}")
     return resnet_by_name(
-        f"resnet{6 * n + 2}",
+        f"cifar-resnet{6 * n + 2}",
         num_classes,
         norm,
         shortcut=shortcut,
@@ -143,46 +147,66 @@ def resnet_by_name(
     zero_init_last_scale: bool = False,
     generator: torch.Generator | None = None,
 ) -> ResNet:
-    """A network by name ("resnet14", "resnet18"); see `resnet` for the arguments.
+    """A network by name ("cifar-resnet14", "resnet18"); see `resnet` for the arguments.
 
     Raises:
         UnknownNameError: no network has that name.
         UsageError: a value that cannot be used.
     """
+    found = present_name(name)
+    factory = small_factory(found) or next(
+        (f for each in LARGE_IMAGE_BLOCKS if (f := large_factory(each, found))), None
+    )
+    if factory is None or name in ("resnet50", "resnet152"):
+        known = [f"cifar-resnet{6 * n + 2}" for n in range(1, 10)] + [*LARGE_IMAGE_BLOCKS]
+        raise UnknownNameError("network", name, [*known, "cifar-resnet{6n+2}"])
+    return factory(
+        num_classes,
+        parse_norm(norm),
+        generator,
+        shortcut=shortcut,
+        zero_init_last_scale=zero_init_last_scale,
+    )
+
+
+def small_factory(name: str) -> ResNetFactory | None:
+    """The factory of a name like "cifar-resnet14" (n = 2 of 6n+2), or None for any other name."""
+    digits = name.removeprefix("cifar-resnet")
+    layers = int(digits) if name.startswith("cifar-resnet") and digits.isdecimal() else 0
+    n, remainder = divmod(layers - 2, 6)
+    if n < 1 or remainder:
+        return None
+    return partial(_make, lambda norm: SmallStem(16, norm), 16, (n, n, n))
+
+
+def large_factory(own: str, name: str) -> ResNetFactory | None:
+    """The factory of the network `own` of LARGE_IMAGE_BLOCKS if that is the name, else None."""
+    if name != own:
+        return None
+    return partial(_make, lambda norm: LargeStem(64, norm), 64, LARGE_IMAGE_BLOCKS[own])
+
+
+def _make(
+    stem: Callable[[NormSpec], nn.Module],
+    channels: int,
+    blocks: Sequence[int],
+    num_classes: int,
+    norm: NormSpec,
+    generator: torch.Generator | None,
+    *,
+    shortcut: str = "A",
+    zero_init_last_scale: bool = False,
+) -> ResNet:
     if num_classes < 2:
         raise UsageError(f"a classifier needs at least 2 classes, got {num_classes}")
     if shortcut not in ("A", "B"):
         raise UnknownNameError("shortcut", shortcut, ["A", "B"])
-    norm_spec = parse_norm(norm)
-    has_scale = norm_spec.info.parameters_per_channel > 0
-    if zero_init_last_scale and (
-        not has_scale or norm_spec.info.code == "grn"
-    ):  # grn adds its input
+    has_scale = norm.info.parameters_per_channel > 0
+    if zero_init_last_scale and (not has_scale or norm.info.code == "grn"):  # grn adds its input
         raise UsageError(
-            f"zero_init_last_scale needs a norm whose scale 0 makes its output 0, and {norm!r} has "
-            "none; leave the option or the norm out"
+            f"zero_init_last_scale needs a norm whose scale 0 makes its output 0, and {str(norm)!r}"
+            " has none; leave the option or the norm out"
         )
-    stem: nn.Module
-    if name in LARGE_IMAGE_BLOCKS:
-        stem, channels, blocks = LargeStem(64, norm_spec), 64, LARGE_IMAGE_BLOCKS[name]
-    else:
-        n = small_image_blocks(name)
-        stem, channels, blocks = SmallStem(16, norm_spec), 16, (n, n, n)
-    network = ResNet(stem, channels, blocks, num_classes, norm_spec, shortcut)
+    network = ResNet(stem(norm), channels, blocks, num_classes, norm, shortcut)
     initialize(network, generator, zero_init_last_scale=zero_init_last_scale)
     return network
-
-
-def small_image_blocks(name: str) -> int:
-    """The n of a name like "resnet14" (6·2+2).
-
-    Raises:
-        UnknownNameError: not a number of layers of the form 6n+2.
-    """
-    digits = name.removeprefix("resnet")
-    layers = int(digits) if name.startswith("resnet") and digits.isdecimal() else 0
-    n, remainder = divmod(layers - 2, 6)
-    if n < 1 or remainder:
-        known = [f"resnet{6 * n + 2}" for n in range(1, 10)] + [*LARGE_IMAGE_BLOCKS]
-        raise UnknownNameError("network", name, [*known, "resnet{6n+2}"])
-    return n

@@ -72,7 +72,7 @@ def _training(plan: StudyPlan) -> str:
         else ""
     )
     return (
-        f"{training.network.name} was trained for {count(training.epochs, 'epoch')}{stopping} with "
+        f"{training.network} was trained for {count(training.epochs, 'epoch')}{stopping} with "
         f"{join(optimizers)}{rate}, batch size {join([str(size) for size in sizes])}, a "
         f"{training.schedule} schedule, weight decay {training.weight_decay:g} and "
         f"{training.augmentation} augmentation, in {training.precision}."

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
-from normlab.records.run import METRICS, Outcome
+from normlab.records.run import METRICS, NormSite, Outcome
 from normlab.records.store import RunRecord
 from normlab.stats.checks.base import (
     Result,
@@ -17,8 +18,6 @@ from normlab.stats.checks.base import (
 )
 from normlab.stats.data.layout import arrange
 
-_SAME_BY_DESIGN = frozenset({"bn", "torch-bn"})
-
 
 @check("NL011", "Different arms give different rows", severity="error")
 def identical_rows(study: StudyToCheck) -> Result:
@@ -26,7 +25,8 @@ def identical_rows(study: StudyToCheck) -> Result:
 
     Two norms that do different things do not give the same loss to the last digit; equal rows mean
     that one arm was trained twice or copied. Left out are pairs that should be equal: the same
-    norm under two names (an A/A study), and bn beside torch-bn, the sanity check.
+    norm under two names (an A/A study), and two layers that compute the same of the same values,
+    as bn and the framework's batch normalization, the sanity check.
     """
     compared = 0
     same = []
@@ -35,7 +35,7 @@ def identical_rows(study: StudyToCheck) -> Result:
             records = [layout.record(arm, block) for arm in layout.arms]
             measured = [r for r in records if r is not None and row_of(r.outcome) is not None]
             for first, second in itertools.combinations(measured, 2):
-                if _equal_by_design(first, second):
+                if not _comparable(first, second):
                     continue
                 compared += 1
                 if row_of(first.outcome) == row_of(second.outcome):
@@ -44,7 +44,9 @@ def identical_rows(study: StudyToCheck) -> Result:
                         f"({layout.setting})"
                     )
     if not compared:
-        return not_applicable("no two different arms have results in one block")
+        return not_applicable(
+            "no block has results of two arms that are known to do different things"
+        )
     if same:
         return finding(f"identical: {listed(same)}")
     return passed(f"in all {compared} pairs")
@@ -57,6 +59,15 @@ def row_of(outcome: Outcome | None) -> tuple[float, ...] | None:
     return tuple(getattr(outcome.test, metric) for metric in METRICS)
 
 
-def _equal_by_design(first: RunRecord, second: RunRecord) -> bool:
-    norms = {first.spec.norm, second.spec.norm}
-    return len(norms) == 1 or {norm.split(":")[0] for norm in norms} == _SAME_BY_DESIGN
+def _comparable(first: RunRecord, second: RunRecord) -> bool:
+    """Whether the two do different things, as far as their records say what they do."""
+    if first.spec.norm == second.spec.norm:  # under two names, or with another optimizer and so on
+        return first.spec.model_copy(update={"arm": second.spec.arm}) != second.spec
+    sites = [run.outcome.norm_sites if run.outcome is not None else None for run in (first, second)]
+    if not sites[0] or not sites[1]:  # older records do not say
+        return False
+    return _computed(sites[0]) != _computed(sites[1]) or not all(s.standardizes for s in sites[0])
+
+
+def _computed(sites: Sequence[NormSite]) -> list[tuple[object, ...]]:
+    return [(site.layer, site.over, site.values, site.standardizes) for site in sites]

@@ -1,0 +1,40 @@
+"""`normlab networks`: the table of networks."""
+
+from __future__ import annotations
+
+import typer
+
+
+def networks(
+    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
+) -> None:
+    """List every network with its options and paper, also those of installed packages.
+
+    --model takes any of these names, with options behind a colon: cifar-resnet20:shortcut=B.
+    """
+    import json
+    import textwrap
+
+    from normlab.networks.registry import NETWORKS, load_entry_points
+    from normlab.records.network import options_text
+
+    load_entry_points()
+    rows = [
+        {
+            "name": info.name,
+            "network": info.summary,
+            "options": options_text(info.options) or "–",
+            "paper": info.paper,
+        }
+        for info in NETWORKS.values()
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for row in rows:  # as columns they would not fit into 80 characters
+        typer.echo(row["name"])
+        for name in ("network", "options", "paper"):
+            lines = textwrap.wrap(row[name], 64) or [""]
+            typer.echo(f"{'':<4}{name:<10}{lines[0]}")
+            for line in lines[1:]:
+                typer.echo(f"{'':<14}{line}")
