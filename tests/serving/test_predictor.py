@@ -75,7 +75,7 @@ def test_weights_that_do_not_fit(finished) -> None:
     with safetensors.safe_open(finished.weights_path, framework="pt") as file:
         metadata = file.metadata()
     save_file({"other": torch.zeros(1)}, finished.weights_path, metadata)
-    with pytest.raises(StorageError, match="do not fit resnet8"):
+    with pytest.raises(StorageError, match="do not fit cifar-resnet8"):
         Predictor.load(finished.path)
 
 

@@ -73,7 +73,7 @@ def facts(study: StudyRecords, analysis: Analysis) -> str:
     parts = [
         f"{analysis.done} of {count(analysis.planned, 'run')} ended",
         f"{count(len(arms), 'norm')} × {count(plan.blocks, 'block')}",
-        f"{plan.training.network.name} at {plan.data.image_size} px, "
+        f"{plan.training.network} at {plan.data.image_size} px, "
         f"{count(plan.training.epochs, 'epoch')}",
     ]
     if len(analysis.settings) > 1:

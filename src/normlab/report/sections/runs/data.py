@@ -98,7 +98,7 @@ def provenance(study: StudyRecords) -> tuple[tuple[str, str], ...]:
                 ", ".join(frozen.classes),
             )
         )
-    facts.append(("network", plan.training.network.name))
+    facts.append(("network", str(plan.training.network)))
     facts += [
         (f"environment {number}", text) for number, text in enumerate(environments(study), start=1)
     ]
