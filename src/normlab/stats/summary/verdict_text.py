@@ -76,7 +76,8 @@ def _looks_clauses(stage: str, decisions: SequentialDecisions) -> list[str]:
     if stage != "planned" or len(decisions.looks) == 1:
         return clauses
     if decisions.over and decisions.blocks < decisions.looks[-1]:
-        clauses.append(f"the comparison ended at {decisions.blocks} of {decisions.looks[-1]} blocks")
+        last = decisions.looks[-1]
+        clauses.append(f"the comparison ended at {decisions.blocks} of {last} blocks")
     else:
         clauses.append(f"this is look {decisions.passed} of {len(decisions.looks)}")
     return clauses
