@@ -151,7 +151,14 @@ class AnalysisPlan(Frozen):
     """Differences inside ± margin are practically equal (accuracy: 0.01 is one point)."""
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     looks: tuple[int, ...] = ()
-    """Blocks after which the study is judged; empty: once, after the last planned block."""
+    """Blocks after which the study is judged; empty: after every block from the third on (by the
+    first method: once, after the last planned block)."""
+    method: Literal[1, 2] | None = None
+    """The rules of the decisions (docs/method.md); a study that starts now gets 2, one that was
+    frozen without any has the first."""
+    margin_share: float | None = Field(default=None, gt=0, lt=1)
+    """The margin is this share of the reference's error rate in the first block, at least two test
+    images, instead of `margin`."""
 
     @field_validator("metric")
     @classmethod
@@ -204,6 +211,9 @@ class StudyPlan(Frozen):
         """SHA-256 of everything but the number of blocks (which may grow) and the data's path."""
         content = self.model_dump(mode="json", exclude={"blocks": True, "frozen": True})
         del content["data"]["source"]
+        for name in ("method", "margin_share"):  # no study before had them
+            if content["analysis"][name] is None:
+                del content["analysis"][name]
         content["data"] = hashed_form(content["data"])
         content["training"]["network"] = hashed_network(content["training"]["network"])
         for factors in content["factors"]:

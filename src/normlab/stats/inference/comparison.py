@@ -24,7 +24,9 @@ from normlab.records.plan import AnalysisPlan
 from normlab.stats.data.metrics import orientation
 from normlab.stats.data.pairing import PairedTable
 from normlab.stats.inference.equivalence import equivalence_p_value
+from normlab.stats.inference.forecast import Forecast
 from normlab.stats.inference.intervals import (
+    Interval,
     PairedDifference,
     ShareBetter,
     paired_difference,
@@ -34,9 +36,22 @@ from normlab.stats.inference.pooled import error_term
 from normlab.stats.inference.power import BLOCKS_CAP, blocks_to_decide
 from normlab.stats.inference.sign_flip import sign_flip_p_value
 
-Decision = Literal["better", "worse", "practically equal", "undecided"]
+Decision = Literal[
+    "better", "worse", "ahead", "behind", "practically equal", "too easy to tell apart", "undecided"
+]
+"""What a comparison says of its first arm. Ahead and behind: as better and worse, but the runs are
+too few to exclude that failures would turn it around (normlab.stats.inference.looks.failures).
+"""
 
-_MIRRORED: dict[Decision, Decision] = {"better": "worse", "worse": "better"}
+SUPERIOR: tuple[Decision, ...] = ("better", "ahead")
+INFERIOR: tuple[Decision, ...] = ("worse", "behind")
+
+_MIRRORED: dict[Decision, Decision] = {
+    "better": "worse",
+    "worse": "better",
+    "ahead": "behind",
+    "behind": "ahead",
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +72,13 @@ class Comparison:
     decision: Decision
     further_blocks: int | None
     """About how many more blocks would decide it: 0 where it is decided, BLOCKS_CAP + 1 for more
-    than BLOCKS_CAP, None where fewer than two blocks leave no spread to estimate it from."""
+    than BLOCKS_CAP, None where fewer than two blocks leave no spread to estimate it from, or where
+    the plan has not so many."""
+    simultaneous: Interval | None = None
+    """The interval that belongs to the decision: it leaves out 0 (or lies inside the margin)
+    exactly where it was decided so; None in a study of the first method."""
+    forecast: Forecast | None = None
+    """The range of blocks to a decision, while the plan has some."""
 
     def reversed(self) -> Comparison:
         """The same comparison seen from the other arm."""
@@ -68,6 +89,7 @@ class Comparison:
             difference=self.difference.reversed(),
             share=self.share and self.share.reversed(),
             decision=_MIRRORED.get(self.decision, self.decision),
+            simultaneous=self.simultaneous and self.simultaneous.reversed(),
         )
 
 

@@ -48,3 +48,31 @@ def equivalence_p_value(
     above_lower = t_tail((mean + margin) / error, spread.df)
     below_upper = t_tail((margin - mean) / error, spread.df)
     return max(above_lower, below_upper)
+
+
+def bounded_equivalence_p_value(
+    mean: float, variance: float, df: float, blocks: float, margin: float, resolution: float | None
+) -> float:
+    """As `equivalence_p_value`, but never surer than what was counted allows.
+
+    Accuracies move in steps of one test image (`resolution`, u): an arm that loses δ/u images a
+    block on average varies by at least δ·u, whatever few blocks show, so that
+
+        s² ≥ δ·u,        and  p ≥ 2^−n  where all differences are the same.
+
+    Five blocks without any difference are then no proof that the next one has none.
+
+    Raises:
+        ValueError: the margin is not positive.
+    """
+    if not margin > 0:
+        raise ValueError(f"the margin must be positive, but it is {margin}; give e.g. 0.01")
+    if not blocks >= 2:
+        return 1.0
+    least = 0.0 if variance > SAME**2 else 2.0**-blocks
+    floor = margin * resolution if resolution is not None else 0.0
+    error = math.sqrt(max(variance, floor) / blocks)
+    if error <= SAME:
+        return least if abs(mean) < margin else 1.0
+    tail = t_tail((margin - abs(mean)) / error, df)
+    return max(tail, least)

@@ -27,6 +27,10 @@ class Interval:
     high: float
     level: float
 
+    def reversed(self) -> Interval:
+        """That of the same comparison seen from the other arm."""
+        return Interval(-self.high, -self.low, self.level)
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -35,7 +39,7 @@ class Spread:
     """
 
     sd: float
-    df: int
+    df: float
 
 
 @dataclass(frozen=True)
@@ -57,16 +61,13 @@ class PairedDifference:
     interval: Interval | None
     p_value: float | None
     """Two-sided, of no difference; not corrected for the number of comparisons."""
-    df: int | None = None
+    df: float | None = None
     """Degrees of freedom behind the interval and p."""
 
     def reversed(self) -> PairedDifference:
         """The same comparison seen from the other arm."""
         mean = None if self.mean is None else -self.mean
-        interval = self.interval and Interval(
-            -self.interval.high, -self.interval.low, self.interval.level
-        )
-        return replace(self, mean=mean, interval=interval)
+        return replace(self, mean=mean, interval=self.interval and self.interval.reversed())
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def paired_difference(
     mean, sd = summary.mean, summary.sd
     if mean is None or sd is None:
         return PairedDifference(n, mean, None, None, None)
-    df = n - 1
+    df: float = n - 1
     if all_same(differences):
         if abs(mean) <= SAME:
             return PairedDifference(n, 0.0, 0.0, Interval(0.0, 0.0, 1 - alpha), 1.0, df)

@@ -1,5 +1,8 @@
 """Looking while it runs: at which level, and what a look decides.
 
+New studies are judged after every block, by `normlab.stats.inference.looks.race`. What follows is
+how studies of the first method are judged, as their plans say.
+
 Testing at α after every block would give a false alarm in about one study of six. Looks are fixed
 in the plan instead, and each has a level of its own, strict at first:
 
@@ -17,7 +20,7 @@ Source: O'Brien & Fleming 1979; Armitage, McPherson & Rowe 1969 for what peeking
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -29,40 +32,27 @@ from normlab.stats.data.layout import Layout, arrange
 from normlab.stats.data.metrics import orientation
 from normlab.stats.data.pairing import PairedTable, paired_table
 from normlab.stats.inference.comparison import Comparison, compare_all, find
+from normlab.stats.inference.looks.boundaries import every_block
+from normlab.stats.inference.looks.boundaries import level as level_of_look
+from normlab.stats.inference.looks.margins import margin_of
+from normlab.stats.inference.looks.race import is_complete, run_every_look
+from normlab.stats.inference.looks.state import EXPLORATORY_BELOW as EXPLORATORY_BELOW
+from normlab.stats.inference.looks.state import SequentialDecisions as SequentialDecisions
+from normlab.stats.inference.looks.state import SettingRules, plain_rules
 
-EXPLORATORY_BELOW = 5
-"""Fewer blocks than this make a verdict exploratory (method.md, "Intervals and tests")."""
 _REPEATS = 200_000
-_OPEN = ("missing", "unfinished", "interrupted")
-"""What a cell is while its run has still to come."""
-
-
-@dataclass(frozen=True)
-class SequentialDecisions:
-    """How far a setting has come through its looks."""
-
-    looks: tuple[int, ...]
-    levels: tuple[float, ...]
-    passed: int
-    """Looks that have been taken."""
-    comparisons: tuple[Comparison, ...]
-    """The decisions so far; those of the last look, where not decided before."""
-    dropped: Mapping[str, int]
-    """Arm → blocks at the look that dropped it."""
-    over: bool
-    """Nothing is left to decide, or the last look has been taken."""
-
-    @property
-    def blocks(self) -> int:
-        """Blocks on which the decisions rest."""
-        return self.looks[self.passed - 1] if self.passed else 0
 
 
 def planned_looks(plan: StudyPlan) -> tuple[int, ...]:
-    """The plan's looks; by default one, after the last planned block but not before the fifth."""
+    """The plan's looks; by default after every block from the third to the cap.
+
+    In a study of the first method: one, after the last planned block but not before the fifth.
+    """
     if plan.analysis.looks:
         return plan.analysis.looks
     planned = plan.frozen.blocks if plan.frozen is not None else 0
+    if plan.analysis.method == 2:
+        return every_block(planned or plan.blocks)
     return (max(EXPLORATORY_BELOW, planned or plan.blocks),)
 
 
@@ -90,9 +80,24 @@ def look_levels(looks: tuple[int, ...], alpha: float) -> tuple[float, ...]:
     return tuple(float(level) for level in levels)
 
 
-def run_race(table: PairedTable, plan: StudyPlan) -> SequentialDecisions:
-    """Take every look that the runs so far allow, in order."""
+def decision_levels(plan: StudyPlan) -> tuple[float, ...]:
+    """The level of a single comparison at each planned look."""
+    looks, alpha = planned_looks(plan), plan.analysis.alpha
+    if plan.analysis.method != 2:
+        return look_levels(looks, alpha)
+    return tuple(level_of_look(looks, n, plain_rules(plan).planned_alpha) for n in looks)
+
+
+def run_race(
+    table: PairedTable, plan: StudyPlan, rules: SettingRules | None = None
+) -> SequentialDecisions:
+    """Take every look that the runs so far allow, in order.
+
+    `rules` are those that the records of the setting give (see `rules_of`).
+    """
     looks = planned_looks(plan)
+    if plan.analysis.method == 2:
+        return run_every_look(table, plan, looks, rules or plain_rules(plan))
     levels = look_levels(looks, plan.analysis.alpha)
     active = list(table.arms)
     known: dict[tuple[str, str], Comparison] = {}
@@ -101,7 +106,7 @@ def run_race(table: PairedTable, plan: StudyPlan) -> SequentialDecisions:
     over = False
     for blocks, level in zip(looks, levels, strict=True):
         part = table.first(blocks).only(active)
-        if over or not _is_complete(part, blocks):
+        if over or not is_complete(part, blocks):
             break
         passed += 1
         for found in compare_all(part, plan.analysis, level):
@@ -123,10 +128,18 @@ def sequential_layouts(
 ) -> tuple[tuple[Layout, SequentialDecisions], ...]:
     """Every setting with its race, and with the cells that the race made unnecessary marked."""
     found = []
-    for layout in arrange(plan, runs):
-        race = run_race(paired_table(layout, plan.analysis.metric), plan)
+    layouts = arrange(plan, runs)
+    for layout in layouts:
+        rules = rules_of(layout, plan, len(layouts))
+        race = run_race(paired_table(layout, plan.analysis.metric), plan, rules)
         found.append((replace(layout, skipped=_spared(layout, race)), race))
     return tuple(found)
+
+
+def rules_of(layout: Layout, plan: StudyPlan, settings: int) -> SettingRules:
+    """The margin of a setting by its records, and its share of α."""
+    rules = plain_rules(plan, settings)
+    return replace(rules, margin=margin_of(layout, plan.analysis))
 
 
 def _spared(layout: Layout, race: SequentialDecisions) -> frozenset[tuple[str, int]]:
@@ -138,13 +151,6 @@ def _spared(layout: Layout, race: SequentialDecisions) -> frozenset[tuple[str, i
         rest = layout.blocks[race.blocks : race.looks[-1]]
         cells |= {(arm, block) for arm in layout.arms for block in rest}
     return frozenset(cells)
-
-
-def _is_complete(table: PairedTable, blocks: int) -> bool:
-    """Whether no cell of the look is still to come."""
-    if len(table.blocks) < blocks:
-        return False
-    return not any(status in _OPEN for row in table.status for status in row)
 
 
 def _losers(

@@ -11,7 +11,15 @@ import numpy as np
 from normlab.records.plan import StudyPlan
 from normlab.stats.data.pairing import PairedTable
 from normlab.stats.data.setting import Setting
-from normlab.stats.inference.comparison import Comparison, against, compare_all, find
+from normlab.stats.inference.comparison import (
+    INFERIOR,
+    SUPERIOR,
+    Comparison,
+    against,
+    compare_all,
+    find,
+)
+from normlab.stats.inference.looks.failures import FailureBound
 from normlab.stats.inference.pooled import error_term
 from normlab.stats.inference.sequential import EXPLORATORY_BELOW, SequentialDecisions
 from normlab.stats.summary.verdict_text import verdict_sentence
@@ -59,16 +67,26 @@ class SettingVerdict:
         return against(self.comparisons, self.arms, self.reference)
 
     @property
+    def failures(self) -> Mapping[str, FailureBound]:
+        """Arm → its failures and the rate that they allow; empty by the first method."""
+        return self.race.failures
+
+    @property
     def dropped(self) -> Mapping[str, int]:
         """Arm → blocks at the look that dropped it."""
         return self.race.dropped
+
+
+def tuned_once(plan: StudyPlan) -> bool:
+    """Whether one tuning chose what all blocks use: its luck is then part of every difference."""
+    return plan.tuning is not None
 
 
 def judged_part(table: PairedTable, race: SequentialDecisions) -> tuple[PairedTable, Stage]:
     """The blocks that the verdict rests on, and what kind of verdict that makes it.
 
     At a planned look the blocks of that look, whatever has been run since. Beyond the last look all
-    of them, but as an extension: its error rate is not controlled.
+    of them, as an extension: by e-values, or by the first method without control of errors.
     """
     begun = int((~np.isnan(table.values)).any(axis=0).sum())
     if race.passed == 0:
@@ -88,7 +106,9 @@ def judge(table: PairedTable, plan: StudyPlan, race: SequentialDecisions) -> Set
     table, stage = judged_part(table, race)
     arms = table.measured_arms()
     reference = analysis.reference if analysis.reference in arms else None
-    comparisons = race.comparisons if stage == "planned" else compare_all(table, analysis)
+    second = race.rules is not None
+    keeps = second or stage == "planned"
+    comparisons = race.comparisons if keeps else compare_all(table, analysis)
     best = best_arms(arms, comparisons)
     blocks = race.blocks if stage == "planned" else table.smallest_common_blocks()
     if stage == "planned":
@@ -97,11 +117,16 @@ def judge(table: PairedTable, plan: StudyPlan, race: SequentialDecisions) -> Set
         error = error_term(staying)
     else:
         error = error_term(table)
-    exploratory = stage != "planned" or blocks < EXPLORATORY_BELOW
+    exploratory = (
+        stage == "interim"
+        or (stage == "extended" and not second)
+        or blocks < EXPLORATORY_BELOW
+        or tuned_once(plan)
+    )
     return SettingVerdict(
         setting=table.setting,
         metric=table.metric,
-        margin=analysis.margin,
+        margin=race.rules.margin.value if race.rules is not None else analysis.margin,
         alpha=analysis.alpha,
         reference=reference,
         arms=arms,
@@ -111,8 +136,8 @@ def judge(table: PairedTable, plan: StudyPlan, race: SequentialDecisions) -> Set
         stage=stage,
         race=race,
         level=race.levels[race.passed - 1] if stage == "planned" else analysis.alpha,
-        pooled=error.spread is not None,
-        error_reason=error.reason,
+        pooled=not second and error.spread is not None,
+        error_reason="" if second else error.reason,
         exploratory=exploratory,
         sentence=verdict_sentence(table, plan, comparisons, best, blocks, stage, race),
     )
@@ -120,6 +145,6 @@ def judge(table: PairedTable, plan: StudyPlan, race: SequentialDecisions) -> Set
 
 def best_arms(arms: Sequence[str], comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     """The arms that lose no comparison, in the order given."""
-    beaten = {c.arm for c in comparisons if c.decision == "worse"}
-    beaten |= {c.other for c in comparisons if c.decision == "better"}
+    beaten = {c.arm for c in comparisons if c.decision in INFERIOR}
+    beaten |= {c.other for c in comparisons if c.decision in SUPERIOR}
     return tuple(arm for arm in arms if arm not in beaten)
