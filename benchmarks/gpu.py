@@ -36,12 +36,14 @@ from normlab.networks.resnet.resnet import resnet_by_name
 from normlab.norms.spec import make_norm, norm_names
 from normlab.records.plan import parse_plan
 from normlab.records.run import DataSpec, RunSpec
+from normlab.study.executors.base import ExecutorRequest
+from normlab.study.executors.processes import ProcessesExecutor
 from normlab.study.study import Study
-from normlab.study.workers import Workers
 from normlab.train.fit import train_epoch
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule
-from normlab.train.step import Steps, gradients_of
+from normlab.train.step import gradients_of
+from normlab.train.step_mode import StepMode
 from timing import Candidate, machine, markdown_table, take_turns
 from train_step import FRAMEWORK, training_step
 
@@ -182,7 +184,7 @@ def candidates(
             )
             model = build_network(spec, options.device).train()
             optimizer = make_optimizer(model, spec.optimizer)
-            gradients = gradients_of(model, spec, Steps(graph=graph))
+            gradients = gradients_of(model, spec, StepMode(graph=graph))
             key = norm if graph or not half else f"{norm}, without a graph"
             yield key, _step(gradients, optimizer, model, images, labels)
     for peer, make in FRAMEWORK.items():
@@ -235,12 +237,12 @@ def jobs(options: argparse.Namespace) -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         study = Study.create(Path(folder) / "study", plan, dataset)
-        cores = torch.get_num_threads()
-        workers = Workers.start(study.folder, manifest.location, options.device, cores, 1)
+        settings = study.job_settings(device=options.device)
+        executor = ProcessesExecutor(ExecutorRequest(study.folder, settings, ()))
         try:
-            found = workers.grow_while_it_pays(study.specs()[0], runs=16)
+            found = executor.grow_while_it_pays(study.specs()[0], runs=16)
         finally:
-            workers.end()
+            executor.close()
     first = found[0][1]
     rows = [(str(n), f"{speed:,.0f}", f"{speed / first:.2f}") for n, speed in found]
     print(markdown_table(("runs at once", "images a second", "relative"), rows))

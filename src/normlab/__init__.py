@@ -4,6 +4,7 @@
     normlab.register_network("plain")                         a network of your own, by a decorator
     normlab.make_norm("bin", channels=64)                     a normalization layer by name
     normlab.BatchNorm2d, …                                    the layers themselves
+    normlab.register(normlab.NormInfo(…))                     a norm of your own, by name
     normlab.convert_norms(model, "gn:groups=8")               the same in a network of any library
     normlab.synchronize(model)                                batch statistics over all ranks
     normlab.parameter_groups, normlab.clamp_gates             for a training loop of your own
@@ -36,6 +37,8 @@ _HOMES = {
     "parameter_groups": "normlab.norms.training.parameters",
     "make_norm": "normlab.norms.spec",
     "register_network": "normlab.networks.registry",
+    "NormInfo": "normlab.norms.registry",
+    "register": "normlab.norms.registry",
     "resnet": "normlab.networks.resnet.resnet",
     "Study": "normlab.study.study",
     "StudyPlan": "normlab.records.plan",
@@ -56,6 +59,8 @@ if TYPE_CHECKING:
     from normlab.norms.layers.instance import InstanceNorm2d as InstanceNorm2d
     from normlab.norms.layers.layer import ChannelLayerNorm2d as ChannelLayerNorm2d
     from normlab.norms.layers.layer import LayerNorm2d as LayerNorm2d
+    from normlab.norms.registry import NormInfo as NormInfo
+    from normlab.norms.registry import register as register
     from normlab.norms.spec import make_norm as make_norm
     from normlab.norms.surgery.convert import convert_norms as convert_norms
     from normlab.norms.surgery.fold import fold as fold

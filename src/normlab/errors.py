@@ -4,8 +4,10 @@
     ├── UsageError (ValueError)     what the user gave cannot be used; the sentence says the remedy
     │   ├── UnknownNameError        a name that no registry holds; names the nearest one
     │   ├── DataError               a folder, table, archive or image that cannot be used
-    │   └── PlanError               a study plan that contradicts itself, the data or its folder
+    │   ├── PlanError               a study plan that contradicts itself, the data or its folder
+    │   └── PluginError             a plugin that cannot be imported, or that nobody has agreed to
     ├── StorageError (OSError)      a disk that is full, a folder that cannot be written
+    │   └── LeaseLostError          another process has taken the run's folder over
     ├── MissingExtraError (ImportError)  an optional library is not installed
     ├── DivergedError               the training loss is no longer finite
     └── InterruptedRunError         somebody asked the run to stop
@@ -52,8 +54,16 @@ class PlanError(UsageError):
     """A study plan that contradicts itself, the data or the folder that it is to fill."""
 
 
+class PluginError(UsageError):
+    """A plugin that cannot be imported, is not what it says, or that nobody has agreed to."""
+
+
 class StorageError(NormlabError, OSError):
     """A file that cannot be written or read back."""
+
+
+class LeaseLostError(StorageError):
+    """Another process has taken the run's folder over, so that this one must not write."""
 
 
 class MissingExtraError(NormlabError, ImportError):

@@ -34,6 +34,7 @@ VERBS = (
     "stress",
     "norms",
     "checks",
+    "executors",
     "bench",
     "cache",
 )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
+import tomllib
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +20,7 @@ from normlab.norms.spec import make_norm
 from normlab.testing import NormContract
 
 PAGE = Path(__file__).parents[2] / "docs" / "own-norm.md"
+SOURCE = Path(__file__).parents[2] / "src"
 
 
 @pytest.fixture
@@ -29,7 +33,8 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
         for block in re.findall(
             r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL
         ):
-            exec(compile(block, str(PAGE), "exec"), found)
+            if not block.startswith("# half_mean.py"):  # a sketch of the file made below
+                exec(compile(block, str(PAGE), "exec"), found)
         yield found
 
 
@@ -79,3 +84,32 @@ def test_what_is_no_norm_is_not_registered(make, sentence: str) -> None:
     assert "own" not in registry.NORMS
     with pytest.raises(UsageError, match="registered as a NormInfo, got"):
         registry.register(NoResidual)
+
+
+@pytest.mark.slow
+def test_as_a_package_of_one_file(tmp_path: Path) -> None:
+    """The page's blocks as half_mean.py, with its pyproject.toml, installed: it has a name."""
+    page = PAGE.read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    chosen = [b for b in blocks if "class HalfMeanNorm2d(nn.Module):\n" in b or "NormInfo(\n" in b]
+    assert len(chosen) == 2
+    package = tmp_path / "half-mean"
+    package.mkdir()
+    (package / "half_mean.py").write_text("\n".join(chosen), encoding="utf-8")
+    (toml,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    installed = tomllib.loads(toml)  # what pip would make of it: the module and its metadata
+    site = tmp_path / "site"
+    facts = site / "half_mean-1.0.dist-info"
+    facts.mkdir(parents=True)
+    (site / "half_mean.py").write_text((package / "half_mean.py").read_text("utf-8"), "utf-8")
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: half-mean\nVersion: 1.0\n")
+    entries = installed["project"]["entry-points"]["normlab.norms"]
+    lines = ["[normlab.norms]", *(f"{name} = {value}" for name, value in entries.items())]
+    (facts / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{SOURCE}"}
+    command = [sys.executable, "-m", "normlab", "norms"]
+    listed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "half-mean   half-mean normalization" in listed.stdout
+    environment["PYTHONPATH"] = str(SOURCE)
+    listed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "half-mean" not in listed.stdout

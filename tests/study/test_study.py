@@ -287,12 +287,11 @@ def test_a_failed_run_that_is_repeated_is_as_if_it_had_not_failed(
 
 
 def test_an_interruption_stops_the_study(make_plan, dataset, tmp_path) -> None:
-    def stop(batches):
+    def stop(images: int) -> None:
         raise InterruptedRunError("stopped")
-        yield from batches
 
     study = Study.create(tmp_path / "study", make_plan(), dataset)
-    outcomes = run_all(study, dataset, around=stop)
+    outcomes = run_all(study, dataset, on_batch=stop)
     assert [outcome.status for outcome in outcomes] == ["interrupted"]
     assert len(study.missing()) == 2
 

@@ -162,14 +162,15 @@ def test_a_last_batch_without_statistics_of_its_own(make_spec, make_data, tmp_pa
 def test_errors_become_outcomes_and_the_run_can_go_on(
     error, status, spec, make_data, tmp_path
 ) -> None:
-    def broken(batches):
-        for step, batch in enumerate(batches):
-            if step == 3:
-                raise error
-            yield batch
+    batches = []
+
+    def broken(images: int) -> None:
+        batches.append(images)
+        if len(batches) == 5:
+            raise error
 
     data = make_data(spec)
-    folder = run(spec, data, tmp_path / "run", around=broken)
+    folder = run(spec, data, tmp_path / "run", on_batch=broken)
     assert folder.read_outcome().status == status
     assert not folder.read_outcome().is_final
     assert type(error).__name__ in (folder.path / "log.txt").read_text()
@@ -228,13 +229,12 @@ def test_interrupted_equals_undisturbed(make_spec, make_data, tmp_path) -> None:
     for stop_after in (5, 3, 11):
         stop = StopRequest()
 
-        def limited(batches, stop=stop, left=[stop_after]):  # noqa: B006
-            for batch in stop.between(batches):
-                left[0] -= 1
-                stop.is_set = left[0] <= 0
-                yield batch
+        def limited(images: int, stop=stop, left=[stop_after]) -> None:  # noqa: B006
+            stop.check()
+            left[0] -= images > 0
+            stop.is_set = left[0] <= 0
 
-        list(execute(spec, data, cut, around=limited))
+        list(execute(spec, data, cut, on_batch=limited))
         assert cut.read_outcome().status == "interrupted"
     run(spec, data, cut.path)
     assert figures(cut.read_rows()) == figures(whole.read_rows())

@@ -10,7 +10,8 @@ import torch
 from normlab.norms.spec import norm_names
 from normlab.norms.training.parameters import clamp_gates
 from normlab.train.network import build_network
-from normlab.train.step import Steps, gradients_of
+from normlab.train.step import gradients_of
+from normlab.train.step_mode import StepMode
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def no_autocast(monkeypatch):
 def test_a_step_of_every_norm(make_spec, no_autocast, waits, norm, shortcut) -> None:
     spec = make_spec(norm=norm, network={"name": "resnet8", "shortcut": shortcut})
     network = build_network(spec, "meta").train()
-    gradients = gradients_of(network, spec, Steps(graph=False))
+    gradients = gradients_of(network, spec, StepMode(graph=False))
     images = torch.empty(8, 3, 8, 8, device="meta").to(memory_format=torch.channels_last)
     labels = torch.empty(8, dtype=torch.int64, device="meta")
     with waits as seen:

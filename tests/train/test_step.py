@@ -16,7 +16,8 @@ from normlab.train.checkpoint import copy_weights
 from normlab.train.fit import fit
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule
-from normlab.train.step import EAGER_BATCHES, GraphedGradients, Steps, gradients_of
+from normlab.train.step import EAGER_BATCHES, GraphedGradients, gradients_of
+from normlab.train.step_mode import StepMode
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -85,7 +86,7 @@ def test_a_graph_has_the_same_numbers(spec, make_data, stand_in) -> None:
     for as_graph in (False, True):
         network = build_network(spec).train()
         optimizer = make_optimizer(network, spec.optimizer)
-        gradients = gradients_of(network, spec, Steps(graph=False))
+        gradients = gradients_of(network, spec, StepMode(graph=False))
         if as_graph:
             gradients = graphed(network, gradients, stand_in)
         losses = []
@@ -104,7 +105,7 @@ def test_it_is_recorded_after_some_batches_and_other_shapes_go_around(
 ) -> None:
     data = make_data(spec)
     network = build_network(spec).train()
-    gradients = graphed(network, gradients_of(network, spec, Steps(graph=False)), stand_in)
+    gradients = graphed(network, gradients_of(network, spec, StepMode(graph=False)), stand_in)
     batches = list(data.train_batches(1))
     for images, labels in batches[:EAGER_BATCHES]:
         gradients(images, labels)
@@ -127,7 +128,7 @@ def test_a_batch_that_goes_around_leaves_its_gradients_to_no_other(
     found = []
     for short_batch in (False, True):
         network = build_network(spec).train()
-        gradients = graphed(network, gradients_of(network, spec, Steps(graph=False)), stand_in)
+        gradients = graphed(network, gradients_of(network, spec, StepMode(graph=False)), stand_in)
         for _ in range(EAGER_BATCHES + 1):
             gradients(images, labels)
         if short_batch:
@@ -139,7 +140,7 @@ def test_a_batch_that_goes_around_leaves_its_gradients_to_no_other(
 
 def test_a_step_that_waits_for_the_gpu_is_not_recorded(spec, make_data, stand_in) -> None:
     network = build_network(spec).train()
-    plain = gradients_of(network, spec, Steps(graph=False))
+    plain = gradients_of(network, spec, StepMode(graph=False))
 
     def waiting(images, labels):
         # what torch says where .item() is called on a GPU and it was asked to
@@ -188,7 +189,7 @@ def test_a_real_graph_has_the_same_rows(make_spec, make_data, norm) -> None:
         schedule = make_schedule(
             optimizer, spec.schedule, epochs=spec.epochs, steps_per_epoch=data.steps_per_epoch
         )
-        rows = fit(network, optimizer, schedule, data, spec, steps=Steps(graph=graph))
+        rows = fit(network, optimizer, schedule, data, spec, steps=StepMode(graph=graph))
         found.append([r.model_dump(exclude={"seconds", "images_per_second"}) for r in rows])
     assert found[0] == found[1]
 
@@ -204,7 +205,7 @@ def test_compiled_steps_have_the_numbers_up_to_rounding(make_spec, make_data, no
         network = build_network(spec).train()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # inductor's own
-            gradients = gradients_of(network, spec, Steps(compiled=compiled))
+            gradients = gradients_of(network, spec, StepMode(compiled=compiled))
             losses.append(torch.stack([gradients(*b)[0].mean() for b in data.train_batches(1)]))
         assert not network._forward_hooks
     torch.testing.assert_close(losses[1], losses[0], rtol=1e-4, atol=1e-5)

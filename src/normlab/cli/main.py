@@ -17,6 +17,7 @@ from normlab.cli.verbs.cache import cache
 from normlab.cli.verbs.check import check
 from normlab.cli.verbs.checks import checks
 from normlab.cli.verbs.compare import PLAN_HELP, compare
+from normlab.cli.verbs.executors import executors
 from normlab.cli.verbs.explain import explain
 from normlab.cli.verbs.networks import networks
 from normlab.cli.verbs.norms import norms
@@ -27,6 +28,7 @@ from normlab.cli.verbs.status import status
 from normlab.cli.verbs.stress import stress
 from normlab.cli.verbs.train import train
 from normlab.errors import NormlabError
+from normlab.train.interrupt import end_in_order
 
 app = typer.Typer(
     name="normlab",
@@ -38,7 +40,7 @@ app = typer.Typer(
 )
 _VERBS = (
     *(check, compare, run, status, report, train, predict, explain, stress),
-    *(audit, norms, networks, checks, bench, cache),
+    *(audit, norms, networks, checks, executors, bench, cache),
 )
 for _verb in _VERBS:
     app.command(cls=GroupedCommand)(_verb)
@@ -70,6 +72,8 @@ def main() -> None:
     # cores, they wait for a thread that is not running, and training takes twenty times as long.
     # Some ten microseconds of spinning keep nine tenths of the speed of an idle machine.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    if sys.argv[1:2] and sys.argv[1] in ("run", "compare", "train", "plan"):
+        end_in_order()  # before the slow imports; a study that runs listens for itself
     try:
         app(prog_name="normlab")  # whatever program calls it: `python -m normlab`, a test
     except NormlabError as error:

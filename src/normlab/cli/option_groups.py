@@ -229,3 +229,25 @@ class ParallelOptions(OptionGroup):
 
     HEADING: ClassVar[str] = "Running"
     jobs: Annotated[str, typer.Option(help="Runs at once, or auto: as many as pay.")] = "1"
+
+
+@dataclass(frozen=True)
+class ExecutorOptions(OptionGroup):
+    """Who makes the runs."""
+
+    HEADING: ClassVar[str] = "Running"
+    executor: Annotated[
+        str | None,
+        typer.Option(help="Who makes the runs: inline, processes, …; see normlab executors."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class PluginOptions(OptionGroup):
+    """Parts of one's own."""
+
+    HEADING: ClassVar[str] = "Study"
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(help="A module that registers norms of your own; may be repeated."),
+    ] = None

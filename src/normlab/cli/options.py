@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from normlab.data.locations import is_named
 from normlab.errors import UsageError
+
+if TYPE_CHECKING:
+    from normlab.records.plan import StudyPlan
 
 Value = TypeVar("Value")
 
@@ -17,6 +22,10 @@ Model = Annotated[
     str, typer.Option(help="A network that normlab networks lists, name:option=value,…")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before long work.")]
+TrustPlugins = Annotated[
+    bool,
+    typer.Option("--trust-plugins", help="Import the modules that the study names, unasked."),
+]
 Device = Annotated[str, typer.Option(help="cpu or cuda; auto takes a GPU where there is one.")]
 
 
@@ -91,6 +100,32 @@ def fetch(location: str, *, download: bool) -> None:
 
     typer.echo(f"Download {location} into {download_folder(location)}")
     download_data(location)
+
+
+def use_plugins(plan: StudyPlan, folder: Path, *, trusted: bool = False) -> None:
+    """Import the plugins of a plan; ask first where they are a stranger's and a terminal is there.
+
+    Raises:
+        PluginError: nobody has agreed to that; a plugin cannot be imported.
+    """
+    from normlab.plugins import use_plugins
+
+    ask = typer.confirm if sys.stdin.isatty() else None
+    use_plugins(plan.plugins, folder, plan.hash, trusted=trusted, ask=ask)
+
+
+def use_plugins_of(path: Path, *, trusted: bool = False) -> None:
+    """Import the plugins of the study that a path is: its folder, or that of one of its runs.
+
+    Raises:
+        PluginError: nobody has agreed to that; a plugin cannot be imported.
+    """
+    from normlab.records.plan import read_plan
+
+    for folder in (path, *path.resolve().parents[:2]):
+        if (folder / "study.toml").is_file():
+            use_plugins(read_plan(folder / "study.toml"), folder, trusted=trusted)
+            return
 
 
 def choose_device(name: str, *, deterministic: bool = False) -> str:

@@ -6,20 +6,22 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from normlab.data.dataset import Dataset
-from normlab.norms.fused.cpu.memory import give_back_freed_memory
+from normlab.errors import UsageError
 from normlab.records.run import EpochRow, Outcome, RunSpec
 from normlab.study.budget import format_seconds
+from normlab.study.executors.base import ExecutorInfo, ExecutorRequest, Held
+from normlab.study.executors.inline import INLINE
+from normlab.study.executors.processes import parse_jobs
+from normlab.study.executors.registry import find_executor
+from normlab.study.scheduler import run_study
 from normlab.study.study import Study
 from normlab.study.tuning import is_tuning
-from normlab.study.workers import Workers
-from normlab.train.fit import Batches
 from normlab.train.interrupt import StopRequest
-from normlab.train.step import Steps
+from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
 
 class StudyProgress:
@@ -61,12 +63,20 @@ class StudyProgress:
         )
         self.task = self.bar.add_task("starting", total=max(self.total, 1e-9), left="?")
 
-    def around(self, batches: Batches) -> Batches:
-        """The batches, moving the bar after each."""
-        for batch in batches:
-            yield batch
-            self.images += len(batch[1])
-            self._draw()
+    def batch(self, images: int) -> None:
+        """A batch of so many images is through, in this process."""
+        self.images += images
+        self._draw()
+
+    def event(self, spec: RunSpec, event: EpochRow | Outcome | Held) -> None:
+        """Something became known of a run."""
+        if isinstance(event, EpochRow):
+            self.row(spec, event)
+        elif isinstance(event, Held):
+            self.running.pop(spec.id, None)
+            self._say(f"Waiting  {where(spec)}  {spec.arm}: {event.owner} has it in hand")
+        elif event.status != "interrupted":
+            self.outcome(spec, event)
 
     def begin(self, spec: RunSpec) -> None:
         """A run is about to start; one that only a widened range has made necessary is counted."""
@@ -104,12 +114,11 @@ class StudyProgress:
         self.running.pop(spec.id, None)
         self.images, self.note = 0, ""
         place = f"{self.runs:>3}/{self.count}  {where(spec)}  {spec.arm:<10}"
-        self.console.print(
-            f"{place} {describe(outcome)}   {format_seconds(self.seconds_left)} left",
-            highlight=False,
-            markup=False,
-        )
+        self._say(f"{place} {describe(outcome)}   {format_seconds(self.seconds_left)} left")
         self._draw()
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False)
 
     @property
     def seconds_left(self) -> float:
@@ -159,7 +168,24 @@ def describe(outcome: Outcome) -> str:
     return f"{outcome.status.replace('_', ' ')}{reason}"
 
 
-def run_study(
+def choose_executor(name: str | None, jobs: str) -> tuple[ExecutorInfo, str, int | None]:
+    """Who makes the runs, with the options behind the name, and how many runs at once.
+
+    Raises:
+        UnknownNameError: there is no such executor.
+        UsageError: this number of jobs cannot be.
+    """
+    at_once = parse_jobs(jobs)
+    info, options = find_executor(name or ("inline" if at_once == 1 else "processes"))
+    if info is INLINE and at_once != 1:
+        raise UsageError(
+            f"the executor inline makes one run at a time, and --jobs is {jobs}; leave one of the "
+            "two out"
+        )
+    return info, options, at_once
+
+
+def run_with_progress(
     study: Study,
     dataset: Dataset,
     expected: Mapping[str, float],
@@ -168,19 +194,19 @@ def run_study(
     train_images: int,
     device: str,
     deadline: float | None = None,
-    jobs: int | None = 1,
-    compiled: bool = False,
+    jobs: str = "1",
+    executor: str | None = None,
+    steps: StepMode = DEFAULT_STEPS,
 ) -> Literal["finished", "stopped", "deadline"]:
     """Do what is missing, and say why it ended.
 
     No run is begun that would end after the deadline (time.monotonic) at the pace so far. `jobs`
-    runs are made at once, or as many as pay (None).
+    runs are made at once, or as many as pay ("auto"), by an executor of this name.
     """
     missing = study.missing()
-    workers = None if jobs == 1 else start_workers(study, dataset, missing, device, jobs, console)
-    if workers is not None:
-        workers.compiled = compiled
+    info, options, at_once = choose_executor(executor, jobs)
     progress = StudyProgress(console, missing, expected, train_images)
+    settings = study.job_settings(source=dataset.manifest.location, device=device, steps=steps)
     refused = False
 
     def may_start(spec: RunSpec) -> bool:
@@ -190,46 +216,29 @@ def run_study(
         refused = deadline is not None and ends > deadline
         return not refused
 
-    try:
-        with StopRequest().listening() as stop, progress.bar:
-            for spec, event in study.run(
-                dataset,
-                device=device,
-                around=lambda b: progress.around(stop.between(b)),
-                may_start=may_start,
-                workers=workers,
-                steps=Steps(compiled=compiled),
-            ):
-                if isinstance(event, EpochRow):
-                    progress.row(spec, event)
-                elif event.status != "interrupted":
-                    progress.outcome(spec, event)
-                    give_back_freed_memory()
-    finally:
-        if workers is not None:
-            workers.end()
+    with StopRequest().listening() as stop:
+
+        def on_batch(images: int) -> None:
+            progress.batch(images)
+            stop.check()
+
+        request = ExecutorRequest(
+            study.folder, settings, tuple(missing), at_once, options, dataset, on_batch,
+            say=lambda line: console.print(line, markup=False, highlight=False),
+        )  # fmt: skip
+        if info is INLINE:
+            made = info.make(request)
+        else:
+            with console.status("starting the workers"):
+                made = info.make(request)
+        try:
+            with progress.bar:
+                for spec, event in run_study(
+                    study, made, settings, may_start=may_start, should_stop=lambda: stop.is_set
+                ):
+                    progress.event(spec, event)
+        finally:
+            made.close()
     if stop.is_set:
         return "stopped"
     return "deadline" if refused else "finished"
-
-
-def start_workers(
-    study: Study,
-    dataset: Dataset,
-    missing: Sequence[RunSpec],
-    device: str,
-    jobs: int | None,
-    console: Console,
-) -> Workers:
-    """So many processes, or as many as pay, measured on the first run."""
-    location, cores = dataset.manifest.location, torch.get_num_threads()
-    with console.status("starting the workers"):
-        workers = Workers.start(study.folder, location, device, cores, jobs or 1)
-        if jobs is None:
-            for number, speed in workers.grow_while_it_pays(missing[0], len(missing)):
-                console.print(
-                    f"Jobs     {number} at once: {speed:,.0f} images a second",
-                    markup=False,
-                    highlight=False,
-                )
-    return workers

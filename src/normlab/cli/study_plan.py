@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
@@ -36,6 +36,7 @@ def study_plan(
     compared: str = "norm",
     blocks: int | None = None,
     tuning: Mapping[str, Any] | None = None,
+    plugins: Sequence[str] = (),
 ) -> StudyPlan:
     """The plan that the options describe; what nobody chose gets its default.
 
@@ -48,6 +49,7 @@ def study_plan(
         compared: the factor whose levels are the arms.
         blocks: repeats of every arm.
         tuning: how the arms find their learning rates.
+        plugins: modules that every process of the study imports first.
 
     Raises:
         PlanError: a value that a plan cannot have.
@@ -59,6 +61,7 @@ def study_plan(
         {
             "name": short_name(location),
             "seed": seed,
+            "plugins": plugins,
             "blocks": blocks or DEFAULT_BLOCKS,
             "data": {
                 "source": location,

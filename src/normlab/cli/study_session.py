@@ -12,13 +12,14 @@ from rich.console import Console
 
 from normlab.cli.confirm import confirm
 from normlab.cli.plan_lines import plan_lines
-from normlab.cli.progress import run_study
+from normlab.cli.progress import choose_executor, run_with_progress
 from normlab.cli.scan_progress import load_with_progress
 from normlab.cli.summary import print_analysis, print_paths
 from normlab.data.dataset import Dataset
 from normlab.data.load import BlockData, block_data
 from normlab.errors import PlanError
 from normlab.norms.fused.cpu.memory import keep_freed_memory
+from normlab.plugins import use_plugins
 from normlab.records.plan import StudyPlan, TuningPlan
 from normlab.report.page.build import build_report
 from normlab.stats.data.reading import read_study
@@ -38,8 +39,8 @@ from normlab.study.budget import (
 from normlab.study.check import check_folder, check_plan
 from normlab.study.design import freeze, plan_runs
 from normlab.study.study import Study
-from normlab.study.workers import parse_jobs
 from normlab.text import count
+from normlab.train.step_mode import StepMode
 
 DEFAULT_BUDGET = "1h"
 MODEST_TUNING = TuningPlan(points=4, rungs=2)
@@ -60,6 +61,8 @@ class StudyRequest:
     yes: bool
     jobs: str = "1"
     """Runs at once: a number, or auto."""
+    executor: str | None = None
+    """Who makes the runs; by itself this process, or several where there are several jobs."""
     compiled: bool = False
     """Whether steps go through torch.compile."""
     tuning_if_it_fits: bool = False
@@ -72,8 +75,9 @@ def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
     console = Console()
     seconds = None if request.budget is None else parse_duration(request.budget)
     deadline = None if seconds is None else start + seconds
+    use_plugins(request.plan.plugins, request.folder, request.plan.hash, trusted=True)
     check_plan(request.plan)
-    parse_jobs(request.jobs)
+    choose_executor(request.executor, request.jobs)
     if (request.folder / "study.toml").exists():
         plan = _as_before(request)
         dataset, found = load_with_progress(plan.data, console, strict=request.strict)
@@ -101,6 +105,7 @@ def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
         yes=request.yes,
         deadline=deadline,
         jobs=request.jobs,
+        executor=request.executor,
         compiled=request.compiled,
     )
 
@@ -114,6 +119,7 @@ def continue_study(
     yes: bool,
     deadline: float | None = None,
     jobs: str = "1",
+    executor: str | None = None,
     compiled: bool = False,
 ) -> None:
     """Run what is missing, then print tables, verdict and paths.
@@ -121,22 +127,23 @@ def continue_study(
     The study is written once the work is known to be possible and agreed to. No run is started that
     would end after the deadline (in seconds of time.monotonic).
     """
-    at_once = parse_jobs(jobs)
+    choose_executor(executor, jobs)
+    steps = StepMode(compiled=compiled)
     missing = study.missing()
     print_plan(study.plan, console)
     ended = "finished"
     if missing:
-        costs, data = _calibrate(study.plan, dataset, device, console)
+        costs, data = _calibrate(study.plan, dataset, device, steps, console)
         expected = {spec.id: run_seconds(spec, costs[cost_key(spec)], data) for spec in missing}
         total = sum(expected.values())
         _say(console, f"         {count(len(missing), 'run')} to do, about {format_seconds(total)}")
         left = total if deadline is None else min(total, max(deadline - time.monotonic(), 0.0))
         confirm(left, yes=yes)
         study.save()
-        ended = run_study(
+        ended = run_with_progress(
             study, dataset, expected, console,
             train_images=data.sizes[0], device=device, deadline=deadline,
-            jobs=at_once, compiled=compiled,
+            jobs=jobs, executor=executor, steps=steps,
         )  # fmt: skip
     else:
         study.save()
@@ -190,14 +197,14 @@ def _as_before(request: StudyRequest) -> StudyPlan:
 
 
 def _calibrate(
-    plan: StudyPlan, dataset: Dataset, device: str, console: Console
+    plan: StudyPlan, dataset: Dataset, device: str, steps: StepMode, console: Console
 ) -> tuple[dict[CostKey, Cost], BlockData]:
     """Measured costs of every kind of run of the plan, and the first block's data."""
     keep_freed_memory()  # not before: looking for copies frees arrays that nobody needs again
     specs = plan_runs(plan.model_copy(update={"blocks": 1}))
     data = block_data(dataset, specs[0], device)
     with console.status("measuring a few training steps of every arm"):
-        return measure_costs(specs, dataset, device), data
+        return measure_costs(specs, dataset, device, steps), data
 
 
 def _sized(request: StudyRequest, dataset: Dataset, console: Console) -> StudyPlan:
@@ -208,7 +215,9 @@ def _sized(request: StudyRequest, dataset: Dataset, console: Console) -> StudyPl
     seconds = parse_duration(request.budget or DEFAULT_BUDGET)
     manifest = dataset.manifest
     frozen = freeze(plan, manifest.fingerprint, manifest.classes, manifest.groups_hash)
-    costs, data = _calibrate(frozen, dataset, request.device, console)
+    costs, data = _calibrate(
+        frozen, dataset, request.device, StepMode(compiled=request.compiled), console
+    )
     choice = fit_to_budget(frozen, costs, data, seconds, fixed=request.chosen)
     if request.tuning_if_it_fits:
         plan, choice = _tuned_if_it_fits(plan, frozen, choice, costs, data, seconds, request.chosen)

@@ -36,6 +36,7 @@ from normlab.norms.layers.group import GroupNorm2d
 from normlab.norms.layers.instance import InstanceNorm2d
 from normlab.norms.layers.layer import ChannelLayerNorm2d, LayerNorm2d
 from normlab.norms.layers.rms import FilterResponseNorm2d, GlobalResponseNorm2d, RMSNorm2d
+from normlab.plugins import register_group
 
 Option = float | int | str | bool
 
@@ -254,6 +255,30 @@ _norms: dict[str, NormInfo] = {
 
 NORMS: Mapping[str, NormInfo] = MappingProxyType(_norms)
 """All norms of this process by their code, those that were registered too; to be read only."""
+BUILT_IN = frozenset(_norms)
+"""The codes of the norms that come with normlab."""
+
+
+def all_norms() -> Mapping[str, NormInfo]:
+    """All norms by code, those of installed packages too.
+
+    Raises:
+        PluginError: an installed package gives what is no norm.
+    """
+    register_group("normlab.norms", NormInfo, _register_once)
+    return NORMS
+
+
+def find_norm(code: str) -> NormInfo:
+    """A norm by its code; installed packages are looked through only where normlab has none.
+
+    Raises:
+        UnknownNameError: there is none; the nearest one is suggested.
+        PluginError: an installed package gives what is no norm.
+    """
+    if code not in NORMS and code not in all_norms():
+        raise UnknownNameError("norm", code, NORMS)
+    return NORMS[code]
 
 
 def register(info: NormInfo) -> None:
@@ -314,3 +339,9 @@ def _refuse_what_is_no_norm(info: NormInfo) -> None:
                 f"norm {info.code!r} makes a {name}, which is not called as a norm: {error}; its "
                 'forward takes (x, residual=None, activation="none")'
             ) from None
+
+
+def _register_once(info: NormInfo) -> None:
+    """A package may register its norm when it is imported, and name it as an entry point too."""
+    if NORMS.get(info.code) is not info:
+        register(info)

@@ -13,7 +13,7 @@ from torch import nn
 
 from normlab.errors import UnknownNameError, UsageError
 from normlab.norms.layers.weight_standardization import WeightStandardizedConv2d
-from normlab.norms.registry import NORMS, NormInfo, Option
+from normlab.norms.registry import NormInfo, Option, all_norms, find_norm
 
 WEIGHT_STANDARDIZATION = "+ws"
 
@@ -36,9 +36,13 @@ class NormSpec:
     def make(self, channels: int, *, last: bool = False) -> nn.Module:
         """A layer for so many channels; `last` for the one that ends a residual branch."""
         make = self.info.make_last if last and self.info.make_last else self.info.make
-        layer = make(channels, **self.options)
-        if isinstance(layer, nn.Module):  # so that a network can be asked where its norms are
-            vars(layer)["norm_spec"] = str(self)
+        layer: Any = make(channels, **self.options)
+        if not isinstance(layer, nn.Module):
+            raise UsageError(
+                f"the norm {self.info.code!r} makes a {type(layer).__name__} for {channels} "
+                "channels where a torch.nn.Module belongs; correct its make"
+            )
+        vars(layer)["norm_spec"] = str(self)  # so that a network can be asked where its norms are
         return layer
 
     @property
@@ -62,9 +66,7 @@ def parse_norm(text: str) -> NormSpec:
     text = text.strip()
     standardized = text.endswith(WEIGHT_STANDARDIZATION)
     code, _, rest = text.removesuffix(WEIGHT_STANDARDIZATION).strip().partition(":")
-    if code not in NORMS:
-        raise UnknownNameError("norm", code, NORMS)
-    info = NORMS[code]
+    info = find_norm(code)
     options = dict(info.options)
     given: set[str] = set()
     for part in filter(None, rest.split(",")):
@@ -110,7 +112,7 @@ def _format(value: Option) -> str:
 
 def norm_names() -> list[str]:
     """The codes of all norms, in the order of the table."""
-    return list(NORMS)
+    return list(all_norms())
 
 
 def describe(info: NormInfo) -> dict[str, Any]:

@@ -8,9 +8,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from normlab.errors import PlanError, UnknownNameError, UsageError
+from normlab.plugins import check_name
 from normlab.records.network import hashed_network
 from normlab.records.run import (
     METRICS,
@@ -198,6 +206,8 @@ class StudyPlan(Frozen):
     name: str
     seed: int = 0
     blocks: int = Field(default=3, ge=1)
+    plugins: tuple[str, ...] = ()
+    """Modules that every process of the study imports first, as one that registers a norm."""
     data: DataPlan
     factors: tuple[Factors, ...] = (Factors(),)
     exclude: tuple[Exclusion, ...] = ()
@@ -205,6 +215,19 @@ class StudyPlan(Frozen):
     training: TrainingPlan = TrainingPlan()
     analysis: AnalysisPlan = AnalysisPlan()
     frozen: Frozenness | None = None
+
+    @field_validator("plugins")
+    @classmethod
+    def _modules(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(check_name(name) for name in names))
+
+    @model_serializer(mode="wrap")
+    def _without_empty_plugins(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A plan without plugins is written, and hashed, as before there were any."""
+        content: dict[str, Any] = handler(self)
+        if not self.plugins:
+            content.pop("plugins", None)
+        return content
 
     @property
     def hash(self) -> str:

@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,8 +24,9 @@ from zipfile import BadZipFile
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from normlab.errors import StorageError
+from normlab.errors import LeaseLostError, StorageError
 from normlab.records.layer_diagnostics import LayerDiagnosticsRow
+from normlab.records.lease import Lease, take_lease
 from normlab.records.run import EpochRow, Frozen, Outcome, RunSpec
 
 Environment = dict[str, Any]
@@ -37,6 +38,8 @@ Model = TypeVar("Model", bound=Frozen)
 TRAIN_AGAIN = "delete the run's folder to train it again"
 _ROWS = TypeAdapter(tuple[EpochRow, ...])
 _LAYER_DIAGNOSTICS = TypeAdapter(tuple[LayerDiagnosticsRow, ...])
+Guard = Callable[[], None]
+"""Raises where a process must not write."""
 _GIVEN: dict[frozenset[str], set[str]] = {}
 
 
@@ -63,8 +66,15 @@ class Predictions:
     """Shape (images, classes), float32, rows sum to 1."""
 
 
-def atomic_write(path: Path, content: bytes) -> None:
+def no_guard() -> None:
+    """Let everybody write."""
+
+
+def atomic_write(path: Path, content: bytes, guard: Guard = no_guard) -> None:
     """Write the file whole or not at all: beside it, flushed to disk, then renamed.
+
+    `guard` is called in the last moment before the file becomes visible, and raises where it must
+    not.
 
     Raises:
         StorageError: the folder cannot be written or the disk is full; no half file is left.
@@ -76,10 +86,13 @@ def atomic_write(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        guard()
         partial.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+        if isinstance(error, LeaseLostError):
+            raise
         reason = error.strerror or str(error)
         raise StorageError(
             f"cannot write {path}: {reason}; free some space or choose another folder"
@@ -106,20 +119,43 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
 
 
 class RunFolder:
-    """The folder of one run; the only code that knows its files."""
+    """The folder of one run; the only code that knows its files.
+
+    What is written inside of `leased` is written by one process at a time.
+    """
 
     def __init__(self, path: Path) -> None:
         """Bind to the folder; nothing is read or made yet."""
         self.path = path
         self.checkpoint_path = path / "checkpoint"
         self.weights_path = path / "weights.safetensors"
+        self._lease: Lease | None = None
+
+    @contextlib.contextmanager
+    def leased(self) -> Iterator[bool]:
+        """Be the one writer of the folder while the block runs; False where another process is."""
+        lease = take_lease(self.path)
+        if lease is None:
+            yield False
+            return
+        self._lease = lease
+        try:
+            yield True
+        finally:
+            self._lease = None
+            lease.release()
+
+    def check_lease(self) -> None:
+        """Raise a LeaseLostError if another process has become the writer meanwhile."""
+        if self._lease is not None:
+            self._lease.check()
 
     def create(self, spec: RunSpec, environment: Environment) -> None:
         """Write the spec (once) and the environment (of this continuation)."""
         if not (self.path / "spec.json").exists():
             self._write_model("spec.json", spec)
         content = json.dumps(environment, indent=1, sort_keys=True)
-        atomic_write(self.path / "environment.json", content.encode())
+        atomic_write(self.path / "environment.json", content.encode(), self.check_lease)
 
     def append_row(self, row: EpochRow) -> None:
         """Append one finished epoch and flush it to disk."""
@@ -139,8 +175,19 @@ class RunFolder:
         return rows
 
     def read_rows(self) -> tuple[EpochRow, ...]:
-        """The finished epochs; a last line that was cut in half is not one of them."""
-        return _slim(self._read_lines("epochs.jsonl", EpochRow, _ROWS))
+        """The finished epochs; a last line that was cut in half is not one of them.
+
+        Raises:
+            StorageError: a line is damaged, or the epochs are not 1, 2, 3, ….
+        """
+        rows = _slim(self._read_lines("epochs.jsonl", EpochRow, _ROWS))
+        for number, row in enumerate(rows, start=1):
+            if row.epoch != number:
+                raise StorageError(
+                    f"{self.path / 'epochs.jsonl'} line {number} is of epoch {row.epoch} where "
+                    f"epoch {number} belongs; {TRAIN_AGAIN}"
+                )
+        return rows
 
     def read_layer_diagnostics(self) -> tuple[LayerDiagnosticsRow, ...]:
         """What went on inside the network, epoch by epoch; empty where it was not recorded."""
@@ -155,7 +202,7 @@ class RunFolder:
             labels=predictions.labels,
             probabilities=predictions.probabilities,
         )
-        atomic_write(self.path / "predictions.npz", buffer.getvalue())
+        atomic_write(self.path / "predictions.npz", buffer.getvalue(), self.check_lease)
 
     def read_predictions(self) -> Predictions | None:
         """What the network said of every test image, or None if the run has not.
@@ -179,6 +226,7 @@ class RunFolder:
 
     def discard_checkpoint(self) -> None:
         """Remove what only a continuation would need."""
+        self.check_lease()
         shutil.rmtree(self.checkpoint_path, ignore_errors=True)
 
     def log(self, text: str) -> None:
@@ -233,13 +281,14 @@ class RunFolder:
 
     def _write_lines(self, name: str, rows: Sequence[Frozen]) -> None:
         content = "".join(row.model_dump_json() + "\n" for row in rows)
-        atomic_write(self.path / name, content.encode())
+        atomic_write(self.path / name, content.encode(), self.check_lease)
 
     def _append(self, name: str, line: str) -> None:
+        self.check_lease()
         append_lines(self.path / name, [line])
 
     def _write_model(self, name: str, model: Frozen) -> None:
-        write_model(self.path / name, model)
+        write_model(self.path / name, model, self.check_lease)
 
 
 def _slim(rows: tuple[EpochRow, ...]) -> tuple[EpochRow, ...]:
@@ -264,9 +313,9 @@ def read_optional(path: Path, model: type[Model]) -> Model | None:
     return _read_model(path, model) if path.exists() else None
 
 
-def write_model(path: Path, model: Frozen) -> None:
-    """Write a value as JSON, whole or not at all."""
-    atomic_write(path, (model.model_dump_json(indent=1) + "\n").encode())
+def write_model(path: Path, model: Frozen, guard: Guard = no_guard) -> None:
+    """Write a value as JSON, whole or not at all; see `atomic_write`."""
+    atomic_write(path, (model.model_dump_json(indent=1) + "\n").encode(), guard)
 
 
 def _read_model(path: Path, model: type[Model]) -> Model:

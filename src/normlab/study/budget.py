@@ -17,6 +17,7 @@ from normlab.records.run import RunSpec
 from normlab.study.calibration import CalibrationRun
 from normlab.study.design import plan_runs
 from normlab.study.tuning import is_tuning, tuning_runs
+from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
 STEPS = 3
 SIZES = (96, 64, 48, 32)
@@ -33,6 +34,8 @@ class Cost:
 
     train: float
     evaluate: float
+    start: float = 0.0
+    """Seconds that every run of the kind takes at its start: of compiled steps."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,12 @@ def cost_key(spec: RunSpec) -> CostKey:
 
 
 def measure_costs(
-    specs: Iterable[RunSpec], dataset: Dataset, device: torch.device | str = "cpu"
+    specs: Iterable[RunSpec],
+    dataset: Dataset,
+    device: torch.device | str = "cpu",
+    steps: StepMode = DEFAULT_STEPS,
 ) -> dict[CostKey, Cost]:
-    """Train a few real steps of every kind of run and throw them away.
+    """Train a few real steps of every kind of run, computed as `steps` says, and throw them away.
 
     What breaks in the calibration will break in its runs, where it becomes an outcome: it costs
     nothing.
@@ -66,7 +72,7 @@ def measure_costs(
         if cost_key(spec) not in costs:
             data = block_data(dataset, spec, device)
             try:
-                costs[cost_key(spec)] = _measure(spec, data, device)
+                costs[cost_key(spec)] = _measure(spec, data, device, steps)
             except (RuntimeError, MemoryError):
                 costs[cost_key(spec)] = Cost(train=0.0, evaluate=0.0)
     return costs
@@ -78,7 +84,7 @@ def run_seconds(spec: RunSpec, cost: Cost, data: BlockData) -> float:
     steps = train // spec.batch_size * spec.batch_size
     epoch = steps * cost.train + validation * cost.evaluate
     judged = validation if is_tuning(spec) else train + validation + test
-    return spec.epochs * epoch + judged * cost.evaluate
+    return cost.start + spec.epochs * epoch + judged * cost.evaluate
 
 
 def study_seconds(
@@ -153,10 +159,14 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _measure(spec: RunSpec, data: BlockData, device: torch.device | str) -> Cost:
-    calibration = CalibrationRun(spec, data, device)
+def _measure(spec: RunSpec, data: BlockData, device: torch.device | str, steps: StepMode) -> Cost:
+    calibration = CalibrationRun(spec, data, device, steps)
     calibration.evaluate()
     train, evaluate = zip(
         *((calibration.train(), calibration.evaluate()) for _ in range(STEPS)), strict=True
     )
-    return Cost(train=median(train) / spec.batch_size, evaluate=median(evaluate) / spec.batch_size)
+    return Cost(
+        train=median(train) / spec.batch_size,
+        evaluate=median(evaluate) / spec.batch_size,
+        start=calibration.start_seconds,
+    )

@@ -14,6 +14,7 @@ from normlab.train.fit import evaluate, train_epoch
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule
 from normlab.train.step import EAGER_BATCHES, gradients_of
+from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
 
 class CalibrationRun:
@@ -22,18 +23,29 @@ class CalibrationRun:
     They pay for allocations and the choice of kernels, on a GPU for the recording of its graph.
     """
 
-    def __init__(self, spec: RunSpec, data: BlockData, device: torch.device | str) -> None:
-        """Train the first steps."""
+    def __init__(
+        self,
+        spec: RunSpec,
+        data: BlockData,
+        device: torch.device | str,
+        steps: StepMode = DEFAULT_STEPS,
+    ) -> None:
+        """Train the first steps, computed as those of the runs will be."""
         self._spec = spec
         self._network = build_network(spec, device)
         self._optimizer = make_optimizer(self._network, spec.optimizer)
         self._schedule = make_schedule(
             self._optimizer, spec.schedule, epochs=10_000, steps_per_epoch=1000
         )
-        self._gradients = gradients_of(self._network, spec)
+        self._gradients = gradients_of(self._network, spec, steps)
         self._batches = endless(data)
         on_gpu = torch.device(device).type == "cuda"
-        self.train(EAGER_BATCHES + 1 if on_gpu else 1)
+        first = EAGER_BATCHES + 1 if on_gpu else 1
+        seconds = self.train(first)
+        self.start_seconds = 0.0
+        """Of the compilation that every run pays for at its start."""
+        if steps.compiled:
+            self.start_seconds = max(seconds - first * self.train(), 0.0)
 
     def train(self, steps: int = 1) -> float:
         """Seconds of so many steps, with their data."""

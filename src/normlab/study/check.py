@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from normlab.errors import PlanError
+from normlab.errors import NormlabError, PlanError, UsageError
+from normlab.norms.registry import BUILT_IN
+from normlab.norms.spec import parse_norm
 from normlab.records.plan import StudyPlan
+from normlab.records.run import RunSpec
 from normlab.study.design import freeze, plan_runs
 from normlab.train.network import check_trainable
 
@@ -22,7 +25,24 @@ def check_plan(plan: StudyPlan) -> None:
     one_block = plan_runs(plan.model_copy(update={"blocks": 1}))
     kinds = {(spec.norm, spec.batch_size, str(spec.network)): spec for spec in one_block}
     for spec in kinds.values():
+        _check_run(spec)
+
+
+def _check_run(spec: RunSpec) -> None:
+    try:
         check_trainable(spec)
+    except NormlabError:
+        raise
+    except Exception as error:
+        code = parse_norm(spec.norm).info.code
+        if code in BUILT_IN:
+            raise
+        reason = " ".join(str(error).split())
+        raise UsageError(
+            f"the norm {code!r} cannot be used in {spec.network.name} ({type(error).__name__}: "
+            f"{reason}); it is a torch.nn.Module that takes (x, residual=None, activation='none') "
+            "and keeps the shape of x"
+        ) from error
 
 
 def check_folder(folder: Path, source: str) -> None:

@@ -6,12 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from normlab.errors import PlanError, StorageError
+import filelock
 
-try:
-    import fcntl
-except ImportError:  # Windows: no advisory locks of this kind, so two runners are not detected
-    fcntl = None  # type: ignore[assignment]
+from normlab.errors import PlanError, StorageError
 
 
 @contextlib.contextmanager
@@ -22,16 +19,19 @@ def study_lock(folder: Path) -> Iterator[None]:
         PlanError: another process holds it.
         StorageError: the folder cannot be written.
     """
+    if not folder.is_dir():
+        raise StorageError(f"cannot write to the study {folder}: there is no such folder")
+    lock = filelock.FileLock(folder / ".lock", timeout=0)
     try:
-        file = (folder / ".lock").open("w")
+        lock.acquire()
+    except filelock.Timeout:
+        raise PlanError(
+            f"another process is running {folder}; wait for it, or stop it first"
+        ) from None
     except OSError as error:
-        raise StorageError(f"cannot write to the study {folder}: {error.strerror}") from None
-    with file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise PlanError(
-                    f"another process is running {folder}; wait for it, or stop it first"
-                ) from None
+        reason = error.strerror or str(error)
+        raise StorageError(f"cannot write to the study {folder}: {reason}") from None
+    try:
         yield
+    finally:
+        lock.release()

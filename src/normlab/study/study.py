@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 
 from normlab.data.check.run import quick_report
-from normlab.data.dataset import Dataset, load_data
-from normlab.data.duplicates.near_duplicates import with_near_duplicates
-from normlab.data.load import block_data
-from normlab.errors import PlanError
+from normlab.data.dataset import Dataset
+from normlab.data.locations import is_named
+from normlab.errors import PlanError, StorageError
+from normlab.plugins import approve, use_plugins
 from normlab.records.cells import Setting
 from normlab.records.data_report import DataReport
 from normlab.records.plan import StudyPlan, read_plan, write_plan
-from normlab.records.run import EpochRow, Outcome, RunSpec
+from normlab.records.run import Outcome, RunSpec
 from normlab.records.store import (
     DATA,
     TUNING_RESULTS,
@@ -27,17 +27,17 @@ from normlab.records.store import (
 )
 from normlab.records.tuning_results import TuningResults
 from normlab.stats.inference.sequential import sequential_layouts
-from normlab.study.beside import run_beside
 from normlab.study.check import check_folder, check_plan
 from normlab.study.design import freeze, plan_runs
+from normlab.study.executors.base import Event, Executor
+from normlab.study.executors.inline import InlineExecutor
+from normlab.study.folder import load_study_data, run_folder
+from normlab.study.job import JobSettings
 from normlab.study.lock import study_lock
-from normlab.study.tuning import Tuning, is_tuning, tune, tuning_runs
-from normlab.study.workers import Workers
-from normlab.train.execute import execute
-from normlab.train.fit import AroundBatches
-from normlab.train.step import DEFAULT_STEPS, Steps
-
-Event = tuple[RunSpec, EpochRow | Outcome]
+from normlab.study.scheduler import run_study
+from normlab.study.tuning import Tuning, tune, tuning_runs
+from normlab.train.fit import OnBatch, ignore_batch
+from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
 
 class Study:
@@ -80,6 +80,7 @@ class Study:
         `data` is what was found in the data set, if somebody has looked already.
         """
         folder = Path(folder)
+        use_plugins(plan.plugins, folder, plan.hash)
         check_plan(plan)
         manifest = dataset.manifest
         frozen = freeze(plan, manifest.fingerprint, manifest.classes, manifest.groups_hash)
@@ -147,10 +148,22 @@ class Study:
         return Study(self.folder, self.plan.model_copy(update={"blocks": blocks}), self.data)
 
     def save(self) -> None:
-        """Write study.toml, and beside it what was found in the data."""
-        write_plan(self.plan, self.path)  # first: without it the folder is no study
-        if self.data is not None and not (self.folder / DATA).exists():
-            write_model(self.folder / DATA, self.data)
+        """Write study.toml, and beside it what was found in the data.
+
+        Raises:
+            PlanError: another process is running the study.
+            StorageError: the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot write to {self.folder}: {error.strerror}") from error
+        with study_lock(self.folder):
+            write_plan(self.plan, self.path)  # first: without it the folder is no study
+            if self.data is not None and not (self.folder / DATA).exists():
+                write_model(self.folder / DATA, self.data)
+        if self.plan.plugins:  # whoever came here has agreed to them
+            approve(self.folder, self.plan.hash)
 
     def tuning_results(self) -> TuningResults | None:
         """The account of the tuning, once it has ended."""
@@ -164,8 +177,7 @@ class Study:
 
     def run_folder(self, spec: RunSpec) -> RunFolder:
         """Where a run lives: runs/, or tuning/ if it serves tuning alone."""
-        kind = "tuning" if is_tuning(spec) else "runs"
-        return RunFolder(self.folder / kind / spec.folder_name)
+        return run_folder(self.folder, spec)
 
     def missing(self) -> list[RunSpec]:
         """All runs that are still to be made, as far as is known now, in order.
@@ -177,7 +189,7 @@ class Study:
             known = {spec.id: spec for spec in (*tuning_runs(self.plan), *self._tuning().missing)}
             todo = [spec for spec in known.values() if not self._is_done(spec)]
             return [*todo, *self.specs()]
-        skipped = self._spared()
+        skipped = self._skipped()
         return [
             spec
             for spec in self.specs()
@@ -213,7 +225,7 @@ class Study:
         outcome = self.run_folder(spec).read_outcome()
         return outcome is not None and outcome.is_final
 
-    def _spared(self) -> set[tuple[Setting, str, int]]:
+    def _skipped(self) -> set[tuple[Setting, str, int]]:
         """What earlier looks have made unnecessary."""
         if len(self.plan.analysis.looks) < 2:
             return set()
@@ -231,82 +243,54 @@ class Study:
 
     def load_data(self, location: str | None = None) -> Dataset:
         """The study's data, prepared and checked; `location` says where it has moved."""
-        source = location or self.plan.data.source
-        dataset = load_data(source, self.plan.data.image_size, self.plan.data.resize)
-        if self.plan.data.copies == "near":
-            dataset = with_near_duplicates(dataset)
-        self.check_data(dataset)
-        return dataset
-
-    def check_data(self, dataset: Dataset) -> None:
-        """Raise a PlanError if these are not the pictures that the study was started on."""
-        assert self.plan.frozen is not None
-        if dataset.manifest.fingerprint != self.plan.frozen.fingerprint:
-            raise PlanError(
-                f"the images are not those that {self.folder} was started on (their fingerprint "
-                "differs); restore them, or start another study"
-            )
-        if self.plan.frozen.groups not in ("", dataset.manifest.groups_hash):
-            raise PlanError(
-                f"the copies among the images are not grouped as when {self.folder} was started "
-                "(by another version of normlab?), so its splits would differ; start another study"
-            )
+        return load_study_data(self.folder, self.plan, location)
 
     def run(
         self,
         dataset: Dataset | None = None,
         *,
         device: torch.device | str = "cpu",
-        around: AroundBatches = iter,
-        may_start: Callable[[RunSpec], bool] = lambda _: True,
-        steps: Steps = DEFAULT_STEPS,
-        workers: Workers | None = None,
+        on_batch: OnBatch = ignore_batch,
+        may_start: Callable[[RunSpec], bool] = lambda spec: True,
+        steps: StepMode = DEFAULT_STEPS,
+        executor: Executor | None = None,
     ) -> Iterator[Event]:
         """Do what is missing, yielding every row and every outcome.
 
-        First the tuning, if there is one; then block by block, and at every look the arms that have
-        lost are left out. Stops after an interruption, or before a run that `may_start` refuses.
-        With `workers` several runs are made at once, each in a process of its own; else in this
-        one.
+        Runs are made one after the other in this process, which calls `on_batch` after every batch,
+        or by an `executor`. See normlab.study.scheduler.run_study.
         """
-        if dataset is None:
-            dataset = self.load_data()
-        with study_lock(self.folder):
-            if workers is not None:
-                yield from run_beside(self, workers, around, may_start)
-                return
-            tried: set[str] = set()
-            while batch := self.next_runs(tried):
-                for spec in batch:
-                    if not may_start(spec):
-                        return
-                    tried.add(spec.id)
-                    yield from self._run_one(spec, dataset, device, around, steps)
-                    outcome = self.run_folder(spec).read_outcome()
-                    if outcome is not None and outcome.status == "interrupted":
-                        return
+        settings = self.job_settings(device=device, steps=steps)
+        if executor is None:
+            self.use_plugins()
+            dataset = dataset or self.load_data()
+            executor = InlineExecutor(dataset, on_batch)
+        yield from run_study(self, executor, settings, may_start=may_start)
 
-    def _run_one(
+    def job_settings(
         self,
-        spec: RunSpec,
-        dataset: Dataset,
-        device: torch.device | str,
-        around: AroundBatches,
-        steps: Steps,
-    ) -> Iterator[Event]:
-        folder = self.run_folder(spec)
-        data = block_data(dataset, spec, device)
-        evaluate_test = not is_tuning(spec)
-        for row in execute(
-            spec,
-            data,
-            folder,
-            device=device,
-            around=around,
-            evaluate_test=evaluate_test,
+        *,
+        source: str | None = None,
+        device: torch.device | str = "cpu",
+        steps: StepMode = DEFAULT_STEPS,
+    ) -> JobSettings:
+        """How jobs of this study are made by default: as this process would make them."""
+        source = source or self.plan.data.source
+        return JobSettings(
+            source=source if is_named(source) else str(Path(source).resolve()),
+            device=str(device),
+            threads=torch.get_num_threads(),
             steps=steps,
-        ):
-            yield spec, row
-        outcome = folder.read_outcome()
-        assert outcome is not None
-        yield spec, outcome
+            deterministic=torch.are_deterministic_algorithms_enabled(),
+            plugins=self.plan.plugins,
+        )
+
+    def use_plugins(
+        self, *, trusted: bool = False, ask: Callable[[str], bool] | None = None
+    ) -> None:
+        """Import the plugins that the plan names; see normlab.plugins.use_plugins.
+
+        Raises:
+            PluginError: nobody has agreed to that yet; a plugin cannot be imported.
+        """
+        use_plugins(self.plan.plugins, self.folder, self.plan.hash, trusted=trusted, ask=ask)

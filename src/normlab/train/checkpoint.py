@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from normlab.errors import StorageError, UsageError
 from normlab.records.run import RunSpec, canonical_json
-from normlab.records.store import atomic_write
+from normlab.records.store import Guard, atomic_write, no_guard
 
 Weights = dict[str, Tensor]
 
@@ -42,8 +42,12 @@ def save_checkpoint(
     optimizer: Optimizer,
     schedule: LRScheduler,
     best_weights: Weights | None,
+    guard: Guard = no_guard,
 ) -> None:
-    """Store the state after `epoch`; the one before is replaced in the same moment."""
+    """Store the state after `epoch`; the one before is replaced in the same moment.
+
+    `guard` raises where this process must not write; see normlab.records.store.atomic_write.
+    """
     buffer = io.BytesIO()
     state = {
         "epoch": epoch,
@@ -53,7 +57,7 @@ def save_checkpoint(
         "best_weights": best_weights,
     }
     torch.save(state, buffer)
-    atomic_write(folder / "state.pt", buffer.getvalue())
+    atomic_write(folder / "state.pt", buffer.getvalue(), guard)
 
 
 def load_checkpoint(
@@ -85,8 +89,18 @@ def copy_weights(network: nn.Module) -> Weights:
     return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
 
 
-def save_weights(path: Path, network: nn.Module, spec: RunSpec, mean: Tensor, std: Tensor) -> None:
-    """Store the weights with all that is needed to use them: spec, input mean and std."""
+def save_weights(
+    path: Path,
+    network: nn.Module,
+    spec: RunSpec,
+    mean: Tensor,
+    std: Tensor,
+    guard: Guard = no_guard,
+) -> None:
+    """Store the weights with all that is needed to use them: spec, input mean and std.
+
+    `guard` raises where this process must not write.
+    """
     tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
     facts = {
         "spec": spec.model_dump(mode="json"),
@@ -95,7 +109,7 @@ def save_weights(path: Path, network: nn.Module, spec: RunSpec, mean: Tensor, st
     }
     # One key: safetensors writes several in any order, and equal runs should give equal files.
     metadata = {"normlab": canonical_json(facts)}
-    atomic_write(path, safetensors.torch.save(tensors, metadata))
+    atomic_write(path, safetensors.torch.save(tensors, metadata), guard)
 
 
 def load_weights(path: Path) -> tuple[Weights, RunSpec, list[float], list[float]]:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from normlab.errors import DivergedError, InterruptedRunError, StorageError, UsageError
+from normlab.errors import (
+    DivergedError,
+    InterruptedRunError,
+    LeaseLostError,
+    StorageError,
+    UsageError,
+)
 from normlab.networks.view import NetworkView
 from normlab.records.environment import describe_environment
 from normlab.records.run import EpochRow, Measures, NormSite, Outcome, RunSpec
@@ -23,11 +29,11 @@ from normlab.train.checkpoint import (
     save_weights,
 )
 from normlab.train.early_stopping import best_epoch, patience_is_over
-from normlab.train.fit import AroundBatches, Batches, RunData, evaluate, fit
+from normlab.train.fit import OnBatch, Part, RunData, evaluate, fit, ignore_batch
 from normlab.train.layer_diagnostics import LayerDiagnostics
 from normlab.train.network import build_network, keeps_running, view_of
 from normlab.train.optimizers import make_optimizer, make_schedule
-from normlab.train.step import DEFAULT_STEPS, Steps
+from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
 
 def execute(
@@ -36,11 +42,13 @@ def execute(
     folder: RunFolder,
     *,
     device: torch.device | str = "cpu",
-    around: AroundBatches = iter,
+    on_batch: OnBatch = ignore_batch,
     evaluate_test: bool = True,
-    steps: Steps = DEFAULT_STEPS,
+    steps: StepMode = DEFAULT_STEPS,
 ) -> Iterator[EpochRow]:
     """Train the run to its end, yielding the rows of newly finished epochs.
+
+    A run that is final already, or that another process has in hand, is left as it is.
 
     Without `evaluate_test` (the run serves tuning) it is measured on the validation part alone: the
     test part is never read, and the weights are not kept.
@@ -48,6 +56,26 @@ def execute(
     Every way to end becomes an outcome in the folder: finished, stopped early, diverged, out of
     memory, failed, interrupted. Only a disk that cannot be written is raised.
     """
+    with folder.leased() as is_ours:
+        before = folder.read_outcome()
+        if not is_ours or (before is not None and before.is_final):
+            return
+        with suppress(LeaseLostError):  # whoever has taken the run over goes on with it
+            yield from _to_the_end(spec, data, folder, device, on_batch, evaluate_test, steps)
+    if torch.cuda.is_available():  # for the runs of other processes; an error kept it until here
+        torch.cuda.empty_cache()
+
+
+def _to_the_end(
+    spec: RunSpec,
+    data: RunData,
+    folder: RunFolder,
+    device: torch.device | str,
+    on_batch: OnBatch,
+    evaluate_test: bool,
+    steps: StepMode,
+) -> Iterator[EpochRow]:
+    """Train, and turn every way to end into an outcome."""
     folder.create(
         spec,
         describe_environment(
@@ -59,10 +87,11 @@ def execute(
     )
     sites = None
     try:
+        on_batch(0)  # whoever asked to stop before the first batch need not wait for it
         network = build_network(spec, device)
         view = view_of(network, spec)
         sites = tuple(site.facts for site in view.norm_sites)
-        yield from _train(spec, data, folder, network, view, around, evaluate_test, steps)
+        yield from _train(spec, data, folder, network, view, on_batch, evaluate_test, steps)
     except DivergedError as error:
         epochs = error.epoch - 1
         outcome = Outcome(status="diverged", epochs=epochs, norm_sites=sites, error=str(error))
@@ -76,8 +105,6 @@ def execute(
         folder.log(traceback.format_exc())
         message = f"{type(error).__name__}: {error}"
         _end(folder, Outcome(status=status, epochs=_done(folder), error=message))
-    if torch.cuda.is_available():  # for the runs of other processes; an error kept it until here
-        torch.cuda.empty_cache()
 
 
 def _train(
@@ -86,9 +113,9 @@ def _train(
     folder: RunFolder,
     network: nn.Module,
     view: NetworkView,
-    around: AroundBatches,
+    on_batch: OnBatch,
     evaluate_test: bool,
-    steps: Steps,
+    steps: StepMode,
 ) -> Iterator[EpochRow]:
     optimizer = make_optimizer(network, spec.optimizer)
     schedule = make_schedule(
@@ -106,7 +133,7 @@ def _train(
             data,
             spec,
             first_epoch=resumed.epoch + 1,
-            around=around,
+            on_batch=on_batch,
             steps=steps,
             observing=diagnostics.observing if diagnostics is not None else nullcontext,
         ):
@@ -118,13 +145,14 @@ def _train(
                 folder.append_layer_diagnostics(diagnostics.row(row.epoch))
             folder.append_row(row)
             save_checkpoint(
-                folder.checkpoint_path, row.epoch, network, optimizer, schedule, best_weights
-            )
+                folder.checkpoint_path, row.epoch, network, optimizer, schedule, best_weights,
+                folder.check_lease,
+            )  # fmt: skip
             yield row
             if patience_is_over(rows, spec.patience):
                 break
     sites = tuple(site.facts for site in view.norm_sites)
-    _report(spec, data, folder, network, sites, rows, best_weights, around, evaluate_test)
+    _report(spec, data, folder, network, sites, rows, best_weights, on_batch, evaluate_test)
 
 
 def _report(
@@ -135,7 +163,7 @@ def _report(
     sites: tuple[NormSite, ...],
     rows: Sequence[EpochRow],
     best_weights: Weights | None,
-    around: AroundBatches,
+    on_batch: OnBatch,
     evaluate_test: bool,
 ) -> None:
     """Evaluate the reported epoch's weights on all parts, once, and seal the run."""
@@ -143,18 +171,22 @@ def _report(
     if best_weights is not None:
         network.load_state_dict(best_weights)
         reported = best_epoch(rows)
-    validation, _ = evaluate(network, around(data.plain_batches("validation")), spec)
+
+    def measured(part: Part) -> tuple[Measures, Tensor]:
+        return evaluate(network, data.plain_batches(part), spec, on_batch=on_batch)
+
+    validation, _ = measured("validation")
     if not math.isfinite(validation.loss):  # the last steps of training had no later one to show it
         raise DivergedError(reported, "validation")
     train = test = by_batches = None
     if evaluate_test and keeps_running(network):
-        by_batches = _measure_by_batches(network, around(data.plain_batches("validation")), spec)
+        by_batches = _measure_by_batches(network, data, spec, on_batch)
     if evaluate_test:
-        train, _ = evaluate(network, around(data.plain_batches("train")), spec)
-        test, probabilities = evaluate(network, around(data.plain_batches("test")), spec)
+        train, _ = measured("train")
+        test, probabilities = measured("test")
         if not math.isfinite(test.loss):
             raise DivergedError(reported, "test")
-        save_weights(folder.weights_path, network, spec, data.mean, data.std)
+        save_weights(folder.weights_path, network, spec, data.mean, data.std, folder.check_lease)
         folder.write_predictions(
             Predictions(
                 ids=data.names("test"),
@@ -178,11 +210,14 @@ def _report(
     _end(folder, outcome)
 
 
-def _measure_by_batches(network: nn.Module, batches: Batches, spec: RunSpec) -> Measures | None:
+def _measure_by_batches(
+    network: nn.Module, data: RunData, spec: RunSpec, on_batch: OnBatch
+) -> Measures | None:
     """With the statistics of the batches; None where the last has too few values for any."""
     weights = copy_weights(network)
     try:
-        return evaluate(network, batches, spec, batch_statistics=True)[0]
+        batches = data.plain_batches("validation")
+        return evaluate(network, batches, spec, batch_statistics=True, on_batch=on_batch)[0]
     except UsageError:
         return None
     finally:

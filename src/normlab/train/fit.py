@@ -19,13 +19,19 @@ from normlab.errors import DivergedError
 from normlab.norms.training.parameters import clamp_gates
 from normlab.records.run import EpochRow, Measures, RunSpec
 from normlab.train.metrics import measure
-from normlab.train.step import DEFAULT_STEPS, Gradients, Steps, forward, gradients_of
+from normlab.train.step import Gradients, forward, gradients_of
+from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
 Part = Literal["train", "validation", "test"]
 Batches = Iterable[tuple[Float[Tensor, "n 3 h w"], Tensor]]
 """Images, and labels (n,) or, where images are mixed, the shares of the classes (n, classes)."""
-AroundBatches = Callable[[Batches], Batches]
-"""Wraps the batches of an epoch: draws progress, or stops between two of them."""
+OnBatch = Callable[[int], None]
+"""Called after every batch with the number of its images; draws progress, or raises an
+InterruptedRunError to stop the run there."""
+
+
+def ignore_batch(images: int) -> None:
+    """Do nothing after a batch."""
 
 
 class RunData(Protocol):
@@ -41,7 +47,7 @@ class RunData(Protocol):
 
     @property
     def std(self) -> Tensor:
-        """Likewise."""
+        """Their standard deviation, per channel: (3,)."""
 
     def train_batches(self, epoch: int) -> Batches:
         """The training part, shuffled and augmented: a pure function of the epoch."""
@@ -64,9 +70,9 @@ def fit(
     spec: RunSpec,
     *,
     first_epoch: int = 1,
-    around: AroundBatches = iter,
+    on_batch: OnBatch = ignore_batch,
     observing: Callable[[], AbstractContextManager[None]] = nullcontext,
-    steps: Steps = DEFAULT_STEPS,
+    steps: StepMode = DEFAULT_STEPS,
 ) -> Iterator[EpochRow]:
     """Train from `first_epoch` to the spec's last, yielding what every epoch did.
 
@@ -80,12 +86,14 @@ def fit(
     gradients = gradients_of(network, spec, steps)
     for epoch in range(first_epoch, spec.epochs + 1):
         train, seconds = train_epoch(
-            network, optimizer, schedule, around(data.train_batches(epoch)), spec, gradients
+            network, optimizer, schedule, data.train_batches(epoch), spec, gradients, on_batch
         )
         if not torch.isfinite(torch.tensor(train.loss)):
             raise DivergedError(epoch)
         with observing():
-            validation, _ = evaluate(network, around(data.plain_batches("validation")), spec)
+            validation, _ = evaluate(
+                network, data.plain_batches("validation"), spec, on_batch=on_batch
+            )
         yield EpochRow(
             epoch=epoch,
             learning_rate=schedule.get_last_lr()[0],
@@ -103,13 +111,14 @@ def train_epoch(
     batches: Batches,
     spec: RunSpec,
     gradients: Gradients | None = None,
+    on_batch: OnBatch = ignore_batch,
 ) -> tuple[Measures, float]:
     """One pass over the training part; its running figures and its seconds.
 
     Nothing waits for the device between two steps.
     """
     network.train()
-    gradients = gradients or gradients_of(network, spec, Steps(graph=False))
+    gradients = gradients or gradients_of(network, spec, StepMode(graph=False))
     collected = []
     start = time.perf_counter()
     for images, labels in batches:
@@ -121,6 +130,7 @@ def train_epoch(
         schedule.step()
         largest = labels if labels.dim() == 1 else labels.argmax(1)
         collected.append((losses, logits.argmax(1), largest))
+        on_batch(len(labels))
     if collected and collected[0][0].is_cuda:
         torch.cuda.synchronize()
     seconds = time.perf_counter() - start
@@ -130,7 +140,12 @@ def train_epoch(
 
 @torch.inference_mode()
 def evaluate(
-    network: nn.Module, batches: Batches, spec: RunSpec, *, batch_statistics: bool = False
+    network: nn.Module,
+    batches: Batches,
+    spec: RunSpec,
+    *,
+    batch_statistics: bool = False,
+    on_batch: OnBatch = ignore_batch,
 ) -> tuple[Measures, Float[Tensor, "images classes"]]:
     """The figures and the class probabilities of one part, in evaluation mode.
 
@@ -143,6 +158,7 @@ def evaluate(
         logits = forward(network, images, spec)
         losses = functional.cross_entropy(logits, labels, reduction="none")
         collected.append((losses, logits.argmax(1), labels, logits.softmax(1)))
+        on_batch(len(labels))
     losses, predicted, labels, probabilities = (
         torch.cat(parts) for parts in zip(*collected, strict=True)
     )

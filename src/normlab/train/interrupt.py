@@ -1,4 +1,7 @@
-"""Stopping a run in an orderly way: between two batches, with everything finished on disk."""
+"""Stopping a run in an orderly way: between two batches, with everything finished on disk.
+
+Nothing heavy is imported here, so that signals can be heard before the slow imports.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,19 @@ import contextlib
 import signal
 from collections.abc import Iterable, Iterator
 from types import FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from normlab.errors import InterruptedRunError
 
 Batch = TypeVar("Batch")
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
+)
+"""Ctrl-C; what ends a process in order; what clusters send before the time of a job is over."""
 
 
 class StopRequest:
-    """Set by the first SIGINT or SIGTERM; a second one stops at once, as it would without us."""
+    """Set by the first of SIGNALS; a second one stops at once, as it would without us."""
 
     def __init__(self) -> None:
         """Nobody has asked yet."""
@@ -23,15 +30,14 @@ class StopRequest:
     @contextlib.contextmanager
     def listening(self) -> Iterator[StopRequest]:
         """Listen to the signals inside the block and give them back after it."""
-        signals = (signal.SIGINT, signal.SIGTERM)
-        previous = {number: signal.getsignal(number) for number in signals}
+        previous: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
 
         def ask(number: int, frame: FrameType | None) -> None:
             self.is_set = True
             for each, handler in previous.items():
                 signal.signal(each, handler)
 
-        for number in signals:
+        for number in SIGNALS:
             signal.signal(number, ask)
         try:
             yield self
@@ -39,9 +45,19 @@ class StopRequest:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
+    def check(self) -> None:
+        """Raise an InterruptedRunError once somebody has asked to stop."""
+        if self.is_set:
+            raise InterruptedRunError("stopped between two batches")
+
     def between(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches, until somebody asks to stop: then InterruptedRunError."""
         for batch in batches:
-            if self.is_set:
-                raise InterruptedRunError("stopped between two batches")
+            self.check()
             yield batch
+
+
+def end_in_order() -> None:
+    """From now on every one of SIGNALS ends this process as Ctrl-C does: by KeyboardInterrupt."""
+    for number in SIGNALS:
+        signal.signal(number, signal.default_int_handler)

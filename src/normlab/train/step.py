@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from normlab.records.run import RunSpec
+from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
 Found = tuple[Float[Tensor, " n"], Float[Tensor, "n classes"]]
 Gradients = Callable[[Float[Tensor, "n 3 h w"], Tensor], Found]
@@ -28,20 +29,7 @@ Gradients = Callable[[Float[Tensor, "n 3 h w"], Tensor], Found]
 EAGER_BATCHES = 2
 
 
-@dataclass(frozen=True)
-class Steps:
-    """How the steps of a training are computed."""
-
-    graph: bool = True
-    """On a GPU as CUDA graphs: the same numbers."""
-    compiled: bool = False
-    """By torch.compile, with normlab's operators inside: the same up to rounding."""
-
-
-DEFAULT_STEPS = Steps()
-
-
-def gradients_of(network: nn.Module, spec: RunSpec, steps: Steps = DEFAULT_STEPS) -> Gradients:
+def gradients_of(network: nn.Module, spec: RunSpec, steps: StepMode = DEFAULT_STEPS) -> Gradients:
     """How this network gets its gradients; with a CUDA graph where it is on a GPU.
 
     Where steps are compiled the network itself stays as it is, for evaluation and hooks.

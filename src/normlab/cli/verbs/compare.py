@@ -11,9 +11,11 @@ import typer
 from normlab.cli.expand import expand_groups
 from normlab.cli.option_groups import (
     AnalysisOptions,
+    ExecutorOptions,
     FactorOptions,
     ImageOptions,
     ParallelOptions,
+    PluginOptions,
     RunningOptions,
     SourceOptions,
     StudyOptions,
@@ -50,6 +52,8 @@ def compare(
     analysis: AnalysisOptions,
     running: RunningOptions,
     parallel: ParallelOptions,
+    executing: ExecutorOptions,
+    plugins: PluginOptions,
 ) -> None:
     """Train every norm under equal conditions and say which is better, and how sure that is."""
     from normlab.cli.study_plan import chosen_sizes, study_plan, with_preset
@@ -71,6 +75,7 @@ def compare(
         analysis=analysis,
         compared=factors.compared,
         blocks=study.blocks,
+        plugins=plugins.plugin or (),
         tuning=study.tuning(),
     )
     request = StudyRequest(
@@ -80,6 +85,7 @@ def compare(
         budget=study.budget,
         device=choose_device(running.device, deterministic=running.deterministic),
         jobs=parallel.jobs,
+        executor=executing.executor,
         compiled=running.compiled,
         strict=opening.strict,
         yes=running.yes,

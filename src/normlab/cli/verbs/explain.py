@@ -36,6 +36,7 @@ def explain(
     data: Annotated[str | None, typer.Option(help="Where the study's data are now.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder, or PNG of one picture.")] = None,
     device: options.Device = "auto",
+    trust_plugins: options.TrustPlugins = False,
 ) -> None:
     """Grad-CAM: pictures with the places that spoke for a class.
 
@@ -45,6 +46,7 @@ def explain(
     if not target.exists():
         raise UsageError(f"there is no {target}; give a study's folder or a run's")
     chosen_device = options.choose_device(device)
+    options.use_plugins_of(target, trusted=trust_plugins)
     if image is not None:
         _one_picture(target, image, of, layers, mode, out, chosen_device)
         return

@@ -16,10 +16,10 @@ def norms(
     import json
     import textwrap
 
-    from normlab.norms.registry import NORMS
+    from normlab.norms.registry import all_norms
     from normlab.norms.spec import describe
 
-    rows = [describe(info) for info in NORMS.values()]
+    rows = [describe(info) for info in all_norms().values()]
     if as_json:
         typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return

@@ -28,6 +28,7 @@ def predict(
     ],
     out: Annotated[Path | None, typer.Option(help="Write here instead of to the terminal.")] = None,
     device: options.Device = "auto",
+    trust_plugins: options.TrustPlugins = False,
 ) -> None:
     """Classify images: a CSV with class and probabilities.
 
@@ -39,6 +40,7 @@ def predict(
 
     if not images.exists():
         raise UsageError(f"there is no {images}; give an image, a folder or a CSV of pixels")
+    options.use_plugins_of(run, trusted=trust_plugins)
     predictor = Predictor.load(find_run(run), options.choose_device(device))
     if images.suffix.lower() == ".csv":
         rows: Iterable[Sequence[object]] = _class_ids(predictor, images)

@@ -9,8 +9,13 @@ from typing import Annotated
 import typer
 
 from normlab.cli.expand import expand_groups
-from normlab.cli.option_groups import ParallelOptions, RunningOptions, SourceOptions
-from normlab.cli.options import choose_device, fetch
+from normlab.cli.option_groups import (
+    ExecutorOptions,
+    ParallelOptions,
+    RunningOptions,
+    SourceOptions,
+)
+from normlab.cli.options import TrustPlugins, choose_device, fetch, use_plugins
 from normlab.data.locations import is_named
 from normlab.errors import DataError, UsageError
 
@@ -24,10 +29,12 @@ def run(
     budget: Annotated[
         str | None, typer.Option(help="10m, 1h, night: no run is begun that would end later.")
     ] = None,
+    trust_plugins: TrustPlugins = False,
     *,
     opening: SourceOptions,
     running: RunningOptions,
     parallel: ParallelOptions,
+    executing: ExecutorOptions,
 ) -> None:
     """Run what is missing of a study; the same command again continues it."""
     from rich.console import Console
@@ -37,6 +44,7 @@ def run(
     from normlab.records.plan import read_plan
     from normlab.study.budget import parse_duration
     from normlab.study.check import check_folder, check_plan
+    from normlab.study.folder import check_data
     from normlab.study.study import Study
 
     console = Console()
@@ -50,13 +58,14 @@ def run(
     fetch(source, download=opening.download)
     if not is_named(source) and not Path(source).exists():
         raise DataError(f"the study's images are not at {source}; say where they are with --data")
+    use_plugins(plan, folder, trusted=trust_plugins or running.yes)
     check_plan(plan)
     if study.is_dir() or (study.name == "study.toml" and plan.frozen is not None):
         if out is not None:
             raise UsageError(f"{folder} is a study that has begun, and it stays; leave --out away")
         opened = Study.open(folder).with_blocks(plan.blocks)
         dataset, _ = load_with_progress(plan.data, console, strict=opening.strict, location=data)
-        opened.check_data(dataset)
+        check_data(folder, plan, dataset)
     else:
         plan = plan.model_copy(update={"data": plan.data.model_copy(update={"source": source})})
         folder = out or Path(f"{study.stem}-study")
@@ -67,5 +76,5 @@ def run(
     continue_study(
         opened, dataset, console,
         device=device, yes=running.yes, deadline=deadline, jobs=parallel.jobs,
-        compiled=running.compiled,
+        executor=executing.executor, compiled=running.compiled,
     )  # fmt: skip

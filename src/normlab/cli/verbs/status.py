@@ -17,6 +17,7 @@ def status(
 
     from rich.console import Console
 
+    from normlab.records.lease import lease_owner
     from normlab.study.budget import format_seconds
     from normlab.study.study import Study
     from normlab.text import count
@@ -33,7 +34,10 @@ def status(
         outcomes[kind] += 1
         if outcome is not None and outcome.test is not None:
             seconds.append(outcome.seconds)
-        if kind in ("begun", "interrupted"):
+        owner = lease_owner(folder.path) if kind in ("begun", "interrupted") else None
+        if owner is not None:
+            console.print(f"running      {spec.folder_name}  epoch {len(rows)}, by {owner}")
+        elif kind in ("begun", "interrupted"):
             console.print(f"{kind:<12} {spec.folder_name}  epoch {len(rows)}/{spec.epochs}")
         elif outcome is not None and outcome.error is not None:
             console.print(f"{kind:<12} {spec.folder_name}  {outcome.error}")

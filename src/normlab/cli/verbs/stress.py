@@ -27,6 +27,7 @@ def stress(
     seed: Annotated[int, typer.Option(min=0, help="Of the images and what is drawn.")] = 0,
     data: Annotated[str | None, typer.Option(help="Where the study's images are now.")] = None,
     device: options.Device = "auto",
+    trust_plugins: options.TrustPlugins = False,
 ) -> None:
     """Change the test images in five strengths, and say which arm loses less.
 
@@ -45,6 +46,7 @@ def stress(
 
     console = Console()
     opened = Study.open(study)
+    options.use_plugins_of(study, trusted=trust_plugins)
     chosen = options.choose_device(device)
     dataset = opened.load_data(data)
     with StopRequest().listening() as stop, shown_progress(console) as show:

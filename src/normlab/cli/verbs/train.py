@@ -11,7 +11,9 @@ from normlab.cli.expand import expand_groups
 from normlab.cli.option_groups import (
     AnalysisOptions,
     CellOptions,
+    ExecutorOptions,
     ImageOptions,
+    PluginOptions,
     RunningOptions,
     SourceOptions,
     TrainingOptions,
@@ -30,6 +32,8 @@ def train(
     opening: SourceOptions,
     training: TrainingOptions,
     running: RunningOptions,
+    executing: ExecutorOptions,
+    plugins: PluginOptions,
 ) -> None:
     """Train one network; the folder is a study with one arm and one block."""
     from normlab.cli.study_plan import study_plan
@@ -44,6 +48,7 @@ def train(
         training=training,
         analysis=AnalysisOptions(reference=cell.norm),
         blocks=1,
+        plugins=plugins.plugin or (),
     )
     conduct(
         StudyRequest(
@@ -55,5 +60,6 @@ def train(
             compiled=running.compiled,
             strict=opening.strict,
             yes=running.yes,
+            executor=executing.executor,
         )
     )

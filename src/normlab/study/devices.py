@@ -1,6 +1,7 @@
-"""NVIDIA's Multi-Process Service: kernels of several processes on a GPU at the same time.
+"""Which process computes where: devices, threads, and how processes share a GPU.
 
-Without it processes take turns: a GPU runs the kernels of one of them at a time, however small
+NVIDIA's Multi-Process Service runs kernels of several processes on a GPU at the same time. Without
+it processes take turns: a GPU runs the kernels of one of them at a time, however small
 they are. The service's daemon is started for the runs of one study, in a folder of its own, which
 no other process looks into, and ended with them. (NVIDIA, Multi-Process Service, sections 2.1, 4.)
 """
@@ -19,6 +20,24 @@ PIPES = "CUDA_MPS_PIPE_DIRECTORY"
 USUAL_PIPES = Path("/tmp/nvidia-mps")
 """Where a daemon for the whole machine has its pipes; processes find that one by themselves."""
 SECONDS = 30
+
+
+def devices_of(device: str) -> tuple[str, ...]:
+    """The devices that a name stands for, each of which gets processes in turn.
+
+    "cuda" is every GPU that this process sees, "cuda:1" that one alone.
+    """
+    if device != "cuda":
+        return (device,)
+    import torch
+
+    return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count())) or (device,)
+
+
+def threads_of(device: str, cores: int, processes: int) -> int:
+    """Threads of the CPU for each of so many processes."""
+    share = max(1, cores // processes)
+    return share if device == "cpu" else min(4, share)
 
 
 class MultiProcessService:

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from normlab.errors import UsageError
-from normlab.study import mps
-from normlab.study.mps import CONTROL, PIPES, start_service
-from normlab.study.workers import Workers
+from normlab.study import devices
+from normlab.study.devices import CONTROL, PIPES, devices_of, start_service, threads_of
+from normlab.study.executors.base import ExecutorRequest
+from normlab.study.executors.processes import ProcessesExecutor
 
 PROGRAM = """#!{python}
 import os, pathlib, sys
@@ -29,7 +30,7 @@ def control(tmp_path: Path, monkeypatch):
     log = tmp_path / "log.txt"
     log.touch()
     monkeypatch.delenv(PIPES, raising=False)
-    monkeypatch.setattr(mps, "USUAL_PIPES", tmp_path / "nobody")
+    monkeypatch.setattr(devices, "USUAL_PIPES", tmp_path / "nobody")
 
     def put(code: int = 0):
         program = tmp_path / CONTROL
@@ -70,7 +71,7 @@ def test_where_it_is_not_wanted_it_is_not_started(control, monkeypatch) -> None:
         patch.setenv(PIPES, "/somewhere")  # the user has one
         assert start_service("cuda") is None
     with monkeypatch.context() as patch:
-        patch.setattr(mps, "USUAL_PIPES", Path("/tmp"))  # the machine has one
+        patch.setattr(devices, "USUAL_PIPES", Path("/tmp"))  # the machine has one
         assert start_service("cuda") is None
     assert noted() == []
 
@@ -93,5 +94,19 @@ def test_workers_that_get_no_device_by_it_are_started_without(
     noted = control()
     study = Study.create(tmp_path / "study", make_plan(pictures), dataset)
     with pytest.raises(UsageError, match=r"a worker could not begin: .*(CUDA|cuda)"):
-        Workers.start(study.folder, dataset.manifest.location, "cuda", 2, 1)
+        ProcessesExecutor(ExecutorRequest(study.folder, study.job_settings(device="cuda"), ()))
     assert noted() == ["-d|True", "quit", "|True"]
+
+
+def test_every_gpu_gets_processes_in_turn(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert devices_of("cuda") == ("cuda:0", "cuda:1")
+    assert devices_of("cuda:1") == ("cuda:1",)
+    assert devices_of("cpu") == ("cpu",)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert devices_of("cuda") == ("cuda",)
+
+
+def test_cores_are_divided() -> None:
+    assert [threads_of("cpu", 8, jobs) for jobs in (1, 2, 3, 16)] == [8, 4, 2, 1]
+    assert threads_of("cuda", 16, 2) == 4

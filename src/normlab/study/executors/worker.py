@@ -1,0 +1,157 @@
+"""A process that makes one run after the other, as it is told on its standard input.
+
+    python -m normlab.study.executors.worker
+
+Every line in is a JSON object, and so is every answer:
+
+    {"study": "…", "settings": {…}}                → {"ready": true} once it has data and device
+    {"job": {…}}                                   → {"done": id} once its outcome is written,
+                                                     {"held": owner} where another process has it,
+                                                     {"interrupted": why} if it was not begun
+    {"calibration": {…job…}, "seconds": 2}         → {"images_per_second": 812.5}
+    {"stop": true}                                 stops the run in hand in order
+
+What cannot go on is answered with {"error": sentence, "kind": "StorageError"}, and ends the
+process. It ends too when its input ends, which is when the process that started it is gone: after
+the batch in hand if that is soon, else at once, for whatever is in the records is whole. Signals
+and the end of the input are heard before anything slow is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from normlab.errors import InterruptedRunError, NormlabError
+from normlab.train.interrupt import StopRequest
+
+if TYPE_CHECKING:
+    from normlab.data.dataset import Dataset
+    from normlab.study.job import Job
+
+GRACE_SECONDS = 1.0
+"""From the end of the input to the end of the process."""
+STEPS = 4
+"""Of the calibration between two looks at the clock."""
+
+
+class Conversation:
+    """Lines from the process that started this one, and answers to it."""
+
+    def __init__(self, stop: StopRequest) -> None:
+        """Listen from now on; what other code prints goes where errors go."""
+        self._stop = stop
+        self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+        threading.Thread(target=self._listen, name="input", daemon=True).start()
+
+    def next_line(self) -> dict[str, Any] | None:
+        """What is to be done next; None when there is nothing more."""
+        return self._lines.get()
+
+    def answer(self, content: dict[str, Any]) -> None:
+        """Tell something."""
+        try:
+            self._answers.write(json.dumps(content) + "\n")
+            self._answers.flush()
+        except OSError:  # nobody is there any more, and the input has ended too
+            self._stop.is_set = True
+
+    def _listen(self) -> None:
+        for line in sys.stdin:
+            told = json.loads(line)
+            if "stop" in told:
+                self._stop.is_set = True
+            else:
+                self._lines.put(told)
+        self._stop.is_set = True
+        self._lines.put(None)
+        time.sleep(GRACE_SECONDS)
+        os._exit(1)
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    with StopRequest().listening() as stop:
+        talk = Conversation(stop)
+        try:
+            _work(talk, stop)
+        except InterruptedRunError:
+            os._exit(0)
+        except (NormlabError, OSError, RuntimeError) as error:
+            kind = type(error).__name__ if isinstance(error, NormlabError) else "UsageError"
+            talk.answer({"error": " ".join(str(error).split()), "kind": kind})
+            os._exit(2)
+        # The interpreter would take seconds to put everything away, and lets no thread end it.
+        os._exit(0)
+
+
+def _work(talk: Conversation, stop: StopRequest) -> None:
+    first = talk.next_line()
+    if first is None:
+        return
+    import torch
+
+    from normlab.norms.fused.cpu.memory import give_back_freed_memory
+    from normlab.records.lease import lease_owner
+    from normlab.records.plan import read_plan
+    from normlab.study.folder import load_study_data, run_folder
+    from normlab.study.job import Job, job_rows, prepare_process, read_settings
+
+    settings = read_settings(first["settings"])
+    study = Path(first["study"])
+    prepare_process(settings)
+    torch.empty(1, device=settings.device)  # a device that cannot be had is found out here
+    dataset = load_study_data(study, read_plan(study / "study.toml"), settings.source)
+    talk.answer({"ready": True})
+    while (told := talk.next_line()) is not None:
+        job = Job.from_json(told.get("job") or told["calibration"])
+        torch.set_num_threads(job.settings.threads)
+        if "calibration" in told:
+            speed = images_per_second(job, dataset, told["seconds"])
+            talk.answer({"images_per_second": speed})
+            continue
+        try:
+            for _ in job_rows(job, dataset=dataset, on_batch=lambda images: stop.check()):
+                pass
+        except InterruptedRunError as error:  # before there was anything to store
+            talk.answer({"interrupted": str(error)})
+            return
+        give_back_freed_memory()
+        folder = run_folder(study, job.spec)
+        owner = lease_owner(folder.path)
+        if owner is not None or folder.read_outcome() is None:
+            talk.answer({"held": str(owner or "another process")})
+        else:
+            talk.answer({"done": job.spec.id})
+        if stop.is_set:
+            return
+
+
+def images_per_second(job: Job, dataset: Dataset, seconds: float) -> float:
+    """Of training steps that are thrown away; none where they break, as without memory left."""
+    from normlab.data.load import block_data
+    from normlab.study.calibration import CalibrationRun
+
+    spec, device = job.spec, job.settings.device
+    try:
+        data = block_data(dataset, spec, device)
+        calibration = CalibrationRun(spec, data, device, job.settings.steps)
+        images, start = 0, time.perf_counter()
+        while time.perf_counter() - start < seconds:
+            calibration.train(STEPS)
+            images += STEPS * spec.batch_size
+        return images / (time.perf_counter() - start)
+    except (RuntimeError, MemoryError):
+        return 0.0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""What a study's folder says of its runs and its data: all that a job needs of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from normlab.data.dataset import Dataset, load_data
+from normlab.data.duplicates.near_duplicates import with_near_duplicates
+from normlab.errors import PlanError
+from normlab.records.plan import StudyPlan
+from normlab.records.run import RunSpec
+from normlab.records.store import RunFolder
+from normlab.study.tuning import is_tuning
+
+
+def run_folder(study: Path, spec: RunSpec) -> RunFolder:
+    """Where a run lives: runs/, or tuning/ if it serves tuning alone."""
+    return RunFolder(study / ("tuning" if is_tuning(spec) else "runs") / spec.folder_name)
+
+
+def load_study_data(folder: Path, plan: StudyPlan, location: str | None = None) -> Dataset:
+    """The study's data, prepared and checked; `location` says where it has moved.
+
+    Raises:
+        PlanError: these are not the images that the study was started on.
+    """
+    source = location or plan.data.source
+    dataset = load_data(source, plan.data.image_size, plan.data.resize)
+    if plan.data.copies == "near":
+        dataset = with_near_duplicates(dataset)
+    check_data(folder, plan, dataset)
+    return dataset
+
+
+def check_data(folder: Path, plan: StudyPlan, dataset: Dataset) -> None:
+    """Raise a PlanError if these are not the images that the study was started on."""
+    assert plan.frozen is not None
+    if dataset.manifest.fingerprint != plan.frozen.fingerprint:
+        raise PlanError(
+            f"the images are not those that {folder} was started on (their fingerprint "
+            "differs); restore them, or start another study"
+        )
+    if plan.frozen.groups not in ("", dataset.manifest.groups_hash):
+        raise PlanError(
+            f"the copies among the images are not grouped as when {folder} was started "
+            "(by another version of normlab?), so its splits would differ; start another study"
+        )
