@@ -138,6 +138,8 @@ def test_a_strangers_plugin_is_asked_for_once(site, tmp_path) -> None:
     with pytest.raises(PluginError):
         use_plugins(["some_norms"], tmp_path / "copy", "hash")
     use_plugins(["some_norms"], study, "another hash", trusted=True)
+    assert sys.modules.pop("some_norms")
+    use_plugins(["some_norms"], study, "another hash")
 
 
 def test_an_installed_plugin_is_not_asked_for(site, tmp_path) -> None:

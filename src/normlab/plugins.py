@@ -141,6 +141,7 @@ def use_plugins(
                 f"{study} names the plugin {listed}, which is no installed entry point of normlab; "
                 "if you trust its code, add --trust-plugins"
             )
+    if strange:
         approve(study, plan_hash)
     import_plugins(names)
 
