@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import normlab
-from normlab.records.run import EpochRow
+from normlab.records.run import EpochRow, Outcome
 from normlab.stats.summary.analysis import analyse
 
 PLAN = {
@@ -34,7 +34,7 @@ def main() -> None:
         if isinstance(event, EpochRow):
             accuracy = event.validation.accuracy
             print(f"{spec.arm} block {spec.block} epoch {event.epoch}: validation {accuracy:.3f}")
-        else:
+        elif isinstance(event, Outcome):
             print(f"{spec.arm} block {spec.block}: {event.status}")
     for setting in analyse(study.plan, study.records()).settings:
         print(setting.verdict.sentence)

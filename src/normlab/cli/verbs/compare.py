@@ -59,9 +59,7 @@ def compare(
     from normlab.cli.study_plan import chosen_sizes, study_plan, with_preset
     from normlab.cli.study_session import StudyRequest, conduct
 
-    if demo == (source is not None):
-        raise UsageError("give a folder of images, or --demo: normlab compare photos/")
-    location = DEMO if source is None else resolved(source)
+    location = _location(source, demo)
     fetch(location, download=opening.download)
     preset = _preset(context, study, demo)
     study, images = with_preset(study, preset), with_preset(images, preset)
@@ -92,6 +90,12 @@ def compare(
         tuning_if_it_fits=_leaves_the_rate_open(context, study, factors),
     )
     conduct(request, plan_only=context.info_name == "plan")
+
+
+def _location(source: str | None, demo: bool) -> str:
+    if demo == (source is not None):
+        raise UsageError("give a folder of images, or --demo: normlab compare photos/")
+    return DEMO if source is None else resolved(source)
 
 
 def _preset(context: typer.Context, study: StudyOptions, demo: bool) -> Mapping[str, Any]:
