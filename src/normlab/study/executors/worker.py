@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from normlab.data.dataset import Dataset
     from normlab.study.job import Job
 
-GRACE_SECONDS = 1.0
+GRACE_SECONDS = 0.5
 """From the end of the input to the end of the process."""
 STEPS = 4
 """Of the calibration between two looks at the clock."""
