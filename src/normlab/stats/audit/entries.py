@@ -21,6 +21,7 @@ from normlab.stats.audit.model import Entry, Figure
 from normlab.stats.audit.numbers import is_missing, parse_cell
 
 _ERRORS = (ERROR, TOP5_ERROR)
+_FACTOR = re.compile(r"batch|\blr\b|learning|epoch", re.IGNORECASE)
 _NO_NETWORK = re.compile(
     r"Δ|\bdelta\b|\bdiff(?:erence)?\b|\bgain\b|\bimprovement\b|\bgap\b|^(?:std|sd|stdev)\b|\bp-value",
     re.IGNORECASE,
@@ -171,7 +172,7 @@ def _row_facts(
             label = text[: own.start()].strip() if own else text
         if label and (parse_cell(label) or re.fullmatch(r"[\d.]+\s?[kKMGB]*", label)):
             labels.append(f"{head_text} {label}".strip())
-            if not words:
+            if not words or _FACTOR.search(head_text):
                 words.append(labels[-1])
         elif label:
             labels.append(label)

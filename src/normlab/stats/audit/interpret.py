@@ -30,7 +30,7 @@ _NO_FIGURE = re.compile(
     r"|interpol|iter|step|version|support|\bms\b",
     re.IGNORECASE,
 )
-_INDEX = re.compile(r"(?:no\.?|#|rank|id|index|nr\.?|)", re.IGNORECASE)
+_INDEX = re.compile(r"(?:no\.?|#|rank|id|index|nr\.?|table|)", re.IGNORECASE)
 
 
 def interpret(raw: RawTable, document: str = "") -> list[PublishedTable]:

@@ -46,7 +46,5 @@ def _tables(block: list[Row], first: int, last: int, stem: str) -> Iterator[tupl
     if len(block) < 2:
         return
     cells = rectangular([[Cell(clean(cell)) for cell in row] for row in block])
-    name = stem.replace("_", " ").replace("-", " ")
-    caption = " ".join(titles)
-    headings = (stem if any(c.isdigit() for c in stem) else name,)
-    yield RawTable(cells, first, header_rows=None, caption=caption, headings=headings), last
+    headings = (stem.replace("_", " "),)
+    yield RawTable(cells, first, caption=" ".join(titles), headings=headings), last

@@ -1,7 +1,9 @@
 """AU01: an accuracy is a count of images (GRIM, Brown & Heathers 2017).
 
 Whoever prints k/N to so many digits rounds all numbers, or cuts all of them off: a document is
-tested once for each way, and a cell is named only if neither way explains all cells.
+tested once for each way, and a cell is named only if neither way explains all cells. Where half as
+many cells fail as would for a wrong number of images (three at least), that number is doubted and
+no cell is named.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ def check(audited: Audited) -> Iterator[Finding]:
             images = audited.images_of(figure) if figure.metric in COUNTED else None
             runs = audited.runs_of(table, figure)
             if images and runs and figure.usable and _has_power(figure, images * runs):
-                key = (table.raw.file, figure.dataset, figure.part, images, runs)
+                key = (figure.dataset, figure.part, images, runs)
                 case = _Case(table, entry, figure, images, runs)
                 groups.setdefault(key, []).append(case)
     for cases in groups.values():
@@ -52,13 +54,18 @@ def _has_power(figure: Figure, total: int) -> bool:
     return figure.unit * total < 1
 
 
+def _expected(case: _Case) -> float:
+    """The chance that a figure is no count out of so many images if it is of others."""
+    return 1 - case.figure.unit * case.total
+
+
 def _judge(cases: Sequence[_Case], *, stated: bool) -> Iterator[Finding]:
     rounded = [case for case in cases if not _possible(case, rounds)]
     cut = [case for case in cases if not _possible(case, cuts)]
     if not rounded or not cut:
         return
     fewest, other = (cut, rounds) if len(cut) < len(rounded) else (rounded, cuts)
-    if len(fewest) >= 3 and len(fewest) * 2 > len(cases):
+    if len(fewest) >= 3 and len(fewest) * 2 > sum(_expected(case) for case in cases):
         table = fewest[0].table
         text = (
             f"{len(fewest)} of {len(cases)} accuracies are no count out of {fewest[0].images:,} "
@@ -105,6 +112,8 @@ def _arithmetic(case: _Case, *, explained: bool) -> str:
     of = f"{total}" if case.runs == 1 else f"({case.images}·{case.runs})"
     one, two = (f"{k}/{of} = {scale * k / total:.{digits}f}" for k in (below, below + 1))
     text = f"{figure.text}: {one} and {two}, and nothing between"
+    if case.runs == 1:
+        text += " for one network, measured once"
     if explained:
         text += "; cutting off digits in place of rounding gives this cell and forbids others"
     return text

@@ -5,6 +5,7 @@ No arithmetic forbids it, so it is a question: one of them was copied, or they a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from normlab.stats.audit.heads import ACCURACY, ERROR, LOSS, MACRO_F1, MICRO_F1, TOP5, TOP5_ERROR
@@ -16,7 +17,7 @@ CODE = "AU04"
 TITLE = "rows differ"
 NEEDS_IMAGES = False
 DIGITS = 6
-"""So many digits agree by accident once in a million pairs."""
+"""So many digits agree by accident once in a million pairs; more pairs need more digits."""
 _FAMILY = {
     **dict.fromkeys((ACCURACY, ERROR, MICRO_F1), "share"),
     **dict.fromkeys((TOP5, TOP5_ERROR), "top-5"),
@@ -29,8 +30,9 @@ def check(audited: Audited) -> Iterator[Finding]:
     """Rows of one table with equal figures throughout."""
     for table in audited.tables:
         groups: dict[tuple[object, ...], list[Entry]] = {}
+        pairs = max(len(table.entries) * (len(table.entries) - 1) / 2, 1)
         for entry in table.entries:
-            if _digits(entry) >= DIGITS:
+            if _digits(entry) >= DIGITS + math.log10(pairs):
                 groups.setdefault(_print(entry), []).append(entry)
         for group in groups.values():
             names = list(dict.fromkeys(entry.name for entry in group))

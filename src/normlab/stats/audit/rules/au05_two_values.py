@@ -73,14 +73,37 @@ def _all_words_equal(audited: Audited) -> Iterator[Finding]:
 
 
 def _sweeps(audited: Audited) -> Iterator[Finding]:
-    """Tables over one factor (8, 32, 128) for one arm, against the table where it is one row."""
+    """Rows over one factor (8, 32, 128) for one arm, against the row where it is not named."""
     for table in audited.tables:
+        longer: dict[tuple[str, ...], list[Entry]] = {}
+        for entry in table.entries:
+            longer.setdefault(entry.labels[:-1], []).append(entry)
+        for entry in table.entries:
+            rows = [row for row in longer.get(entry.labels, []) if _is_value_of(row, entry)]
+            yield from _compared(table, rows, entry, table)
         rows = _numbered(table)
         if len(rows) < 2:
             continue
+        head = _head_of(rows[0])
         for other in audited.tables:
-            if other is not table and not _numbered(other) and other.raw.file == table.raw.file:
-                yield from _against(table, rows, other)
+            if other is table or _numbered(other):
+                continue
+            for entry in other.entries:
+                begins = re.match(rf"{re.escape(entry.name)}(?![\w-])", head, re.IGNORECASE)
+                if entry.name and (begins or _only_name_in(table.title, entry, other)):
+                    yield from _compared(table, rows, entry, other)
+
+
+def _is_value_of(one: Entry, entry: Entry) -> bool:
+    """Whether an entry is the other one at a value of one more factor."""
+    last = one.labels[-1] if one.labels else ""
+    shared = set(one.figures) & set(entry.figures)
+    return any(entry.labels) and bool(shared) and re.search(r"\s[\d.e-]+$", last) is not None
+
+
+def _head_of(entry: Entry) -> str:
+    """What stands before the number of a name: "BN, batch" of "BN, batch 8"."""
+    return re.sub(r"[\s=]*[\d.e-]+$", "", entry.name)
 
 
 def _numbered(table: PublishedTable) -> list[Entry]:
@@ -90,34 +113,29 @@ def _numbered(table: PublishedTable) -> list[Entry]:
     return named if len(named) == len(table.entries) and all_single else []
 
 
-def _against(
-    table: PublishedTable, rows: Sequence[Entry], other: PublishedTable
+def _compared(
+    table: PublishedTable, rows: Sequence[Entry], entry: Entry, other: PublishedTable
 ) -> Iterator[Finding]:
-    head = re.sub(r"[\s=]*[\d.e-]+$", "", rows[0].name)
-    title = table.title
-    for entry in other.entries:
-        name = re.escape(entry.name)
-        if not entry.name or not (
-            re.match(rf"{name}(?![\w-])", head, re.I) or _only_name_in(title, entry, other)
-        ):
-            continue
-        shared = set(entry.figures) & set(rows[0].figures)
-        if len({metric for metric, _ in shared}) < 2:
-            continue
-        if any(
-            all(same_print(entry.figures[k], row.figures[k]) for k in shared & set(row.figures))
-            for row in rows
-        ):
-            continue
-        key = min(shared, key=lambda pair: (pair[0] == LOSS, pair))
-        listed = ", ".join(row.figures[key].text for row in rows if key in row.figures)
-        text = (
-            f"{key[1]} {key[0]} of {entry.name} is {entry.figures[key].text} in “{other.title}” "
-            f"(line {other.raw.line}) and {listed} here: which of these rows has the setting of "
-            "that table?"
-        ).strip()
-        figures = [row.figures[key] for row in rows if key in row.figures]
-        yield finding(CODE, "question", table, f"{entry.name}: {head}", text, figures)
+    """A question if none of the rows of one factor equals the row that one of them should be."""
+    if len(rows) < 2 or any(row.dataset != entry.dataset for row in rows):
+        return
+    shared = set(entry.figures) & set(rows[0].figures)
+    if len({metric for metric, _ in shared}) < 2:
+        return
+    for row in rows:
+        own = shared & set(row.figures)
+        if all(same_print(entry.figures[key], row.figures[key]) for key in own):
+            return
+    key = min(shared, key=lambda pair: (pair[0] == LOSS, pair))
+    figures = [row.figures[key] for row in rows if key in row.figures]
+    listed = ", ".join(figure.text for figure in figures)
+    where = "one row" if other is table else f"“{other.title}” (line {other.raw.line})"
+    text = (
+        f"{key[1]} {key[0]} of {entry.name} is {entry.figures[key].text} in {where} and {listed} "
+        "here: which of these has the setting of the other?"
+    ).strip()
+    name = f"{entry.name}: {_head_of(rows[0])}"
+    yield finding(CODE, "question", table, name, text, figures)
 
 
 def _only_name_in(title: str, entry: Entry, other: PublishedTable) -> bool:

@@ -47,7 +47,7 @@ def _judge(
     text = (
         f"{images:,} images show a difference from {100 * smallest:.2f} points on "
         f"(1.96·√(2a(1 − a)/N) at a = {middle:.4f}; if one network is right wherever the other "
-        f"is, from {100 * Z**2 / images:.2f} on): {len(close)} of {count(pairs, 'pair')} "
+        f"is, from {100 * Z**2 / images:.2f} on): {len(close):,} of {count(pairs, 'pair')} "
         f"{'is' if len(close) == 1 else 'are'} closer"
     )
     if runs > 1:
