@@ -18,7 +18,8 @@ _ERROR_WORD = r"\berr(?:ors?)?\b(?:\s*rates?\b)?|\bmisclassif\w*"
 _RATE = r"\s*(?:acc(?:uracy|uracies)?\b\.?|err(?:ors?)?\b|scores?\b|rates?\b)*"
 _F1 = r"\bf\s?[-_]?\s?1\b(?:[\s-]*(?:scores?|measure))?|\bf[\s-]?(?:score|measure)\b"
 _OTHER = re.compile(
-    r"balanced|per[\s-]?class|mean[\s-]class|class(?:es)?[\s-](?:avg|average|mean|acc)|\bm-?acc\b"
+    r"balanced|\bbal\b|\bb\.?acc\b|macro[\s-]*(?:avg|average[d]?)?[\s-]*acc|\brank[\s-]?\d|\br@\d|hits?@"
+    r"|per[\s-]?class|mean[\s-]class|class(?:es)?[\s-](?:avg|average|mean|acc)|\bm-?acc\b"
     r"|pixel|\bm?ap(?:\d\d)?\b|\bm?iou\b|\bdice\b|precision|recall|sensitivity|specificity|\buar\b"
     r"|\b(?:roc|pr)?[\s-]?auc\b|auroc|kappa|\bmcc\b|\bece\b|calibration|weighted|\bf2\b|bleu|psnr"
     r"|\bfid\b|subset|hamming|exact[\s-]match|adversarial|robust"
@@ -33,7 +34,7 @@ _SPREAD = re.compile(
     r"±|\bstd\b|\bsd\b|\bstdev\b|standard (?:dev|err)|\bsem\b|\bvariance\b|\bci\b", re.I
 )
 _TOP = re.compile(
-    rf"\b(?:top|acc(?:uracy)?|prec|r|rank|err(?:or)?)\s?[-@_]?\s?(?P<k>\d{{1,2}})\b{_RATE}"
+    rf"\b(?:top|acc(?:uracy)?|prec|err(?:or)?)\s?[-@_]?\s?(?P<k>\d{{1,2}})\b{_RATE}"
     rf"|@\s?(?P<at>\d{{1,2}})\b{_RATE}",
     re.IGNORECASE,
 )
