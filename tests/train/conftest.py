@@ -52,6 +52,9 @@ class ToyData:
     def labels(self, part: str) -> np.ndarray:
         return self.parts[part][1].numpy()
 
+    def groups(self, part: str) -> np.ndarray:
+        return np.arange(SIZES[part])
+
 
 def toy_spec(**changes: object) -> RunSpec:
     """A short run on the toy data; `changes` replace fields of the spec."""

@@ -67,14 +67,6 @@ def _further_lines(setting: SettingAnalysis) -> Iterator[str]:
     if claims:
         parts = [f"{arm} {100 * claim.mean:+.1f} {_ends(claim.interval)}" for arm, claim in claims]
         yield f"For new images too, against {setting.verdict.reference}: {', '.join(parts)}"
-    beyond = [
-        (row.arm, row.new_training.interval)
-        for row in setting.rows
-        if row.new_training is not None and row.new_training.interval is not None
-    ]
-    if beyond and setting.verdict.metric == "accuracy":
-        parts = [f"{arm} {_ends(interval)}" for arm, interval in beyond]
-        yield f"For other training images too: {', '.join(parts)}"
     rough = [
         f"{arm.arm} {100 * arm.roughness.mean:.1f}"
         for arm in setting.curves.arms

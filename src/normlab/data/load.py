@@ -108,6 +108,11 @@ class BlockData:
         labels: np.ndarray = self.dataset.manifest.labels[self._indices(part)]
         return labels
 
+    def groups(self, part: Part) -> np.ndarray:
+        """The group of every image of a part, in its order."""
+        groups: np.ndarray = self.dataset.manifest.groups[self._indices(part)]
+        return groups
+
     def _indices(self, part: Part) -> np.ndarray:
         return {
             "train": self.split.train,

@@ -64,6 +64,9 @@ class Predictions:
     """Shape (images,), integer class index."""
     probabilities: np.ndarray
     """Shape (images, classes), float32, rows sum to 1."""
+    groups: np.ndarray | None = None
+    """Shape (images,), integer: images of one number belong together (copies, one animal, one
+    patient); None in records that were made before it was kept."""
 
 
 def no_guard() -> None:
@@ -196,12 +199,14 @@ class RunFolder:
     def write_predictions(self, predictions: Predictions) -> None:
         """Store what the network said of every test image."""
         buffer = io.BytesIO()
-        np.savez_compressed(
-            buffer,
-            ids=predictions.ids,
-            labels=predictions.labels,
-            probabilities=predictions.probabilities,
-        )
+        arrays = {
+            "ids": predictions.ids,
+            "labels": predictions.labels,
+            "probabilities": predictions.probabilities,
+        }
+        if predictions.groups is not None:
+            arrays["groups"] = predictions.groups
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
         atomic_write(self.path / "predictions.npz", buffer.getvalue(), self.check_lease)
 
     def read_predictions(self) -> Predictions | None:
@@ -215,7 +220,10 @@ class RunFolder:
             return None
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-                found = Predictions(content["ids"], content["labels"], content["probabilities"])
+                groups = content["groups"] if "groups" in content.files else None
+                found = Predictions(
+                    content["ids"], content["labels"], content["probabilities"], groups
+                )
         except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
             raise StorageError(f"{path} is damaged; {TRAIN_AGAIN}") from error
         return found

@@ -192,6 +192,7 @@ def _report(
                 ids=data.names("test"),
                 labels=data.labels("test"),
                 probabilities=probabilities.float().cpu().numpy(),
+                groups=data.groups("test"),
             )
         )
     stopped_early = rows[-1].epoch < spec.epochs

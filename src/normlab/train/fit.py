@@ -61,6 +61,9 @@ class RunData(Protocol):
     def labels(self, part: Part) -> np.ndarray:
         """The class of every image of a part, in its order."""
 
+    def groups(self, part: Part) -> np.ndarray:
+        """The group of every image of a part, in its order: copies share one."""
+
 
 def fit(
     network: nn.Module,

@@ -8,7 +8,6 @@ from statsmodels.stats.weightstats import DescrStatsW
 from normlab.stats.inference.intervals import (
     Interval,
     paired_difference,
-    resampled_difference,
     share_better,
     summarise,
 )
@@ -113,16 +112,3 @@ def test_share_better_equals_scipy_without_ties():
         (oracle.low, oracle.high), abs=1e-10
     )
     assert share_better(np.array([])) is None
-
-
-def test_other_training_images_widen_the_interval_by_hand():
-    """Nadeau and Bengio: s²(1/n + ρ/(1 − ρ)) for ten blocks that leave out a tenth."""
-    d = np.random.default_rng(3).normal(0.01, 0.02, 10)
-    plain = paired_difference(d)
-    found = resampled_difference(plain, 0.1)
-    error = d.std(ddof=1) * np.sqrt(1 / 10 + 1 / 9)
-    half = stats.t.ppf(0.975, 9) * error
-    assert found.interval.low == pytest.approx(d.mean() - half, abs=1e-12)
-    assert found.p_value == pytest.approx(2 * stats.t.sf(d.mean() / error, 9), abs=1e-12)
-    assert found.interval.low < plain.interval.low
-    assert resampled_difference(paired_difference(d[:1]), 0.1).interval is None

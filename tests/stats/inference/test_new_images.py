@@ -5,7 +5,7 @@ import pytest
 
 from normlab.records.store import Predictions
 from normlab.stats.data.layout import arrange
-from normlab.stats.inference.new_images import image_claim, read_correct
+from normlab.stats.inference.new_images import group_means, image_claim, read_correct
 from normlab.stats.summary.analysis import analyse
 
 
@@ -17,7 +17,7 @@ def test_variance_components_by_hand():
     ms_image = 2 * np.var([1.0, -0.5, 0.5], ddof=1)
     total = ((d - d.mean()) ** 2).sum()
     ms_rest = (total - ms_block - 2 * ms_image) / 2
-    variance = max(ms_block + ms_image - ms_rest, ms_image) / 6
+    variance = max(ms_block + ms_image - ms_rest, ms_rest) / 6
     half = (claim.interval.high - claim.interval.low) / 2
     assert claim.mean == pytest.approx(1 / 3)
     assert claim.error_images == pytest.approx(np.sqrt(ms_image / 6))
@@ -46,6 +46,38 @@ def test_new_images_are_covered_where_blocks_alone_are_not(blocks):
         alone += abs(means.mean()) <= 2 * means.std(ddof=1) / np.sqrt(blocks)
     assert covered / 1500 == pytest.approx(0.95, abs=0.018)
     assert alone / 1500 < 0.9
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.3, 0.7])
+def test_images_in_groups_are_covered_as_groups_and_not_as_images(correlation):
+    """40 groups of 10 images; 1,500 studies."""
+    random = np.random.default_rng(int(10 * correlation))
+    groups = np.repeat(np.arange(40), 10)
+    covered = alone = 0
+    for _ in range(1500):
+        image = np.sqrt(correlation) * random.normal(size=40)[groups]
+        image = image + np.sqrt(1 - correlation) * random.normal(size=400)
+        drift = random.normal(0, 0.05, (5, 1))
+        d = drift + 0.5 * image + random.normal(0, 0.8, (5, 400))
+        claim, careless = image_claim(d, 0.05, groups), image_claim(d)
+        covered += claim.interval.low <= 0 <= claim.interval.high
+        alone += careless.interval.low <= 0 <= careless.interval.high
+    assert covered / 1500 == pytest.approx(0.95, abs=0.015 + 2 * 0.0056)
+    if correlation >= 0.3:
+        assert alone / 1500 < 0.9
+
+
+def test_groups_of_unequal_sizes_keep_the_mean_over_images():
+    d = np.random.default_rng(1).integers(-1, 2, (4, 9)).astype(float)
+    groups = np.array([0, 0, 0, 0, 1, 2, 2, 3, 3])
+    means = group_means(d, groups)
+    assert means.mean(1) == pytest.approx(d.mean(1))
+    assert image_claim(d, 0.05, groups).mean == pytest.approx(d.mean())
+
+
+def test_groups_of_one_are_images():
+    d = np.random.default_rng(2).integers(-1, 2, (4, 9)).astype(float)
+    assert image_claim(d, 0.05, np.arange(9)) == image_claim(d)
 
 
 def test_nothing_varies_or_too_little_is_there():

@@ -136,26 +136,6 @@ def paired_difference(
     return PairedDifference(n, mean, sd, interval, p_value, df)
 
 
-def resampled_difference(
-    difference: PairedDifference, left_out: float, alpha: float = 0.05
-) -> PairedDifference:
-    """The same difference for other training images of this kind too.
-
-        Var(d̄) = s²·(1/n + ρ/(1 − ρ)),   ρ the share of the images that a block leaves out
-
-    The training parts of the blocks overlap, so that blocks vary less than fresh training images
-    would; the second term makes up for it, and does not shrink with more blocks.
-    Source: Nadeau & Bengio 2003, "Inference for the generalization error".
-    """
-    mean, sd, df, n = difference.mean, difference.sd, difference.df, difference.n
-    if mean is None or df is None or not sd:
-        return replace(difference, interval=None, p_value=None)
-    error = sd * math.sqrt(1 / n + left_out / (1 - left_out))
-    half_width = t_quantile(1 - alpha / 2, df) * error
-    interval = Interval(mean - half_width, mean + half_width, 1 - alpha)
-    return replace(difference, interval=interval, p_value=2 * t_tail(abs(mean) / error, df))
-
-
 def t_quantile(probability: float, df: float) -> float:
     """The quantile of Student's t (scipy's own function, without the overhead of its classes)."""
     return float(special.stdtrit(df, probability))

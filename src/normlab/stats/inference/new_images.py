@@ -7,7 +7,8 @@ correctness of every image in every run, blocks and images are two crossed rando
     Var(d̄) ≈ SE²(blocks) + SE²(images) − σ²_e/(B·I) = (MS_B + MS_I − MS_E)/(B·I)
 
 with Satterthwaite's degrees of freedom. Blocks alone would cover new images in 80 to 94 % instead
-of 95 %.
+of 95 %. Images that belong together (copies, one animal, one patient) are one unit: mean squares
+are then over the means of groups. Taken as independent they covered 70 to 90 %.
 
 Source: method.md, "The question"; Satterthwaite 1946; Clark 1973 for two crossed random factors.
 """
@@ -19,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from normlab.stats.data.layout import Layout
 from normlab.stats.inference.intervals import Interval, t_quantile, t_tail
@@ -44,12 +45,17 @@ class ImageClaim:
 
 
 def image_claim(
-    difference: Float[np.ndarray, "blocks images"], alpha: float = 0.05
+    difference: Float[np.ndarray, "blocks images"],
+    alpha: float = 0.05,
+    groups: Int[np.ndarray, " images"] | None = None,
 ) -> ImageClaim | None:
     """The interval for new images; None below two blocks or two images, or without any variation.
 
-    `difference` holds correct_A − correct_B: −1, 0 or 1 for each block and image.
+    `difference` holds correct_A − correct_B: −1, 0 or 1 for each block and image. With `groups`
+    (one number an image) every group of images is one unit, and I the number of groups.
     """
+    if groups is not None:
+        difference = group_means(difference, groups)
     blocks, images = difference.shape
     if blocks < 2 or images < 2:
         return None
@@ -62,9 +68,8 @@ def image_claim(
     df_rest = df_block * df_image
     ms_rest = max(total - ms_block * df_block - ms_image * df_image, 0.0) / df_rest
     size = blocks * images
-    # Where the estimate of a component is negative the sum falls below one that cannot be too
-    # large, so it is never taken below the larger of the two errors.
-    variance = max(ms_block + ms_image - ms_rest, ms_block, ms_image) / size
+    # A component whose estimate is negative is none: what is left is never below the residual.
+    variance = max(ms_block + ms_image - ms_rest, ms_rest) / size
     if variance <= 0:
         return None
     df = (variance * size) ** 2 / (
@@ -80,6 +85,37 @@ def image_claim(
         error_blocks=math.sqrt(ms_block / size),
         error_images=math.sqrt(ms_image / size),
     )
+
+
+def group_means(
+    difference: Float[np.ndarray, "blocks images"], groups: Int[np.ndarray, " images"]
+) -> Float[np.ndarray, "blocks groups"]:
+    """One value a block and group, whose mean over groups is that over images.
+
+    y[b, g] = d + (m_g/m)·(d[b, g] − d): d the mean of all, d[b, g] that of group g in block b,
+    which has m_g images, m of them on average.
+    """
+    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if sizes.size == groups.size:
+        return difference
+    sums = np.zeros((difference.shape[0], sizes.size))
+    np.add.at(sums.T, codes, difference.T)
+    mean = difference.mean()
+    values: Float[np.ndarray, "blocks groups"] = mean + (sums - sizes * mean) / sizes.mean()
+    return values
+
+
+def read_groups(layout: Layout) -> Int[np.ndarray, " images"] | None:
+    """The groups of the test images, in the order of `read_correct`; None where no record says."""
+    for arm in layout.arms:
+        for block in layout.blocks:
+            record = layout.record(arm, block)
+            if record is None or record.outcome is None or record.outcome.test is None:
+                continue
+            found = usable_predictions(record)
+            if found is not None:
+                return found.groups
+    return None
 
 
 def read_correct(layout: Layout) -> Correct:
@@ -103,11 +139,16 @@ def read_correct(layout: Layout) -> Correct:
 
 
 def claim_of(
-    correct: Correct, arm: str, other: str, blocks: tuple[int, ...], alpha: float
+    correct: Correct,
+    arm: str,
+    other: str,
+    blocks: tuple[int, ...],
+    alpha: float,
+    groups: Int[np.ndarray, " images"] | None = None,
 ) -> ImageClaim | None:
     """The claim for two arms over the blocks in which both have predictions."""
     common = [b for b in blocks if (arm, b) in correct and (other, b) in correct]
     if len(common) < 2:
         return None
     rows = [correct[arm, b].astype(float) - correct[other, b] for b in common]
-    return image_claim(np.array(rows), alpha)
+    return image_claim(np.array(rows), alpha, groups)

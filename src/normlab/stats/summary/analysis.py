@@ -21,12 +21,10 @@ from normlab.stats.data.setting import Setting
 from normlab.stats.inference.comparison import Comparison
 from normlab.stats.inference.interaction import Interaction, interactions
 from normlab.stats.inference.intervals import (
-    PairedDifference,
     Summary,
-    resampled_difference,
     summarise,
 )
-from normlab.stats.inference.new_images import ImageClaim, claim_of, read_correct
+from normlab.stats.inference.new_images import ImageClaim, claim_of, read_correct, read_groups
 from normlab.stats.inference.sequential import SequentialDecisions, sequential_layouts
 from normlab.stats.inference.verdict import SettingVerdict, judge, judged_part
 from normlab.stats.summary.curve_facts import SettingCurves, curve_facts
@@ -48,8 +46,6 @@ class ArmRow:
     """Against the reference; None for the reference itself, and where either has no value."""
     new_images: ImageClaim | None
     """The comparison for new images of this kind too, claim (b); accuracy alone has it."""
-    new_training: PairedDifference | None
-    """The comparison for other training images of this kind too (Nadeau & Bengio)."""
     speeds: Mapping[int, float]
     """Training images a second, by block."""
     relative_time: float | None
@@ -138,18 +134,13 @@ def _analyse_setting(
     test = {name: paired_table(part, name) for name in METRICS}
     reference_speeds = speeds(layout, plan.analysis.reference)
     correct = read_correct(part) if metric == "accuracy" else {}
-    left_out = plan.data.validation_fraction
+    groups = read_groups(part) if correct else None
     rows = []
     for arm, status in zip(everything.arms, everything.status, strict=True):
         own_speeds = speeds(layout, arm)
         comparison = verdict.reference and verdict.comparison(arm, verdict.reference)
         claim = verdict.reference and claim_of(
-            correct, arm, verdict.reference, part.blocks, plan.analysis.alpha
-        )
-        beyond = (
-            resampled_difference(comparison.difference, left_out, plan.analysis.alpha)
-            if comparison
-            else None
+            correct, arm, verdict.reference, part.blocks, plan.analysis.alpha, groups
         )
         rows.append(
             ArmRow(
@@ -159,7 +150,6 @@ def _analyse_setting(
                 test={name: summarise(test[name].row(arm)) for name in METRICS},
                 comparison=comparison or None,
                 new_images=(claim or None) if arm != verdict.reference else None,
-                new_training=beyond,
                 speeds=own_speeds,
                 relative_time=relative_time(own_speeds, reference_speeds),
                 outcomes=dict(Counter(status)),

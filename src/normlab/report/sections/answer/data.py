@@ -230,6 +230,6 @@ def how_to_read(analysis: Analysis) -> tuple[str, ...]:
         "to the reference in the same block, median. More blocks: an "
         "estimate from the spread so far, at even odds.",
         "The blocks share one fixed test part: the verdict speaks of new trainings judged on "
-        "these images. What can be said of new images, and of other training images, is in the "
+        "these images. What can be said of new images is in the "
         'table "for whom it holds".',
     )
