@@ -79,6 +79,10 @@ class CellOptions(OptionGroup):
         }
 
 
+TWO_RUNGS_FROM = 6
+"""Points in a block from which on the better third is trained longer."""
+
+
 @dataclass(frozen=True)
 class StudyOptions(OptionGroup):
     """How large the study is, and how the learning rates are found."""
@@ -95,10 +99,18 @@ class StudyOptions(OptionGroup):
         int | None,
         typer.Option(
             min=0,
-            help="Learning rates that every arm tries first; 0: none, and all share one. Left out: "
-            "4, if no rate is given and the budget has room for them.",
+            help="Learning rates that every arm tries in every block; 0: none, and all share one. "
+            "Left out: 4, if no rate is given and the budget has room for them.",
         ),
     ] = None
+    tune_once: Annotated[
+        bool,
+        typer.Option(
+            "--tune-once",
+            help="Find the rates once, before the comparison, instead of anew in every block: its "
+            "luck is then in all blocks, and the verdict is exploratory.",
+        ),
+    ] = False
     tune_range: Annotated[str, typer.Option(help="Lowest and highest of them.")] = "0.001,1"
     recipe: Annotated[
         str | None, typer.Option(help="The course's normalization, optimizer or batch-size study.")
@@ -118,7 +130,9 @@ class StudyOptions(OptionGroup):
             raise UsageError(
                 f"--tune-range takes the lowest and the highest rate, got {self.tune_range!r}"
             )
-        return {"points": self.tune, "learning_rate": numbers}
+        scope = "study" if self.tune_once else "block"
+        rungs = 2 if self.tune >= TWO_RUNGS_FROM and scope == "block" else 1
+        return {"scope": scope, "points": self.tune, "rungs": rungs, "learning_rate": numbers}
 
 
 @dataclass(frozen=True)

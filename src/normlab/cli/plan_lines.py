@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from normlab.records.cells import Setting, arm_of, cells, excluded_cells
-from normlab.records.plan import StudyPlan
+from normlab.records.plan import StudyPlan, TuningPlan
 from normlab.stats.data.metrics import LABELS, format_difference, unit
 from normlab.stats.inference.power import detectable_difference
 from normlab.stats.inference.sequential import look_levels, planned_looks
-from normlab.study.tuning import tuning_runs
+from normlab.study.tuning.cost import tuning_runs
 from normlab.text import count
 
 
@@ -33,7 +33,7 @@ def plan_lines(plan: StudyPlan) -> Iterator[str]:
         )
         yield (
             f"Tuned    {ranges}: the same {plan.tuning.points} points for every arm, "
-            f"{count(len(tuning_runs(plan)), 'run')} on blocks of their own"
+            f"{count(len(tuning_runs(plan)), 'short run')} in all, {_scope(plan.tuning)}"
         )
     yield f"Judged   {_judged(plan)}"
     for cell, reason in excluded_cells(plan):
@@ -47,6 +47,12 @@ def plan_lines(plan: StudyPlan) -> Iterator[str]:
         )
     if plan.frozen is not None:
         yield f"Frozen   {plan.frozen.hash[:12]}"
+
+
+def _scope(tuning: TuningPlan) -> str:
+    if tuning.scope == "block":
+        return "anew in every block"
+    return "once, on blocks of their own (the verdict is exploratory)"
 
 
 def _judged(plan: StudyPlan) -> str:

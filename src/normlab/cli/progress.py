@@ -19,7 +19,6 @@ from normlab.study.executors.processes import parse_jobs
 from normlab.study.executors.registry import find_executor
 from normlab.study.scheduler import run_study
 from normlab.study.study import Study
-from normlab.study.tuning import is_tuning
 from normlab.train.interrupt import StopRequest
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
@@ -81,7 +80,7 @@ class StudyProgress:
     def begin(self, spec: RunSpec) -> None:
         """A run is about to start; one that only a widened range has made necessary is counted."""
         self.running[spec.id] = spec
-        if is_tuning(spec) and spec.id not in self.expected:
+        if spec.is_tuning and spec.id not in self.expected:
             self.total += self._planned(spec)
             self.count += 1
 
@@ -153,7 +152,7 @@ class StudyProgress:
 
 def where(spec: RunSpec) -> str:
     """The block of a run, or what else it is for."""
-    if is_tuning(spec):
+    if spec.is_tuning:
         return f"tuning, rate {spec.optimizer.learning_rate:g}"
     return f"block {spec.block + 1}"
 

@@ -43,7 +43,7 @@ from normlab.text import count
 from normlab.train.step_mode import StepMode
 
 DEFAULT_BUDGET = "1h"
-MODEST_TUNING = TuningPlan(points=4, rungs=2)
+MODEST_TUNING = TuningPlan(points=4)
 """What `compare` gives every arm by itself: four rates for a third of the epochs, two in full."""
 
 

@@ -114,12 +114,16 @@ class Exclusion(Frozen):
 class TuningPlan(Frozen):
     """What every arm is given to find its own learning rate (and weight decay) with."""
 
+    scope: Literal["block", "study"] = "block"
+    """"block": anew in every block, as part of what is compared. "study": once, on blocks of its
+    own; the luck of that one tuning is then in all blocks, and the verdict is exploratory."""
     points: int = Field(default=8, ge=2, le=256)
-    """Quasi-random points, the same for every arm."""
+    """Points of the first rung, the same for every arm."""
     blocks: int = Field(default=1, ge=1)
-    """Blocks of their own, which the comparison never uses."""
+    """Of scope "study": blocks of their own, which the comparison never uses."""
     epochs: int | None = Field(default=None, ge=1)
-    """Epochs of the last rung; None: as many as the runs that are compared have."""
+    """Of the last rung. None: in scope "block" so many that all the tuning of an arm in a block
+    trains about as long as one run that is compared; in scope "study" as long as those."""
     learning_rate: tuple[float, float] | None = (1e-3, 1.0)
     """Lowest and highest learning rate, on a logarithmic scale; None: it is not tuned."""
     weight_decay: tuple[float, float] | None = None
@@ -127,8 +131,8 @@ class TuningPlan(Frozen):
     rungs: int = Field(default=1, ge=1, le=4)
     """Successive halving: each rung trains three times as long and keeps a third of the points."""
     widen: int = Field(default=1, ge=0, le=4)
-    """How often the range grows by a factor of ten, for all arms, where a best point is at its
-    edge."""
+    """How often the range grows by a factor of ten, for all arms, where an optimum seems to lie
+    outside of it."""
 
     @model_validator(mode="after")
     def _something_to_tune(self) -> TuningPlan:
@@ -229,6 +233,17 @@ class StudyPlan(Frozen):
             content.pop("plugins", None)
         return content
 
+    @model_validator(mode="before")
+    @classmethod
+    def _tuned_once_before_scopes(cls, content: Any) -> Any:
+        """A frozen plan whose tuning names no scope is of a time that knew only "study"."""
+        if not isinstance(content, dict) or not content.get("frozen"):
+            return content
+        tuning = content.get("tuning")
+        if not isinstance(tuning, dict) or "scope" in tuning:
+            return content
+        return {**content, "tuning": {**tuning, "scope": "study"}}
+
     @property
     def hash(self) -> str:
         """SHA-256 of everything but the number of blocks (which may grow) and the data's path."""
@@ -245,6 +260,8 @@ class StudyPlan(Frozen):
                 factors["training"]["network"] = [
                     hashed_network(level, complete=False) for level in levels
                 ]
+        if self.tuning is not None and self.tuning.scope == "study":
+            del content["tuning"]["scope"]  # as plans were hashed that knew nothing else
         return content_hash(content)
 
 

@@ -32,6 +32,8 @@ AUGMENTATION_PRESETS = {
     "standard": "mirror+crop+rotate+jitter",
     "strong": "mirror+crop+trivial+erase+mixup+cutmix",
 }
+FIRST_TUNING_BLOCK = 1000
+"""Blocks from here on served tuning alone, in studies that tuned once for all blocks."""
 Policy = frozenset[str]
 """Operations out of AUGMENTATIONS."""
 METRICS = ("accuracy", "loss", "micro_f1", "macro_f1")
@@ -178,6 +180,8 @@ class RunSpec(Frozen):
     augmentation: str = "light"
     precision: Literal["float32", "bfloat16"] = "float32"
     numerics: int = NUMERICS_VERSION
+    purpose: Literal["comparison", "tuning"] = "comparison"
+    """A run that serves tuning is judged on the validation part alone."""
 
     @field_validator("augmentation")
     @classmethod
@@ -190,7 +194,14 @@ class RunSpec(Frozen):
         content = self.model_dump(mode="json")
         content["data"] = hashed_form(content["data"])
         content["network"] = hashed_network(content["network"])
+        if self.purpose == "comparison":  # as runs were hashed that knew nothing else
+            del content["purpose"]
         return content_hash(content)[:12]
+
+    @property
+    def is_tuning(self) -> bool:
+        """Whether the run serves tuning alone and is never compared or tested."""
+        return self.purpose == "tuning" or self.block >= FIRST_TUNING_BLOCK
 
     @property
     def folder_name(self) -> str:

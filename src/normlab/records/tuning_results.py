@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from normlab.records.run import Frozen
 
 Levels = dict[str, float]
@@ -9,26 +11,29 @@ Levels = dict[str, float]
 
 
 class Trial(Frozen):
-    """One point, tried by one arm on every tuning block in one rung."""
+    """One point, tried by one arm in one rung."""
 
     levels: Levels
     epochs: int
     score: float
-    """Mean of the metric on the validation parts; chance level where it diverged."""
+    """The metric on the validation part (its mean over the blocks of a tuning once for the study);
+    chance level where it diverged."""
     status: str
     """finished, or what became of the runs that did not."""
 
 
 class TunedArm(Frozen):
-    """The tuning of one arm in one setting."""
+    """The tuning of one arm in one setting, in one block or once for all."""
 
     setting: str
     """The setting's label."""
     arm: str
+    block: int | None = None
+    """None: once for all blocks."""
     trials: tuple[Trial, ...]
     chosen: Levels
     at_edge: tuple[str, ...]
-    """Parameters whose chosen value is the lowest or highest that was tried."""
+    """Parameters whose optimum seems to lie at or beyond the edge of what was tried."""
     runs: int
     epochs: int
     """Trained in all."""
@@ -40,14 +45,19 @@ class TuningResults(Frozen):
 
     metric: str
     blocks: tuple[int, ...]
-    """The numbers of the blocks that were used for tuning alone."""
+    """The blocks that were used for tuning alone; none where every block is tuned by itself."""
     ranges: dict[str, tuple[float, float]]
     """After widening, over all settings."""
     arms: tuple[TunedArm, ...]
 
-    def chosen(self, setting: str, arm: str) -> Levels:
-        """What an arm was given; KeyError if it was not tuned."""
-        for entry in self.arms:
-            if (entry.setting, entry.arm) == (setting, arm):
-                return entry.chosen
-        raise KeyError(f"{arm} was not tuned in {setting}")
+    def find(self, setting: str, arm: str, block: int) -> TunedArm | None:
+        """The tuning of an arm that counts in a block, or None."""
+        return self._index.get((setting, arm, block)) or self._index.get((setting, arm, None))
+
+    @cached_property
+    def _index(self) -> dict[tuple[str, str, int | None], TunedArm]:
+        return {(entry.setting, entry.arm, entry.block): entry for entry in self.arms}
+
+    def has(self, block: int) -> bool:
+        """Whether the tuning of a block has ended."""
+        return any(entry.block in (None, block) for entry in self.arms)

@@ -16,7 +16,7 @@ from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
 from normlab.study.calibration import CalibrationRun
 from normlab.study.design import plan_runs
-from normlab.study.tuning import is_tuning, tuning_runs
+from normlab.study.tuning.cost import tuning_runs
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
 STEPS = 3
@@ -83,7 +83,7 @@ def run_seconds(spec: RunSpec, cost: Cost, data: BlockData) -> float:
     train, validation, test = data.sizes
     steps = train // spec.batch_size * spec.batch_size
     epoch = steps * cost.train + validation * cost.evaluate
-    judged = validation if is_tuning(spec) else train + validation + test
+    judged = validation if spec.is_tuning else train + validation + test
     return cost.start + spec.epochs * epoch + judged * cost.evaluate
 
 

@@ -67,10 +67,17 @@ def freeze(
 def plan_runs(plan: StudyPlan, tuning_results: TuningResults | None = None) -> list[RunSpec]:
     """All runs of a frozen plan, block by block.
 
-    Where the plan tunes and there are no tuning results yet, parameters are those in the middle of
-    their ranges: good for what depends on the number and kind of runs alone, such as their cost.
+    Where a block is not tuned yet, parameters are those in the middle of their ranges: good for
+    what depends on the number and kind of runs alone, such as their cost.
     """
-    first = [run_spec(plan, cell, 0, levels_of(plan, cell, tuning_results)) for cell in cells(plan)]
+    planned = cells(plan)
+    if plan.tuning is not None and plan.tuning.scope == "block":
+        return [
+            run_spec(plan, cell, block, levels_of(plan, cell, tuning_results, block))
+            for block in range(plan.blocks)
+            for cell in planned
+        ]
+    first = [run_spec(plan, cell, 0, levels_of(plan, cell, tuning_results, 0)) for cell in planned]
     return [spec.model_copy(update={"block": b}) for b in range(plan.blocks) for spec in first]
 
 
@@ -92,13 +99,23 @@ def run_spec(plan: StudyPlan, cell: Cell, block: int, levels: Levels | None = No
         raise PlanError(first_fault(error)) from None
 
 
-def levels_of(plan: StudyPlan, cell: Cell, tuning_results: TuningResults | None) -> Levels:
-    """The tuned parameters of a cell; without tuning results, the middle of their ranges."""
+def levels_of(
+    plan: StudyPlan, cell: Cell, tuning_results: TuningResults | None, block: int
+) -> Levels:
+    """The tuned parameters of a cell in a block; before they are known, the middle of their ranges.
+
+    Raises:
+        KeyError: the study's one tuning knows nothing of the cell.
+    """
     if plan.tuning is None:
         return {}
-    if tuning_results is None:
-        return {name: math.sqrt(low * high) for name, (low, high) in plan.tuning.ranges.items()}
-    return tuning_results.chosen(Setting.of_cell(cell, plan).label, arm_of(cell, plan))
+    if tuning_results is not None:
+        found = tuning_results.find(Setting.of_cell(cell, plan).label, arm_of(cell, plan), block)
+        if found is not None:
+            return found.chosen
+        if plan.tuning.scope == "study":
+            raise KeyError(f"{arm_of(cell, plan)} was not tuned")
+    return {name: math.sqrt(low * high) for name, (low, high) in plan.tuning.ranges.items()}
 
 
 def _arms(plan: StudyPlan) -> list[str]:

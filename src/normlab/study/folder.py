@@ -10,12 +10,11 @@ from normlab.errors import PlanError
 from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
 from normlab.records.store import RunFolder
-from normlab.study.tuning import is_tuning
 
 
 def run_folder(study: Path, spec: RunSpec) -> RunFolder:
     """Where a run lives: runs/, or tuning/ if it serves tuning alone."""
-    return RunFolder(study / ("tuning" if is_tuning(spec) else "runs") / spec.folder_name)
+    return RunFolder(study / ("tuning" if spec.is_tuning else "runs") / spec.folder_name)
 
 
 def load_study_data(folder: Path, plan: StudyPlan, location: str | None = None) -> Dataset:

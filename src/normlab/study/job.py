@@ -104,9 +104,7 @@ def read_settings(content: dict[str, Any]) -> JobSettings:
 
 def make_job(study: Path, spec: RunSpec, settings: JobSettings) -> Job:
     """The job of a study's run."""
-    from normlab.study.tuning import is_tuning
-
-    return Job(study.resolve(), spec, evaluate_test=not is_tuning(spec), settings=settings)
+    return Job(study.resolve(), spec, evaluate_test=not spec.is_tuning, settings=settings)
 
 
 def job_rows(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Set
 from pathlib import Path
 
 import torch
@@ -26,7 +27,7 @@ from normlab.records.store import (
     write_model,
 )
 from normlab.records.tuning_results import TuningResults
-from normlab.stats.inference.sequential import sequential_layouts
+from normlab.stats.inference.sequential import planned_looks, sequential_layouts
 from normlab.study.check import check_folder, check_plan
 from normlab.study.design import freeze, plan_runs
 from normlab.study.executors.base import Event, Executor
@@ -35,7 +36,8 @@ from normlab.study.folder import load_study_data, run_folder
 from normlab.study.job import JobSettings
 from normlab.study.lock import study_lock
 from normlab.study.scheduler import run_study
-from normlab.study.tuning import Tuning, tune, tuning_runs
+from normlab.study.tuning import in_blocks, once
+from normlab.study.tuning.in_blocks import BlockTuning
 from normlab.train.fit import OnBatch, ignore_batch
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
@@ -180,41 +182,89 @@ class Study:
         return run_folder(self.folder, spec)
 
     def missing(self) -> list[RunSpec]:
-        """All runs that are still to be made, as far as is known now, in order.
+        """All runs that are still to be made, as far as is known now, block by block.
 
-        Of a tuning that has not ended: its next runs (or all of them, before the first), and then
-        those of the comparison.
+        Of a tuning that has not ended these are its next runs (or all of them, before the first);
+        the tuned parameters of the runs that follow are stand-ins.
         """
-        if self.plan.tuning is not None and self.tuning_results() is None:
-            known = {spec.id: spec for spec in (*tuning_runs(self.plan), *self._tuning().missing)}
-            todo = [spec for spec in known.values() if not self._is_done(spec)]
+        done, skipped = self.tuning_results(), self._skipped()
+        todo: list[RunSpec] = []
+        if self._tunes_once and done is None:
+            todo += self._open(
+                once.tuning_runs(self.plan), once.tune(self.plan, self._ended).missing
+            )
             return [*todo, *self.specs()]
-        skipped = self._skipped()
-        return [
-            spec
-            for spec in self.specs()
-            if not self._is_done(spec) and self._key(spec) not in skipped
-        ]
+        by_block: dict[int, list[RunSpec]] = defaultdict(list)
+        for spec in self.specs():
+            if not self._is_done(spec) and self._key(spec) not in skipped:
+                by_block[spec.block].append(spec)
+        for block in range(self.plan.blocks):
+            if self._tunes_blocks and (done is None or not done.has(block)):
+                planned = in_blocks.block_tuning_runs(self.plan, block)
+                wanted = [spec for spec in planned if self._key(spec) not in skipped]
+                todo += self._open(wanted, self._tune_block(block, skipped).missing)
+            todo += by_block[block]
+        return todo
 
     def next_runs(self, tried: Set[str]) -> list[RunSpec]:
-        """What can be run now: a rung of the tuning, or the blocks up to the next look.
+        """What can be run now: a rung of a tuning, or the runs of one block.
 
         Without what was tried in this session: a run that fails does not hold up later blocks.
         """
-        if self.plan.tuning is not None and self.tuning_results() is None:
-            tuning = self._tuning()
+        if self._tunes_once and self.tuning_results() is None:
+            tuning = once.tune(self.plan, self._ended)
             if tuning.tuning_results is None:
                 return [spec for spec in tuning.missing if spec.id not in tried]
             write_model(self.folder / TUNING_RESULTS, tuning.tuning_results)
+        if self._tunes_blocks:
+            return self._next_of_tuned_blocks(tried)
         missing = [spec for spec in self.missing() if spec.id not in tried]
-        for look in self.plan.analysis.looks:
+        for look in planned_looks(self.plan):
             before = [spec for spec in missing if spec.block < look]
             if before:
                 return before
         return missing
 
-    def _tuning(self) -> Tuning:
-        return tune(self.plan, self._ended)
+    def _next_of_tuned_blocks(self, tried: Set[str]) -> list[RunSpec]:
+        """A block is tuned, then run, before the next one is looked at."""
+        skipped = self._skipped()
+        for block in range(self.plan.blocks):
+            results = self.tuning_results()
+            if results is None or not results.has(block):
+                tuning = self._tune_block(block, skipped)
+                if tuning.missing:
+                    return [spec for spec in tuning.missing if spec.id not in tried]
+                if tuning.arms:
+                    account = in_blocks.with_block(self.plan, results, tuning)
+                    write_model(self.folder / TUNING_RESULTS, account)
+            runs = [
+                spec
+                for spec in self.specs()
+                if spec.block == block
+                and spec.id not in tried
+                and self._key(spec) not in skipped
+                and not self._is_done(spec)
+            ]
+            if runs:
+                return runs
+        return []
+
+    def _tune_block(self, block: int, skipped: Set[tuple[Setting, str, int]]) -> BlockTuning:
+        arms = {(setting, arm) for setting, arm, number in skipped if number == block}
+        return in_blocks.tune_block(self.plan, block, self._ended, arms)
+
+    def _open(self, planned: Iterable[RunSpec], missing: Iterable[RunSpec]) -> list[RunSpec]:
+        """Those of a tuning that are not done yet, each once."""
+        known = {spec.id: spec for spec in (*planned, *missing)}
+        return [spec for spec in known.values() if not self._is_done(spec)]
+
+    @property
+    def _tunes_once(self) -> bool:
+        return self.plan.tuning is not None and self.plan.tuning.scope == "study"
+
+    @property
+    def _tunes_blocks(self) -> bool:
+        return self.plan.tuning is not None and self.plan.tuning.scope == "block"
 
     def _ended(self, spec: RunSpec) -> Outcome | None:
         """The outcome of a run that will not be tried again."""
@@ -227,7 +277,7 @@ class Study:
 
     def _skipped(self) -> set[tuple[Setting, str, int]]:
         """What earlier looks have made unnecessary."""
-        if len(self.plan.analysis.looks) < 2:
+        if len(planned_looks(self.plan)) < 2:
             return set()
         layouts = sequential_layouts(self.plan, read_runs(self.folder, rows=False))
         return {

@@ -79,7 +79,7 @@ class SettingVerdict:
 
 def tuned_once(plan: StudyPlan) -> bool:
     """Whether one tuning chose what all blocks use: its luck is then part of every difference."""
-    return plan.tuning is not None
+    return plan.tuning is not None and plan.tuning.scope == "study"
 
 
 def judged_part(table: PairedTable, race: SequentialDecisions) -> tuple[PairedTable, Stage]:

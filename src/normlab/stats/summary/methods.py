@@ -95,6 +95,12 @@ def _tuning(analysis: Analysis) -> str:
     if tuning_results is not None and tuning_results.arms:
         runs, epochs = tuning_results.arms[0].runs, tuning_results.arms[0].epochs
         spent = f" ({count(runs, 'run')} and {count(epochs, 'epoch')} an arm and setting)"
+    if tuning.scope == "block":
+        return (
+            f"Tuning is part of what is compared: in every block every arm tried the same "
+            f"{tuning.points} points over {ranges}{spent} on the block's own split and was given "
+            "the optimum of a quadratic fitted over the logarithms, by the validation part."
+        )
     return (
         f"Every arm tried the same Sobol points over {ranges}{spent} on "
         f"{count(tuning.blocks, 'block')} of their own and kept the best on the validation part."

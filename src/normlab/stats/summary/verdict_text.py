@@ -65,7 +65,11 @@ def _rates(plan: StudyPlan, setting: Setting) -> str:
     """With which learning rate: one for all measures tolerance to that rate too."""
     if setting.learning_rate is not None:
         return f" at learning rate {setting.learning_rate:g}"
-    return ", each arm at its own tuned rate" if plan.tuning is not None else ""
+    if plan.tuning is None:
+        return ""
+    if plan.tuning.scope == "study":
+        return ", at the rates found in one tuning"
+    return ", each arm tuned anew in every block"
 
 
 def _looks_clauses(stage: str, decisions: SequentialDecisions) -> list[str]:

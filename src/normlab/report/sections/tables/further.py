@@ -149,19 +149,21 @@ def tuning_table(tuning_results: TuningResults) -> Table:
         f"{name.replace('_', ' ')} {low:g} to {high:g}"
         for name, (low, high) in tuning_results.ranges.items()
     )
+    where = "blocks of their own" if tuning_results.blocks else "each block"
     return Table(
         slug="tuning",
         title="Tuning",
         caption=(
-            f"Every arm tried the same points over {ranges} on blocks of their own; the best was "
-            f"picked by {LABELS[tuning_results.metric]} on the validation part."
+            f"In {where} every arm tried the same points over {ranges}; the pick is by "
+            f"{LABELS[tuning_results.metric]} on the validation part."
         ),
-        head=("norm", "setting", *(f"chosen {name.replace('_', ' ')}" for name in names),
+        head=("norm", "setting", "block", *(f"chosen {name.replace('_', ' ')}" for name in names),
               "points", "runs", "epochs", "seconds", "at the edge"),
         rows=tuple(
             (
                 arm.arm,
                 arm.setting,
+                "all" if arm.block is None else str(arm.block + 1),
                 *(Printed(arm.chosen.get(name), f"{arm.chosen.get(name, 0):g}") for name in names),
                 len({str(trial.levels) for trial in arm.trials}),
                 arm.runs,

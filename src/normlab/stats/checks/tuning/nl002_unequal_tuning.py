@@ -33,9 +33,9 @@ def unequal_tuning(study: StudyToCheck) -> Result:
         )
     if study.tuning_results is None:
         return not_applicable("the tuning has not ended yet")
-    by_setting: dict[str, list[TunedArm]] = defaultdict(list)
+    by_setting: dict[tuple[str, int | None], list[TunedArm]] = defaultdict(list)
     for entry in study.tuning_results.arms:
-        by_setting[entry.setting].append(entry)
+        by_setting[entry.setting, entry.block].append(entry)
     faults = [fault for entries in by_setting.values() for fault in _unequal(entries)]
     faults += _not_as_chosen(study.plan, study.runs, study.tuning_results)
     if faults:
@@ -75,11 +75,11 @@ def _not_as_chosen(
     faults: dict[str, None] = {}
     for run in runs:
         setting = Setting.of(run.spec, plan).label
-        try:
-            chosen = tuning_results.chosen(setting, run.spec.arm)
-        except KeyError:
+        entry = tuning_results.find(setting, run.spec.arm, run.spec.block)
+        if entry is None:
             faults[f"{run.spec.arm} was not tuned in {setting}"] = None
             continue
+        chosen = entry.chosen
         used = run.spec.optimizer
         for name in tuned(plan):
             if getattr(used, name) != chosen[name]:

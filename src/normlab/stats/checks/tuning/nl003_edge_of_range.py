@@ -25,6 +25,7 @@ def edge_of_range(study: StudyToCheck) -> Result:
         return not_applicable("the tuning has not ended yet")
     faults = [
         f"{entry.setting}: {entry.arm} is best at {name.replace('_', ' ')} {entry.chosen[name]:g}"
+        + ("" if entry.block is None else f" in block {entry.block + 1}")
         for entry in study.tuning_results.arms
         for name in entry.at_edge
     ]

@@ -1,4 +1,4 @@
-"""Equal tuning: the same points for all, the same rungs, ranges that widen for all."""
+"""Tuning once for a study: the same points for all, the same rungs, ranges that widen for all."""
 
 from __future__ import annotations
 
@@ -8,21 +8,15 @@ import numpy as np
 import pytest
 
 from normlab.errors import PlanError
-from normlab.records.run import Measures, Outcome
+from normlab.records.run import FIRST_TUNING_BLOCK, Measures, Outcome
 from normlab.study.design import freeze, plan_runs
 from normlab.study.study import Study
-from normlab.study.tuning import (
-    FIRST_BLOCK,
-    is_tuning,
-    rung_epochs,
-    sobol_points,
-    tune,
-    tuning_runs,
-)
+from normlab.study.tuning.once import rung_epochs, tune, tuning_runs
+from normlab.study.tuning.points import sobol_points
 
 
 def tuned_plan(make_plan, tuning=None, **changes):
-    tuning = {"points": 4, "learning_rate": [0.001, 1.0], **(tuning or {})}
+    tuning = {"scope": "study", "points": 4, "learning_rate": [0.001, 1.0], **(tuning or {})}
     return freeze(make_plan(tuning=tuning, **changes), "fingerprint", ("a", "b"))
 
 
@@ -74,8 +68,8 @@ def test_every_arm_gets_the_same_and_keeps_its_own_best(make_plan) -> None:
     runs = plan_runs(plan, tuning_results)
     rates = {run.arm: run.optimizer.learning_rate for run in runs}
     assert rates == {arm.arm: arm.chosen["learning_rate"] for arm in (bn, gn)}
-    assert all(spec.block >= FIRST_BLOCK and is_tuning(spec) for spec in world.specs)
-    assert not any(is_tuning(run) for run in runs)
+    assert all(spec.block >= FIRST_TUNING_BLOCK and spec.is_tuning for spec in world.specs)
+    assert not any(run.is_tuning for run in runs)
 
 
 def test_a_best_point_at_the_edge_widens_the_range_for_all(make_plan) -> None:
@@ -136,9 +130,11 @@ def test_what_is_tuned_cannot_be_compared(make_plan) -> None:
 def test_a_real_study_tunes_first_and_never_reads_the_evaluation_part(
     make_plan, dataset, tmp_path
 ) -> None:
-    plan = make_plan(tuning={"points": 2, "widen": 0, "learning_rate": [0.01, 0.1]})
+    plan = make_plan(
+        tuning={"scope": "study", "points": 2, "widen": 0, "learning_rate": [0.01, 0.1]}
+    )
     study = Study.create(tmp_path / "study", plan, dataset)
-    order = [(is_tuning(spec), spec.arm) for spec, event in study.run(dataset)
+    order = [(spec.is_tuning, spec.arm) for spec, event in study.run(dataset)
              if isinstance(event, Outcome)]  # fmt: skip
     assert order == [(True, "bn"), (True, "bn"), (True, "gn"), (True, "gn"),
                      (False, "bn"), (False, "gn")]  # fmt: skip
@@ -159,7 +155,7 @@ def test_a_real_study_tunes_first_and_never_reads_the_evaluation_part(
 
 
 def test_stopped_in_the_tuning_it_goes_on_to_the_same_end(make_plan, dataset, tmp_path) -> None:
-    plan = make_plan(tuning={"points": 2, "widen": 0})
+    plan = make_plan(tuning={"scope": "study", "points": 2, "widen": 0})
     whole = Study.create(tmp_path / "whole", plan, dataset)
     list(whole.run(dataset))
     study = Study.create(tmp_path / "study", plan, dataset)

@@ -1,0 +1,1 @@
+"""The section “rate_curves” of the page."""
