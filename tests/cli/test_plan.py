@@ -133,7 +133,7 @@ def test_a_budget_with_room_lets_every_arm_find_its_rate(normlab, photos) -> Non
     wide = normlab("plan", "photos", *small, "--budget", "night", "--out", "wide")
     assert wide.code == 0, wide.err
     assert "Tuned    learning rate 0.001 to 1: the same 4 points for every arm" in wide.out
-    assert read_plan(Path("wide/study.toml")).tuning == TuningPlan(points=4, rungs=2)
+    assert read_plan(Path("wide/study.toml")).tuning == TuningPlan(points=4)
     again = normlab("plan", "photos", *small, "--budget", "night", "--out", "wide")
     assert again.code == 0, again.err
     given = ("--learning-rates", "0.1")

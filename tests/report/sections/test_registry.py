@@ -74,7 +74,17 @@ def registered():
 def test_the_built_in_sections_stand_in_their_order():
     found = registry.sections()
     assert [one.anchor for one in found] == [
-        *("verdict", "answer", "where", "curves", "tables", "cost", "robustness", "classes"),
+        *(
+            "verdict",
+            "answer",
+            "where",
+            "curves",
+            "rates",
+            "tables",
+            "cost",
+            "robustness",
+            "classes",
+        ),
         *("ensembles", "explain", "layers", "stress", "data", "checks", "methods", "runs"),
     ]
     assert all(one.template.name == "section.html.j2" for one in found)
