@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from normlab.norms.functional import planes
+from normlab.norms.functional.activation import ACTIVATIONS
 from normlab.norms.fused.cpu import build, loader
 from normlab.norms.fused.cpu.memory import keep_freed_memory
 
@@ -89,7 +90,7 @@ def test_statistics(case):
 
 
 @needs_kernel
-@pytest.mark.parametrize("activation", planes.ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_affine(case, activation):
     shape, layout, dtype, x = case
     center, offset = plane_values(shape, 1), plane_values(shape, 2)
@@ -103,7 +104,7 @@ def test_affine(case, activation):
 
 
 @needs_kernel
-@pytest.mark.parametrize("activation", planes.ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_sums(case, activation):
     shape, _, dtype, x = case
     center = plane_values(shape, 1)
@@ -112,14 +113,14 @@ def test_sums(case, activation):
         pivot = None if activation == "none" else tensor(shape, other, dtype, seed=6)
         found = planes.sums(dy, x, center, pivot, activation)
         wide = None if pivot is None else pivot.double()
-        expected = planes._reference_sums(dy.double(), x.double(), center, wide, activation)
+        expected = planes.reference_sums(dy.double(), x.double(), center, wide, activation)
         size = (shape[2] * shape[3]) ** 0.5  # terms cancel: relative to their usual sum
         for s, e in zip(found, expected, strict=True):
             assert float((s - e).abs().max()) < 1e-6 * (float(e.abs().max()) + size)
 
 
 @needs_kernel
-@pytest.mark.parametrize("activation", planes.ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_affine_backward(case, activation):
     shape, layout, dtype, x = case
     center, scale, p, q = (plane_values(shape, seed) for seed in range(4))
@@ -129,7 +130,7 @@ def test_affine_backward(case, activation):
         dx, dz = planes.affine_backward(
             dy, x, center, pivot, scale, p, q, activation, needs_dz=needs_dz
         )
-        expected_dx, expected_dz = planes._reference_affine_backward(
+        expected_dx, expected_dz = planes.reference_affine_backward(
             dy, x, center, pivot, scale, p, q, activation, needs_dz
         )
         assert distance(dx, expected_dx) < TOLERANCE[dtype]
@@ -155,7 +156,7 @@ def test_variance_of_values_far_from_zero(mean, layout):
 
 
 @needs_kernel
-@pytest.mark.parametrize("activation", planes.ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
 def test_nan_and_infinity_go_through_as_in_torch(activation, layout):
     inf, nan = float("inf"), float("nan")
@@ -168,7 +169,7 @@ def test_nan_and_infinity_go_through_as_in_torch(activation, layout):
     for value in (1.0, nan, inf):
         dy = torch.full_like(x, value)
         _, dz = planes.affine_backward(dy, x, zero, x, one, zero, zero, activation, needs_dz=True)
-        expected = planes._through_activation(dy, x, activation)
+        expected = planes.activation_gradient(dy, x, activation)
         torch.testing.assert_close(dz, expected, equal_nan=True)
 
 
@@ -195,7 +196,7 @@ def test_other_types_go_to_the_reference(dtype):
     arguments = (x, x, values, y, values, values, values, "relu")
     for needs_dz in (False, True):
         found = planes.affine_backward(*arguments, needs_dz=needs_dz)
-        expected = planes._reference_affine_backward(*arguments, needs_dz)
+        expected = planes.reference_affine_backward(*arguments, needs_dz)
         assert torch.equal(found[0], expected[0])
         assert found[1] is None or torch.equal(found[1], expected[1])
 
