@@ -145,8 +145,12 @@ class AnalysisOptions(OptionGroup):
     ] = None
     metric: Annotated[str, typer.Option(help="accuracy, loss, micro_f1 or macro_f1.")] = "accuracy"
     margin: Annotated[
-        float, typer.Option(help="Differences inside ± margin are practically equal.")
-    ] = 0.01
+        float | None,
+        typer.Option(
+            help="Differences inside ± margin are practically equal; by default a tenth of the "
+            "reference's error rate in the first block."
+        ),
+    ] = None
     alpha: Annotated[float, typer.Option(help="Chance of a false decision in a setting.")] = 0.05
     looks: Annotated[
         str | None,

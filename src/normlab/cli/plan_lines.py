@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from normlab.records.cells import Setting, arm_of, cells, excluded_cells
 from normlab.records.plan import StudyPlan, TuningPlan
 from normlab.stats.data.metrics import LABELS, format_difference, unit
+from normlab.stats.inference.looks.boundaries import every_block
 from normlab.stats.inference.power import detectable_difference
-from normlab.stats.inference.sequential import look_levels, planned_looks
+from normlab.stats.inference.sequential import decision_levels, planned_looks
 from normlab.study.tuning.cost import tuning_runs
 from normlab.text import count
 
@@ -58,14 +59,23 @@ def _scope(tuning: TuningPlan) -> str:
 def _judged(plan: StudyPlan) -> str:
     analysis = plan.analysis
     looks = planned_looks(plan)
-    margin = format_difference(analysis.metric, analysis.margin).removeprefix("+")
     text = (
         f"{LABELS[analysis.metric]} on the test part against {analysis.reference}, margin "
-        f"{margin} {unit(analysis.metric)}, α {analysis.alpha:g}"
+        f"{_margin(plan)}, α {analysis.alpha:g}"
     )
+    if analysis.method == 2 and looks == every_block(looks[-1]) and len(looks) > 1:
+        return f"{text}, after every block from {looks[0]} to {looks[-1]}"
     if len(looks) == 1:
         fewer = " (fewer are exploratory)" if plan.blocks < looks[0] else ""
         return f"{text}, after {count(looks[0], 'block')}{fewer}"
-    levels = look_levels(looks, analysis.alpha)
+    levels = decision_levels(plan)
     each = ", ".join(f"{n} ({level:.4f})" for n, level in zip(looks, levels, strict=True))
     return f"{text}, after blocks (level) {each}"
+
+
+def _margin(plan: StudyPlan) -> str:
+    analysis = plan.analysis
+    if analysis.margin_share is not None:
+        return f"{100 * analysis.margin_share:g} % of {analysis.reference}'s error"
+    margin = format_difference(analysis.metric, analysis.margin).removeprefix("+")
+    return f"{margin} {unit(analysis.metric)}"

@@ -81,7 +81,11 @@ def study_plan(
                 "compare": compared,
                 "reference": analysis.reference or "",
                 "metric": analysis.metric,
-                "margin": analysis.margin,
+                **(
+                    {"margin": analysis.margin}
+                    if analysis.margin is not None
+                    else {"margin_share": 0.1}
+                ),
                 "alpha": analysis.alpha,
                 "looks": split_numbers(analysis.looks, int, "--looks") if analysis.looks else (),
             },

@@ -23,7 +23,7 @@ from normlab.plugins import use_plugins
 from normlab.records.plan import StudyPlan, TuningPlan
 from normlab.report.page.build import build_report
 from normlab.stats.data.reading import read_study
-from normlab.stats.inference.sequential import usual_looks
+from normlab.stats.inference.looks.boundaries import FIRST_LOOK, every_block
 from normlab.stats.summary.analysis import analyse
 from normlab.study.budget import (
     Choice,
@@ -179,13 +179,18 @@ def _as_before(request: StudyRequest) -> StudyPlan:
     """The request's plan with the size that an earlier budget chose for this folder."""
     before = Study.open(request.folder).plan
     chosen = request.chosen
-    looks = request.plan.analysis.looks or before.analysis.looks
+    rules = {
+        "looks": request.plan.analysis.looks or before.analysis.looks,
+        "method": before.analysis.method,
+    }
+    if before.analysis.margin_share is None:  # begun before margins followed the error
+        rules["margin_share"] = None
     tuning = before.tuning if request.tuning_if_it_fits else request.plan.tuning
     return request.plan.model_copy(
         update={
             "blocks": max(chosen.get("blocks", 0), before.blocks),
             "tuning": tuning,
-            "analysis": request.plan.analysis.model_copy(update={"looks": looks}),
+            "analysis": request.plan.analysis.model_copy(update=rules),
             "data": request.plan.data.model_copy(
                 update={"image_size": chosen.get("image_size", before.data.image_size)}
             ),
@@ -261,10 +266,11 @@ def _tuned_if_it_fits(
 
 
 def _with_looks(plan: StudyPlan) -> StudyPlan:
-    """The usual looks for this many blocks, where the user named none."""
-    if plan.analysis.looks:
-        return plan
-    analysis = plan.analysis.model_copy(update={"looks": usual_looks(plan.blocks)})
+    """Judged by the second method: after every block from the third, where the user named none."""
+    looks = plan.analysis.looks
+    if not looks and plan.blocks >= FIRST_LOOK:
+        looks = every_block(plan.blocks)
+    analysis = plan.analysis.model_copy(update={"looks": looks, "method": 2})
     return plan.model_copy(update={"analysis": analysis})
 
 

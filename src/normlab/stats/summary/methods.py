@@ -110,11 +110,24 @@ def _tuning(analysis: Analysis) -> str:
 def _judgement(plan: StudyPlan) -> str:
     analysis = plan.analysis
     margin = format_difference(analysis.metric, analysis.margin).removeprefix("+")
+    if analysis.margin_share is not None:
+        share = f"{100 * analysis.margin_share:g} %"
+        margin = f"{share} of the error of {analysis.reference} in its first block"
+    else:
+        margin = f"{margin} {unit(analysis.metric)}"
+    if analysis.method == 2:
+        return (
+            f"The primary metric is the {LABELS[analysis.metric]} on the test part; a run that "
+            "diverged scores chance level. Differences were taken block by block; better and worse "
+            "are t tests with a variance moderated over the arms, by a closed test of all pairs; "
+            f"practically equal is two one-sided tests at ±{margin}, corrected by Holm's method; "
+            f"α = {analysis.alpha:g} for all looks and settings together."
+        )
     return (
         f"The primary metric is the {LABELS[analysis.metric]} on the test part; a run that "
         "diverged scores chance level. Differences were taken block by block; better and worse are "
-        f"t tests, practically equal is two one-sided tests at ±{margin} "
-        f"{unit(analysis.metric)}, each family corrected over all pairs of a setting by Holm's "
+        f"t tests, practically equal is two one-sided tests at ±{margin}, "
+        f"each family corrected over all pairs of a setting by Holm's "
         f"method at α = {analysis.alpha:g}."
     )
 
@@ -122,7 +135,7 @@ def _judgement(plan: StudyPlan) -> str:
 def _error(settings: Sequence[SettingAnalysis]) -> str:
     judged = [setting.verdict for setting in settings if len(setting.verdict.arms) > 2]
     pooled = sum(verdict.pooled for verdict in judged)
-    if not judged:
+    if not judged or any(verdict.failures for verdict in judged):  # the second method says it
         return ""
     if pooled == len(judged):
         return "The error is that of the two-way layout of arms and blocks, pooled over arms."
@@ -139,6 +152,12 @@ def _looks(plan: StudyPlan) -> str:
     looks = planned_looks(plan)
     if len(looks) == 1:
         return ""
+    if plan.analysis.method == 2:
+        return (
+            f"The study was judged at {count(len(looks), 'look')} after {looks[0]} to {looks[-1]} "
+            "blocks at levels of Wang and Tsiatis' shape (Δ = ¼, calibrated by simulation); arms "
+            "worse than the leader were dropped at a look."
+        )
     levels = look_levels(looks, plan.analysis.alpha)
     return (
         f"The study was judged after {join([str(n) for n in looks])} blocks at the levels "

@@ -11,6 +11,16 @@ from normlab.stats.data.setting import Setting
 from normlab.stats.inference.comparison import Comparison, Decision, against
 from normlab.stats.inference.power import BLOCKS_CAP
 from normlab.stats.inference.sequential import EXPLORATORY_BELOW, SequentialDecisions
+from normlab.stats.summary.verdict_clauses import (
+    arm_clause,
+    basis,
+    best_clause,
+    course_clauses,
+    failure_clauses,
+    range_of_blocks,
+    rates_clause,
+    shown,
+)
 from normlab.text import count, join
 
 
@@ -29,13 +39,15 @@ def verdict_sentence(
     if not arms:
         return "No run has finished here yet, so nothing can be said."
     if len(arms) == 1:
-        return f"Only {arms[0]} has results here, so there is nothing to compare it with."
+        return f"Only {shown(arms[0])} has results here, so there is nothing to compare it with."
     if blocks < 2:
         return (
             f"{count(blocks, 'common block').capitalize()} cannot tell a difference between arms "
             "from chance, so nothing is decided; the study needs more blocks."
         )
     reference = analysis.reference if analysis.reference in arms else None
+    if decisions.rules is not None:
+        return _second_method(table, plan, comparisons, best, blocks, stage, decisions)
     start = f"{_basis(blocks, stage, decisions)}{_rates(plan, table.setting)}: "
     clauses = _against_reference(table.metric, analysis, against(comparisons, arms, reference))
     if reference is None:
@@ -44,6 +56,30 @@ def verdict_sentence(
     clauses.extend(_looks_clauses(stage, decisions))
     clauses.extend(_divergence_clause(table))
     return start + "; ".join(clauses) + "."
+
+
+def _second_method(
+    table: PairedTable,
+    plan: StudyPlan,
+    comparisons: Sequence[Comparison],
+    best: Sequence[str],
+    blocks: int,
+    stage: str,
+    decisions: SequentialDecisions,
+) -> str:
+    """One clause an arm, the best, what will not be run, and what may fail."""
+    arms, reference = table.measured_arms(), plan.analysis.reference
+    rate = table.setting.learning_rate
+    rates = f" at learning rate {rate:g}" if rate is not None else rates_clause(plan)
+    if reference in arms:
+        against_it = against(comparisons, arms, reference)
+        clauses = [arm_clause(pair, table.metric, decisions) for pair in against_it]
+    else:
+        clauses = [f"the reference {shown(reference)} has no result here"]
+    clauses.append(best_clause(arms, best))
+    clauses.extend(course_clauses(stage, decisions))
+    clauses.extend(failure_clauses(decisions, comparisons))
+    return f"{basis(blocks, stage, decisions)}{rates}: {'; '.join(clauses)}."
 
 
 def _basis(blocks: int, stage: str, decisions: SequentialDecisions) -> str:
@@ -120,7 +156,7 @@ def _best_clause(arms: Sequence[str], best: Sequence[str]) -> str:
     if len(best) == 1:
         return f"the best arm is {best[0]}"
     if len(best) == len(arms):
-        return "no arm is ruled out as the best"
+        return "which of them is best is open"
     return f"the best arm is among {join(best)}"
 
 
@@ -133,6 +169,9 @@ def _divergence_clause(table: PairedTable) -> list[str]:
 
 def further_blocks(comparisons: Sequence[Comparison]) -> str:
     """How many more blocks would decide these, e.g. "about 4 to 12 more blocks"."""
+    ranges = [c.forecast for c in comparisons if c.forecast is not None]
+    if ranges:
+        return range_of_blocks(max(ranges, key=lambda one: one.median or BLOCKS_CAP))
     known = [c.further_blocks for c in comparisons if c.further_blocks is not None]
     if not known:
         return "at least two blocks are needed to say how many more"

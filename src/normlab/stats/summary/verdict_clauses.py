@@ -1,0 +1,173 @@
+"""The clauses of a verdict by the second method: one an arm, that says what its interval says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from normlab.records.plan import StudyPlan
+from normlab.stats.data.metrics import LABELS, format_difference, orientation, unit
+from normlab.stats.inference.comparison import Comparison
+from normlab.stats.inference.forecast import Forecast
+from normlab.stats.inference.looks.failures import FAILURE_FREE, FailureBound
+from normlab.stats.inference.looks.state import EXPLORATORY_BELOW, SequentialDecisions
+from normlab.text import count, join
+
+NO_NORM = "no normalization (none)"
+
+
+def shown(arm: str) -> str:
+    """The arm's name in a sentence.
+
+    >>> shown("bn"), shown("none")
+    ('bn', 'no normalization (none)')
+    """
+    return NO_NORM if arm == "none" else arm
+
+
+def basis(blocks: int, stage: str, decisions: SequentialDecisions) -> str:
+    """How many blocks, and what they allow to say."""
+    if stage == "extended":
+        planned = decisions.looks[-1]
+        return (
+            f"From {count(blocks, 'block')}, {planned} of them planned and {blocks - planned} "
+            "added, judged by e-values"
+        )
+    if stage == "interim":
+        planned = decisions.looks[0]
+        return f"Not judged yet (first look at {planned} complete blocks), from {blocks} so far"
+    if blocks < EXPLORATORY_BELOW:
+        return f"Exploratory, from {count(blocks, 'block')}"
+    return f"From {count(blocks, 'block')}"
+
+
+def arm_clause(comparison: Comparison, metric: str, decisions: SequentialDecisions) -> str:
+    """What is known of one arm against another, e.g. "bin is better than bn by 0.9 points"."""
+    arm, other = shown(comparison.arm), shown(comparison.other)
+    mean, interval = comparison.difference.mean, comparison.simultaneous
+    if mean is None:
+        return f"{arm} and {other} have no block in common yet"
+    if comparison.decision == "too easy to tell apart":
+        return f"{arm} and {other} get every test image right: too easy to tell apart"
+    ends = "" if interval is None else f" ({_ends(metric, interval.low, interval.high)})"
+    size = f"{_size(metric, mean)} {_unit(metric)}{ends}"
+    if comparison.decision in ("better", "worse"):
+        return f"{arm} is {comparison.decision} than {other} by {size}"
+    if comparison.decision in ("ahead", "behind"):
+        verb = "is ahead of" if comparison.decision == "ahead" else "is behind"
+        return f"{arm} {verb} {other} by {size} in the runs that were made"
+    if comparison.decision == "practically equal":
+        rules = decisions.rules
+        margin = "" if rules is None else f", within ±{_size(metric, rules.margin.value)}"
+        return f"{arm} is practically equal to {other}{ends[:-1]}{margin})"
+    return f"{arm} is open against {other}: {_open(comparison, metric)}{_in_blocks(comparison)}"
+
+
+def best_clause(arms: Sequence[str], best: Sequence[str]) -> str:
+    """Which arms may be the best."""
+    if len(best) == 1:
+        return f"the best is {shown(best[0])}"
+    if len(best) == len(arms):
+        return "which of them is best is open"
+    return f"the best is among {join([shown(arm) for arm in best])}"
+
+
+def course_clauses(stage: str, decisions: SequentialDecisions) -> list[str]:
+    """Which arms were dropped, and which blocks will not come."""
+    clauses = [
+        f"{shown(arm)} was dropped after {count(blocks, 'block')}"
+        for arm, blocks in decisions.dropped.items()
+    ]
+    if stage == "planned" and decisions.over and decisions.blocks < decisions.looks[-1]:
+        clauses.append(
+            f"all that is left is decided, so blocks {decisions.blocks + 1} to "
+            f"{decisions.looks[-1]} are not needed"
+        )
+    return clauses
+
+
+def failure_clauses(decisions: SequentialDecisions, comparisons: Sequence[Comparison]) -> list[str]:
+    """How many runs failed, how many may, and what that withholds."""
+    failures = decisions.failures
+    if not failures:
+        return []
+    clauses = [
+        f"{shown(arm)} failed in {bound.failed} of {count(bound.runs, 'run')}, counted as guessing "
+        f"(up to {100 * bound.upper:.0f} % may)"
+        for arm, bound in failures.items()
+        if bound.failed
+    ]
+    clean = {arm: bound for arm, bound in failures.items() if not bound.failed}
+    if clean:
+        clauses.append(_clean(clean, some_failed=len(clean) < len(failures)))
+    if any(c.decision in ("ahead", "behind") for c in comparisons):
+        clauses.append(
+            f"better is said from {FAILURE_FREE} runs of an arm without a failure on, or where "
+            "failures could not turn it around"
+        )
+    return clauses
+
+
+def rates_clause(plan: StudyPlan) -> str:
+    """At which learning rates the arms were compared, where they were tuned."""
+    return ", at the rates found in one tuning (exploratory)" if plan.tuning is not None else ""
+
+
+def range_of_blocks(forecast: Forecast) -> str:
+    """The range in words.
+
+    >>> range_of_blocks(Forecast(3, 6, 12, 0.97))
+    '3 to 12 more blocks, as likely as not 6'
+    """
+    if forecast.median is None:
+        return (
+            f"more likely than not undecided at the end of the plan "
+            f"(decided by then: {100 * forecast.within:.0f} %)"
+        )
+    if forecast.high is None:
+        return f"{forecast.low} or more blocks, as likely as not {forecast.median}"
+    if forecast.low == forecast.high:
+        return f"about {count(forecast.median, 'more block')}"
+    return f"{forecast.low} to {forecast.high} more blocks, as likely as not {forecast.median}"
+
+
+def _open(comparison: Comparison, metric: str) -> str:
+    """What the interval says, and how many blocks it may take."""
+    interval = comparison.simultaneous or comparison.difference.interval
+    if interval is None:
+        said = "nothing can be said of its size yet"
+    else:
+        sign = orientation(metric)
+        worse = max(0.0, -sign * interval.low, -sign * interval.high)
+        better = max(0.0, sign * interval.low, sign * interval.high)
+        said = f"it may be worse by up to {_size(metric, worse)} or better by up to "
+        said += f"{_size(metric, better)} {_unit(metric)}"
+    if comparison.forecast is None:
+        return said
+    return f"{said} ({range_of_blocks(comparison.forecast)})"
+
+
+def _in_blocks(comparison: Comparison) -> str:
+    """In how many blocks the arm was better: a count, for few blocks are no probability."""
+    share = comparison.share
+    if share is None or comparison.difference.n < 2:
+        return ""
+    won = share.share * share.n
+    return f", better in {won:g} of {share.n} blocks"
+
+
+def _clean(bounds: Mapping[str, FailureBound], *, some_failed: bool) -> str:
+    fewest = min(bounds.values(), key=lambda bound: bound.runs)
+    who = "no run of the others failed" if some_failed else "no run failed"
+    return f"{who} (0 of {fewest.runs} an arm: up to {100 * fewest.upper:.0f} % may)"
+
+
+def _size(metric: str, value: float) -> str:
+    return format_difference(metric, abs(value)).lstrip("+")
+
+
+def _ends(metric: str, low: float, high: float) -> str:
+    return f"{format_difference(metric, low)} to {format_difference(metric, high)}"
+
+
+def _unit(metric: str) -> str:
+    return f"{unit(metric)} of {LABELS[metric]}" if metric != "accuracy" else unit(metric)
