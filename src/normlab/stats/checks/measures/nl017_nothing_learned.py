@@ -1,0 +1,72 @@
+"""NL017: arms at chance level, or still rising steeply when the training ended."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+from normlab.records.store import RunRecord
+from normlab.stats.checks.base import (
+    Result,
+    StudyToCheck,
+    check,
+    finding,
+    listed,
+    not_applicable,
+    passed,
+)
+from normlab.stats.data.setting import Setting
+
+STANDARD_ERRORS = 3.0
+STEEP = 0.05
+"""Validation accuracy gained in the last quarter of the epochs."""
+
+
+@check("NL017", "Something was learned, and the training was long enough", severity="warning")
+def nothing_learned(study: StudyToCheck) -> Result:
+    """Test accuracy of every arm against guessing, and what the last quarter of the epochs gave.
+
+    Arms that only guess are equal whatever their normalization is, and arms that were cut off while
+    they rose are compared in speed rather than in quality.
+    """
+    arms: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
+    for run in study.runs:
+        if run.outcome is not None and run.outcome.test is not None:
+            arms[Setting.of(run.spec, study.plan).label, run.spec.arm].append(run)
+    if not arms:
+        return not_applicable("no run has finished yet")
+    faults = []
+    for (setting, arm), runs in arms.items():
+        where = f"{arm} ({setting})"
+        if (reached := _mean_accuracy(runs)) <= guessing(runs):
+            faults.append(f"{where} is at chance level, {100 * reached:.1f} %")
+        elif (gained := last_quarter(runs)) > STEEP:
+            faults.append(f"{where} still rose {100 * gained:.1f} points in the last quarter")
+    if faults:
+        return finding(f"{listed(faults)}. Train longer, or at other learning rates")
+    return passed(f"all {len(arms)} arms are above chance level and nearly flat at the end")
+
+
+def guessing(runs: list[RunRecord]) -> float:
+    """The highest accuracy that guessing reaches: 1/classes and three standard errors."""
+    outcome = runs[0].outcome
+    assert outcome is not None
+    assert outcome.test is not None
+    chance = 1 / len(runs[0].spec.data.classes)
+    return chance + STANDARD_ERRORS * math.sqrt(chance * (1 - chance) / outcome.test.images)
+
+
+def last_quarter(runs: list[RunRecord]) -> float:
+    """Mean gain in validation accuracy from 75 % of the epochs to the end; 0 below 8 epochs."""
+    gains = [
+        run.rows[-1].validation.accuracy
+        - run.rows[(3 * len(run.rows)) // 4 - 1].validation.accuracy
+        for run in runs
+        if len(run.rows) >= 8
+    ]
+    return sum(gains) / len(gains) if gains else 0.0
+
+
+def _mean_accuracy(runs: list[RunRecord]) -> float:
+    values = [run.outcome.test.accuracy for run in runs if run.outcome and run.outcome.test]
+    return sum(values) / len(values)
