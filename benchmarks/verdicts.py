@@ -22,6 +22,7 @@ from types import ModuleType
 import numpy as np
 
 from normlab.records.plan import StudyPlan, parse_plan
+from normlab.records.tuning_results import Trial
 from normlab.stats.data.pairing import PairedTable
 from normlab.stats.data.reading import read_study
 from normlab.stats.data.setting import Setting
@@ -35,7 +36,7 @@ from normlab.stats.inference.new_images import image_claim
 from normlab.stats.inference.sequential import run_race
 from normlab.stats.inference.verdict import best_arms
 from normlab.stats.summary.analysis import analyse
-from normlab.study.tuning_pick import pick
+from normlab.study.tuning.fit import pick
 
 SD, BLOCK_SD = 0.006, 0.01
 CHANCE = 0.25
@@ -289,8 +290,16 @@ def tuned_values(
                 if once:
                     chosen[arm] = x[scores.argmax()]
                 else:
-                    tried = [({"r": 10.0**p}, float(s)) for p, s in zip(x, scores, strict=True)]
-                    chosen[arm] = math.log10(pick(tried, 1, CHANCE).levels["r"])
+                    tried = [
+                        Trial(
+                            levels={"learning_rate": 10.0**p},
+                            epochs=1,
+                            score=float(s),
+                            status="finished",
+                        )
+                        for p, s in zip(x, scores, strict=True)
+                    ]
+                    chosen[arm] = math.log10(pick(tried, 1).levels["learning_rate"])
             values[arm, block] = 0.8 - bend / 100 * (chosen[arm] + 1.5) ** 2
     return values + random.normal(0, BLOCK_SD, blocks) + normal(random, 2, blocks)
 

@@ -26,6 +26,6 @@ def test_a_loss_has_no_images(fabricate):
 def test_one_tuning_for_all_blocks_is_a_finding(fabricate):
     plan = fabricate.make_plan(norms=("bn", "gn"), blocks=2)
     assert tuning_of_blocks(StudyToCheck(plan, [])).state == "not applicable"
-    content = {**plan.model_dump(), "tuning": {"points": 4}, "frozen": None}
+    content = {**plan.model_dump(), "tuning": {"points": 4, "scope": "study"}, "frozen": None}
     tuned = StudyPlan.model_validate(content)
     assert tuning_of_blocks(StudyToCheck(tuned, [])).state == "finding"

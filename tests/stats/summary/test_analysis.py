@@ -68,7 +68,7 @@ def test_there_is_always_an_analysis(fabricate, case):
     runs = [] if case == "no runs" else fabricate.make_runs(plan, statuses=cells)
     analysis = analyse(plan, runs)
     assert analysis.settings[0].verdict.sentence.endswith(".")
-    assert len(analysis.checks) == 16
+    assert len(analysis.checks) == 19
 
 
 def test_it_depends_on_the_runs_and_not_on_their_order(fabricate):

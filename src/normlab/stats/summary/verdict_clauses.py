@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from normlab.records.plan import StudyPlan
 from normlab.stats.data.metrics import LABELS, format_difference, orientation, unit
 from normlab.stats.inference.comparison import Comparison
 from normlab.stats.inference.forecast import Forecast
@@ -105,11 +104,6 @@ def failure_clauses(decisions: SequentialDecisions, comparisons: Sequence[Compar
             "failures could not turn it around"
         )
     return clauses
-
-
-def rates_clause(plan: StudyPlan) -> str:
-    """At which learning rates the arms were compared, where they were tuned."""
-    return ", at the rates found in one tuning (exploratory)" if plan.tuning is not None else ""
 
 
 def range_of_blocks(forecast: Forecast) -> str:

@@ -18,7 +18,6 @@ from normlab.stats.summary.verdict_clauses import (
     course_clauses,
     failure_clauses,
     range_of_blocks,
-    rates_clause,
     shown,
 )
 from normlab.text import count, join
@@ -69,8 +68,7 @@ def _second_method(
 ) -> str:
     """One clause an arm, the best, what will not be run, and what may fail."""
     arms, reference = table.measured_arms(), plan.analysis.reference
-    rate = table.setting.learning_rate
-    rates = f" at learning rate {rate:g}" if rate is not None else rates_clause(plan)
+    rates = _rates(plan, table.setting)
     if reference in arms:
         against_it = against(comparisons, arms, reference)
         clauses = [arm_clause(pair, table.metric, decisions) for pair in against_it]
