@@ -104,8 +104,10 @@ def test_compare(normlab, photos, tiny, scratch) -> None:
     lines = result.out.splitlines()
     assert lines[0] == f"Data     {photos}  3 classes, 24 images"
     assert lines[1] == "Plan     bn gn × 1 block = 2 runs, cifar-resnet8 at 8 px, 1 epoch"
-    assert lines[2].startswith("Judged   accuracy on the test part against bn, margin 1.0 points")
-    assert lines[2].endswith("after 5 blocks (fewer are exploratory)")
+    assert lines[2].startswith(
+        "Judged   accuracy on the test part against bn, margin 10 % of bn's "
+    )
+    assert lines[2].endswith("exploratory below 5 blocks")
     assert re.search(r"^         2 runs to do, about \d+ s$", result.out, re.MULTILINE)
     assert re.search(r"^  1/2  block 1  bn +accuracy +\d", result.out, re.MULTILINE)
     assert re.search(r"^bn +\d+\.\d +– +reference +– +1\.00× +1 finished", result.out, re.MULTILINE)

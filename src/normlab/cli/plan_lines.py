@@ -9,7 +9,11 @@ from normlab.records.plan import StudyPlan, TuningPlan
 from normlab.stats.data.metrics import LABELS, format_difference, unit
 from normlab.stats.inference.looks.boundaries import every_block
 from normlab.stats.inference.power import detectable_difference
-from normlab.stats.inference.sequential import decision_levels, planned_looks
+from normlab.stats.inference.sequential import (
+    EXPLORATORY_BELOW,
+    decision_levels,
+    planned_looks,
+)
 from normlab.study.tuning.cost import tuning_runs
 from normlab.text import count
 
@@ -65,6 +69,8 @@ def _judged(plan: StudyPlan) -> str:
     )
     if analysis.method == 2 and looks == every_block(looks[-1]) and len(looks) > 1:
         return f"{text}, after every block from {looks[0]} to {looks[-1]}"
+    if analysis.method == 2 and plan.blocks < EXPLORATORY_BELOW:
+        return f"{text}, exploratory below {EXPLORATORY_BELOW} blocks"
     if len(looks) == 1:
         fewer = " (fewer are exploratory)" if plan.blocks < looks[0] else ""
         return f"{text}, after {count(looks[0], 'block')}{fewer}"

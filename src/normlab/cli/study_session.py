@@ -23,7 +23,8 @@ from normlab.plugins import use_plugins
 from normlab.records.plan import StudyPlan, TuningPlan
 from normlab.report.page.build import build_report
 from normlab.stats.data.reading import read_study
-from normlab.stats.inference.looks.boundaries import FIRST_LOOK, every_block
+from normlab.stats.inference.looks.boundaries import every_block
+from normlab.stats.inference.looks.state import EXPLORATORY_BELOW
 from normlab.stats.summary.analysis import analyse
 from normlab.study.budget import (
     Choice,
@@ -268,7 +269,7 @@ def _tuned_if_it_fits(
 def _with_looks(plan: StudyPlan) -> StudyPlan:
     """Judged by the second method: after every block from the third, where the user named none."""
     looks = plan.analysis.looks
-    if not looks and plan.blocks >= FIRST_LOOK:
+    if not looks and plan.blocks >= EXPLORATORY_BELOW:
         looks = every_block(plan.blocks)
     analysis = plan.analysis.model_copy(update={"looks": looks, "method": 2})
     return plan.model_copy(update={"analysis": analysis})

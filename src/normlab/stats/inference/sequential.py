@@ -52,7 +52,7 @@ def planned_looks(plan: StudyPlan) -> tuple[int, ...]:
         return plan.analysis.looks
     planned = plan.frozen.blocks if plan.frozen is not None else 0
     if plan.analysis.method == 2:
-        return every_block(planned or plan.blocks)
+        return every_block(max(EXPLORATORY_BELOW, planned or plan.blocks))
     return (max(EXPLORATORY_BELOW, planned or plan.blocks),)
 
 
