@@ -107,7 +107,7 @@ def test_compare(normlab, photos, tiny, scratch) -> None:
     assert lines[2].startswith(
         "Judged   accuracy on the test part against bn, margin 10 % of bn's "
     )
-    assert lines[2].endswith("exploratory below 5 blocks")
+    assert lines[2].endswith("after every block from 3 to 5 (fewer than 5 are exploratory)")
     assert re.search(r"^         2 runs to do, about \d+ s$", result.out, re.MULTILINE)
     assert re.search(r"^  1/2  block 1  bn +accuracy +\d", result.out, re.MULTILINE)
     assert re.search(r"^bn +\d+\.\d +– +reference +– +1\.00× +1 finished", result.out, re.MULTILINE)

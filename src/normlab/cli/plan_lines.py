@@ -68,9 +68,9 @@ def _judged(plan: StudyPlan) -> str:
         f"{_margin(plan)}, α {analysis.alpha:g}"
     )
     if analysis.method == 2 and looks == every_block(looks[-1]) and len(looks) > 1:
-        return f"{text}, after every block from {looks[0]} to {looks[-1]}"
-    if analysis.method == 2 and plan.blocks < EXPLORATORY_BELOW:
-        return f"{text}, exploratory below {EXPLORATORY_BELOW} blocks"
+        few = f" (fewer than {EXPLORATORY_BELOW} are exploratory)"
+        few = few if plan.blocks < EXPLORATORY_BELOW else ""
+        return f"{text}, after every block from {looks[0]} to {looks[-1]}{few}"
     if len(looks) == 1:
         fewer = " (fewer are exploratory)" if plan.blocks < looks[0] else ""
         return f"{text}, after {count(looks[0], 'block')}{fewer}"
