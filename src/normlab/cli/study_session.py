@@ -25,7 +25,7 @@ from normlab.report.page.build import build_report
 from normlab.stats.data.reading import read_study
 from normlab.stats.inference.looks.boundaries import every_block
 from normlab.stats.inference.looks.state import EXPLORATORY_BELOW
-from normlab.stats.summary.analysis import analyse
+from normlab.stats.summary.analysis import analyse_study
 from normlab.study.budget import (
     Choice,
     Cost,
@@ -149,7 +149,7 @@ def continue_study(
     else:
         study.save()
     records = read_study(study.folder)
-    analysis = analyse(records.plan, records.runs, records.tuning_results, records.data)
+    analysis = analyse_study(records)
     print_analysis(analysis, console)
     with console.status("drawing the report"):
         page = build_report(study.folder)

@@ -163,6 +163,19 @@ def arm_of(cell: Cell, plan: StudyPlan) -> str:
     return f"{compared.replace('_', ' ')} {level_text(value)}"
 
 
+def arm_of_run(spec: RunSpec, compared: str) -> str:
+    """The name that a run has where the levels of a factor are the arms; see `arm_of`."""
+    if compared == "norm":
+        return spec.norm
+    if compared == "optimizer":
+        return spec.optimizer.name
+    if compared == "batch_size":
+        return f"batch {spec.batch_size}"
+    if compared == "learning_rate":
+        return f"learning rate {spec.optimizer.learning_rate:g}"
+    return f"{compared.replace('_', ' ')} {level_text(_spec_value(spec, compared))}"
+
+
 def tuned(plan: StudyPlan) -> tuple[str, ...]:
     """What every arm finds for itself: learning_rate, weight_decay, both or nothing."""
     return () if plan.tuning is None else tuple(plan.tuning.ranges)

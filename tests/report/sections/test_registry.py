@@ -79,6 +79,7 @@ def test_the_built_in_sections_stand_in_their_order():
             "answer",
             "where",
             "curves",
+            "across",
             "rates",
             "tables",
             "cost",

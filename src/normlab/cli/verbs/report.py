@@ -20,11 +20,25 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="The folder of the page of several studies.")
     ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            help="Judge the finished runs by another factor that varies (batch_size, optimizer, "
+            "…), without training: report/by-FACTOR/."
+        ),
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="With --compare: the level to set the others against.")
+    ] = None,
 ) -> None:
     """Rebuild report/ from the records; needs no images and no training."""
     from normlab.errors import UsageError
 
     folders = [study.parent if study.name == "study.toml" else study for study in studies]
+    if reference is not None and compare is None:
+        raise UsageError("--reference goes with --compare; a plan has its own reference")
+    if compare is not None and (watch or len(folders) > 1):
+        raise UsageError("--compare takes one study, and no --watch; leave one of them out")
     if len(folders) > 1:
         if watch:
             raise UsageError("--watch takes one study")
@@ -36,22 +50,25 @@ def report(
 
         serve(folders[0], port, tell=typer.echo)
     else:
-        _single(folders[0])
+        _single(folders[0], compare and compare.replace("-", "_"), reference)
 
 
-def _single(folder: Path) -> None:
+def _single(folder: Path, compare: str | None, reference: str | None) -> None:
     from rich.console import Console
 
     from normlab.cli.summary import print_analysis, print_paths
     from normlab.report.page.build import build_report
     from normlab.stats.data.reading import read_study
-    from normlab.stats.summary.analysis import analyse
+    from normlab.stats.data.regroup import regroup
+    from normlab.stats.summary.analysis import analyse_study
 
     console = Console()
     records = read_study(folder)
+    if compare is not None:
+        records = regroup(records, compare, reference)
     with console.status("drawing the report"):
-        page = build_report(folder)
-    analysis = analyse(records.plan, records.runs, records.tuning_results, records.data)
+        page = build_report(folder, compare=compare, reference=reference)
+    analysis = analyse_study(records)
     print_analysis(analysis, console)
     for damaged in records.unreadable:
         typer.echo(f"Damaged  {damaged.folder}: {damaged.reason}")

@@ -26,7 +26,8 @@ from normlab.report.sections.base import DrawnCharts, ReportContext, Section
 from normlab.report.sections.registry import sections
 from normlab.stats.data.layout import arrange
 from normlab.stats.data.reading import read_study
-from normlab.stats.summary.analysis import analyse
+from normlab.stats.data.regroup import regroup
+from normlab.stats.summary.analysis import analyse_study
 
 Progress = Callable[[str], None]
 """Told in a few words what is written next."""
@@ -51,9 +52,18 @@ class PageSection:
 
 
 def build_report(
-    study_folder: Path, *, progress: Progress | None = None, exports: bool = True
+    study_folder: Path,
+    *,
+    progress: Progress | None = None,
+    exports: bool = True,
+    compare: str | None = None,
+    reference: str | None = None,
 ) -> Path:
     """Read study.toml and runs/, write report/, and give the path of the page.
+
+    With `compare` the finished runs are regrouped: the levels of that factor are the arms, the
+    first or `reference` is what they are set against, and all goes to report/by-FACTOR/, so that
+    the page of the plan stays.
 
     What is missing (no finished run, one arm, one block, a damaged record) is named in the page,
     and the rest is shown. Every file is written whole or not at all; the page comes last, so that
@@ -62,14 +72,20 @@ def build_report(
     Raises:
         PlanError: there is no study.toml, or it cannot be used.
         StorageError: the report cannot be written.
-        UsageError: an installed package brings a section that cannot be used.
+        UsageError: an installed package brings a section that cannot be used; the factor does not
+            vary in the study.
     """
     tell = progress or (lambda _: None)
     tell("reading the records")
-    context = report_context(study_folder)
-    built = [BuiltSection(section, section.build(context)) for section in sections()]
+    context = report_context(study_folder, compare, reference)
+    regrouped = context.study.planned_compare is not None
+    built = [
+        BuiltSection(section, section.build(context))
+        for section in sections()
+        if section.in_regrouping or not regrouped
+    ]
     shown = [one for one in built if one.view is not None]
-    report = study_folder / "report"
+    report = report_folder(study_folder, compare if regrouped else None)
     tables = [table for one in shown for table in one.section.tables(one.view)]
     if exports:
         tell("writing the tables")
@@ -94,14 +110,25 @@ def build_report(
     return page
 
 
-def report_context(study_folder: Path) -> ReportContext:
+def report_folder(study_folder: Path, compare: str | None = None) -> Path:
+    """Where the report of a study is; that of a regrouping lies inside."""
+    report = study_folder / "report"
+    return report if compare is None else report / f"by-{compare}"
+
+
+def report_context(
+    study_folder: Path, compare: str | None = None, reference: str | None = None
+) -> ReportContext:
     """What the sections of a study's page are built from.
 
     Raises:
         PlanError: there is no study.toml, or it cannot be used.
+        UsageError: the runs cannot be regrouped in this way.
     """
     study = read_study(study_folder)
-    analysis = analyse(study.plan, study.runs, study.tuning_results, study.data)
+    if compare is not None:
+        study = regroup(study, compare, reference)
+    analysis = analyse_study(study)
     arms = dict.fromkeys(row.arm for setting in analysis.settings for row in setting.rows)
     layouts = tuple(arrange(study.plan, study.runs))
     return ReportContext(study, analysis, layouts, strokes(list(arms)))

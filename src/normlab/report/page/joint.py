@@ -15,7 +15,7 @@ from normlab.report.page.render import render
 from normlab.stats.data.metrics import LABELS, format_difference, format_value, unit
 from normlab.stats.data.reading import StudyRecords, read_study
 from normlab.stats.inference.across_datasets import AcrossRow, across
-from normlab.stats.summary.analysis import Analysis, SettingAnalysis, analyse
+from normlab.stats.summary.analysis import Analysis, SettingAnalysis, analyse_study
 from normlab.text import count
 
 
@@ -99,9 +99,7 @@ def joint_content(studies: Sequence[StudyRecords]) -> JointContent:
                 f"the studies are judged by different {name}s ({', '.join(found)}); join those of "
                 "one plan only"
             )
-    analyses = [
-        analyse(study.plan, study.runs, study.tuning_results, study.data) for study in studies
-    ]
+    analyses = [analyse_study(study) for study in studies]
     arms = dict.fromkeys(r.arm for a in analyses for s in a.settings for r in s.rows)
     reference = rules[0].reference
     names = study_names(studies)

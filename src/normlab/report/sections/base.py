@@ -179,6 +179,9 @@ class Section(Generic[View]):
     """Further files of report/ by name."""
     script_data: Callable[[View], Mapping[str, Any]] = no_entries
     """What the page's script reads; all of it stands in the page as text or figure too."""
+    in_regrouping: bool = True
+    """Whether it belongs in a page of runs that are regrouped by another factor; what only says
+    how the runs were made does not."""
 
     @property
     def anchor(self) -> str:

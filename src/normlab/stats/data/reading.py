@@ -32,6 +32,8 @@ class StudyRecords:
     """Of the tuning, once it has ended."""
     data: DataReport | None = None
     """What was found in the data when the study began."""
+    planned_compare: str | None = None
+    """The factor that the plan compares, where these records were regrouped by another one."""
 
 
 def read_study(folder: Path) -> StudyRecords:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from normlab.stats.checks.base import Check
 from normlab.stats.checks.run import run_checks
 from normlab.stats.data.layout import CellStatus, Layout, first_blocks
 from normlab.stats.data.pairing import PairedTable, paired_table
+from normlab.stats.data.reading import StudyRecords
 from normlab.stats.data.setting import Setting
 from normlab.stats.inference.comparison import Comparison
 from normlab.stats.inference.interaction import Interaction, interactions
@@ -91,6 +92,28 @@ class Analysis:
         return tuple(check for check in self.checks if check.state == "finding")
 
 
+def analyse_study(study: StudyRecords) -> Analysis:
+    """Judge the records of a study; of one that was regrouped every verdict is exploratory."""
+    analysis = analyse(study.plan, study.runs, study.tuning_results, study.data)
+    if study.planned_compare is None:
+        return analysis
+    note = regrouping_note(study.plan.analysis.compare, study.planned_compare)
+    return replace(analysis, settings=tuple(_exploratory(one, note) for one in analysis.settings))
+
+
+def regrouping_note(compared: str, planned: str) -> str:
+    """That another question is answered than the plan asked.
+
+    >>> regrouping_note("batch_size", "norm")
+    'Regrouped by batch size after the runs were made (the plan compares norm), so exploratory.'
+    """
+    factor, before = compared.replace("_", " "), planned.replace("_", " ")
+    return (
+        f"Regrouped by {factor} after the runs were made (the plan compares {before}), so "
+        "exploratory."
+    )
+
+
 def analyse(
     plan: StudyPlan,
     runs: Sequence[RunRecord],
@@ -120,6 +143,12 @@ def analyse(
         planned=outcomes.total() - outcomes["not needed"],
         done=sum(outcomes[s] for s in ("finished", "stopped_early", "diverged")),
     )
+
+
+def _exploratory(setting: SettingAnalysis, note: str) -> SettingAnalysis:
+    verdict = setting.verdict
+    sentence = f"{note} {verdict.sentence}"
+    return replace(setting, verdict=replace(verdict, exploratory=True, sentence=sentence))
 
 
 def _analyse_setting(

@@ -9,9 +9,13 @@ from normlab.report.sections.curves.data import CurveFigure, CurvePanel
 
 
 def panel_chart(
-    panel: CurvePanel, figure: CurveFigure, width: int = 400, height: int = 210
+    panel: CurvePanel,
+    figure: CurveFigure,
+    blocks: bool = True,
+    width: int = 400,
+    height: int = 210,
 ) -> alt.TopLevelMixin:
-    """One panel without a legend: the page has one for all."""
+    """One panel without a legend: the page has one for all; with or without a line a block."""
     low, high = panel.range
     clip = bool((panel.blocks["value"] > high).any())  # only where needed: it is slow to paint
     x = alt.X(
@@ -42,5 +46,5 @@ def panel_chart(
         .mark_line(strokeWidth=2.4, clip=clip)
         .encode(x=x, y=y, color=colour, strokeDash=dash, description="name:N")
     )
-    layers: alt.LayerChart = alt.LayerChart(layer=[thin, bold])
+    layers: alt.LayerChart = alt.LayerChart(layer=[thin, bold] if blocks else [bold])
     return layers.properties(width=width, height=height)

@@ -66,9 +66,26 @@ def curve_figure(
     setting: SettingAnalysis, curves: pd.DataFrame, strokes: dict[str, Stroke]
 ) -> CurveFigure:
     """The curves of one setting out of the tidy table of all; see normlab.stats.data.curves."""
-    own = curves[(curves["setting"] == setting.setting.label) & curves["value"].notna()]
+    own = curves[curves["setting"] == setting.setting.label]
+    return figure_of(
+        f"curves-{setting.setting.slug}",
+        f"Learning curves: {setting.setting.label}",
+        tuple(row.arm for row in setting.rows),
+        own,
+        strokes,
+    )
+
+
+def figure_of(
+    slug: str,
+    title: str,
+    arms: tuple[str, ...],
+    curves: pd.DataFrame,
+    strokes: dict[str, Stroke],
+) -> CurveFigure:
+    """The eight panels of these arms; `curves` are those of one setting."""
+    own = curves[curves["value"].notna()]
     own = own.astype({"arm": str})  # a column of categories multiplies and groups in its own way
-    arms = tuple(row.arm for row in setting.rows)
     panels = []
     for metric in FIGURE_METRICS:
         both = own[own["metric"] == metric]
@@ -87,8 +104,8 @@ def curve_figure(
                 )
             )
     return CurveFigure(
-        slug=f"curves-{setting.setting.slug}",
-        title=f"Learning curves: {setting.setting.label}",
+        slug=slug,
+        title=title,
         arms=arms,
         strokes={arm: strokes[arm] for arm in arms},
         panels=tuple(panels),

@@ -27,4 +27,5 @@ SECTION = Section(
     template=template_beside(__file__),
     build=build,
     nothing=nothing,
+    in_regrouping=False,
 )

@@ -23,4 +23,5 @@ SECTION = Section(
     template=template_beside(__file__),
     build=build,
     texts=texts,
+    in_regrouping=False,
 )

@@ -108,4 +108,5 @@ SECTION = Section(
     content=content,
     charts=charts,
     tables=tables,
+    in_regrouping=False,
 )

@@ -56,4 +56,5 @@ SECTION = Section(
     template=template_beside(__file__),
     build=build,
     script_data=script_data,
+    in_regrouping=False,
 )

@@ -53,8 +53,8 @@ def by_norm(setting: SettingAnalysis, part: TablePart) -> Table:
     return Table(
         slug=f"norm-{part}-{setting.setting.slug}",
         title=f"{PART_TITLES[part]} by normalization",
-        caption=_caption(part, str(setting.setting)),
-        head=("norm", *_metric_head()),
+        caption=table_caption(part, str(setting.setting)),
+        head=("norm", *metric_head()),
         rows=tuple((row.arm, *_figures(row, part)) for row in setting.rows),
     )
 
@@ -65,8 +65,8 @@ def by_optimizer(group: Sequence[SettingAnalysis], part: TablePart) -> Table:
     return Table(
         slug=f"optimizer-{part}-batch{batch_size}",
         title=f"{PART_TITLES[part]} by optimizer and normalization",
-        caption=_caption(part, f"batch {batch_size}"),
-        head=("optimizer", "learning rate", "norm", *_metric_head()),
+        caption=table_caption(part, f"batch {batch_size}"),
+        head=("optimizer", "learning rate", "norm", *metric_head()),
         rows=tuple(
             (
                 one.setting.optimizer or "",
@@ -92,8 +92,8 @@ def by_batch_size(group: Sequence[SettingAnalysis], part: TablePart) -> Table:
     return Table(
         slug=f"batch-{part}-{setting.optimizer}-lr{_rate(setting)}",
         title=f"{PART_TITLES[part]} by batch size and normalization",
-        caption=_caption(part, f"{setting.optimizer}, learning rate {_rate(setting)}"),
-        head=("norm", "batch size", *_metric_head()),
+        caption=table_caption(part, f"{setting.optimizer}, learning rate {_rate(setting)}"),
+        head=("norm", "batch size", *metric_head()),
         rows=tuple(
             (arm, one.setting.batch_size or 0, *_figures(row, part))
             for arm in arms
@@ -114,7 +114,8 @@ def _groups(
     return list(groups.values())
 
 
-def _metric_head() -> tuple[str, ...]:
+def metric_head() -> tuple[str, ...]:
+    """The columns of the original's tables, and n."""
     return (*(LABELS[metric] for metric in COLUMN_METRICS), "n")
 
 
@@ -124,7 +125,8 @@ def _figures(row: ArmRow, part: TablePart) -> tuple[Cell, ...]:
     return (*cells, max(cell.n for cell in cells))
 
 
-def _caption(part: TablePart, setting: str) -> str:
+def table_caption(part: TablePart, setting: str) -> str:
+    """What was measured, on which part, over what."""
     return (
         f"{setting}. Measured on {_MEASURED[part]}; mean ± standard deviation over n blocks; a "
         "diverged run counts as guessing."

@@ -1,0 +1,1 @@
+"""The section “across” of the page."""

@@ -1,0 +1,127 @@
+"""Curves and tables of one norm at a time, a line and a row a level of another factor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from normlab.report.charts.parallel_drawing import ChartCall
+from normlab.report.charts.sheet import sheet
+from normlab.report.export.table import Table
+from normlab.report.sections.across.data import AcrossGroup, across_groups
+from normlab.report.sections.base import DrawnCharts, ReportContext, Section, template_beside
+from normlab.report.sections.curves.chart import panel_chart
+from normlab.report.sections.curves.section import Panel
+
+MOST_FIGURES = 12
+"""Groups whose curves are drawn: the first ones; the tables are there for all."""
+
+
+@dataclass(frozen=True, eq=False)
+class AcrossView:
+    """Every group, and those whose curves are drawn."""
+
+    groups: tuple[AcrossGroup, ...]
+    drawn: tuple[AcrossGroup, ...]
+
+
+@dataclass(frozen=True)
+class GroupContent:
+    """One group as the template prints it."""
+
+    group: AcrossGroup
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class AcrossContent:
+    """What the template prints."""
+
+    groups: tuple[GroupContent, ...]
+    note: str
+
+
+def build(context: ReportContext) -> AcrossView | None:
+    """None where nothing but the compared factor varies, or nothing was recorded."""
+    groups = across_groups(context.study)
+    with_curves = [group for group in groups if not group.figure.is_empty]
+    return AcrossView(groups, tuple(with_curves[:MOST_FIGURES])) if groups else None
+
+
+def charts(view: AcrossView) -> dict[str, ChartCall]:
+    """Every panel that is no twin of an earlier one, medians alone."""
+    return {
+        _chart(group, number): (panel_chart, (panel, group.figure, False))
+        for group in view.drawn
+        for number, panel in enumerate(group.figure.panels)
+        if group.figure.twin(number) is None
+    }
+
+
+def figures(view: AcrossView, drawn: DrawnCharts) -> dict[str, str]:
+    """All panels of a group on one sheet with a legend."""
+    found = {}
+    for group in view.drawn:
+        panels = [
+            (f"{panel.axis_title}, {panel.part}", drawn.svgs[_chart(group, number)])
+            for number, panel in enumerate(group.figure.panels)
+        ]
+        legend = dict(group.strokes)
+        found[group.figure.slug] = sheet(group.figure.title, panels, columns=2, legend=legend)
+    return found
+
+
+def tables(view: AcrossView) -> tuple[Table, ...]:
+    """Training and test of every group."""
+    return tuple(table for group in view.groups for table in group.tables)
+
+
+def content(view: AcrossView, drawn: DrawnCharts) -> AcrossContent:
+    """The panels and tables of every group."""
+    shown = set(map(id, view.drawn))
+    groups = tuple(
+        GroupContent(group, _panels(group, drawn) if id(group) in shown else ())
+        for group in view.groups
+    )
+    left = len(view.groups) - len(view.drawn)
+    note = "A line is the median over blocks."
+    if left:
+        note += (
+            f" Curves are drawn for {len(view.drawn)} of {len(view.groups)} groups; the tables "
+            "are there for all."
+        )
+    return AcrossContent(groups, note)
+
+
+def _panels(group: AcrossGroup, drawn: DrawnCharts) -> tuple[Panel, ...]:
+    found = []
+    for number, panel in enumerate(group.figure.panels):
+        description = (
+            f"{panel.axis_title}, {panel.part}, {group.label}, for {', '.join(group.levels)}"
+        )
+        if group.figure.twin(number) is None:
+            svg = drawn.inline(_chart(group, number), description, shared=True)
+        else:
+            svg = drawn.again(_chart(group, number), description)
+        found.append(Panel(panel.axis_title, panel.part, svg))
+    return tuple(found)
+
+
+def _chart(group: AcrossGroup, number: int) -> str:
+    """The name of a panel's chart: that of its twin, where the two show the same."""
+    twin = group.figure.twin(number)
+    return f"across/{group.slug}/{number if twin is None else twin}"
+
+
+SECTION = Section(
+    name="across",
+    title="One arm at a time, across the other factors",
+    entry="Across",
+    order=42,
+    template=template_beside(__file__),
+    build=build,
+    content=content,
+    charts=charts,
+    figures=figures,
+    tables=tables,
+    in_regrouping=False,
+)
