@@ -43,7 +43,8 @@ class UnknownNameError(UsageError):
         by_lower_case = {known.lower(): known for known in available}
         nearest = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.3)
         hint = f" did you mean {by_lower_case[nearest[0]]!r}?" if nearest else ""
-        super().__init__(f"unknown {kind} {name!r};{hint} available: {', '.join(available)}")
+        shown = ", ".join(repr(known) if "," in known else known for known in available)
+        super().__init__(f"unknown {kind} {name!r};{hint} available: {shown}")
 
 
 class DataError(UsageError):

@@ -175,10 +175,10 @@ def test_a_link_to_nowhere_is_listed_and_cannot_be_read(tmp_path: Path) -> None:
 def test_which_of_two_links_is_followed_is_not_left_to_the_listing(
     tmp_path: Path, monkeypatch
 ) -> None:
-    touch(tmp_path, "a/1.png", "b/1.png")
-    (tmp_path / "c").symlink_to("b", target_is_directory=True)
+    touch(tmp_path, "a/x/1.png", "b/1.png")
+    (tmp_path / "a" / "y").symlink_to("x", target_is_directory=True)
     expected = items(tmp_path)
-    assert [item.label for item in expected] == ["a", "b"]
+    assert [item.name for item in expected] == ["a/x/1.png", "b/1.png"]
     scandir = os.scandir
 
     class Backwards:
@@ -205,6 +205,31 @@ def test_which_of_two_links_is_followed_is_not_left_to_the_listing(
 
     monkeypatch.setattr(os, "scandir", Backwards)
     assert items(tmp_path) == expected
+
+
+def test_two_classes_that_are_one_folder(tmp_path: Path) -> None:
+    """The second was left out in silence; inside another class it took the images of a class."""
+    touch(tmp_path, "a/1.png", "b/1.png")
+    (tmp_path / "c").symlink_to("b", target_is_directory=True)
+    with pytest.raises(DataError, match=r"b and c in .* are one folder, by a link; remove one"):
+        items(tmp_path)
+    (tmp_path / "c").unlink()
+    (tmp_path / "a" / "more").symlink_to("../b", target_is_directory=True)
+    with pytest.raises(DataError, match=r"a/more and b in .* are one folder, by a link"):
+        items(tmp_path)
+
+
+def test_two_parts_that_are_one_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "train/a/1.png", "train/b/1.png")
+    (tmp_path / "val").symlink_to("train", target_is_directory=True)
+    with pytest.raises(DataError, match=r"train and val in .* are one folder, by a link"):
+        items(tmp_path)
+
+
+def test_a_link_beside_the_folder_that_holds_the_classes(tmp_path: Path) -> None:
+    touch(tmp_path, "set/a/1.png", "set/b/1.png")
+    (tmp_path / "zz-latest").symlink_to("set", target_is_directory=True)
+    assert [item.name for item in items(tmp_path)] == ["set/a/1.png", "set/b/1.png"]
 
 
 def damaged(path: Path, member: str) -> Path:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from normlab.errors import UnknownNameError, UsageError
+from normlab.explain.gallery import class_named
 from normlab.explain.selection import choose_images, default_classes, named_classes
 from normlab.records.store import Predictions
 
@@ -62,3 +63,11 @@ def test_bad_input() -> None:
         choose_images(predictions(), [(0, "")], NAMES, 2, "best", 0)
     with pytest.raises(UsageError, match="at least 1"):
         choose_images(predictions(), [(0, "")], NAMES, 0, "random", 0)
+
+
+def test_a_class_that_is_named_like_a_choice() -> None:
+    """With --of true the map is for each image's own class; class:true is a class "true"."""
+    names = ("false", "true", "class:x")
+    assert class_named("class:true", names) == "true"
+    assert class_named("false", names) == "false"
+    assert class_named("class:x", names) == "class:x"

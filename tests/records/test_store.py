@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from normlab.errors import StorageError
+from normlab.errors import PlanError, StorageError
+from normlab.records.plan import read_plan
 from normlab.records.run import DataSpec, EpochRow, Measures, Outcome, RunSpec
 from normlab.records.store import Predictions, RunFolder, atomic_write, read_runs
+from normlab.train.checkpoint import load_checkpoint
 
 SPEC = RunSpec(
     arm="bn",
@@ -141,3 +144,57 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
         atomic_write(tmp_path / "file" / "below", b"")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(8, 99), (6, 0x40), (4, 234), (4, 80)],
+    ids=["compression", "strong encryption", "version 23.4", "version 8.0"],
+)
+def test_predictions_in_a_zip_of_another_kind(folder: RunFolder, place: int, value: int) -> None:
+    """A flipped byte gave a NotImplementedError of zipfile."""
+    folder.write_predictions(
+        Predictions(np.array(["a"]), np.array([0]), np.array([[1, 0]], np.float32))
+    )
+    path = folder.path / "predictions.npz"
+    content = bytearray(path.read_bytes())
+    central = content.find(b"PK\x01\x02")  # the list of members has the same fields, two later
+    content[central + place + 2] = value
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"predictions.npz is damaged; delete the run's folder"):
+        folder.read_predictions()
+
+
+def test_an_environment_that_is_nested_without_end(folder: RunFolder) -> None:
+    (folder.path / "environment.json").write_text('{"a":' * 50_000)
+    with pytest.raises(StorageError, match=r"environment.json is damaged; delete the run's folder"):
+        folder.read()
+
+
+def test_damaged_files_of_users(folder: RunFolder) -> None:
+    """Those in ../shared/cases/crashers, where they are there."""
+    crashers = Path(__file__).parents[3] / "shared" / "cases" / "crashers"
+    if not crashers.is_dir():
+        pytest.skip("the damaged files in ../shared/cases/crashers are not here")
+    for damaged in sorted(crashers.glob("*.bin")):
+        name = damaged.name.split("-builtins")[0]
+        target = folder.path / name.replace("checkpoint-", "")
+        target.write_bytes(damaged.read_bytes())
+        with pytest.raises((StorageError, PlanError), match=r"damaged|not valid|cannot be cont"):
+            read_damaged(folder, name)
+
+
+def read_damaged(folder: RunFolder, name: str) -> None:
+    """Read the file as the program does."""
+    match name:
+        case "predictions.npz":
+            folder.read_predictions()
+        case "environment.json":
+            folder.read()
+        case "study.toml":
+            read_plan(folder.path / name)
+        case _:
+            network = torch.nn.Linear(1, 1)
+            optimizer = torch.optim.SGD(network.parameters(), 0.1)
+            schedule = torch.optim.lr_scheduler.ConstantLR(optimizer)
+            load_checkpoint(folder.path, network, optimizer, schedule)

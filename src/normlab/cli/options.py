@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -42,6 +43,24 @@ def split_list(text: str) -> tuple[str, ...]:
         elif piece:
             parts.append(piece)
     return tuple(parts)
+
+
+def split_names(values: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Names of classes, which may hold commas: between commas, in quotes, or one a value.
+
+    >>> split_names(["dog, big"], ["cat", "dog, big"])
+    ('dog, big',)
+    >>> split_names(['"dog, big",cat', "bird"], ["cat", "dog, big"])
+    ('dog, big', 'cat', 'bird')
+    """
+    found: list[str] = []
+    for value in values:
+        if value.strip() in known:
+            found.append(value.strip())
+        else:
+            pieces = next(csv.reader([value], skipinitialspace=True), [])
+            found += [piece.strip() for piece in pieces if piece.strip()]
+    return tuple(found)
 
 
 def split_numbers(text: str, kind: Callable[[str], Value], name: str) -> tuple[Value, ...]:

@@ -47,7 +47,14 @@ def load_with_progress(
     """Prepare the plan's images (or those at `location`) and say what there is, and what is odd."""
     source = location or plan.source
     with shown_progress(console, " images") as show:
-        dataset = load_data(source, plan.image_size, plan.resize, strict=strict, progress=show)
+        dataset = load_data(
+            source,
+            plan.image_size,
+            plan.resize,
+            strict=strict,
+            for_training=True,
+            progress=show,
+        )
         if plan.copies == "near":
             dataset = with_near_duplicates(dataset, progress=show)
     _describe(dataset, source, console)

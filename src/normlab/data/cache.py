@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +12,9 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from normlab.errors import StorageError
+from normlab.records.store import DAMAGED_ARRAYS
 
-DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile)
+DAMAGED = DAMAGED_ARRAYS
 """What reading a missing, cut or altered .npz or .json of the cache may raise."""
 
 

@@ -17,12 +17,21 @@ from jaxtyping import Int, UInt8
 
 from normlab.data.cache import DAMAGED, cache_folder, entry_lock, note_use, read_arrays
 from normlab.data.decode import DECODER_VERSION, RESIZES, header_size
+from normlab.data.layout import Note
 from normlab.data.prepare import make_entry, sample_checksum
-from normlab.data.scan import Manifest, Progress, check_classes, hash_items, no_progress
+from normlab.data.scan import (
+    Manifest,
+    Progress,
+    check_classes,
+    check_parts,
+    hash_items,
+    no_progress,
+)
 from normlab.data.sources.base import Source
 from normlab.data.sources.by_location import open_source
 from normlab.errors import DataError
 from normlab.records.run import known, list_hash
+from normlab.text import count
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +52,15 @@ def load_data(
     resize: str = "squash",
     *,
     strict: bool = False,
+    for_training: bool = False,
     cache: Path | None = None,
     progress: Progress = no_progress,
 ) -> Dataset:
     """Open a source and prepare its images, or take them from the cache.
 
     Raises:
-        DataError: the source cannot be used; with `strict`, any file cannot be read.
+        DataError: the source cannot be used; with `strict`, any file cannot be read; with
+            `for_training`, a class is not in every part.
         UnknownNameError: no such resize policy.
         StorageError: the cache cannot be written.
     """
@@ -59,6 +70,8 @@ def load_data(
             f"an image has at least 1 pixel a side, got {image_size}; give a larger size"
         )
     source = open_source(location, cache)
+    if for_training:
+        check_parts(source.items(), location)
     check_classes([item.label for item in source.items()], location)
     cache = cache_folder(cache)
     hashes = hash_items(source, cache, progress)
@@ -109,6 +122,7 @@ def _open_entry(entry: Path, source: Source, size: int) -> Dataset | None:
             return None
         if sample_checksum(images) != checks["sample"]:
             return None
+        unreadable = tuple((str(name), str(why)) for name, why in content["unreadable"])
         manifest = Manifest(
             location=source.location,
             classes=tuple(str(name) for name in content["classes"]),
@@ -118,11 +132,34 @@ def _open_entry(entry: Path, source: Source, size: int) -> Dataset | None:
             hashes=content["hashes"],
             widths=content["widths"],
             heights=content["heights"],
-            unreadable=tuple((str(name), str(why)) for name, why in content["unreadable"]),
+            unreadable=unreadable,
             skipped=source.skipped,
             given_groups=content["groups"] if content["groups"].any() else None,
+            notes=(*_lost_classes(source, unreadable, content["classes"]), *source.notes),
         )
         note_use(entry / "checks.json")
         return Dataset(manifest, images, content["pixel_sums"], content["pixel_squares"])
     except DAMAGED:
         return None
+
+
+def _lost_classes(
+    source: Source, unreadable: Sequence[tuple[str, str]], classes: np.ndarray
+) -> list[Note]:
+    """The classes none of whose files could be read."""
+    if not unreadable:
+        return []
+    kept, bad = {str(name) for name in classes}, dict(unreadable)
+    lost: dict[str, list[str]] = {}
+    for item in source.items():
+        if item.name in bad and item.label not in kept:
+            lost.setdefault(item.label, []).append(item.name)
+    return [
+        Note(
+            f"class {label!r} is missing: none of its {count(len(names), 'file')} could be read "
+            f"(the first, {names[0]}: {bad[names[0]]})",
+            "Repair them, or remove the class",
+            len(names),
+        )
+        for label, names in sorted(lost.items())
+    ]

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from normlab.data.layout.endings import is_heif, reads_heif
 from normlab.errors import DataError, UnknownNameError
 
 DECODER_VERSION = 2
@@ -49,6 +50,7 @@ def decode(content: bytes, size: int, resize: str) -> tuple[UInt8[np.ndarray, "s
         DataError: not an image, truncated, or larger than PIXEL_LIMIT; says which.
     """
     try:
+        prepare_heif(content)
         with Image.open(io.BytesIO(content)) as image:
             width, height = image.size
             if width * height > PIXEL_LIMIT:
@@ -75,10 +77,26 @@ def header_size(content: bytes) -> tuple[int, int]:
         DataError: not an image.
     """
     try:
+        prepare_heif(content)
         with quiet_pillow(), Image.open(io.BytesIO(content)) as image:
             return image.size
     except (*_BROKEN, Image.DecompressionBombError) as error:
         raise DataError(f"cannot be read: {error}") from None
+
+
+def prepare_heif(content: bytes) -> None:
+    """Let Pillow read HEIC, where the extra for it is installed.
+
+    Raises:
+        DataError: it is HEIC, and the extra is not.
+    """
+    if not is_heif(content[:12]):
+        return
+    if not reads_heif():
+        raise DataError('is HEIC; to read it install pip install "normlab[heic]"')
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
 
 
 def resize_pixels(pixels: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "s s 3"]:

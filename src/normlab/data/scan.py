@@ -17,7 +17,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from normlab.data.cache import DAMAGED, note_use, read_arrays
-from normlab.data.layout import Item, Skipped
+from normlab.data.layout import Item, Note, Skipped
 from normlab.data.sources.base import Source
 from normlab.errors import DataError
 from normlab.records.run import list_hash
@@ -55,6 +55,8 @@ class Manifest:
     """The groups that a table names, "" where it names none."""
     near_duplicate_groups: Int[np.ndarray, " images"] | None = None
     """A number per image that near copies share; None where they were not looked for."""
+    notes: tuple[Note, ...] = ()
+    """What a reader must know of how the images were read, missing classes first."""
 
     def __len__(self) -> int:
         """The number of readable images."""
@@ -186,3 +188,29 @@ def check_classes(labels: Sequence[str], location: str) -> tuple[str, ...]:
                 "validation and test: add images, or remove the class"
             )
     return tuple(sorted(counts))
+
+
+def check_parts(items: Sequence[Item], location: str) -> None:
+    """Every class must be in every part of the source.
+
+    Raises:
+        DataError: a class is in some parts alone.
+    """
+    found: dict[str, set[str]] = {}
+    for item in items:
+        found.setdefault(item.label, set()).add(item.part)
+    parts = set().union(*found.values())
+    if "train" not in parts or len(parts) < 2:  # refused by the split, or there are none
+        return
+    lacking = {label: own for label, own in found.items() if own != parts}
+    if not lacking:
+        return
+    label, own = min(lacking.items(), key=lambda entry: ("train" in entry[1], entry[0]))
+    alone = " and ".join(sorted(own))
+    none = " and ".join(part for part in ("train", "val", "test") if part in parts - own)
+    more = f" (so it is with {len(lacking) - 1} more)" if len(lacking) > 1 else ""
+    raise DataError(
+        f"{location}: class {label!r} is in {alone} alone; {none} "
+        f"{'have' if ' and ' in none else 'has'} none of it{more}: add images there, or remove the "
+        "class"
+    )

@@ -44,7 +44,7 @@ class GalleryOptions:
     mode: str = "raw"
     """See `gradcam.MODES`."""
     target: str = "true"
-    """"true", "predicted", or the name of a class."""
+    """"true", "predicted", or the name of a class, which class:NAME gives in any case."""
     scale: str = "shared"
     """"shared": one maximum over all maps of all arms; "image": each map its own."""
 
@@ -133,6 +133,11 @@ def make_gallery(
     )
 
 
+def class_named(target: str, names: Sequence[str]) -> str:
+    """The class that a target names: class:true is the class "true"."""
+    return target if target in names else target.removeprefix("class:")
+
+
 def all_class_accuracies(run: ArmRun) -> dict[str, float | None]:
     """Accuracy by class of one run; None without images."""
     names = run.record.spec.data.classes
@@ -164,7 +169,7 @@ def _targets(
     if options.target == "predicted":
         predicted = first.predictions.probabilities[list(places)].argmax(1)
         return tuple(int(label) for label in predicted)
-    return (names.index(known("class", options.target, names)),) * len(places)
+    return (names.index(known("class", class_named(options.target, names), names)),) * len(places)
 
 
 def _arm_maps(

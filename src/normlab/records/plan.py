@@ -276,8 +276,10 @@ def read_plan(path: Path) -> StudyPlan:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PlanError(f"no study plan at {path}; make one with: normlab compare FOLDER") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path} is not valid TOML: {error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PlanError(
+            f"{path} is not valid TOML: {error}; restore the file, or start another study"
+        ) from None
     plan = parse_plan(content, str(path))
     if plan.frozen is not None and plan.frozen.hash != plan.hash:
         raise PlanError(

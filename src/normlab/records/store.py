@@ -14,6 +14,8 @@ import io
 import json
 import os
 import shutil
+import struct
+import tokenize
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,6 +38,11 @@ DATA = "data.json"
 """In the study's folder: what was found in its data when it began, a `DataReport`."""
 Model = TypeVar("Model", bound=Frozen)
 TRAIN_AGAIN = "delete the run's folder to train it again"
+DAMAGED_ARRAYS = (
+    *(OSError, ValueError, KeyError, TypeError, IndexError, EOFError, MemoryError),
+    *(RuntimeError, SyntaxError, struct.error, tokenize.TokenError, zlib.error, BadZipFile),
+)
+"""What reading a cut or altered .npz may raise: of the zip, and of its headers of Python text."""
 _ROWS = TypeAdapter(tuple[EpochRow, ...])
 _LAYER_DIAGNOSTICS = TypeAdapter(tuple[LayerDiagnosticsRow, ...])
 Guard = Callable[[], None]
@@ -220,11 +227,16 @@ class RunFolder:
             return None
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+<<<<<<< HEAD
                 groups = content["groups"] if "groups" in content.files else None
                 found = Predictions(
                     content["ids"], content["labels"], content["probabilities"], groups
                 )
         except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+=======
+                found = Predictions(content["ids"], content["labels"], content["probabilities"])
+        except DAMAGED_ARRAYS as error:
+>>>>>>> 2f98887 (Folders as people have them: parts in any spelling, versions of one set, a folder above the real one, system folders, links, Unicode forms, endings left out named by class; tables of Windows, Excel, one-hot, JSON lines, Parquet, COCO; WebDataset; HEIC as an extra; nearly black 16 bits (DC022); damaged record files; torch.jit refused by convert_norms)
             raise StorageError(f"{path} is damaged; {TRAIN_AGAIN}") from error
         return found
 
@@ -256,7 +268,7 @@ class RunFolder:
         if environment_path.exists():
             try:
                 environment = json.loads(environment_path.read_text(encoding="utf-8"))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise StorageError(f"{environment_path} is damaged; {TRAIN_AGAIN}") from error
         spec = _read_model(self.path / "spec.json", RunSpec)
         outcome = self.read_outcome()  # before the rows, which are there when it is written

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +76,7 @@ def load_checkpoint(
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
-    except (RuntimeError, KeyError, ValueError, pickle.UnpicklingError, EOFError) as error:
+    except Exception as error:  # of damaged bytes the unpickler makes any exception there is
         raise StorageError(
             f"the checkpoint {path} cannot be continued ({error}); delete its folder to train anew"
         ) from error
@@ -126,5 +125,5 @@ def load_weights(path: Path) -> tuple[Weights, RunSpec, list[float], list[float]
             facts = json.loads((file.metadata() or {})["normlab"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return weights, RunSpec.model_validate(facts["spec"]), facts["mean"], facts["std"]
-    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+    except (safetensors.SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise StorageError(f"{path} is damaged or not a normlab file: {error}") from error

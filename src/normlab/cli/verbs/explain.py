@@ -18,15 +18,21 @@ def explain(
     target: Annotated[Path, typer.Argument(help="A study's folder, or a run's.")],
     image: Annotated[Path | None, typer.Argument(help="One picture, for a run.")] = None,
     classes: Annotated[
-        str, typer.Option(help="With commas; else most and least accurate, most confused pair.")
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            help="With commas, a name with a comma in quotes or by itself, may be repeated; else "
+            "most and least accurate, most confused pair."
+        ),
+    ] = None,
     images: Annotated[
         int, typer.Option(min=1, help="Correct ones a class, and as many incorrect ones.")
     ] = 5,
     choose: Annotated[str, typer.Option(help="random, confident or unsure images.")] = "random",
     seed: Annotated[int, typer.Option(min=0, help="Of the random choice.")] = 0,
     arms: Annotated[str, typer.Option(help="Names with commas, or all; else the best.")] = "",
-    of: Annotated[str, typer.Option(help="The map's class: true, predicted or a name.")] = "true",
+    of: Annotated[
+        str, typer.Option(help="The map's class: true, predicted, a name, or class:NAME.")
+    ] = "true",
     layers: Annotated[str, typer.Option(help="last-stage or last.")] = "last-stage",
     mode: Annotated[str, typer.Option(help="raw, or per-layer as pytorch-grad-cam.")] = "raw",
     scale: Annotated[str, typer.Option(help="shared, or image: each map its own.")] = "shared",
@@ -62,7 +68,7 @@ def explain(
     study = Study.open(target.resolve().parents[1] if is_run else target)
     runs = [run_of(study.folder, target)] if is_run else choose_arms(study.folder, wanted)
     settings = GalleryOptions(
-        classes=tuple(name.strip() for name in classes.split(",") if name.strip()),
+        classes=options.split_names(classes or (), runs[0].record.spec.data.classes),
         images=images,
         choose=choose,
         seed=seed,
@@ -108,6 +114,7 @@ def _one_picture(
     from normlab.data.decode import decode, quiet_pillow
     from normlab.explain.arms import check_finished
     from normlab.explain.drawing import overlay, png
+    from normlab.explain.gallery import TARGETS, class_named
     from normlab.explain.maps import image_maps
     from normlab.records.run import known
     from normlab.records.store import RunFolder, atomic_write
@@ -126,8 +133,9 @@ def _one_picture(
     except DataError as error:
         raise DataError(f"{image} {error}") from None
     # Of one picture the true class is not known: "true" means the predicted one here.
-    named = of not in ("true", "predicted")
-    targets = [spec.classes.index(known("class", of, spec.classes))] if named else None
+    named = of not in TARGETS
+    name = known("class", class_named(of, spec.classes), spec.classes) if named else ""
+    targets = [spec.classes.index(name)] if named else None
     found = image_maps(predictor, pixels[None], targets, layers, mode)
     order = found.probabilities[0].argsort()[::-1]
     for index in order[:5]:
@@ -136,4 +144,4 @@ def _one_picture(
     drawn = overlay(large, found.maps[0] / top if top > 0 else found.maps[0], large.shape[0])
     path = out or Path(f"{image.stem}-explained.png")
     atomic_write(path, png(drawn))
-    typer.echo(f"Map of {of if named else spec.classes[order[0]]}: {path}")
+    typer.echo(f"Map of {name if named else spec.classes[order[0]]}: {path}")

@@ -75,13 +75,8 @@ def find_run(path: Path) -> Path:
 def _table(predictor: Predictor, images: Path) -> Iterator[Sequence[object]]:
     """A header, then path, class and the probability of every class."""
     from normlab.data.decode import decode, quiet_pillow
-    from normlab.data.layout import EXTENSIONS
 
-    paths = [images]
-    if images.is_dir():
-        paths = sorted(p for p in images.rglob("*") if p.suffix.lower() in EXTENSIONS)
-        if not paths:
-            raise DataError(f"{images} holds no images")
+    paths = _images_below(images) if images.is_dir() else [images]
     data = predictor.spec.data
     read: list[Path] = []
 
@@ -102,6 +97,33 @@ def _table(predictor: Predictor, images: Path) -> Iterator[Sequence[object]]:
     for index, probabilities in enumerate(predictor.probabilities(pixels())):
         best = data.classes[int(probabilities.argmax())]
         yield [str(read[index]), best, *(f"{p:.6f}" for p in probabilities)]
+
+
+def _images_below(folder: Path) -> list[Path]:
+    """The images in a folder; says which other pictures are left out.
+
+    Raises:
+        DataError: there is none.
+    """
+    from normlab.data.layout import is_hidden, is_image
+    from normlab.data.layout.left_out import left_out_notes
+
+    names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+    names = [name for name in names if not is_hidden(name)]
+    images = [folder / name for name in names if is_image(name)]
+
+    def start(name: str) -> bytes:
+        with (folder / name).open("rb") as file:
+            return file.read(16)
+
+    others = [name for name in names if not is_image(name)]
+    notes, _ = left_out_notes(others, (), lambda name: None, start)
+    said = "; ".join(f"{note.text}; {note.remedy}" for note in notes)
+    if not images:
+        raise DataError(f"{folder} holds no images{f' ({said})' if said else ''}; give another")
+    if said:
+        typer.echo(f"normlab: {said}", err=True)
+    return sorted(images)
 
 
 def _class_ids(predictor: Predictor, table: Path) -> Iterator[Sequence[object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 from collections.abc import Sequence
@@ -13,22 +14,24 @@ import numpy as np
 from jaxtyping import Int
 from PIL import Image
 
-from normlab.data.decode import quiet_pillow
+from normlab.data.decode import prepare_heif, quiet_pillow
 from normlab.data.scan import Progress, no_progress
 from normlab.data.sources.base import Source
+from normlab.errors import DataError
 
 ORIENTATION_TAG, MAKE_TAG, MODEL_TAG = 0x0112, 0x010F, 0x0110
 SUFFIXES = {
-    "JPEG": {".jpg", ".jpeg", ".jpe"},
-    "MPO": {".jpg", ".jpeg", ".jpe", ".mpo"},
-    "PNG": {".png"},
+    "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp"},
+    "MPO": {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"},
+    "PNG": {".png", ".apng"},
     "GIF": {".gif"},
     "WEBP": {".webp"},
     "AVIF": {".avif"},
-    "BMP": {".bmp"},
+    "BMP": {".bmp", ".dib"},
     "TIFF": {".tif", ".tiff"},
     "PPM": {".ppm", ".pgm", ".pbm"},
-    "JPEG2000": {".jp2", ".jpe"},
+    "HEIF": {".heic", ".heif", ".hif"},
+    "JPEG2000": {".jp2", ".jpe", ".j2k", ".jpx"},
 }
 """The endings under which Pillow's formats are at home."""
 
@@ -51,17 +54,22 @@ class FileFacts:
     """EXIF make and model, "" without."""
     misnamed: np.ndarray
     """Whether the ending is not one of the format."""
+    lowest: Int[np.ndarray, " images"]
+    """The smallest value of a grey image of 16 bits; -1 for others."""
+    highest: Int[np.ndarray, " images"]
+    """The largest value of a grey image of 16 bits; -1 for others."""
 
 
 def read_facts(source: Source, names: Sequence[str], progress: Progress = no_progress) -> FileFacts:
-    """Read the header of every image once more; nothing is decoded."""
+    """Read the header of every image once more; only grey of 16 bits is decoded."""
 
-    def one(name: str) -> tuple[int, str, str, int, int, int, str, bool]:
+    def one(name: str) -> tuple[int, str, str, int, int, int, str, bool, int, int]:
         try:
             content = source.read(name)
         except OSError:
-            return 0, "", "", 0, 1, 0, "", False
-        return (len(content), *header_facts(content, name))
+            return 0, "", "", 0, 1, 0, "", False, -1, -1
+        facts = header_facts(content, name)
+        return (len(content), *facts, *deep_range(content, facts[1]))
 
     rows = []
     with quiet_pillow(), ThreadPoolExecutor() as pool:
@@ -69,12 +77,14 @@ def read_facts(source: Source, names: Sequence[str], progress: Progress = no_pro
             rows.append(row)
             if done % 64 == 0 or done == len(names):
                 progress("looking at files", done, len(names))
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 8
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 10
     return FileFacts(*(np.array(column) for column in columns))
 
 
 def header_facts(content: bytes, name: str) -> tuple[str, str, int, int, int, str, bool]:
     """Format, mode, frames, orientation, quantization, camera and misnaming of encoded bytes."""
+    with contextlib.suppress(DataError):
+        prepare_heif(content)
     try:
         with Image.open(io.BytesIO(content)) as image:
             kind = image.format or ""
@@ -89,6 +99,18 @@ def header_facts(content: bytes, name: str) -> tuple[str, str, int, int, int, st
             return kind, image.mode, frames, orientation, first, camera, wrong
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
         return "", "", 0, 1, 0, "", False
+
+
+def deep_range(content: bytes, mode: str) -> tuple[int, int]:
+    """The smallest and largest value of a grey image of 16 bits; -1, -1 for another mode."""
+    if not mode.startswith("I"):
+        return -1, -1
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            pixels = np.asarray(image)
+            return int(pixels.min()), int(pixels.max())
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+        return -1, -1
 
 
 def _exif(image: Image.Image) -> tuple[int, str]:

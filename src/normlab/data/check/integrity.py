@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 
 from normlab.data.check.base import DataToCheck, Found, check
 from normlab.data.check.files import FileFacts
@@ -19,6 +19,10 @@ TINY = 24
 """Pixels of the shorter side below which an image holds little."""
 HUGE = 40_000_000
 """Pixels above which decoding dominates everything else."""
+DARK = 32
+"""The largest value of an image, of 255, up to which nothing is to be seen in it."""
+LEAST_DARK = 0.02
+"""The share of dark images from which they are more than some pictures of the night."""
 ORDINARY_MODES = ("RGB", "L")
 
 
@@ -52,6 +56,13 @@ def outside(data: DataToCheck) -> Iterator[Found]:
             message=f"{count(len(names), 'image')} in no class's folder: {some(names)}.",
             remedy="Move them into the folder of their class; they are left out until then.",
         )
+
+
+@check("DC009", "how the images were read", severity="warning", short=True)
+def reading(data: DataToCheck) -> Iterator[Found]:
+    """Files left out by their endings, missing classes, classes spelled almost the same."""
+    for note in data.manifest.notes:
+        yield Found(count=note.number, message=_sentence(note.text), remedy=_sentence(note.remedy))
 
 
 @check("DC002", "wrong file ending", severity="note")
@@ -120,6 +131,53 @@ def odd_modes(data: DataToCheck) -> Iterator[Found]:
         "16 bits are scaled",
         "Look whether one class has more of them than others.",
     )
+
+
+@check("DC022", "nearly black images", severity="warning", short=True)
+def nearly_black(data: DataToCheck) -> Iterator[Found]:
+    """Images that use a small part of the range, as 12 bits of a camera in 16-bit files do."""
+    which = _brightest(data.images) <= DARK
+    facts = data.files
+    found = np.flatnonzero(which)
+    if len(found) < max(1, LEAST_DARK * len(which)):
+        return
+    names = [str(data.manifest.names[index]) for index in found]
+    deep = found[facts.highest[found] >= 0] if facts is not None else found[:0]
+    if facts is not None and len(deep):
+        low, high = int(facts.lowest[deep].min()), int(facts.highest[deep].max())
+        what = f"range {low} to {high} of 65535"
+        bits = max(1, high.bit_length())
+        remedy = (
+            f"Their values have {bits} bits in files of 16: multiply them by "
+            f"65535/{2**bits - 1} and save them again."
+        )
+    else:
+        what = f"no value above {int(_brightest(data.images[found]).max())} of 255"
+        remedy = (
+            "If they are 10 or 12 bits of a camera in files of 16 bits, scale their values to the "
+            "whole range and save them again; normlab check gives the range."
+        )
+    verb = "is" if len(found) == 1 else "are"
+    yield Found(
+        count=len(found),
+        message=f"{count(len(found), 'image')} ({percent(len(found) / len(which))}) {verb} nearly "
+        f"black, {what}: {some(names)}.",
+        remedy=remedy,
+        evidence=(Evidence(names=tuple(names[:SHOWN])),),
+    )
+
+
+def _brightest(images: UInt8[np.ndarray, "n s s 3"]) -> UInt8[np.ndarray, " n"]:
+    """The largest value of each image."""
+    found = np.zeros(len(images), np.uint8)
+    for first in range(0, len(images), 2048):
+        block = images[first : first + 2048]
+        found[first : first + len(block)] = block.reshape(len(block), -1).max(1)
+    return found
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _odd_files(

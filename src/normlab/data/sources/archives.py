@@ -23,15 +23,15 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from normlab.data.cache import DAMAGED, cache_folder, entry_lock, note_use, storing
-from normlab.data.layout import Item, Listing, is_hidden, is_image, items_by_layout
+from normlab.data.layout import Item, Listing, Note, is_hidden, merged
 from normlab.data.sources.base import RATIO_LIMIT, Source, refuse_size, unpacked_limit
 from normlab.data.sources.files import file_stamp
 from normlab.data.sources.members import Members, member_name
-from normlab.data.tables import items_of_table, lists_images
+from normlab.data.sources.without_folders import Reads, listing_by_keys, listing_of, metadata_among
+from normlab.data.tables import Files, items_of_table, lists_images
 from normlab.errors import DataError
 from normlab.records.run import content_hash
 
-Read = Callable[[str], bytes]
 Opener = Callable[[Path], Any]
 PIECE = 2**22
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "lzma"}
@@ -45,8 +45,17 @@ class ZipSource(Source):
         """List the members; refuse names that leave the archive."""
         self.location = str(path)
         self._members = Members(path)
-        listing = _listing_of(self._members, self.read, self.location)
-        self._items, self.skipped = listing
+        listing = _listing_of(self._members, self._members, self.location)
+        self._items, self.skipped, self.notes = listing
+        garbled = {item.label for item in self._items if item.name in self._members.garbled}
+        if shown := sorted(label for label in garbled if not label.isascii()):
+            note = Note(
+                f"classes in {path.name} have names in an old encoding, which may be shown "
+                f"wrongly: {', '.join(shown[:3])}",
+                "If they are wrong, pack it again with names in UTF-8",
+                len(shown),
+            )
+            self.notes = (*self.notes, note)
 
     def items(self) -> Sequence[Item]:
         """All images, ordered by name."""
@@ -114,6 +123,10 @@ class Tar:
             os.lseek(self._file, offset, os.SEEK_SET)
             return os.read(self._file, size)
 
+    def peek(self, name: str) -> bytes:
+        """How a member begins."""
+        return self.read(name)[:16]
+
 
 class TarSource(Source):
     """A tar of folders, or of a table with the images that it names."""
@@ -122,7 +135,7 @@ class TarSource(Source):
         """List the images among the members."""
         self.location = tar.location
         self._tar = tar
-        self._items, self.skipped = _listing_of(tar.names, tar.read, tar.location)
+        self._items, self.skipped, self.notes = _listing_of(tar.names, tar, tar.location)
 
     def items(self) -> Sequence[Item]:
         """All images, ordered by name."""
@@ -135,6 +148,40 @@ class TarSource(Source):
     def stamps(self) -> Iterable[tuple[int, ...]]:
         """Size, time and file number of the tar."""
         return (self._tar.stamp,)
+
+
+class ShardSource(Source):
+    """A folder of plain tars, the shards of a WebDataset: train-000000.tar, val-000000.tar, …"""
+
+    def __init__(self, path: Path, shards: Sequence[Tar]) -> None:
+        """List the samples of all shards, by shard/name."""
+        self.location = str(path)
+        self._shards = {PurePosixPath(shard.location).name: shard for shard in shards}
+        names = [f"{shard}/{name}" for shard, tar in self._shards.items() for name in tar.names]
+        listing = listing_by_keys(names, self, self.location)
+        if listing is None:
+            raise DataError(
+                f"the tars in {path} have no classes beside their images (key.cls or key.json); "
+                "unpack them into folders of classes"
+            )
+        self._items, self.skipped, self.notes = listing
+
+    def items(self) -> Sequence[Item]:
+        """All images, ordered by name."""
+        return self._items
+
+    def read(self, name: str) -> bytes:
+        """The member's bytes."""
+        shard, _, member = name.partition("/")
+        return self._shards[shard].read(member)
+
+    def peek(self, name: str) -> bytes:
+        """How a member begins."""
+        return self.read(name)[:16]
+
+    def stamps(self) -> Iterable[tuple[int, ...]]:
+        """Size, time and file number of each tar."""
+        return (shard.stamp for shard in self._shards.values())
 
 
 def is_tar(path: Path) -> bool:
@@ -236,17 +283,23 @@ def _kind(member: tarfile.TarInfo) -> str:
     return "device or pipe" if member.isdev() else "special file"
 
 
-def _listing_of(names: Iterable[str], read: Read, location: str) -> Listing:
+def _listing_of(names: Iterable[str], reader: Reads, location: str) -> Listing:
     """The items of the archive's table, or else of its folders."""
+    names = list(names)
     tables = [name for name in names if name.lower().endswith((".csv", ".tsv"))]
+    if len(metadata_among(tables)) > 1:  # one a part
+        return listing_of(names, reader, location)
     for name in sorted(tables, key=lambda name: (name.count("/"), name)):
         if is_hidden(name):
             continue
         try:
-            table = read(name)
+            table = reader.read(name)
         except OSError as error:
             raise DataError(f"{location}: {name} {error}; pack it again") from None
         if lists_images(table):
             folder = PurePosixPath(name).parent
-            return Listing(items_of_table(table, f"{location}/{name}", folder))
-    return items_by_layout(filter(is_image, names), location)
+            files = Files(set(names).__contains__, lambda: names)
+            found = items_of_table(table, f"{location}/{name}", folder, files=files)
+            items, notes = merged(found)
+            return Listing(items, notes=tuple(notes))
+    return listing_of(names, reader, location)

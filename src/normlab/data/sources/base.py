@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
-from normlab.data.layout import Item, Skipped
+from normlab.data.layout import Item, Note, Skipped
 from normlab.records.run import list_hash
 
 FILE_LIMIT = 512 * 2**20
@@ -24,6 +24,8 @@ class Source(ABC):
     location: str
     skipped: Skipped = ()
     """(name, reason) of images that belong to no class and are not among the items."""
+    notes: tuple[Note, ...] = ()
+    """What a reader must know of how the images were read."""
 
     @abstractmethod
     def items(self) -> Sequence[Item]:

@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from normlab.data.layout import is_image
 from normlab.data.locations import DEMO, HUGGING_FACE, TORCHVISION
-from normlab.data.sources.archives import TarSource, ZipSource, is_tar, open_tar
+from normlab.data.sources.archives import (
+    ShardSource,
+    Tar,
+    TarSource,
+    ZipSource,
+    is_tar,
+    open_tar,
+)
 from normlab.data.sources.arrays import DigitsSource, open_npz
 from normlab.data.sources.base import Source
 from normlab.data.sources.cifar import EDITIONS, find_cifar, open_cifar
 from normlab.data.sources.files import file_stamp, open_folder, open_table
+from normlab.data.tables import TABLE_ENDINGS
 from normlab.errors import DataError
 
 KINDS = "a folder, a .csv/.tsv table, a .zip, a .tar (also .tar.gz) or an .npz"
+_UNPACK = "write its images into folders of classes, CLASS/image.png"
+OTHERS = {
+    ".lmdb": ("an LMDB database, which does not say how its images are stored", _UNPACK),
+    ".mdb": ("an LMDB database, which does not say how its images are stored", _UNPACK),
+    ".h5": ("an HDF5 file", "save its arrays with np.savez(path, images=…, labels=…)"),
+    ".hdf5": ("an HDF5 file", "save its arrays with np.savez(path, images=…, labels=…)"),
+    ".mat": ("a file of MATLAB", "save its arrays with np.savez(path, images=…, labels=…)"),
+    ".npy": ("a single array", "save images and labels with np.savez(path, images=…, labels=…)"),
+    ".tfrecord": ("a file of TensorFlow's records", _UNPACK),
+    ".tfrecords": ("a file of TensorFlow's records", _UNPACK),
+    ".rar": ("a RAR archive", "unpack it and give the folder"),
+    ".7z": ("a 7z archive", "unpack it and give the folder"),
+    ".xlsx": ("a workbook of Excel", "save the table as CSV (UTF-8)"),
+    ".xls": ("a workbook of Excel", "save the table as CSV (UTF-8)"),
+    ".ods": ("a spreadsheet", "save the table as CSV (UTF-8)"),
+}
+"""Ending → what such a file is, and what to do instead."""
 
 
 def open_source(location: str, cache: Path | None = None) -> Source:
@@ -54,14 +81,28 @@ def _open_folder(path: Path) -> Source:
     }
     found = find_cifar(names)
     if found is None:
+        _refuse_other_kinds(path, sorted(names))
+        shards = [path / name for name in sorted(names) if name.lower().endswith(".tar")]
+        if shards and not any(is_image(name) or (path / name).is_dir() for name in names):
+            return ShardSource(path, [Tar(shard, str(shard)) for shard in shards])
         return open_folder(path)
     stamps = [file_stamp(path / name) for name in sorted(names)]
     return open_cifar(found, lambda name: (path / name).read_bytes(), str(path), stamps)
 
 
+def _refuse_other_kinds(path: Path, names: Sequence[str]) -> None:
+    """A folder with nothing but a database, or a file of a kind that is not read."""
+    if path.is_dir() and ("data.mdb" not in names or any(map(is_image, names))):
+        return
+    what = OTHERS.get(".mdb" if path.is_dir() else path.suffix.lower())
+    if what is not None:
+        raise DataError(f"{path} is {what[0]}; {what[1]}")
+
+
 def _open_file(path: Path, cache: Path | None) -> Source:
     ending = path.suffix.lower()
-    if ending in (".csv", ".tsv"):
+    _refuse_other_kinds(path, ())
+    if ending in TABLE_ENDINGS:
         return open_table(path)
     if ending == ".npz":
         return open_npz(path)

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from threading import Lock
 
-from normlab.data.layout import Item, Listing, items_by_layout
+from normlab.data.layout import Item, Listing, is_hidden, merged
 from normlab.data.sources.base import Source, refuse_size
 from normlab.data.sources.members import Members, archive_of
-from normlab.data.tables import items_of_table
+from normlab.data.sources.without_folders import listing_of
+from normlab.data.tables import Files, items_of_table
 from normlab.errors import DataError
 
 
@@ -26,6 +27,7 @@ class FileSource(Source):
         self.root = root
         self.location = location
         self.skipped = listing.skipped
+        self.notes = listing.notes
         self._items = listing.items
         self._archives: dict[Path, Members] = {}
         self._opening = Lock()
@@ -63,16 +65,47 @@ class FileSource(Source):
 
 def open_folder(path: Path) -> FileSource:
     """The images below a folder, by the folders that they lie in."""
-    return FileSource(path, str(path), items_by_layout(_files_below(path), str(path)))
+    links: list[tuple[str, str]] = []
+    names = list(_files_below(path, links))
+    listing = listing_of(names, Reader(path), str(path), links=links)
+    return FileSource(path, str(path), listing)
+
+
+class Reader:
+    """The bytes of files below a root, and how they begin."""
+
+    def __init__(self, root: Path) -> None:
+        """Bind the root."""
+        self.root = root
+
+    def read(self, name: str) -> bytes:
+        """All bytes."""
+        return (self.root / name).read_bytes()
+
+    def peek(self, name: str) -> bytes:
+        """How a regular file begins."""
+        path = self.root / name
+        if not path.is_file():
+            return b""
+        with path.open("rb") as file:
+            return file.read(16)
 
 
 def open_table(path: Path) -> FileSource:
-    """The images that a CSV or TSV lists, relative to its own folder."""
+    """The images that a table lists, relative to its own folder."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
-    return FileSource(path.parent, str(path), Listing(items_of_table(content, str(path))))
+    root = path.parent
+
+    def exists(name: str) -> bool:
+        inside = archive_of(root / name)
+        return inside is not None or (root / name).is_file()
+
+    files = Files(exists, lambda: _files_below(root, []))
+    items, notes = merged(items_of_table(content, str(path), files=files))
+    return FileSource(root, str(path), Listing(items, notes=tuple(notes)))
 
 
 def file_stamp(path: Path) -> tuple[int, ...]:
@@ -84,16 +117,21 @@ def file_stamp(path: Path) -> tuple[int, ...]:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def _files_below(root: Path) -> Iterable[str]:
-    seen = set()
+def _files_below(root: Path, links: list[tuple[str, str]]) -> Iterable[str]:
+    """The files below a folder; each once, and `links` gets (first, second) name of a folder."""
+    seen: dict[str, str] = {}
     for folder, folders, files in os.walk(root, followlinks=True, onerror=_refuse_folder):
         identity = os.path.realpath(folder)
-        if identity in seen:  # a symbolic link back up
-            folders.clear()
-            continue
-        seen.add(identity)
-        folders.sort()  # of two links to one folder the first is followed, whatever the listing
         relative = Path(folder).relative_to(root).as_posix()
+        if identity in seen:
+            folders.clear()
+            first = seen[identity]
+            if first != "." and not f"{relative}/".startswith(f"{first}/"):  # no link back up
+                links.append((first, relative))
+            continue
+        seen[identity] = relative
+        # Of two links to one folder the first is followed, whatever the listing.
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
         yield from files if relative == "." else (f"{relative}/{name}" for name in files)
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from normlab.errors import UsageError
@@ -86,7 +87,8 @@ def convert_norms(
             if it stands in several places.
 
     Raises:
-        UsageError: the norm cannot be made for some layer. The model is then unchanged.
+        UsageError: the norm cannot be made for some layer, or the model is compiled by torch.jit.
+            The model is then unchanged.
 
     >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
     >>> conversion = convert_norms(network, "gn:groups=4")
@@ -95,6 +97,11 @@ def convert_norms(
     >>> conversion.layers[0].carried
     ('weight', 'bias')
     """
+    if isinstance(model, torch.jit.ScriptModule):
+        raise UsageError(
+            "the model is compiled by torch.jit (script or trace), which fixes its layers; convert "
+            "the model that it was made of, and compile it after that"
+        )
     spec = parse_norm(norm)
     given = _given(norm)
     names: dict[nn.Module, list[str]] = {}

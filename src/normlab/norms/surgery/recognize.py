@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -118,6 +119,13 @@ def view(module: nn.Module) -> NormView | None:
 def why_not(module: nn.Module) -> str | None:
     """The reason why something that is called a norm is not one to us; None for other modules."""
     name = type(module).__name__
+    if isinstance(module, torch.jit.ScriptModule):
+        original = str(getattr(module, "original_name", name))
+        return (
+            f"{original} is compiled by torch.jit; convert the model before it is compiled"
+            if "norm" in original.lower() and not list(module.children())
+            else None
+        )
     derived = isinstance(module, tuple(_KIND_BY_CLASS))
     called_norm = "norm" in name.lower() and not list(module.children())
     if not (derived or called_norm) or view(module) is not None:
