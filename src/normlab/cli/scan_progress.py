@@ -60,7 +60,7 @@ def load_with_progress(
     _describe(dataset, source, console)
     report = quick_report(dataset)
     for finding in report.findings:
-        line = f"         {finding.code}  {finding.message}"
+        line = f"         {finding.code}  {finding.message} {finding.remedy}"
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     return dataset, report
 
