@@ -227,16 +227,11 @@ class RunFolder:
             return None
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-<<<<<<< HEAD
                 groups = content["groups"] if "groups" in content.files else None
                 found = Predictions(
                     content["ids"], content["labels"], content["probabilities"], groups
                 )
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-=======
-                found = Predictions(content["ids"], content["labels"], content["probabilities"])
         except DAMAGED_ARRAYS as error:
->>>>>>> 2f98887 (Folders as people have them: parts in any spelling, versions of one set, a folder above the real one, system folders, links, Unicode forms, endings left out named by class; tables of Windows, Excel, one-hot, JSON lines, Parquet, COCO; WebDataset; HEIC as an extra; nearly black 16 bits (DC022); damaged record files; torch.jit refused by convert_norms)
             raise StorageError(f"{path} is damaged; {TRAIN_AGAIN}") from error
         return found
 

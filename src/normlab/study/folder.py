@@ -24,7 +24,7 @@ def load_study_data(folder: Path, plan: StudyPlan, location: str | None = None) 
         PlanError: these are not the images that the study was started on.
     """
     source = location or plan.data.source
-    dataset = load_data(source, plan.data.image_size, plan.data.resize)
+    dataset = load_data(source, plan.data.image_size, plan.data.resize, for_training=True)
     if plan.data.copies == "near":
         dataset = with_near_duplicates(dataset)
     check_data(folder, plan, dataset)

@@ -293,31 +293,7 @@ class Study:
 
     def load_data(self, location: str | None = None) -> Dataset:
         """The study's data, prepared and checked; `location` says where it has moved."""
-<<<<<<< HEAD
         return load_study_data(self.folder, self.plan, location)
-=======
-        source = location or self.plan.data.source
-        plan = self.plan.data
-        dataset = load_data(source, plan.image_size, plan.resize, for_training=True)
-        if self.plan.data.copies == "near":
-            dataset = with_near_duplicates(dataset)
-        self.check_data(dataset)
-        return dataset
-
-    def check_data(self, dataset: Dataset) -> None:
-        """Raise a PlanError if these are not the pictures that the study was started on."""
-        assert self.plan.frozen is not None
-        if dataset.manifest.fingerprint != self.plan.frozen.fingerprint:
-            raise PlanError(
-                f"the images are not those that {self.folder} was started on (their fingerprint "
-                "differs); restore them, or start another study"
-            )
-        if self.plan.frozen.groups not in ("", dataset.manifest.groups_hash):
-            raise PlanError(
-                f"the copies among the images are not grouped as when {self.folder} was started "
-                "(by another version of normlab?), so its splits would differ; start another study"
-            )
->>>>>>> 2f98887 (Folders as people have them: parts in any spelling, versions of one set, a folder above the real one, system folders, links, Unicode forms, endings left out named by class; tables of Windows, Excel, one-hot, JSON lines, Parquet, COCO; WebDataset; HEIC as an extra; nearly black 16 bits (DC022); damaged record files; torch.jit refused by convert_norms)
 
     def run(
         self,

@@ -390,35 +390,3 @@ def test_converted_models_can_be_copied_and_pickled(libraries: ModuleType) -> No
     for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         copied.train()
         assert torch.equal(copied(x), model(x))
-
-
-@pytest.mark.parametrize("how", ["script", "trace"])
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_model_that_torch_jit_compiled(how: str) -> None:
-    """Nothing was converted and nothing was named."""
-    plain = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).eval()
-    compiled = torch.jit.script(plain) if how == "script" else torch.jit.trace(plain, images(3))
-    with pytest.raises(UsageError, match=r"compiled by torch.jit .*; convert the model that it w"):
-        normlab.convert_norms(compiled, "gn:groups=4")
-    outer = nn.Sequential(compiled, nn.BatchNorm2d(8))
-    conversion = normlab.convert_norms(outer, "gn:groups=4")
-    assert [layer.names for layer in conversion.layers] == [("1",)]
-    (left,) = conversion.left
-    assert left == (
-        "0.1",
-        "BatchNorm2d is compiled by torch.jit; convert the model before it is compiled",
-    )
-
-
-@pytest.mark.parametrize("norm", ["bn", "torch-bn"])
-def test_what_looks_for_the_batch_norm_of_torch_passes_ours_by(norm: str) -> None:
-    """docs/convert.md says so; where it no longer holds, the page has to change."""
-    layer = normlab.make_norm(norm, channels=8)
-    assert not isinstance(layer, nn.modules.batchnorm._BatchNorm)
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), layer)
-    normlab.precise_statistics(model, [images(3) + 5 for _ in range(2)], batches=2)
-    assert layer.running_mean.any()
-    before = layer.running_mean.clone()
-    assert normlab.freeze(model.train()) == ["1"]
-    model(images(3) + 9)
-    assert torch.equal(layer.running_mean, before)
