@@ -13,17 +13,19 @@ from normlab.errors import DataError, UsageError
 if TYPE_CHECKING:
     from normlab.explain.gallery import Gallery
 
+ClassNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="With commas; a name that has one in quotes or by itself, may be repeated. Else most "
+        "and least accurate, most confused pair."
+    ),
+]
+
 
 def explain(
     target: Annotated[Path, typer.Argument(help="A study's folder, or a run's.")],
     image: Annotated[Path | None, typer.Argument(help="One picture, for a run.")] = None,
-    classes: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="With commas, a name with a comma in quotes or by itself, may be repeated; else "
-            "most and least accurate, most confused pair."
-        ),
-    ] = None,
+    classes: ClassNames = None,
     images: Annotated[
         int, typer.Option(min=1, help="Correct ones a class, and as many incorrect ones.")
     ] = 5,
