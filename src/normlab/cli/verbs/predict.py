@@ -76,7 +76,7 @@ def _table(predictor: Predictor, images: Path) -> Iterator[Sequence[object]]:
     """A header, then path, class and the probability of every class."""
     from normlab.data.decode import decode, quiet_pillow
 
-    paths = _images_below(images) if images.is_dir() else [images]
+    paths = images_below(images) if images.is_dir() else [images]
     data = predictor.spec.data
     read: list[Path] = []
 
@@ -99,7 +99,7 @@ def _table(predictor: Predictor, images: Path) -> Iterator[Sequence[object]]:
         yield [str(read[index]), best, *(f"{p:.6f}" for p in probabilities)]
 
 
-def _images_below(folder: Path) -> list[Path]:
+def images_below(folder: Path) -> list[Path]:
     """The images in a folder; says which other pictures are left out.
 
     Raises:
