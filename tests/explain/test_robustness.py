@@ -10,7 +10,12 @@ import torch
 
 from normlab.data.split import make_split
 from normlab.errors import InterruptedRunError, UnknownNameError, UsageError
-from normlab.explain.robustness import batches_of, finished_runs, right_in_batches, stress
+from normlab.explain.robustness import (
+    batches_of,
+    finished_runs,
+    measure_robustness,
+    right_in_batches,
+)
 from normlab.records.robustness import AS_IT_IS, COMPOSITION, ROBUSTNESS, latest, read_robustness
 from normlab.records.store import RunFolder
 from normlab.serving.predictor import Predictor
@@ -26,7 +31,7 @@ def copy(study, tmp_path):
 
 def test_as_it_is_is_the_accuracy_of_the_outcome(study, copy) -> None:
     data = study.load_data()
-    assert stress(copy, data, changes=["jpeg"]) == 2 * 6
+    assert measure_robustness(copy, data, changes=["jpeg"]) == 2 * 6
     rows = read_robustness(copy)
     for run in finished_runs(copy):
         clean = [r for r in rows if r.run == run.folder.name and r.change == AS_IT_IS]
@@ -36,9 +41,9 @@ def test_as_it_is_is_the_accuracy_of_the_outcome(study, copy) -> None:
 
 def test_what_was_measured_is_not_measured_again(study, copy) -> None:
     data = study.load_data()
-    stress(copy, data, changes=["blur"])
-    assert stress(copy, data, changes=["blur"]) == 0
-    assert stress(copy, data, changes=["blur"], seed=1) == 2 * 6
+    measure_robustness(copy, data, changes=["blur"])
+    assert measure_robustness(copy, data, changes=["blur"]) == 0
+    assert measure_robustness(copy, data, changes=["blur"], seed=1) == 2 * 6
     assert {row.seed for row in latest(read_robustness(copy))} == {1}
 
 
@@ -52,19 +57,19 @@ def test_it_can_be_stopped_and_goes_on_to_the_same_rows(study, copy) -> None:
             yield condition
 
     with pytest.raises(InterruptedRunError):
-        stress(copy, data, changes=["noise", "rotation"], between=between)
+        measure_robustness(copy, data, changes=["noise", "rotation"], between=between)
     assert len(read_robustness(copy)) == 2 * 4
     with (copy / ROBUSTNESS).open("a") as file:
         file.write('{"run": "b00')  # and the process died while writing
-    stress(copy, data, changes=["noise", "rotation"])
+    measure_robustness(copy, data, changes=["noise", "rotation"])
     first = {(r.run, *r.condition): r.accuracy for r in read_robustness(copy)}
     (copy / ROBUSTNESS).unlink()
-    stress(copy, data, changes=["noise", "rotation"])
+    measure_robustness(copy, data, changes=["noise", "rotation"])
     assert first == {(r.run, *r.condition): r.accuracy for r in read_robustness(copy)}
 
 
 def test_batches_only_matter_where_statistics_run(study, copy) -> None:
-    stress(copy, study.load_data(), changes=[COMPOSITION])
+    measure_robustness(copy, study.load_data(), changes=[COMPOSITION])
     tried = {row.run for row in read_robustness(copy) if row.change == COMPOSITION}
     assert len(tried) == 1
     assert "-bn-" in tried.pop()
@@ -108,18 +113,18 @@ def test_every_image_is_in_one_batch() -> None:
 
 
 def test_fewer_images_are_a_part_of_the_evaluation_part(study, copy) -> None:
-    stress(copy, study.load_data(), images=5, changes=["jpeg"])
+    measure_robustness(copy, study.load_data(), images=5, changes=["jpeg"])
     assert {row.images for row in read_robustness(copy)} == {5}
 
 
 def test_bad_input(study, copy, tmp_path) -> None:
     data = study.load_data()
     with pytest.raises(UnknownNameError, match="unknown change 'fog'"):
-        stress(copy, data, changes=["fog"])
+        measure_robustness(copy, data, changes=["fog"])
     with pytest.raises(UnknownNameError, match="unknown finished arm 'in'"):
-        stress(copy, data, arms=["in"])
+        measure_robustness(copy, data, arms=["in"])
     for path in (copy / "runs").glob("*/outcome.json"):
         path.unlink()
     with pytest.raises(UsageError, match="no finished run"):
-        stress(copy, data)
+        measure_robustness(copy, data)
     assert RunFolder(next((copy / "runs").iterdir())).read_outcome() is None

@@ -14,7 +14,7 @@ import pytest
 from normlab.records.store import RunFolder
 from normlab.report.page.build import build_report
 from normlab.report.page.joint import build_joint_report
-from normlab.report.page.live import watch
+from normlab.report.page.live import serve_live
 
 HOSTILE = ("<script>alert(1)</script>", "=cmd()", "a&b_c|d%{}\"'")
 
@@ -289,11 +289,13 @@ def test_a_watched_page_follows_the_run(chromium, fabricate, tmp_path):
     written = fabricate.write_study(tmp_path, plan, runs)
     told, stop, up = [], threading.Event(), threading.Event()
 
-    def tell(line):
+    def log(line):
         told.append(line)
         up.set()
 
-    thread = threading.Thread(target=watch, args=(tmp_path,), kwargs={"tell": tell, "stop": stop})
+    thread = threading.Thread(
+        target=serve_live, args=(tmp_path,), kwargs={"tell": log, "stop": stop}
+    )
     thread.start()
     try:
         assert up.wait(60)

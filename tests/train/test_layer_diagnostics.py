@@ -145,7 +145,7 @@ def test_percentiles_are_numpys() -> None:
 
 
 def test_few_features_are_kept_of_a_large_part(spec, make_data, monkeypatch) -> None:
-    monkeypatch.setattr("normlab.train.layer_diagnostics.MOST_FEATURES", 64 * 4)
+    monkeypatch.setattr("normlab.train.layer_diagnostics.MAX_FEATURES", 64 * 4)
     found, _ = observed(spec, make_data(spec))  # 13 images of 64 features in batches of 8
     assert sum(len(kept) for kept in found._features) == 64 * 4
 

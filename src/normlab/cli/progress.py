@@ -73,7 +73,7 @@ class StudyProgress:
             self.row(spec, event)
         elif isinstance(event, Held):
             self.running.pop(spec.id, None)
-            self._say(f"Waiting  {where(spec)}  {spec.arm}: {event.owner} has it in hand")
+            self._say(f"Waiting  {run_label(spec)}  {spec.arm}: {event.owner} has it in hand")
         elif event.status != "interrupted":
             self.outcome(spec, event)
 
@@ -112,7 +112,7 @@ class StudyProgress:
         self.runs += 1
         self.running.pop(spec.id, None)
         self.images, self.note = 0, ""
-        place = f"{self.runs:>3}/{self.count}  {where(spec)}  {spec.arm:<10}"
+        place = f"{self.runs:>3}/{self.count}  {run_label(spec)}  {spec.arm:<10}"
         self._say(f"{place} {describe(outcome)}   {format_seconds(self.seconds_left)} left")
         self._draw()
 
@@ -145,12 +145,12 @@ class StudyProgress:
             self.task,
             total=max(self.total, 1e-9),
             completed=self.finished + self._current_seconds(),
-            description="" if spec is None else f"{where(spec)}  {spec.arm}  {self.note}",
+            description="" if spec is None else f"{run_label(spec)}  {spec.arm}  {self.note}",
             left=format_seconds(self.seconds_left),
         )
 
 
-def where(spec: RunSpec) -> str:
+def run_label(spec: RunSpec) -> str:
     """The block of a run, or what else it is for."""
     if spec.is_tuning:
         return f"tuning, rate {spec.optimizer.learning_rate:g}"

@@ -40,7 +40,7 @@ Progress = Callable[[str, int, int], None]
 Condition = tuple[str, str]
 
 
-def stress(
+def measure_robustness(
     study: Path,
     dataset: Dataset,
     *,

@@ -113,8 +113,8 @@ def norm_modules(network: nn.Module) -> dict[str, nn.Module]:
     """The normalizations by name: what a NormSpec made, and layers of any known library."""
     found: dict[str, nn.Module] = {}
     for name, module in network.named_modules():
-        inside = any(name.startswith(f"{outer}.") for outer in found)
-        if not inside and (made_by_spec(module) or recognize.view(module) is not None):
+        within_another = any(name.startswith(f"{outer}.") for outer in found)
+        if not within_another and (made_by_spec(module) or recognize.view(module) is not None):
             found[name] = module
     return found
 

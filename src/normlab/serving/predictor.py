@@ -81,7 +81,7 @@ def _batches(
 
 
 def images_of_values(
-    lines: Iterable[str], data: DataSpec, where: str
+    lines: Iterable[str], data: DataSpec, origin: str
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Images from lines of 3·S·S values, channel by channel, scaled to the run's size.
 
@@ -95,14 +95,14 @@ def images_of_values(
             values = np.array([float(value) for value in line.split(",")])
         except ValueError:
             raise DataError(
-                f"{where} line {number} is not numbers with commas; write 3·S·S values a line, "
+                f"{origin} line {number} is not numbers with commas; write 3·S·S values a line, "
                 "without a header"
             ) from None
         side = math.isqrt(len(values) // 3)
         if 3 * side * side != len(values) or side == 0:
-            raise DataError(f"{where} line {number} has {len(values)} values, not 3·S·S")
+            raise DataError(f"{origin} line {number} has {len(values)} values, not 3·S·S")
         if not np.all((values >= 0) & (values <= 255)):
-            raise DataError(f"{where} line {number} has values outside of 0 to 255")
+            raise DataError(f"{origin} line {number} has values outside of 0 to 255")
         pixels = values.round().astype(np.uint8).reshape(3, side, side).transpose(1, 2, 0)
         if side == data.image_size:
             yield pixels

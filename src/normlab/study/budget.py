@@ -83,8 +83,8 @@ def run_seconds(spec: RunSpec, cost: Cost, data: BlockData) -> float:
     train, validation, test = data.sizes
     steps = train // spec.batch_size * spec.batch_size
     epoch = steps * cost.train + validation * cost.evaluate
-    judged = validation if spec.is_tuning else train + validation + test
-    return cost.start + spec.epochs * epoch + judged * cost.evaluate
+    evaluated = validation if spec.is_tuning else train + validation + test
+    return cost.start + spec.epochs * epoch + evaluated * cost.evaluate
 
 
 def study_seconds(

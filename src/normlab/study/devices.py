@@ -49,11 +49,11 @@ class MultiProcessService:
         self.environment = {PIPES: str(folder), "CUDA_MPS_LOG_DIRECTORY": str(folder)}
         self._control("-d")
 
-    def _control(self, *arguments: str, told: str | None = None) -> None:
+    def _control(self, *arguments: str, commands: str | None = None) -> None:
         subprocess.run(
             [CONTROL, *arguments],
-            input=told,
-            stdin=subprocess.DEVNULL if told is None else None,
+            input=commands,
+            stdin=subprocess.DEVNULL if commands is None else None,
             stdout=subprocess.DEVNULL,  # a pipe would be kept open by the daemon
             stderr=subprocess.DEVNULL,
             text=True,
@@ -65,7 +65,7 @@ class MultiProcessService:
     def end(self) -> None:
         """Ask it to go; its folder goes too."""
         with suppress(OSError, subprocess.SubprocessError):
-            self._control(told="quit\n")
+            self._control(commands="quit\n")
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

@@ -245,8 +245,8 @@ class ExecutorContract(ABC):
         assert set(ended(seen).values()) <= {"interrupted", "finished"}
         assert study.missing(), "it was not stopped"
         stored = {spec.id: len(study.run_folder(spec).read_rows()) for spec in study.specs()}
-        told = [spec.id for spec, event in seen if isinstance(event, EpochRow)]
-        assert all(stored[run] >= told.count(run) for run in told)
+        reported = [spec.id for spec, event in seen if isinstance(event, EpochRow)]
+        assert all(stored[run] >= reported.count(run) for run in reported)
         self.run(study, dataset)
         self.assert_same(study, self.undisturbed(**changes))
 

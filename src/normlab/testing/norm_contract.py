@@ -149,14 +149,16 @@ class NormContract(ABC):
         expected_y, expected_dx, _ = self._step(self.trained(), x, dy)
         for name, memory_format in MEMORY_FORMATS.items():
             for dy_name, dy_format in MEMORY_FORMATS.items():
-                where = f"x in {name}, dy in {dy_name}"
+                formats = f"x in {name}, dy in {dy_name}"
                 own_x = x.contiguous(memory_format=memory_format)
                 own_dy = dy.contiguous(memory_format=dy_format)
                 y, dx, _ = self._step(self.trained(), own_x, own_dy)
-                assert_close(y, expected_y, 1e-12, f"y, {where}")
-                assert_close(dx, expected_dx, 1e-10, f"dx, {where}")
-                assert y.is_contiguous(memory_format=memory_format), f"y lost its format, {where}"
-                assert dx.is_contiguous(memory_format=memory_format), f"dx lost its format, {where}"
+                assert_close(y, expected_y, 1e-12, f"y, {formats}")
+                assert_close(dx, expected_dx, 1e-10, f"dx, {formats}")
+                assert y.is_contiguous(memory_format=memory_format), f"y lost its format, {formats}"
+                assert dx.is_contiguous(memory_format=memory_format), (
+                    f"dx lost its format, {formats}"
+                )
 
     def test_an_input_that_is_a_view(self) -> None:
         """Every second column of a larger tensor."""

@@ -22,7 +22,7 @@ from normlab.norms.functional import planes, rules
 from normlab.norms.layers.batch_instance import BatchInstanceNorm2d
 from normlab.records.layer_diagnostics import PERCENTILES, LayerDiagnosticsRow
 
-MOST_FEATURES = 4_000_000
+MAX_FEATURES = 4_000_000
 """Of a network's penultimate features so many values are kept at most, of evenly spaced images."""
 
 
@@ -57,7 +57,7 @@ class LayerDiagnostics:
         self._sites = {site.name: site for site in view.norm_sites}
         self._head = view.head
         width = view.head.features if view.head is not None else 0
-        self._stride = max(1, math.ceil(images * width / MOST_FEATURES))
+        self._stride = max(1, math.ceil(images * width / MAX_FEATURES))
         self._forget()
 
     def _forget(self) -> None:

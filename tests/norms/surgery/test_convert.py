@@ -60,7 +60,7 @@ def test_from_batch_norm_to_batch_norm_nothing_changes(norm: str, libraries: Mod
     conversion = normlab.convert_norms(model, norm)
     for y, e, mode in zip(outputs(model, images()), expected, ("train", "eval"), strict=True):
         assert_close(y, e, 1e-5, mode)
-    assert {"weight", "bias", "running statistics"} <= set(conversion.layers[0].carried)
+    assert {"weight", "bias", "running statistics"} <= set(conversion.layers[0].transferred)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_batch_norm_with_its_activation(act: type[nn.Module], libraries: ModuleT
     assert isinstance(model[0].act, act)
     for y, e, mode in zip(outputs(model, images(8)), expected, ("train", "eval"), strict=True):
         assert_close(y, e, 1e-5, mode)
-    assert "activation" in conversion.layers[0].carried
+    assert "activation" in conversion.layers[0].transferred
     x = images(8).requires_grad_()
     model(x).square().sum().backward()  # timm's activations work in place
     assert x.grad is not None

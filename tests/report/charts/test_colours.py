@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from normlab.report.charts.colours import KNOWN, SPARE, strokes
+from normlab.report.charts.colours import EXTRA_COLOURS, KNOWN, strokes
 
 ARMS = ("bn", "in", "bin", "ln", "gn", "none", "torch-bn")
 
@@ -59,7 +59,7 @@ def test_any_list_of_arms_gets_distinct_strokes_and_always_the_same():
     assert len(set(drawn.values())) == len(arms)
     assert len({stroke.colour for stroke in drawn.values()}) == len(arms)
     assert drawn == strokes(arms)
-    assert drawn["gn:groups=4"].colour == SPARE[0]
+    assert drawn["gn:groups=4"].colour == EXTRA_COLOURS[0]
 
 
 def test_torch_bn_is_dashed_so_that_bn_is_seen_beneath():

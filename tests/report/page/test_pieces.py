@@ -17,11 +17,11 @@ from normlab.report.charts.compact_svg import relative
 from normlab.report.charts.drawing import inline_svg, shown_again, to_svg
 from normlab.report.charts.sheet import sheet
 from normlab.report.page.joint import joint_content
-from normlab.report.page.live import Watched, records_stamp, watch
+from normlab.report.page.live import LivePage, records_stamp, serve_live
 from normlab.report.sections.answer.chart import difference_chart
 from normlab.report.sections.answer.differences import difference_figure
 from normlab.report.sections.data_checks.data import read_data_report
-from normlab.report.sections.gallery.data import MOST, pictures
+from normlab.report.sections.gallery.data import MAX_PICTURES, pictures
 from normlab.stats.data.reading import StudyRecords
 from normlab.stats.summary.analysis import analyse
 
@@ -96,9 +96,9 @@ def test_pictures_are_scaled_and_never_markup(tmp_path):
     assert [p.name for p in found.pictures] == ["a big one", "b"]
     assert all(p.address.startswith("data:image/") for p in found.pictures)
     assert "c.png cannot be read" in found.left_out[0]
-    for n in range(MOST + 3):
+    for n in range(MAX_PICTURES + 3):
         Image.new("RGB", (8, 8)).save(folder / f"d{n:02}.png")
-    assert len(pictures(tmp_path, "explain").pictures) == MOST
+    assert len(pictures(tmp_path, "explain").pictures) == MAX_PICTURES
     assert pictures(tmp_path, "layers") is None
 
 
@@ -157,15 +157,15 @@ def test_studies_with_other_references_are_refused(fabricate, tmp_path):
 def test_a_page_is_built_again_only_when_records_grow(fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn",), blocks=1, epochs=2)
     (run,) = fabricate.write_study(tmp_path, plan, fabricate.make_runs(plan))
-    watched = Watched(tmp_path)
-    assert watched.refresh()
-    assert not watched.refresh()
-    stamp, page = watched.current()
+    live_page = LivePage(tmp_path)
+    assert live_page.refresh()
+    assert not live_page.refresh()
+    stamp, page = live_page.current()
     assert f'data-watch="{stamp}"'.encode() in page
     with (run.folder / "epochs.jsonl").open("a") as file:
         file.write("{")
     assert records_stamp(tmp_path) != stamp
-    assert watched.refresh()
+    assert live_page.refresh()
 
 
 def test_only_the_page_is_served_and_a_taken_port_is_a_sentence(fabricate, tmp_path):
@@ -173,11 +173,13 @@ def test_only_the_page_is_served_and_a_taken_port_is_a_sentence(fabricate, tmp_p
     fabricate.write_study(tmp_path, plan, fabricate.make_runs(plan))
     told, stop, up = [], threading.Event(), threading.Event()
 
-    def tell(line):
+    def log(line):
         told.append(line)
         up.set()
 
-    thread = threading.Thread(target=watch, args=(tmp_path,), kwargs={"tell": tell, "stop": stop})
+    thread = threading.Thread(
+        target=serve_live, args=(tmp_path,), kwargs={"tell": log, "stop": stop}
+    )
     thread.start()
     try:
         assert up.wait(60)
@@ -189,7 +191,7 @@ def test_only_the_page_is_served_and_a_taken_port_is_a_sentence(fabricate, tmp_p
                 urllib.request.urlopen(address + path, timeout=10)
             refused.value.close()
         with pytest.raises(StorageError, match="give another --port"):
-            watch(tmp_path, int(address.split(":")[-1].strip("/")), tell=told.append)
+            serve_live(tmp_path, int(address.split(":")[-1].strip("/")), log=told.append)
     finally:
         stop.set()
         thread.join(30)

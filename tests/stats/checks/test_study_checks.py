@@ -9,7 +9,7 @@ import pytest
 from normlab.records.data_report import DataReport, Finding
 from normlab.records.tuning_results import Trial, TunedArm, TuningResults
 from normlab.stats.checks.base import StudyToCheck
-from normlab.stats.checks.data.nl007_duplicates import copies_across_split
+from normlab.stats.checks.data.nl007_duplicates import duplicates_across_split
 from normlab.stats.checks.data.nl015_shortcut import shortcut
 from normlab.stats.checks.measures.nl006_statistics_disagree import statistics_disagree
 from normlab.stats.checks.measures.nl010_impossible_accuracy import impossible_accuracy
@@ -131,16 +131,16 @@ def report(*codes):
 
 def test_copies_across_the_split(study):
     plan, _ = study
-    assert copies_across_split(StudyToCheck(plan, (), None)).state == "not applicable"
+    assert duplicates_across_split(StudyToCheck(plan, (), None)).state == "not applicable"
     frozen = plan.frozen.model_copy(update={"groups": "hash"})
     known = plan.model_copy(update={"frozen": frozen})
-    assert copies_across_split(StudyToCheck(known, (), None, report())).state == "passed"
+    assert duplicates_across_split(StudyToCheck(known, (), None, report())).state == "passed"
     assert (
         "taken out of training"
-        in copies_across_split(StudyToCheck(known, (), None, report("DC013"))).message
+        in duplicates_across_split(StudyToCheck(known, (), None, report("DC013"))).message
     )
     exact = plan.model_copy(update={"data": plan.data.model_copy(update={"copies": "exact"})})
-    found = copies_across_split(StudyToCheck(exact, (), None, report("DC013")))
+    found = duplicates_across_split(StudyToCheck(exact, (), None, report("DC013")))
     assert (found.state, found.severity) == ("finding", "warning")
     assert found.message.endswith("DC013 was found.")
 

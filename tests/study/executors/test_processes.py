@@ -123,12 +123,12 @@ def test_processes_end_soon_after_their_parent(study, moment) -> None:
         time.sleep(0.3)
         parent.kill()
         start = time.monotonic()
-        while any(is_there(pid) for pid in pids):
+        while any(process_exists(pid) for pid in pids):
             assert time.monotonic() < start + 2.5  # half a second for a machine that is busy
             time.sleep(0.02)
 
 
-def is_there(pid: int) -> bool:
+def process_exists(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except FileNotFoundError:

@@ -46,9 +46,9 @@ def report(
     elif out is not None:
         raise UsageError("--out is for several studies; one study has its page in report/")
     elif watch:
-        from normlab.report.page.live import watch as serve
+        from normlab.report.page.live import serve_live
 
-        serve(folders[0], port, tell=typer.echo)
+        serve_live(folders[0], port, log=typer.echo)
     else:
         _single(folders[0], compare and compare.replace("-", "_"), reference)
 

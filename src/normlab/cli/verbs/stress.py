@@ -39,7 +39,7 @@ def stress(
 
     from normlab.cli.scan_progress import shown_progress
     from normlab.errors import InterruptedRunError
-    from normlab.explain.robustness import stress as measure
+    from normlab.explain.robustness import measure_robustness
     from normlab.report.page.build import build_report
     from normlab.study.study import Study
     from normlab.train.interrupt import StopRequest
@@ -51,7 +51,7 @@ def stress(
     dataset = opened.load_data(data)
     with StopRequest().listening() as stop, shown_progress(console) as show:
         try:
-            measure(
+            measure_robustness(
                 opened.folder,
                 dataset,
                 images=images,

@@ -31,14 +31,14 @@ def warp(
     operation: Int[Tensor, " n"],
     strength: Float[Tensor, " n"],
     negative: Bool[Tensor, " n"],
-    most: dict[str, float],
+    maxima: dict[str, float],
 ) -> space.Maps:
     """The chosen operations of space."""
     signed = to_device(torch.where(negative, -strength, strength), maps.device)
     operation = to_device(operation, maps.device)
 
     def of(name: str, largest: str) -> Tensor:
-        return torch.where(operation == NAMES.index(name), signed * most[largest], 0.0)
+        return torch.where(operation == NAMES.index(name), signed * maxima[largest], 0.0)
 
     maps = space.shear(maps, of("shear_x", "shear"), of("shear_y", "shear"))
     maps = space.shift(maps, of("translate_x", "translate"), of("translate_y", "translate"))
@@ -50,13 +50,13 @@ def recolour(
     operation: Int[Tensor, " n"],
     strength: Float[Tensor, " n"],
     negative: Bool[Tensor, " n"],
-    most: dict[str, float],
+    maxima: dict[str, float],
 ) -> colour.Images:
     """The chosen operations of colour."""
     signed = torch.where(negative, -strength, strength)
 
     def factor(name: str) -> Tensor:
-        return 1 + torch.where(operation == NAMES.index(name), signed * most["blend"], 0.0)
+        return 1 + torch.where(operation == NAMES.index(name), signed * maxima["blend"], 0.0)
 
     device = images.device
     blends = [to_device(factor(name), device) for name in ("brightness", "contrast", "colour")]
@@ -66,15 +66,15 @@ def recolour(
         if len(which):
             own = to_device(which, device)
             by, toward = to_device(strength[which], device), to_device(signed[which], device)
-            images[own] = change(images[own], by, toward, most)
+            images[own] = change(images[own], by, toward, maxima)
     return images
 
 
 _Change = Callable[[colour.Images, Tensor, Tensor, dict[str, float]], colour.Images]
 _SPECIAL: dict[str, _Change] = {
-    "sharpness": lambda x, _, signed, most: colour.sharpen(x, 1 + signed * most["blend"]),
-    "posterize": lambda x, strength, _, most: colour.posterize(
-        x, (8 - strength * most["bits"]).round()
+    "sharpness": lambda x, _, signed, maxima: colour.sharpen(x, 1 + signed * maxima["blend"]),
+    "posterize": lambda x, strength, _, maxima: colour.posterize(
+        x, (8 - strength * maxima["bits"]).round()
     ),
     "solarize": lambda x, strength, _, __: colour.solarize(x, 1 - strength),
     "auto_contrast": lambda x, _, __, ___: colour.auto_contrast(x),

@@ -32,9 +32,9 @@ def mix(
         size = images.shape[2]
         share, _, down, right = to_device(draws.mix, images.device).unbind(1)
         side = (1 - share).sqrt()  # area uniform: Beta(1, 1)
-        inside = rectangle(size, side, side, down, right)
-        images = torch.where(inside[:, None], other, images)
-        weight = 1 - inside.float().mean((1, 2))
+        within = rectangle(size, side, side, down, right)
+        images = torch.where(within[:, None], other, images)
+        weight = 1 - within.float().mean((1, 2))
     else:
         weight = to_device(beta(draws.mix[:, 0], MIXUP_ALPHA), images.device)
         images = other.lerp(images, weight[:, None, None, None])
@@ -57,12 +57,12 @@ def rectangle(size: int, height: Tensor, width: Tensor, down: Tensor, right: Ten
     """Masks (n, size, size) of rectangles: sides as shares, places from 0 to 1, all inside."""
     pixels = torch.arange(size, device=height.device)
 
-    def inside(side: Tensor, place: Tensor) -> Tensor:
+    def within(side: Tensor, place: Tensor) -> Tensor:
         length = (side * size).round().clamp(max=size)
         first = ((size - length) * place).round()
         return (pixels >= first[:, None]) & (pixels < (first + length)[:, None])
 
-    return inside(height, down)[:, :, None] & inside(width, right)[:, None, :]
+    return within(height, down)[:, :, None] & within(width, right)[:, None, :]
 
 
 def beta(uniform: Float[Tensor, " n"], alpha: float) -> Float[Tensor, " n"]:

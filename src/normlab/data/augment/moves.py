@@ -22,8 +22,8 @@ def move(
     shifts = to_device(shifts, device)
     rows = positions - shifts[:, :1]
     columns = positions - shifts[:, 1:]
-    inside_rows = (rows >= 0) & (rows < size)
-    inside_columns = (columns >= 0) & (columns < size)
+    valid_rows = (rows >= 0) & (rows < size)
+    valid_columns = (columns >= 0) & (columns < size)
     if "mirror" in policy:
         mirrored = to_device(draws.mirrored[:, None], device)
         columns = torch.where(mirrored, size - 1 - columns, columns)
@@ -32,5 +32,5 @@ def move(
     source = (source + rows.clamp(0, size - 1)[:, :, None]) * size
     source = source + columns.clamp(0, size - 1)[:, None, :]
     moved = pixels.reshape(-1, 3).index_select(0, source.flatten()).view(count, size, size, 3)
-    mask = (inside_rows[:, :, None] & inside_columns[:, None, :]).to(torch.float32)
+    mask = (valid_rows[:, :, None] & valid_columns[:, None, :]).to(torch.float32)
     return moved, mask[..., None]

@@ -28,10 +28,10 @@ def mirror(maps: Maps, which: Tensor) -> Maps:
     return _scaled(maps, sign, torch.ones_like(sign))
 
 
-def shift(maps: Maps, right: Tensor, down: Tensor) -> Maps:
+def shift(maps: Maps, right: Tensor, vertical: Tensor) -> Maps:
     """Moved by shares of the side."""
     step = identity(len(maps), maps.device)
-    step[:, 0, 2], step[:, 1, 2] = -2 * right, -2 * down
+    step[:, 0, 2], step[:, 1, 2] = -2 * right, -2 * vertical
     return maps @ step
 
 
@@ -57,10 +57,10 @@ def rotate(maps: Maps, degrees: Tensor) -> Maps:
     return maps @ turn
 
 
-def shear(maps: Maps, across: Tensor, down: Tensor) -> Maps:
+def shear(maps: Maps, horizontal: Tensor, vertical: Tensor) -> Maps:
     """x moves with y by `across`, y with x by `down`."""
     step = identity(len(maps), maps.device)
-    step[:, 0, 1], step[:, 1, 0] = across, down
+    step[:, 0, 1], step[:, 1, 0] = horizontal, vertical
     return maps @ step
 
 
@@ -75,8 +75,8 @@ def resample(
     columns = maps[:, :2, 0, None] * places
     grid = (rows[:, :, :, None] + columns[:, :, None, :]).permute(0, 2, 3, 1)
     found = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    inside = (grid.abs() <= 1).all(dim=3)
-    return found, inside[:, None].to(images.dtype)
+    within = (grid.abs() <= 1).all(dim=3)
+    return found, within[:, None].to(images.dtype)
 
 
 def _scaled(maps: Maps, x: Tensor, y: Tensor) -> Maps:

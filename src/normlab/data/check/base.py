@@ -45,7 +45,7 @@ class DataToCheck:
         return self.files
 
     @property
-    def copies(self) -> Duplicates:
+    def duplicates(self) -> Duplicates:
         """The near duplicates, for a check that is not of the short form."""
         assert self.pairs is not None
         return self.pairs
@@ -89,7 +89,7 @@ def check(
         UsageError: another check has this code.
     """
 
-    def decorate(look: Callable[[DataToCheck], Iterator[Found]]) -> DataCheck:
+    def decorate(find: Callable[[DataToCheck], Iterator[Found]]) -> DataCheck:
         def run(data: DataToCheck) -> tuple[Finding, ...]:
             return tuple(
                 Finding(
@@ -102,10 +102,10 @@ def check(
                     evidence=found.evidence,
                     table=found.table,
                 )
-                for found in look(data)
+                for found in find(data)
             )
 
-        registered = DataCheck(code, title, severity, first_line(look), run, short)
+        registered = DataCheck(code, title, severity, first_line(find), run, short)
         register(registered)
         return registered
 

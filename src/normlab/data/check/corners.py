@@ -46,7 +46,7 @@ def flat_corners(images: UInt8[np.ndarray, "n s s 3"]) -> dict[str, Bool[np.ndar
 
 
 @check("DC021", "flat corners give classes away", severity="error", short=True)
-def telling_corners(data: DataToCheck) -> Iterator[Found]:
+def flat_corners_by_class(data: DataToCheck) -> Iterator[Found]:
     """Classes whose images have black or white corners and others have not."""
     manifest = data.manifest
     sizes = np.bincount(manifest.labels, minlength=len(manifest.classes))

@@ -36,7 +36,7 @@ def write_fixed(checked: CheckedData, location: str, out: Path) -> str:
         raise DataError(f"--fix writes the paths of image files, and {DEMO} has none")
     manifest = checked.dataset.manifest
     groups = manifest.groups
-    conflict = conflicting(manifest.labels, checked.copies.groups)
+    conflict = conflicting(manifest.labels, checked.duplicates.groups)
     parts = deal(manifest, groups, ~conflict)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -93,10 +93,10 @@ def nearest(
         block = slice(first, min(first + BLOCK, len(points)))
         distances = squares[None, :] - 2 * points[block] @ points.T
         distances[groups[block, None] == groups[None, :]] = np.inf
-        near = np.argpartition(distances, wanted - 1, axis=1)[:, :wanted]
-        values = np.take_along_axis(distances, near, axis=1)
+        closest = np.argpartition(distances, wanted - 1, axis=1)[:, :wanted]
+        values = np.take_along_axis(distances, closest, axis=1)
         order = np.argsort(values, axis=1, kind="stable")
-        near = np.take_along_axis(near, order, axis=1)
-        near[np.isinf(np.take_along_axis(values, order, axis=1))] = -1
-        found[block, :wanted] = near
+        closest = np.take_along_axis(closest, order, axis=1)
+        closest[np.isinf(np.take_along_axis(values, order, axis=1))] = -1
+        found[block, :wanted] = closest
     return found

@@ -16,11 +16,11 @@ from normlab.records.data_report import Evidence
 
 PAIRS_SHOWN = 24
 _UPRIGHT, _SAME_SIZE = 3.0, 1.04
-JUDGING = ("val", "test")
+HELD_OUT_PARTS = ("val", "test")
 
 
 @check("DC010", "exact copies", severity="note")
-def exact_copies(data: DataToCheck) -> Iterator[Found]:
+def exact_duplicates(data: DataToCheck) -> Iterator[Found]:
     """Images that are byte for byte a copy of another one."""
     manifest = data.manifest
     _, first, counts = np.unique(manifest.hashes, return_index=True, return_counts=True)
@@ -40,7 +40,7 @@ def exact_copies(data: DataToCheck) -> Iterator[Found]:
 def leaked(manifest: Manifest, groups: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
     """Per image whether it is judged on (val, test) and has a source in training."""
     training = np.unique(groups[manifest.parts == "train"])
-    return np.isin(manifest.parts, JUDGING) & np.isin(groups, training)
+    return np.isin(manifest.parts, HELD_OUT_PARTS) & np.isin(groups, training)
 
 
 def _twin(manifest: Manifest) -> str:
@@ -54,54 +54,54 @@ def leaking_split(data: DataToCheck) -> Iterator[Found]:
 
     In the short form it is a warning: `compare` leaves those copies out of training.
     """
-    yield from _leak_by_groups(data.manifest) if data.pairs is None else _across_parts(data)
+    yield from _leak_by_groups(data.manifest) if data.pairs is None else _leak_by_pairs(data)
 
 
 def _leak_by_groups(manifest: Manifest) -> Iterator[Found]:
     leaks = leaked(manifest, manifest.groups)
-    judged = np.isin(manifest.parts, JUDGING)
+    held_out = np.isin(manifest.parts, HELD_OUT_PARTS)
     if leaks.any():
         yield Found(
             title="the split leaks",
             severity="warning",
             count=int(leaks.sum()),
-            message=f"{int(leaks.sum()):,} of {int(judged.sum()):,} validation and test images "
-            f"({percent(leaks.sum() / judged.sum())}) have {_twin(manifest)} in training; those "
+            message=f"{int(leaks.sum()):,} of {int(held_out.sum()):,} validation and test images "
+            f"({percent(leaks.sum() / held_out.sum())}) have {_twin(manifest)} in training; those "
             "are left out of training.",
             remedy="A split that keeps photographs together loses fewer: normlab check --fix.",
         )
 
 
 @check("DC011", "copies of one photograph", severity="warning")
-def near_copies(data: DataToCheck) -> Iterator[Found]:
+def near_duplicates_found(data: DataToCheck) -> Iterator[Found]:
     """Mirrored, turned, zoomed and re-encoded copies of one photograph."""
-    manifest, copies = data.manifest, data.copies
-    sizes = np.bincount(copies.groups)
+    manifest, duplicates = data.manifest, data.duplicates
+    sizes = np.bincount(duplicates.groups)
     sources = int((sizes > 0).sum())
     together = int(sizes[sizes > 1].sum())
-    if not len(copies) or copies.exact.all():
+    if not len(duplicates) or duplicates.exact.all():
         return
-    near = np.flatnonzero(~copies.exact)
-    kinds = Counter(_kind(copies, k) for k in range(len(copies)) if not copies.exact[k])
+    inexact = np.flatnonzero(~duplicates.exact)
+    kinds = Counter(_kind(duplicates, k) for k in range(len(duplicates)) if not duplicates.exact[k])
     yield Found(
         count=together,
         message=f"{len(manifest):,} images come from about {sources:,} photographs: "
         f"{together:,} of them have a mirrored, turned, zoomed or re-encoded copy "
         f"({', '.join(f'{kind} {count:,}' for kind, count in kinds.most_common(5))}).",
         remedy="Count photographs, not files; copies are kept on one side of every split.",
-        evidence=tuple(_pair(manifest, copies, int(near[k])) for k in _spread(len(near))),
+        evidence=tuple(_pair(manifest, duplicates, int(inexact[k])) for k in _spread(len(inexact))),
     )
 
 
 @check("DC012", "one photograph, two labels", severity="warning")
 def two_labels(data: DataToCheck) -> Iterator[Found]:
     """Copies of one photograph that lie in different classes."""
-    manifest, copies = data.manifest, data.copies
-    a, b = copies.pairs.T if len(copies.pairs) else np.zeros((2, 0), int)
+    manifest, duplicates = data.manifest, data.duplicates
+    a, b = duplicates.pairs.T if len(duplicates.pairs) else np.zeros((2, 0), int)
     conflict = np.flatnonzero(manifest.labels[a] != manifest.labels[b])
     if not len(conflict):
         return
-    images = np.unique(copies.pairs[conflict])
+    images = np.unique(duplicates.pairs[conflict])
     between = Counter(
         " and ".join(
             sorted(
@@ -115,37 +115,42 @@ def two_labels(data: DataToCheck) -> Iterator[Found]:
         message=f"{len(images):,} images have a copy with another label: "
         f"{some([f'{names} ({count})' for names, count in between.most_common()])}.",
         remedy="Look at them: decide on one label, or remove them. --fix leaves them out.",
-        evidence=tuple(_pair(manifest, copies, int(k)) for k in conflict[:PAIRS_SHOWN]),
+        evidence=tuple(_pair(manifest, duplicates, int(k)) for k in conflict[:PAIRS_SHOWN]),
     )
 
 
-def _across_parts(data: DataToCheck) -> Iterator[Found]:
-    manifest, copies = data.manifest, data.copies
-    judged = np.isin(manifest.parts, JUDGING)
-    if not judged.any() or not (manifest.parts == "train").any():
+def _leak_by_pairs(data: DataToCheck) -> Iterator[Found]:
+    manifest, duplicates = data.manifest, data.duplicates
+    held_out = np.isin(manifest.parts, HELD_OUT_PARTS)
+    if not held_out.any() or not (manifest.parts == "train").any():
         return
     leaks = leaked(manifest, manifest.groups)
     if not leaks.any():
         return
-    share = leaks.sum() / judged.sum()
+    share = leaks.sum() / held_out.sum()
     classes = range(len(manifest.classes))
     per_class = [
-        (int((leaks & (manifest.labels == k)).sum()), int((judged & (manifest.labels == k)).sum()))
+        (
+            int((leaks & (manifest.labels == k)).sum()),
+            int((held_out & (manifest.labels == k)).sum()),
+        )
         for k in classes
     ]
-    a, b = copies.pairs.T if len(copies.pairs) else np.zeros((2, 0), int)
+    a, b = duplicates.pairs.T if len(duplicates.pairs) else np.zeros((2, 0), int)
     crossing = np.flatnonzero(
         (leaks[a] & (manifest.parts[b] == "train")) | (leaks[b] & (manifest.parts[a] == "train"))
     )
     yield Found(
         title="the split leaks",
         count=int(leaks.sum()),
-        message=f"{int(leaks.sum()):,} of {int(judged.sum()):,} validation and test images "
+        message=f"{int(leaks.sum()):,} of {int(held_out.sum()):,} validation and test images "
         f"({percent(share)}) have {_twin(manifest)} in training. Accuracy measured on them "
         "is memory, not recognition.",
         remedy="Use a split that keeps photographs together: compare does so by itself, and "
         "check --fix writes one.",
-        evidence=tuple(_pair(manifest, copies, int(crossing[k])) for k in _spread(len(crossing))),
+        evidence=tuple(
+            _pair(manifest, duplicates, int(crossing[k])) for k in _spread(len(crossing))
+        ),
         table=(
             ("class", "leaked", "of", "share"),
             *(
@@ -161,23 +166,23 @@ def _across_parts(data: DataToCheck) -> Iterator[Found]:
     )
 
 
-def _pair(manifest: Manifest, copies: Duplicates, index: int) -> Evidence:
-    a, b = copies.pairs[index]
+def _pair(manifest: Manifest, duplicates: Duplicates, index: int) -> Evidence:
+    a, b = duplicates.pairs[index]
     parts = [str(part) for part in manifest.parts[[a, b]] if part]
-    where = f" ({' and '.join(parts)})" if parts else ""
+    parts_text = f" ({' and '.join(parts)})" if parts else ""
     return Evidence(
         names=(str(manifest.names[a]), str(manifest.names[b])),
-        caption=f"{copies.relation(index)}{where}",
+        caption=f"{duplicates.relation(index)}{parts_text}",
     )
 
 
-def _kind(copies: Duplicates, index: int) -> str:
+def _kind(duplicates: Duplicates, index: int) -> str:
     """The relation of a pair in a word or two."""
-    if copies.mirrored[index]:
-        return "mirrored" if abs(copies.angle[index]) < _UPRIGHT else "mirrored and turned"
-    if abs(copies.angle[index]) >= _UPRIGHT:
+    if duplicates.mirrored[index]:
+        return "mirrored" if abs(duplicates.angle[index]) < _UPRIGHT else "mirrored and turned"
+    if abs(duplicates.angle[index]) >= _UPRIGHT:
         return "turned"
-    zoom = float(copies.zoom[index])
+    zoom = float(duplicates.zoom[index])
     return "zoomed" if max(zoom, 1 / zoom) > _SAME_SIZE else "re-encoded"
 
 

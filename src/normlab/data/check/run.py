@@ -28,7 +28,7 @@ class CheckedData:
 
     report: DataReport
     dataset: Dataset
-    copies: Duplicates
+    duplicates: Duplicates
 
 
 def check_data(
@@ -44,13 +44,13 @@ def check_data(
     dataset = load_data(location, COMPARED_AT, cache=cache, progress=progress)
     manifest = dataset.manifest
     facts = read_facts(open_source(location), [str(n) for n in manifest.names], progress)
-    copies = find_duplicates(dataset.images, [str(h) for h in manifest.hashes], progress)
-    keep_groups(manifest, copies, cache)
+    duplicates = find_duplicates(dataset.images, [str(h) for h in manifest.hashes], progress)
+    keep_groups(manifest, duplicates, cache)
     # Beside those that a table names.
-    manifest = replace(manifest, near_duplicate_groups=copies.groups)
+    manifest = replace(manifest, near_duplicate_groups=duplicates.groups)
     dataset = replace(dataset, manifest=manifest)
     progress("weighing shortcuts", 0, 1)
-    data = DataToCheck(manifest, dataset.images, facts, copies)
+    data = DataToCheck(manifest, dataset.images, facts, duplicates)
     findings = worst_first([finding for check in data_checks() for finding in check(data)])
     found = {finding.code for finding in findings}
     report = DataReport(
@@ -59,12 +59,12 @@ def check_data(
         classes=manifest.classes,
         images=len(manifest),
         parts=_parts(manifest),
-        facts=tuple(_facts(manifest, facts, copies.groups)),
+        facts=tuple(_facts(manifest, facts, duplicates.groups)),
         findings=findings,
         passed=tuple((c.code, c.title) for c in data_checks() if c.code not in found),
         seconds=time.monotonic() - start,
     )
-    return CheckedData(report, dataset, copies)
+    return CheckedData(report, dataset, duplicates)
 
 
 def quick_report(dataset: Dataset) -> DataReport:

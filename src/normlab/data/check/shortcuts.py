@@ -224,18 +224,18 @@ def _measure(
             TREES, max_depth=DEPTH, min_samples_leaf=LEAF, random_state=0, n_jobs=-1
         )
         said[test] = forest.fit(features[~test], labels[~test]).predict(features[test])
-    judged = said >= 0
-    hits = int((said == labels)[judged].sum())
+    predicted = said >= 0
+    hits = int((said == labels)[predicted].sum())
     counts = np.bincount(labels, minlength=classes)
     right = np.bincount(labels[said == labels], minlength=classes)
-    told = np.bincount(said[judged], minlength=classes)
-    trials = int(judged.sum())
+    times_said = np.bincount(said[predicted], minlength=classes)
+    trials = int(predicted.sum())
     return Shortcut(
         family=family,
         accuracy=hits / max(trials, 1),
         interval=wilson(hits, trials),
         chance=float(counts.max(initial=0)) / max(len(labels), 1),
         recalls=right / np.maximum(counts, 1),
-        precisions=right / np.maximum(told, 1),
+        precisions=right / np.maximum(times_said, 1),
         images=trials,
     )

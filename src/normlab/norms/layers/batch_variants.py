@@ -208,10 +208,12 @@ class BatchRenorm2d(RunningNormalization):
             self._calls.append((mark, *state))
         return state
 
-    def _state(self, x: Images, copy: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        mean, variance = (copy(running) for running in self.running_for(x))
+    def _state(
+        self, x: Images, take_copy: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        mean, variance = (take_copy(running) for running in self.running_for(x))
         assert self.num_batches_tracked is not None
-        batches = copy(self.num_batches_tracked).to(mean.dtype)
+        batches = take_copy(self.num_batches_tracked).to(mean.dtype)
         grown = (batches / self.warmup).clamp(max=1.0) if self.warmup else mean.new_ones(())
         return mean, variance, grown
 

@@ -37,7 +37,7 @@ class ConvertedLayer:
     """Where the layer stands; several names where several places share it."""
     before: str
     after: str
-    carried: tuple[str, ...]
+    transferred: tuple[str, ...]
     notes: tuple[str, ...]
     """What could not be carried over or starts anew, and why."""
 
@@ -59,7 +59,7 @@ class Conversion:
             (
                 ", ".join(name or "(the model)" for name in layer.names),
                 f"{layer.before} → {layer.after}",
-                ", ".join(layer.carried) or "–",
+                ", ".join(layer.transferred) or "–",
                 "; ".join(layer.notes) or "–",
             )
             for layer in self.layers
@@ -118,14 +118,16 @@ def convert_norms(
         seen = view(old)
         assert seen is not None
         try:
-            made[old], carried, notes = make_like(old, seen, spec, given, device)
+            made[old], transferred, notes = make_like(old, seen, spec, given, device)
         except UsageError as error:
             raise UsageError(
                 f"layer {places[0] or '(the model)'} with {seen.channels} channels cannot become "
                 f"{spec}: {error}; or leave the layer out with where=…; the model is unchanged"
             ) from error
         layers.append(
-            ConvertedLayer(tuple(places), type(old).__name__, _describe(made[old]), carried, notes)
+            ConvertedLayer(
+                tuple(places), type(old).__name__, _describe(made[old]), transferred, notes
+            )
         )
     for old, new in made.items():
         move_hooks(old, new)

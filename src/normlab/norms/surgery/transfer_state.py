@@ -42,7 +42,7 @@ def make_like(
     `old` stays as it is; the new norm shares its parameters and buffers.
     """
     new = spec.make(seen.channels)
-    carried: list[str] = []
+    transferred: list[str] = []
     notes: list[str] = []
     reference = next(iter([*old.parameters(), *old.buffers()]), None)
     if reference is not None:
@@ -50,13 +50,13 @@ def make_like(
         new.to(next((t.dtype for t in old.parameters()), reference.dtype))
     elif device is not None:
         new.to(device)
-    _transfer_weights(old, seen, new, given, carried, notes)
+    _transfer_weights(old, seen, new, given, transferred, notes)
     if isinstance(new, Normalization):
         same_kind = _kind_of(new) == seen.kind
         if same_kind:
-            _transfer_settings(seen, new, given, carried)
+            _transfer_settings(seen, new, given, transferred)
         if isinstance(new, RunningNormalization):
-            _transfer_running(seen, new, same_kind, carried, notes)
+            _transfer_running(seen, new, same_kind, transferred, notes)
         elif seen.tracks:
             notes.append("no running statistics" + (" to freeze" if is_frozen(old) else ""))
         if not same_kind:
@@ -72,8 +72,8 @@ def make_like(
     if seen.after is not None:
         new = ActivatedNorm(new, *seen.after)
         new.training = old.training
-        carried.append("activation")
-    return new, tuple(carried), tuple(notes)
+        transferred.append("activation")
+    return new, tuple(transferred), tuple(notes)
 
 
 def _transfer_weights(
@@ -81,7 +81,7 @@ def _transfer_weights(
     seen: NormView,
     new: nn.Module,
     given: frozenset[str],
-    carried: list[str],
+    transferred: list[str],
     notes: list[str],
 ) -> None:
     own = dict(new.named_parameters())
@@ -101,22 +101,22 @@ def _transfer_weights(
         if not isinstance(value, nn.Parameter):  # FrozenBatchNorm2d keeps buffers
             value = nn.Parameter(value, requires_grad=False)
         setattr(new, name, value)
-        carried.append(name)
+        transferred.append(name)
     named = [name for name in ("weight", "bias") if getattr(seen, name) is not None]
     named += [name for name, _ in old.named_parameters(recurse=False) if name not in named]
     notes += [f"{name} dropped: the new norm has none" for name in named if name not in own]
 
 
 def _transfer_settings(
-    seen: NormView, new: Normalization, given: frozenset[str], carried: list[str]
+    seen: NormView, new: Normalization, given: frozenset[str], transferred: list[str]
 ) -> None:
     if "eps" not in given:
         if new.eps != seen.eps:
-            carried.append(f"eps={seen.eps:g}")
+            transferred.append(f"eps={seen.eps:g}")
         new.eps = seen.eps
     if "momentum" not in given and isinstance(new, RunningNormalization):
         if new.momentum != seen.momentum:
-            carried.append(f"momentum={seen.momentum}")
+            transferred.append(f"momentum={seen.momentum}")
         new.momentum = seen.momentum
 
 
@@ -124,7 +124,7 @@ def _transfer_running(
     seen: NormView,
     new: RunningNormalization,
     same_kind: bool,
-    carried: list[str],
+    transferred: list[str],
     notes: list[str],
 ) -> None:
     if not same_kind:
@@ -138,7 +138,7 @@ def _transfer_running(
         new.running_mean, new.running_var = seen.running_mean, seen.running_var
         if seen.num_batches_tracked is not None:
             new.num_batches_tracked = seen.num_batches_tracked
-        carried.append("running statistics")
+        transferred.append("running statistics")
     elif seen.tracks:
         notes.append("running statistics dropped: the new norm keeps none")
     elif new.needs_running:

@@ -22,7 +22,7 @@ KNOWN = {
 }
 """The arms of the original work keep their colour in every study."""
 
-SPARE = ("#A89A00", "#8F5FD6", "#9A5B2A", "#17A2A2")
+EXTRA_COLOURS = ("#A89A00", "#8F5FD6", "#9A5B2A", "#17A2A2")
 """For other arms, in the order of the plan: olive, violet, brown, teal."""
 
 SOLID: tuple[int, ...] = ()
@@ -54,7 +54,7 @@ def strokes(arms: Sequence[str]) -> dict[str, Stroke]:
     for arm in arms:
         if arm in KNOWN:
             chosen[arm] = Stroke(KNOWN[arm], DASHES[0] if arm == "torch-bn" else SOLID)
-    spare = _spare_strokes()
+    extra = _extra_strokes()
     for arm in arms:
         if arm in chosen:
             continue
@@ -62,12 +62,12 @@ def strokes(arms: Sequence[str]) -> dict[str, Stroke]:
         if base is not None and base not in {stroke.colour for stroke in chosen.values()}:
             chosen[arm] = Stroke(base, SOLID)
         else:
-            chosen[arm] = next(spare)
+            chosen[arm] = next(extra)
     return {arm: chosen[arm] for arm in arms}
 
 
-def _spare_strokes() -> Iterator[Stroke]:
-    for colour in SPARE:
+def _extra_strokes() -> Iterator[Stroke]:
+    for colour in EXTRA_COLOURS:
         yield Stroke(colour, SOLID)
     for number in itertools.count():
         hue = (0.02 + number * _GOLDEN_ANGLE) % 1.0

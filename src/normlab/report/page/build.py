@@ -75,8 +75,8 @@ def build_report(
         UsageError: an installed package brings a section that cannot be used; the factor does not
             vary in the study.
     """
-    tell = progress or (lambda _: None)
-    tell("reading the records")
+    log = progress or (lambda _: None)
+    log("reading the records")
     context = report_context(study_folder, compare, reference)
     regrouped = context.study.planned_compare is not None
     built = [
@@ -88,23 +88,23 @@ def build_report(
     report = report_folder(study_folder, compare if regrouped else None)
     tables = [table for one in shown for table in one.section.tables(one.view)]
     if exports:
-        tell("writing the tables")
+        log("writing the tables")
         for table in tables:
             write_table(table, report / "tables")
     for one in shown:
         for name, text in one.section.texts(one.view).items():
             atomic_write(report / name, text.encode())
 
-    tell("drawing the figures")
+    log("drawing the figures")
     drawn = DrawnCharts(draw(all_charts(shown, paper=exports)), context.strokes)
     if exports:
-        tell("writing the figures")
+        log("writing the figures")
         figures: dict[str, str] = {}
         for one in shown:
             figures |= one.section.all_figures(one.view, drawn)
         write_figures(figures, report / "figures")
 
-    tell("writing the page")
+    log("writing the page")
     page = report / "index.html"
     atomic_write(page, render_page(context, built, drawn, tables).encode())
     return page

@@ -18,10 +18,10 @@ HOST = "127.0.0.1"
 SECONDS = 2.0
 """Between two looks at the records."""
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-class Watched:
+class LivePage:
     """The latest page of a study, with a stamp that changes when its records do."""
 
     def __init__(self, study: Path) -> None:
@@ -77,7 +77,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        stamp, page = self.server.watched.current()
+        stamp, page = self.server.live_page.current()
         path = self.path.split("?")[0]
         if path in ("/", "/index.html"):
             self._answer(page, "text/html; charset=utf-8")
@@ -101,12 +101,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, watched: Watched, port: int) -> None:
-        self.watched = watched
+    def __init__(self, live_page: LivePage, port: int) -> None:
+        self.live_page = live_page
         super().__init__((HOST, port), _Handler)
 
 
-def watch(study: Path, port: int = 0, *, tell: Tell, stop: threading.Event | None = None) -> None:
+def serve_live(
+    study: Path, port: int = 0, *, log: Log, stop: threading.Event | None = None
+) -> None:
     """Serve until Ctrl-C (or until `stop` is set); port 0 takes one that is free.
 
     Raises:
@@ -114,25 +116,25 @@ def watch(study: Path, port: int = 0, *, tell: Tell, stop: threading.Event | Non
         StorageError: the port is taken.
     """
     stop = stop or threading.Event()
-    watched = Watched(study)
-    watched.refresh()
+    live_page = LivePage(study)
+    live_page.refresh()
     try:
-        server = _Server(watched, port)
+        server = _Server(live_page, port)
     except OSError as error:
         raise StorageError(
             f"cannot serve on {HOST}:{port}: {error.strerror}; give another --port"
         ) from error
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    tell(f"Serving  http://{HOST}:{server.server_address[1]}/   (Ctrl-C ends it)")
+    log(f"Serving  http://{HOST}:{server.server_address[1]}/   (Ctrl-C ends it)")
     try:
         while not stop.wait(SECONDS):
             try:
-                watched.refresh()
+                live_page.refresh()
             except StorageError as error:  # the next look may find it whole
-                tell(f"Waiting  {error}")
+                log(f"Waiting  {error}")
     except KeyboardInterrupt:
-        tell("Ended")
+        log("Ended")
     finally:
         server.shutdown()
         server.server_close()

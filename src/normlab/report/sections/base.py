@@ -199,8 +199,8 @@ class Section(Generic[View]):
         return {_id(name): drawn.svgs[name] for name in self.all_charts(view, paper=True)}
 
 
-def template_beside(module: str) -> Path:
-    """The `section.html.j2` in the folder of a module: `template_beside(__file__)`."""
+def section_template(module: str) -> Path:
+    """The `section.html.j2` in the folder of a module: `section_template(__file__)`."""
     return Path(module).with_name("section.html.j2")
 
 

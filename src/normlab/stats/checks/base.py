@@ -88,12 +88,12 @@ def check(
         UsageError: another check has this code.
     """
 
-    def decorate(judge: Callable[[StudyToCheck], Result]) -> StudyCheck:
+    def decorate(examine: Callable[[StudyToCheck], Result]) -> StudyCheck:
         def run(study: StudyToCheck) -> Check:
-            result = judge(study)
+            result = examine(study)
             return Check(code, title, result.state, result.severity or severity, result.message)
 
-        registered = StudyCheck(code, title, severity, first_line(judge), run)
+        registered = StudyCheck(code, title, severity, first_line(examine), run)
         register(registered)
         return registered
 

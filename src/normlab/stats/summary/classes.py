@@ -90,8 +90,8 @@ def collect(layout: Layout) -> Collected:
                 left_out.append(f"{arm} in block {block} has no readable predictions")
             else:
                 found[arm, block] = (predictions, record)
-    judged_on = Counter(_images(predictions) for predictions, _ in found.values())
-    usual = judged_on.most_common(1)[0][0] if judged_on else b""
+    image_sets = Counter(_images(predictions) for predictions, _ in found.values())
+    usual = image_sets.most_common(1)[0][0] if image_sets else b""
     for (arm, block), (predictions, _) in list(found.items()):
         if _images(predictions) != usual:
             left_out.append(f"{arm} in block {block} was judged on other images")

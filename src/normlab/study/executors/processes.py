@@ -29,8 +29,8 @@ from normlab.study.executors.base import Event, ExecutorInfo, ExecutorRequest, H
 from normlab.study.folder import run_folder
 from normlab.study.job import Job, JobSettings, make_job
 
-MOST_JOBS = 16
-WORTH_GROWING = 1.1
+MAX_JOBS = 16
+MIN_SPEEDUP = 1.1
 """Twice the processes must do at least so many times the work, or they are not started."""
 CALIBRATION_SECONDS = 3.0
 ATTEMPTS = 3
@@ -68,14 +68,14 @@ class Worker:
         ]
         for listener in self._listeners:
             listener.start()
-        self.tell(dict(request))
+        self.send(dict(request))
 
     @property
     def pid(self) -> int:
         """The process."""
         return self._process.pid
 
-    def tell(self, content: dict[str, Any]) -> None:
+    def send(self, content: dict[str, Any]) -> None:
         """One line to the process; one that is gone is found out when it does not answer."""
         assert self._process.stdin is not None
         with suppress(OSError, ValueError):
@@ -93,7 +93,7 @@ class Worker:
                 return found[key]
             if "error" in found:
                 raise UsageError(f"a worker could not begin: {found['error']}")
-        raise UsageError(f"a worker could not begin: {self.last_words}")
+        raise UsageError(f"a worker could not begin: {self.exit_reason}")
 
     @property
     def is_gone(self) -> bool:
@@ -101,7 +101,7 @@ class Worker:
         return self._process.poll() is not None
 
     @property
-    def last_words(self) -> str:
+    def exit_reason(self) -> str:
         """Why it ended, as far as it said."""
         self._process.wait()
         self._listeners[1].join(1)
@@ -113,7 +113,7 @@ class Worker:
         self.job = job
         self.attempts += 1
         self.follower = RowFollower(run_folder(job.study, job.spec))
-        self.tell({"job": job.to_json()})
+        self.send({"job": job.to_json()})
 
     def end(self) -> None:
         """Close its input and wait until it is gone."""
@@ -220,7 +220,7 @@ class ProcessesExecutor:
         """Ask every process to stop its run in order."""
         self._cancelled = True
         for worker in self.workers:
-            worker.tell({"stop": True})
+            worker.send({"stop": True})
 
     def close(self) -> None:
         """End all processes."""
@@ -235,18 +235,18 @@ class ProcessesExecutor:
         """What all of them do together, measured on steps that are thrown away."""
         for worker in self.workers:
             job = self._placed(worker, make_job(self._request.study, spec, self._settings))
-            worker.tell({"calibration": job.to_json(), "seconds": CALIBRATION_SECONDS})
+            worker.send({"calibration": job.to_json(), "seconds": CALIBRATION_SECONDS})
         return sum(float(worker.wait_for("images_per_second")) for worker in self.workers)
 
     def grow_while_it_pays(self, spec: RunSpec, runs: int) -> list[tuple[int, float]]:
         """Double the processes as long as they do more work; how many did how much."""
         measured = [(len(self.workers), self.images_per_second(spec))]
         settings = self._request.settings
-        most = min(MOST_JOBS, runs, settings.threads if settings.device == "cpu" else MOST_JOBS)
-        while 2 * len(self.workers) <= most:
+        largest = min(MAX_JOBS, runs, settings.threads if settings.device == "cpu" else MAX_JOBS)
+        while 2 * len(self.workers) <= largest:
             self.grow(2 * len(self.workers))
             measured.append((len(self.workers), self.images_per_second(spec)))
-            if measured[-1][1] < WORTH_GROWING * measured[-2][1]:
+            if measured[-1][1] < MIN_SPEEDUP * measured[-2][1]:
                 for worker in self.workers[measured[-2][0] :]:
                     worker.end()
                 self.workers = self.workers[: measured[-2][0]]
@@ -278,22 +278,22 @@ class ProcessesExecutor:
     def _news_of(self, worker: Worker) -> Sequence[Event]:
         if worker.job is None or worker.follower is None:
             return []
-        told: dict[str, Any] | None = {}
+        answer: dict[str, Any] | None = {}
         with suppress(queue.Empty):
-            told = worker.answers.get_nowait()
+            answer = worker.answers.get_nowait()
         spec = worker.job.spec
         events: list[Event] = [(spec, row) for row in worker.follower.new_rows()]
-        if told is None:
+        if answer is None:
             return [*events, *self._after_death(worker)]
-        if "error" in told:
-            kind = getattr(errors, told.get("kind", ""), UsageError)
-            raise kind(told["error"])
-        if "held" in told:
-            events.append((spec, Held(told["held"])))
-        elif "interrupted" in told:
-            epochs, error = worker.follower.epochs, told["interrupted"]
+        if "error" in answer:
+            kind = getattr(errors, answer.get("kind", ""), UsageError)
+            raise kind(answer["error"])
+        if "held" in answer:
+            events.append((spec, Held(answer["held"])))
+        elif "interrupted" in answer:
+            epochs, error = worker.follower.epochs, answer["interrupted"]
             events.append((spec, Outcome(status="interrupted", epochs=epochs, error=error)))
-        elif told.get("done") == spec.id:
+        elif answer.get("done") == spec.id:
             outcome = run_folder(worker.job.study, spec).read_outcome()
             assert outcome is not None
             events.append((spec, outcome))
@@ -304,13 +304,13 @@ class ProcessesExecutor:
 
     def _after_death(self, worker: Worker) -> Sequence[Event]:
         """The run is begun again, in a new process, unless it keeps on killing them."""
-        job, words, attempts = worker.job, worker.last_words, worker.attempts
+        job, reason, attempts = worker.job, worker.exit_reason, worker.attempts
         assert job is not None
         worker.job = None
         folder = run_folder(job.study, job.spec)
         outcome = folder.read_outcome()
         if self._cancelled:
-            ended = Outcome(status="interrupted", epochs=0, error=words)
+            ended = Outcome(status="interrupted", epochs=0, error=reason)
             return [(job.spec, outcome if outcome is not None else ended)]
         new = self._replaced(worker)
         if outcome is not None and outcome.is_final:
@@ -319,7 +319,7 @@ class ProcessesExecutor:
             new.attempts = attempts
             new.start(job)
             return []
-        error = f"its process ended {ATTEMPTS} times: {words}"
+        error = f"its process ended {ATTEMPTS} times: {reason}"
         failed = Outcome(status="failed", epochs=len(folder.read_rows()), error=error)
         with folder.leased() as is_ours:
             if is_ours:
@@ -338,9 +338,9 @@ def parse_jobs(text: str) -> int | None:
     """
     if text == "auto":
         return None
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_JOBS:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_JOBS:
         raise UsageError(
-            f"jobs is the number of runs at once, 1 to {MOST_JOBS}, or auto; got {text!r}"
+            f"jobs is the number of runs at once, 1 to {MAX_JOBS}, or auto; got {text!r}"
         )
     return int(text)
 

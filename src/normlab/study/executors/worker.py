@@ -66,11 +66,11 @@ class Conversation:
 
     def _listen(self) -> None:
         for line in sys.stdin:
-            told = json.loads(line)
-            if "stop" in told:
+            message = json.loads(line)
+            if "stop" in message:
                 self._stop.is_set = True
             else:
-                self._lines.put(told)
+                self._lines.put(message)
         self._stop.is_set = True
         self._lines.put(None)
         time.sleep(GRACE_SECONDS)
@@ -80,21 +80,21 @@ class Conversation:
 def main() -> None:
     """Answer until the input ends."""
     with StopRequest().listening() as stop:
-        talk = Conversation(stop)
+        conversation = Conversation(stop)
         try:
-            _work(talk, stop)
+            _work(conversation, stop)
         except InterruptedRunError:
             os._exit(0)
         except (NormlabError, OSError, RuntimeError) as error:
             kind = type(error).__name__ if isinstance(error, NormlabError) else "UsageError"
-            talk.answer({"error": " ".join(str(error).split()), "kind": kind})
+            conversation.answer({"error": " ".join(str(error).split()), "kind": kind})
             os._exit(2)
         # The interpreter would take seconds to put everything away, and lets no thread end it.
         os._exit(0)
 
 
-def _work(talk: Conversation, stop: StopRequest) -> None:
-    first = talk.next_line()
+def _work(conversation: Conversation, stop: StopRequest) -> None:
+    first = conversation.next_line()
     if first is None:
         return
     import torch
@@ -110,27 +110,27 @@ def _work(talk: Conversation, stop: StopRequest) -> None:
     prepare_process(settings)
     torch.empty(1, device=settings.device)  # a device that cannot be had is found out here
     dataset = load_study_data(study, read_plan(study / "study.toml"), settings.source)
-    talk.answer({"ready": True})
-    while (told := talk.next_line()) is not None:
-        job = Job.from_json(told.get("job") or told["calibration"])
+    conversation.answer({"ready": True})
+    while (message := conversation.next_line()) is not None:
+        job = Job.from_json(message.get("job") or message["calibration"])
         torch.set_num_threads(job.settings.threads)
-        if "calibration" in told:
-            speed = images_per_second(job, dataset, told["seconds"])
-            talk.answer({"images_per_second": speed})
+        if "calibration" in message:
+            speed = images_per_second(job, dataset, message["seconds"])
+            conversation.answer({"images_per_second": speed})
             continue
         try:
             for _ in job_rows(job, dataset=dataset, on_batch=lambda images: stop.check()):
                 pass
         except InterruptedRunError as error:  # before there was anything to store
-            talk.answer({"interrupted": str(error)})
+            conversation.answer({"interrupted": str(error)})
             return
         give_back_freed_memory()
         folder = run_folder(study, job.spec)
         owner = lease_owner(folder.path)
         if owner is not None or folder.read_outcome() is None:
-            talk.answer({"held": str(owner or "another process")})
+            conversation.answer({"held": str(owner or "another process")})
         else:
-            talk.answer({"done": job.spec.id})
+            conversation.answer({"done": job.spec.id})
         if stop.is_set:
             return
 

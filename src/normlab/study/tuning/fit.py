@@ -17,7 +17,7 @@ import numpy as np
 
 from normlab.records.tuning_results import Levels, Trial
 
-NEAR = 1.0
+FITTED_DECADES = 1.0
 """Decades around the best neighbourhood that are fitted."""
 
 
@@ -79,7 +79,7 @@ def _optimum(slope: float, curvature: float) -> float:
 
 
 def _nearby(trials: Sequence[Trial], name: str, sign: int) -> list[Trial]:
-    """The trials within NEAR decades of the best neighbourhood, at least three rates of them.
+    """The trials within FITTED_DECADES of the best neighbourhood, at least three rates of them.
 
     A neighbourhood is a rate with the next lower and the next higher one; of each the score of its
     longest training counts.
@@ -90,13 +90,13 @@ def _nearby(trials: Sequence[Trial], name: str, sign: int) -> list[Trial]:
     rates = sorted(longest)
     if len(rates) <= 3:
         return list(trials)
-    most = max(trial.epochs for trial in longest.values())
-    candidates = [i for i, rate in enumerate(rates) if longest[rate].epochs == most]
+    longest_epochs = max(trial.epochs for trial in longest.values())
+    candidates = [i for i, rate in enumerate(rates) if longest[rate].epochs == longest_epochs]
     scores = [sign * longest[rate].score for rate in rates]
     best = max(candidates, key=lambda i: float(np.mean(scores[max(0, i - 1) : i + 2])))
     distance = {rate: abs(float(np.log10(rate / rates[best]))) for rate in rates}
     third = sorted(distance.values())[2]
-    reach = max(NEAR, third)
+    reach = max(FITTED_DECADES, third)
     return [trial for trial in trials if distance[trial.levels[name]] <= reach + 1e-9]
 
 

@@ -63,7 +63,14 @@ def compiler() -> list[str] | None:
         return None
     chosen = os.environ.get("CXX")
     candidates = [shlex.split(chosen)] if chosen else [["c++"], ["g++"], ["clang++"]]
-    return next((words for words in candidates if words and shutil.which(words[0])), None)
+    return next(
+        (
+            compiler_command
+            for compiler_command in candidates
+            if compiler_command and shutil.which(compiler_command[0])
+        ),
+        None,
+    )
 
 
 def build(library: Path, instructions: str) -> None:
@@ -73,15 +80,17 @@ def build(library: Path, instructions: str) -> None:
         BuildError: no compiler, no torch, or they do not get along.
         OSError: the folder cannot be written.
     """
-    words = compiler()
+    compiler_command = compiler()
     torch = find_spec("torch")
-    if words is None or torch is None or torch.origin is None:
-        raise BuildError("a C++ compiler and torch are needed; there is no " + _missing(words))
+    if compiler_command is None or torch is None or torch.origin is None:
+        raise BuildError(
+            "a C++ compiler and torch are needed; there is no " + _missing(compiler_command)
+        )
     root = Path(torch.origin).parent
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=library.parent, prefix=".build-") as folder:
         target = Path(folder) / library.name
-        command = [*words, *_flags(root), *INSTRUCTION_SETS[instructions]]
+        command = [*compiler_command, *_flags(root), *INSTRUCTION_SETS[instructions]]
         command += [*map(str, SOURCES), *_link_flags(root), "-o", str(target)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
@@ -92,8 +101,8 @@ def build(library: Path, instructions: str) -> None:
         target.replace(library)
 
 
-def _missing(words: list[str] | None) -> str:
-    return "compiler" if words is None else "torch"
+def _missing(compiler_command: list[str] | None) -> str:
+    return "compiler" if compiler_command is None else "torch"
 
 
 def _flags(torch: Path) -> list[str]:

@@ -109,10 +109,10 @@ def axis_limits(rows: Sequence[DifferenceRow], margin: float) -> tuple[float, fl
     An arm further out than four times the median distance (and twice the band) does not stretch
     the axis: a network without normalization may lose 40 points where the others differ by one.
     """
-    near = max(2 * margin, 4 * statistics.median(abs(row.mean) for row in rows))
-    shown = [value for row in rows for value in row.blocks.values() if abs(value) <= near]
-    shown += [row.mean for row in rows if abs(row.mean) <= near]
-    shown += [end for row in rows for end in (row.low, row.high) if end and abs(end) <= near]
+    limit = max(2 * margin, 4 * statistics.median(abs(row.mean) for row in rows))
+    shown = [value for row in rows for value in row.blocks.values() if abs(value) <= limit]
+    shown += [row.mean for row in rows if abs(row.mean) <= limit]
+    shown += [end for row in rows for end in (row.low, row.high) if end and abs(end) <= limit]
     low, high = min([*shown, -1.4 * margin]), max([*shown, 1.4 * margin])
     padding = 0.06 * (high - low)
     return (low - padding, high + padding)

@@ -28,7 +28,7 @@ from normlab.report.sections.base import (
     PageFigure,
     ReportContext,
     Section,
-    template_beside,
+    section_template,
 )
 from normlab.stats.data.metrics import format_difference, unit
 from normlab.stats.summary.analysis import SettingAnalysis
@@ -179,7 +179,7 @@ SECTION = Section(
     name="answer",
     title="Answer",
     order=20,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
     content=content,
     charts=charts,

@@ -77,8 +77,8 @@ def value_limits(rows: Sequence[ValueRow], margin: float) -> tuple[float, float]
     """
     values = [value for row in rows for value in row.blocks.values()]
     centre = statistics.median(values)
-    near = max(3 * margin, 6 * statistics.median(abs(value - centre) for value in values))
-    shown = [value for value in values if abs(value - centre) <= near]
+    limit = max(3 * margin, 6 * statistics.median(abs(value - centre) for value in values))
+    shown = [value for value in values if abs(value - centre) <= limit]
     low, high = min([*shown, centre - margin]), max([*shown, centre + margin])
     padding = 0.06 * (high - low)
     return (low - padding, high + padding)

@@ -11,7 +11,7 @@ from normlab.report.sections.base import (
     PageFigure,
     ReportContext,
     Section,
-    template_beside,
+    section_template,
 )
 from normlab.report.sections.by_setting.chart import settings_chart
 from normlab.report.sections.by_setting.data import (
@@ -83,7 +83,7 @@ SECTION = Section(
     name="by_setting",
     title="Where it holds",
     order=30,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
     id="where",
     content=content,

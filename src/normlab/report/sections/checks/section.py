@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from normlab.records.checks import SEVERITIES
-from normlab.report.sections.base import ReportContext, Section, template_beside
+from normlab.report.sections.base import ReportContext, Section, section_template
 from normlab.stats.checks.base import Check
 
 
@@ -30,6 +30,6 @@ SECTION = Section(
     title="Checks of validity",
     entry="Checks",
     order=140,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
 )

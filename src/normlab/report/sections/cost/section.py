@@ -11,7 +11,7 @@ from normlab.report.sections.base import (
     ReportContext,
     Rows,
     Section,
-    template_beside,
+    section_template,
 )
 from normlab.report.sections.cost.chart import cost_chart
 from normlab.report.sections.cost.data import HEAD, CostFigure, CostRow, cost_figure, cost_rows
@@ -83,7 +83,7 @@ SECTION = Section(
     name="cost",
     title="Cost",
     order=60,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
     content=content,
     charts=charts,

@@ -15,7 +15,7 @@ from normlab.report.sections.base import (
     ReportContext,
     Rows,
     Section,
-    template_beside,
+    section_template,
 )
 from normlab.report.sections.curves.axes import Axes, as_data, curve_axes, units
 from normlab.report.sections.curves.chart import panel_chart
@@ -161,7 +161,7 @@ SECTION = Section(
     title="Learning curves",
     entry="Curves",
     order=40,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
     nothing=nothing,
     content=content,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from normlab.records.data_report import DataReport
-from normlab.report.sections.base import Nothing, ReportContext, Section, template_beside
+from normlab.report.sections.base import Nothing, ReportContext, Section, section_template
 from normlab.report.sections.data_checks.data import read_data_report
 
 
@@ -24,7 +24,7 @@ SECTION = Section(
     entry="Data",
     id="data",
     order=130,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
     nothing=nothing,
     in_regrouping=False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from normlab.report.sections.base import ReportContext, Rows, Section, template_beside
+from normlab.report.sections.base import ReportContext, Rows, Section, section_template
 from normlab.report.sections.divergence.data import HEAD, reliability_rows
 
 
@@ -32,6 +32,6 @@ SECTION = Section(
     entry="Robustness",
     id="robustness",
     order=70,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
 )

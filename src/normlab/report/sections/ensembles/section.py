@@ -12,7 +12,7 @@ from normlab.report.sections.base import (
     PageFigure,
     ReportContext,
     Section,
-    template_beside,
+    section_template,
 )
 from normlab.report.sections.ensembles.chart import reliability_chart
 from normlab.report.sections.ensembles.data import EnsembleView, ensemble_view
@@ -92,7 +92,7 @@ SECTION = Section(
     title="Ensembles and calibration",
     entry="Ensembles",
     order=90,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
     nothing=nothing,
     content=content,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from PIL import Image
 
-WIDTH = 1100
+MAX_WIDTH = 1100
 """Pixels; the page is never wider than this for a figure."""
-MOST = 16
-BYTES = 1_200_000
+MAX_PICTURES = 16
+MAX_BYTES = 1_200_000
 """Of one section: a page is sent by mail."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".svg")
 
@@ -53,7 +53,7 @@ def pictures(study: Path, folder: str) -> PictureGallery | None:
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             left_out.append(f"{folder}/{name} cannot be read: {error}")
             continue
-        if len(shown) == MOST or sum(p.bytes for p in shown) + picture.bytes > BYTES:
+        if len(shown) == MAX_PICTURES or sum(p.bytes for p in shown) + picture.bytes > MAX_BYTES:
             left_out.append(f"{folder}/{name} is left out to keep the page small")
         else:
             shown.append(picture)
@@ -66,8 +66,10 @@ def _picture(file: Path, name: str) -> Picture:
     else:
         with Image.open(file) as image:
             scaled = image.convert("RGB")
-        if scaled.width > WIDTH:
-            scaled = scaled.resize((WIDTH, max(1, round(scaled.height * WIDTH / scaled.width))))
+        if scaled.width > MAX_WIDTH:
+            scaled = scaled.resize(
+                (MAX_WIDTH, max(1, round(scaled.height * MAX_WIDTH / scaled.width)))
+            )
         buffer = io.BytesIO()
         scaled.save(buffer, "JPEG", quality=86, optimize=True)
         content, kind = buffer.getvalue(), "jpeg"
@@ -76,7 +78,7 @@ def _picture(file: Path, name: str) -> Picture:
     return Picture(title, f"data:image/{kind};base64,{text}", len(text))
 
 
-def _shortened(sentences: Sequence[str], most: int = 6) -> tuple[str, ...]:
-    if len(sentences) <= most:
+def _shortened(sentences: Sequence[str], limit: int = 6) -> tuple[str, ...]:
+    if len(sentences) <= limit:
         return tuple(sentences)
-    return (*sentences[:most], f"and {len(sentences) - most} more")
+    return (*sentences[:limit], f"and {len(sentences) - limit} more")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from normlab.report.sections.base import Nothing, ReportContext, Section, template_beside
+from normlab.report.sections.base import Nothing, ReportContext, Section, section_template
 from normlab.report.sections.gallery.data import PictureGallery, pictures
 
 
@@ -24,7 +24,7 @@ SECTION = Section(
     title="What it looks at",
     id="explain",
     order=100,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
     nothing=nothing,
     in_regrouping=False,

@@ -14,7 +14,7 @@ from normlab.report.sections.base import (
     PageFigure,
     ReportContext,
     Section,
-    template_beside,
+    section_template,
 )
 from normlab.report.sections.layer_diagnostics.chart import (
     course_chart,
@@ -27,7 +27,7 @@ from normlab.report.sections.layer_diagnostics.data import (
 )
 from normlab.stats.summary.layer_diagnostics import read_layer_summaries
 
-MOST_SETTINGS = 4
+MAX_SETTINGS = 4
 """Settings whose layers are shown: the first ones."""
 FEATURES = (
     "The penultimate features over the validation part after every epoch: 1st to 99th percentile, "
@@ -75,7 +75,7 @@ class LayersContent:
 def build(context: ReportContext) -> LayersView | None:
     """None where no run recorded its layers."""
     found = []
-    for one, layout in list(zip(context.settings, context.layouts, strict=True))[:MOST_SETTINGS]:
+    for one, layout in list(zip(context.settings, context.layouts, strict=True))[:MAX_SETTINGS]:
         summaries = read_layer_summaries(layout)
         if summaries is not None:
             found.append(layer_diagnostics_figures(one.setting, summaries, context.strokes))
@@ -141,7 +141,7 @@ SECTION = Section(
     entry="Layers",
     id="layers",
     order=110,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
     nothing=nothing,
     content=content,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from normlab.report.sections.base import ReportContext, Section, template_beside
+from normlab.report.sections.base import ReportContext, Section, section_template
 from normlab.stats.summary.methods import methods_paragraph
 
 
@@ -20,7 +20,7 @@ SECTION = Section(
     name="methods",
     title="Methods",
     order=150,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
     texts=texts,
     in_regrouping=False,

@@ -19,7 +19,7 @@ from normlab.stats.summary.classes import (
     mean_recall,
 )
 
-MOST_CLASSES = 40
+MAX_CLASSES = 40
 """A matrix of more classes than this cannot be read; the confused pairs can."""
 
 
@@ -101,7 +101,7 @@ def class_view(table: ClassTable, reference: str, alpha: float) -> ClassView:
         )
         for c in order
     )
-    small = len(table.classes) <= MOST_CLASSES
+    small = len(table.classes) <= MAX_CLASSES
     confusion = {arm: table.confusion[a].tolist() for a, arm in enumerate(table.arms)}
     return ClassView(
         arms=table.arms,
@@ -126,7 +126,7 @@ def recall_figure(table: ClassTable, view: ClassView) -> RecallFigure | None:
     arms = tuple(arm for arm in table.arms if arm != view.reference)
     if not arms:
         return None
-    rows = view.rows[:MOST_CLASSES]
+    rows = view.rows[:MAX_CLASSES]
     index = {arm: a for a, arm in enumerate(view.arms)}
     base = [row.cells[index[view.reference]].recall for row in rows]
     points = np.array(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from normlab.report.charts.parallel_drawing import ChartCall
 from normlab.report.export.table import Table
-from normlab.report.sections.base import ReportContext, Section, template_beside
+from normlab.report.sections.base import ReportContext, Section, section_template
 from normlab.report.sections.per_class.chart import confusion_chart, recall_chart
 from normlab.report.sections.per_class.data import (
     ClassView,
@@ -87,7 +87,7 @@ SECTION = Section(
     entry="Classes",
     id="classes",
     order=80,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
     paper_charts=paper_charts,
     tables=tables,

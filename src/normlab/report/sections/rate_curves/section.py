@@ -11,7 +11,7 @@ from normlab.report.sections.base import (
     PageFigure,
     ReportContext,
     Section,
-    template_beside,
+    section_template,
 )
 from normlab.report.sections.rate_curves.chart import rate_chart
 from normlab.report.sections.rate_curves.data import RateView, rate_view
@@ -79,7 +79,7 @@ SECTION = Section(
     entry="Learning rates",
     id="rates",
     order=45,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
     content=content,
     charts=charts,

@@ -15,7 +15,7 @@ from normlab.report.sections.base import (
     PageFigure,
     ReportContext,
     Section,
-    template_beside,
+    section_template,
 )
 from normlab.report.sections.robustness.chart import robustness_chart
 from normlab.report.sections.robustness.data import RobustnessView, robustness_view
@@ -102,7 +102,7 @@ SECTION = Section(
     title="Where it breaks",
     id="stress",
     order=120,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
     nothing=nothing,
     content=content,

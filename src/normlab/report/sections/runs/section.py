@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import tomli_w
 
-from normlab.report.sections.base import ReportContext, Section, template_beside
+from normlab.report.sections.base import ReportContext, Section, section_template
 from normlab.report.sections.runs.data import RunRow, next_step, provenance, run_rows
 from normlab.report.sections.runs.specs import Specs, flat_specs
 
@@ -53,7 +53,7 @@ SECTION = Section(
     title="Runs and provenance",
     entry="Runs",
     order=160,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
     script_data=script_data,
     in_regrouping=False,

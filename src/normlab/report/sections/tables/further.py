@@ -149,12 +149,12 @@ def tuning_table(tuning_results: TuningResults) -> Table:
         f"{name.replace('_', ' ')} {low:g} to {high:g}"
         for name, (low, high) in tuning_results.ranges.items()
     )
-    where = "blocks of their own" if tuning_results.blocks else "each block"
+    blocks_text = "blocks of their own" if tuning_results.blocks else "each block"
     return Table(
         slug="tuning",
         title="Tuning",
         caption=(
-            f"In {where} every arm tried the same points over {ranges}; the pick is by "
+            f"In {blocks_text} every arm tried the same points over {ranges}; the pick is by "
             f"{LABELS[tuning_results.metric]} on the validation part."
         ),
         head=("norm", "setting", "block", *(f"chosen {name.replace('_', ' ')}" for name in names),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from normlab.report.export.table import Table
-from normlab.report.sections.base import ReportContext, Section, template_beside
+from normlab.report.sections.base import ReportContext, Section, section_template
 from normlab.report.sections.tables.data import study_tables
 from normlab.report.sections.tables.further import further_tables
 
@@ -22,7 +22,7 @@ SECTION = Section(
     name="tables",
     title="Tables",
     order=50,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
     tables=tables,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from normlab.report.sections.base import ReportContext, Section, template_beside
+from normlab.report.sections.base import ReportContext, Section, section_template
 from normlab.report.sections.verdict.data import Sentence, sentence
 
 
@@ -15,6 +15,6 @@ SECTION = Section(
     name="verdict",
     title="Verdict",
     order=10,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
 )

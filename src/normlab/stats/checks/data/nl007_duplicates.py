@@ -6,7 +6,7 @@ from normlab.stats.checks.base import Result, StudyToCheck, check, finding, not_
 
 
 @check("NL007", "No copies across the split", severity="error")
-def copies_across_split(study: StudyToCheck) -> Result:
+def duplicates_across_split(study: StudyToCheck) -> Result:
     """Whether copies were looked for, and what was done with those that cross the split.
 
     With `copies = "near"` mirrored, turned, zoomed and re-encoded copies stay together: those of
