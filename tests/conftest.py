@@ -77,6 +77,40 @@ def waits() -> Any:
     return collect()
 
 
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Call it with a group, a name, "module:thing" and the thing: a package that is installed.
+
+    Without a thing it is looked for where the entry point says.
+    """
+    from importlib import metadata
+
+    from normlab import plugins
+
+    class Entry(metadata.EntryPoint):
+        def load(self) -> Any:
+            return things[self.name] if self.name in things else super().load()
+
+    def forget() -> None:
+        plugins._entry_points.cache_clear()
+        plugins.load_group.cache_clear()
+
+    things: dict[str, Any] = {}
+    found: list[metadata.EntryPoint] = []
+
+    def install(group: str, name: str, value: str, thing: Any = None) -> None:
+        found.append(Entry(name, value, group))
+        if thing is not None:
+            things[name] = thing
+
+    monkeypatch.setattr(
+        metadata, "entry_points", lambda group: [entry for entry in found if entry.group == group]
+    )
+    forget()
+    yield install
+    forget()
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real photographs, beside the repository."""

@@ -28,10 +28,10 @@ from normlab.errors import NormlabError, PluginError
 
 GROUPS = {
     "normlab.norms": "a norm: a normlab.NormInfo",
-    "normlab.networks": "a network",
-    "normlab.executors": "an executor",
-    "normlab.checks": "a check",
-    "normlab.sections": "a section of the report",
+    "normlab.networks": "a network: a function that makes one",
+    "normlab.executors": "an executor: an ExecutorInfo",
+    "normlab.checks": "a check: what a decorator `check` makes",
+    "normlab.sections": "a section of the report: a normlab.report.sections.base.Section",
     "normlab.trackers": "a tracker",
 }
 """What an entry point of each group gives: the thing itself, or a module that registers it."""
@@ -58,8 +58,15 @@ def load_group(group: str) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def register_group(group: str, kind: type, register: Callable[[Any], None]) -> None:
+def register_group(group: str, kind: type, register: Callable[[str, Any], object]) -> None:
     """Register what the installed packages give for a group; a module has done that by itself.
+
+    It may be called again: `register` must leave out what it has registered before.
+
+    Args:
+        group: one of GROUPS.
+        kind: what an entry point of the group gives; `object` where `register` looks at it.
+        register: called with the entry point's name and the thing.
 
     Raises:
         PluginError: one cannot be imported, is not of this kind, or has a name that is taken.
@@ -74,7 +81,7 @@ def register_group(group: str, kind: type, register: Callable[[Any], None]) -> N
                 f"{_package(entry)}"
             )
         try:
-            register(thing)
+            register(entry.name, thing)
         except NormlabError as error:
             raise PluginError(
                 f"the plugin {entry.name!r} of {group} ({entry.value}): {error}"

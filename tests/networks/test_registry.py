@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from typing import ClassVar
 
 import pytest
 import torch
 from torch import nn
 
-from normlab.errors import UnknownNameError, UsageError
+from normlab.errors import PluginError, UnknownNameError, UsageError
 from normlab.networks import registry
-from normlab.networks.registry import checked, find_network, make_network, register_network
+from normlab.networks.registry import (
+    all_networks,
+    checked,
+    find_network,
+    make_network,
+    register_network,
+)
 from normlab.records.run import DataSpec, NetworkSpec, RunSpec
 from normlab.testing import NetworkContract
 from normlab.train.network import build_network, check_trainable
@@ -169,22 +174,24 @@ def test_without_norm_a_network_needs_no_layer_of_it() -> None:
     check_trainable(run("bad", norm="none"))
 
 
-def test_an_installed_package_brings_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = EntryPoint("packaged", f"{__name__}:plain", registry.ENTRY_POINTS)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [here])
-    monkeypatch.setattr(EntryPoint, "load", lambda self: plain)
-    registry.load_entry_points.cache_clear()
+def test_an_installed_package_brings_networks(installed) -> None:
+    installed("normlab.networks", "packaged", f"{__name__}:plain", plain)
     assert find_network("packaged")[1] is plain
-    registry.load_entry_points.cache_clear()
+    assert all_networks()["packaged"].name == "packaged"  # registered once, however often asked for
 
 
-def test_a_package_that_does_not_import_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = EntryPoint("gone", "no_such_module:make", registry.ENTRY_POINTS)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [gone])
-    registry.load_entry_points.cache_clear()
-    with pytest.raises(UsageError, match="'gone' of the entry point no_such_module:make cannot be"):
-        find_network("gone")
-    registry.load_entry_points.cache_clear()
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("gone", "no_such_module:make", r"gone' of normlab.networks .*cannot be imported"),
+        ("number", "math:pi", "a network is a function that makes one, got float"),
+        ("resnet18", "math:sqrt", "there is a network 'resnet18' already"),
+    ],
+)
+def test_a_package_that_cannot_be_used_is_a_sentence(installed, name, value, message) -> None:
+    installed("normlab.networks", name, value)
+    with pytest.raises(PluginError, match=message):
+        find_network("unknown")
 
 
 def test_the_global_generator_is_as_it_was() -> None:

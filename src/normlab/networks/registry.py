@@ -16,7 +16,6 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any, TypeVar, cast
 
 import torch
@@ -26,10 +25,10 @@ from normlab.errors import UnknownNameError, UsageError
 from normlab.networks.base import NetworkFactory
 from normlab.networks.resnet import resnet
 from normlab.norms.spec import NormSpec, parse_norm
+from normlab.plugins import register_group
 from normlab.records.network import RESIDUAL_OPTIONS, Option, present_name
 from normlab.records.run import NetworkSpec
 
-ENTRY_POINTS = "normlab.networks"
 _OTHERS_MEAN = ("resnet50", "resnet152")
 """Names of 6n+2 layers that torchvision has for other networks."""
 _CALLED_WITH = ("num_classes", "norm", "generator")
@@ -108,23 +107,14 @@ def register_network(
     return add
 
 
-@functools.cache
-def load_entry_points() -> None:
-    """Import what installed packages name in the group `normlab.networks`, once a process.
+def all_networks() -> Mapping[str, NetworkInfo]:
+    """All networks by name, those of installed packages too.
 
     Raises:
-        UsageError: one of them cannot be imported.
+        PluginError: an installed package gives what is no network, or one whose name is taken.
     """
-    for entry in entry_points(group=ENTRY_POINTS):
-        try:
-            found = entry.load()
-        except Exception as error:
-            raise UsageError(
-                f"the network {entry.name!r} of the entry point {entry.value} cannot be imported "
-                f"({type(error).__name__}: {error}); repair or uninstall its package"
-            ) from error
-        if callable(found) and _find(entry.name) is None:
-            register_network(entry.name)(found)
+    register_group("normlab.networks", object, _register_once)
+    return NETWORKS
 
 
 def find_network(name: str) -> tuple[NetworkInfo, NetworkFactory]:
@@ -135,7 +125,7 @@ def find_network(name: str) -> tuple[NetworkInfo, NetworkFactory]:
     """
     found = _find(name)
     if found is None:
-        load_entry_points()
+        all_networks()
         found = _find(name)
     if found is None:
         known = [n for info in NETWORKS.values() for n in (*info.examples, info.name)]
@@ -191,6 +181,18 @@ def make_network(
             f"{type(network).__name__}; see normlab.testing.NetworkContract"
         )
     return network
+
+
+def _register_once(name: str, factory: object) -> None:
+    """A package may register its network when it is imported, and name it as an entry point too."""
+    if not callable(factory):
+        raise UsageError(
+            f"a network is a function that makes one, got {type(factory).__name__}; "
+            "see normlab.testing.NetworkContract"
+        )
+    found = _find(name)
+    if found is None or found[1] is not factory:
+        register_network(name)(factory)
 
 
 def _find(name: str) -> tuple[NetworkInfo, NetworkFactory] | None:

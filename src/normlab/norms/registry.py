@@ -341,7 +341,7 @@ def _refuse_what_is_no_norm(info: NormInfo) -> None:
             ) from None
 
 
-def _register_once(info: NormInfo) -> None:
+def _register_once(name: str, info: NormInfo) -> None:
     """A package may register its norm when it is imported, and name it as an entry point too."""
     if NORMS.get(info.code) is not info:
         register(info)

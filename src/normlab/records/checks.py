@@ -13,10 +13,10 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any, Generic, Literal, TypeVar
 
 from normlab.errors import UsageError
+from normlab.plugins import register_group
 
 Severity = Literal["error", "warning", "note"]
 """error: what is concluded is not valid as it stands; warning: read it with this in mind; note: a
@@ -24,9 +24,6 @@ fact that the reader should know."""
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 """The most severe first."""
-
-GROUP = "normlab.checks"
-"""The entry-point group; each entry names a module that registers checks when it is imported."""
 
 Context = TypeVar("Context")
 Result = TypeVar("Result")
@@ -82,19 +79,18 @@ def import_checks(package: str) -> None:
     """Import every module of a package and of its folders, then those of installed packages.
 
     Raises:
-        UsageError: a module of an installed package cannot be imported.
+        PluginError: an installed package gives what is no check, or cannot be imported.
     """
     root = importlib.import_module(package)
     for found in pkgutil.walk_packages(root.__path__, f"{package}."):
         importlib.import_module(found.name)
-    for entry in entry_points(group=GROUP):
-        try:
-            entry.load()
-        except Exception as error:
-            raise UsageError(
-                f"the checks {entry.name!r} of {entry.value} cannot be imported: {error}; repair "
-                "or remove the package"
-            ) from error
+    register_group("normlab.checks", RegisteredCheck, _register_once)
+
+
+def _register_once(name: str, check: RegisteredCheck[Any, Any]) -> None:
+    """The decorator has registered it already, unless somebody made it without."""
+    if _registered.get(check.code) is not check:
+        register(check)
 
 
 def first_line(function: Callable[..., object]) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
-
 import altair as alt
 import pandas as pd
 import pytest
 
-from normlab.errors import UsageError
+from normlab.errors import PluginError, UsageError
 from normlab.report.export.table import Table
 from normlab.report.page.build import build_report
 from normlab.report.sections import registry
@@ -129,23 +127,27 @@ def test_two_sections_do_not_share_a_name_an_address_or_a_chart(study, own, regi
         build_report(study)
 
 
-def test_an_installed_package_is_found_by_its_entry_point(monkeypatch, own):
+def test_an_installed_package_is_found_by_its_entry_point(installed, own):
     section = own(name="installed")
-    entry = EntryPoint("installed", "somewhere:SECTION", registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [entry])
-    monkeypatch.setattr(EntryPoint, "load", lambda self: section)
+    installed("normlab.sections", "installed", "somewhere:SECTION", section)
     try:
         assert section in registry.sections()
+        assert registry.sections().count(section) == 1
     finally:
         registry.unregister("installed")
 
 
+def test_an_entry_point_has_the_name_of_its_section(installed, own):
+    installed("normlab.sections", "other", "somewhere:SECTION", own())
+    with pytest.raises(PluginError, match="its section is called 'own'"):
+        registry.sections()
+
+
 @pytest.mark.parametrize(
     ("value", "says"),
-    [("no_such_module:X", "cannot be imported"), ("normlab.text:count", "is no normlab section")],
+    [("no_such_module:X", "cannot be imported"), ("normlab.text:count", "is not a section of the")],
 )
-def test_one_that_cannot_be_used_is_a_sentence(monkeypatch, value, says):
-    entry = EntryPoint("bad", value, registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [entry])
-    with pytest.raises(UsageError, match=says):
+def test_one_that_cannot_be_used_is_a_sentence(installed, value, says):
+    installed("normlab.sections", "bad", value)
+    with pytest.raises(PluginError, match=says):
         registry.sections()

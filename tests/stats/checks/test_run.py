@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
-from normlab.errors import UsageError
+from normlab.errors import PluginError, UsageError
 from normlab.records import checks as table
 from normlab.stats.checks.base import StudyToCheck, check, finding, not_applicable
 from normlab.stats.checks.run import run_checks, study_checks
@@ -72,8 +71,23 @@ def test_a_code_is_given_once(own_check):
         check("NL900", "Another", severity="note")(lambda study: not_applicable(""))
 
 
-def test_checks_of_an_installed_package_that_cannot_be_imported_are_named(monkeypatch):
-    entry = EntryPoint("mine", "no_such_module", table.GROUP)
-    monkeypatch.setattr(table, "entry_points", lambda group: [entry])
-    with pytest.raises(UsageError, match="the checks 'mine' of no_such_module cannot be imported"):
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("no_such_module", r"'mine' of normlab.checks \(no_such_module\) cannot be imported"),
+        ("math:pi", "is not a check: what a decorator `check` makes, but float"),
+    ],
+)
+def test_checks_of_an_installed_package_that_cannot_be_used(installed, value, says):
+    installed("normlab.checks", "mine", value)
+    with pytest.raises(PluginError, match=says):
         table.import_checks.__wrapped__("normlab.stats.checks")
+
+
+def test_checks_of_an_installed_package_are_registered_once(installed, own_check):
+    installed("normlab.checks", "mine", "somewhere:check", own_check)
+    table.import_checks.__wrapped__("normlab.stats.checks")
+    assert table.registered_checks("NL900") == (own_check,)
+    table.unregister("NL900")
+    table.import_checks.__wrapped__("normlab.stats.checks")
+    assert table.registered_checks("NL900") == (own_check,)

@@ -15,10 +15,9 @@ def networks(
     import json
     import textwrap
 
-    from normlab.networks.registry import NETWORKS, load_entry_points
+    from normlab.networks.registry import all_networks
     from normlab.records.network import options_text
 
-    load_entry_points()
     rows = [
         {
             "name": info.name,
@@ -26,7 +25,7 @@ def networks(
             "options": options_text(info.options) or "–",
             "paper": info.paper,
         }
-        for info in NETWORKS.values()
+        for info in all_networks().values()
     ]
     if as_json:
         typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))

@@ -72,8 +72,8 @@ def build_report(
     Raises:
         PlanError: there is no study.toml, or it cannot be used.
         StorageError: the report cannot be written.
-        UsageError: an installed package brings a section that cannot be used; the factor does not
-            vary in the study.
+        PluginError: an installed package brings a section that cannot be used.
+        UsageError: the factor does not vary in the study.
     """
     log = progress or (lambda _: None)
     log("reading the records")

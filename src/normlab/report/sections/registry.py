@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from normlab.errors import UsageError
+from normlab.plugins import register_group
 from normlab.report.sections.base import Section
-
-GROUP = "normlab.sections"
-"""The entry-point group; each entry names a Section object."""
 
 _registered: dict[str, Section[Any]] = {}
 
@@ -42,7 +39,7 @@ def sections() -> tuple[Section[Any], ...]:
     """Every section in the order of the page.
 
     Raises:
-        UsageError: an installed package brings a section that cannot be used.
+        PluginError: an installed package brings a section that cannot be used.
     """
     _load()
     return tuple(sorted(_registered.values(), key=lambda section: (section.order, section.name)))
@@ -53,19 +50,13 @@ def _load() -> None:
         if found.ispkg and found.name not in _registered:
             module = importlib.import_module(f"{__package__}.{found.name}.section")
             register(module.SECTION)
-    for entry in entry_points(group=GROUP):
-        if entry.name in _registered:
-            continue
-        try:
-            section = entry.load()
-        except Exception as error:
-            raise UsageError(
-                f"the section {entry.name!r} of {entry.value} cannot be imported: {error}; repair "
-                "or remove the package"
-            ) from error
-        if not isinstance(section, Section) or section.name != entry.name:
-            raise UsageError(
-                f"{entry.value} is no normlab section called {entry.name!r}; see "
-                "normlab.report.sections.base"
-            )
+    register_group("normlab.sections", Section, _register_once)
+
+
+def _register_once(name: str, section: Section[Any]) -> None:
+    if section.name != name:
+        raise UsageError(
+            f"its section is called {section.name!r}; an entry point has the name of its section"
+        )
+    if _registered.get(name) is not section:
         register(section)

@@ -54,7 +54,7 @@ def all_executors() -> Iterable[ExecutorInfo]:
     return EXECUTORS.values()
 
 
-def _register_once(info: ExecutorInfo) -> None:
+def _register_once(name: str, info: ExecutorInfo) -> None:
     if EXECUTORS.get(info.name) is not info:
         register_executor(info)
 
