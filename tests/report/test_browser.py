@@ -294,7 +294,7 @@ def test_a_watched_page_follows_the_run(chromium, fabricate, tmp_path):
         up.set()
 
     thread = threading.Thread(
-        target=serve_live, args=(tmp_path,), kwargs={"tell": log, "stop": stop}
+        target=serve_live, args=(tmp_path,), kwargs={"log": log, "stop": stop}
     )
     thread.start()
     try:

@@ -43,13 +43,13 @@ class StudyProgress:
         self.train_images = train_images
         self.total = sum(expected.values())
         self.running: dict[str, RunSpec] = {}
-        """In the order in which they began; one, unless runs are made beside one another."""
+        """Runs in the order in which they began; one, unless several are made at once."""
         self.count = len(missing)
         self.runs = 0
         self.finished = 0.0
         self.epochs: dict[str, int] = {}
         self.images = 0
-        """Of the epoch that the one run in this process is in."""
+        """Images of the present epoch that the run in this process has trained on."""
         self.note = ""
         self.start = time.monotonic()
         self.bar = Progress(
@@ -68,7 +68,7 @@ class StudyProgress:
         self._draw()
 
     def event(self, spec: RunSpec, event: EpochRow | Outcome | Held) -> None:
-        """Something became known of a run."""
+        """Show what became known of a run: an epoch, its end, or that somebody else has it."""
         if isinstance(event, EpochRow):
             self.row(spec, event)
         elif isinstance(event, Held):
@@ -89,7 +89,7 @@ class StudyProgress:
         return self._planned(spec) * self._pace()
 
     def _planned(self, spec: RunSpec) -> float:
-        """As planned; of a run that only the tuning made known, as long as others of its kind."""
+        """The run's planned seconds; where only the tuning made it known, those of its kind."""
         if spec.id not in self.expected:
             alike = [
                 self.expected[other.id] / other.epochs * spec.epochs
@@ -100,14 +100,14 @@ class StudyProgress:
         return self.expected[spec.id]
 
     def row(self, spec: RunSpec, row: EpochRow) -> None:
-        """An epoch has ended."""
+        """Show that a run has ended an epoch."""
         self.epochs[spec.id], self.images = row.epoch, 0
         accuracy = f"validation accuracy {100 * row.validation.accuracy:.1f} %"
         self.note = f"epoch {row.epoch}/{spec.epochs}  {accuracy}"
         self._draw()
 
     def outcome(self, spec: RunSpec, outcome: Outcome) -> None:
-        """A run has ended: print its line."""
+        """Print the line of a run that has ended."""
         self.finished += self._planned(spec)
         self.runs += 1
         self.running.pop(spec.id, None)

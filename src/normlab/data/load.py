@@ -39,7 +39,7 @@ class BlockData:
     spec: RunSpec
     device: torch.device
     mean: Float[Tensor, " 3"]
-    """Of the training part, per channel, in units of the full range [0, 1]."""
+    """Mean of the training part's pixels, per channel, in units of the full range [0, 1]."""
     std: Float[Tensor, " 3"]
     resident: Pixels | None = None
     """All images of the data set on the device, where they fit; see normlab.data.device."""

@@ -95,7 +95,7 @@ def sample_checksum(images: Pixels) -> int:
 
 
 def _noted(path: Path, count: int) -> Facts | None:
-    """What an earlier attempt noted of a chunk of so many images, if it is there and whole."""
+    """The note of an earlier attempt on a chunk of so many images; None if not there and whole."""
     try:
         facts = read_arrays(path)
         return facts if all(len(facts[name]) == count for name in FACTS) else None

@@ -92,7 +92,7 @@ class Shares:
     """How many images and groups of each class are taken and left while groups are dealt."""
 
     def __init__(self, groups: Indices, labels: Indices, classes: int) -> None:
-        """Nothing is taken yet."""
+        """Begin with no image taken."""
         pairs, sizes = np.unique(np.stack([groups, labels], 1), axis=0, return_counts=True)
         self.images = np.bincount(labels, minlength=classes).tolist()
         self.taken = [0] * classes

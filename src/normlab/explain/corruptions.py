@@ -57,42 +57,42 @@ def change(pixels: Pictures, name: str, level: int, seed: int, first: int = 0) -
 
 
 def contrast(picture: Picture, factor: float, _: np.random.Generator) -> Picture:
-    """Nearer to the image's mean colour."""
+    """Draw all pixels towards the image's mean colour, as in fog."""
     mean = picture.mean((0, 1))
     return _clipped(mean + factor * (picture - mean))
 
 
 def brightness(picture: Picture, more: float, _: np.random.Generator) -> Picture:
-    """Lighter."""
+    """Make the image lighter, as by too long an exposure."""
     return _clipped(picture + 255 * more)
 
 
 def blur(picture: Picture, share: float, _: np.random.Generator) -> Picture:
-    """Out of focus."""
+    """Blur the image, as out of focus, by a Gaussian of so many sides."""
     sigma = share * picture.shape[0]
     return _clipped(ndimage.gaussian_filter(picture.astype(np.float32), (sigma, sigma, 0)))
 
 
 def noise(picture: Picture, sd: float, random: np.random.Generator) -> Picture:
-    """A dark room."""
+    """Add Gaussian noise to every value, as a camera does in a dark room."""
     return _clipped(picture + 255 * sd * random.standard_normal(picture.shape, np.float32))
 
 
 def jpeg(picture: Picture, quality: float, _: np.random.Generator) -> Picture:
-    """Sent by a messenger."""
+    """Compress the image as JPEG and read it back, as a messenger does."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=int(quality))
     return np.asarray(Image.open(buffer).convert("RGB"))
 
 
 def colour_cast(picture: Picture, strength: float, random: np.random.Generator) -> Picture:
-    """Another light: no channel's mean over the images moves, for the hue is drawn."""
+    """Tint the image, as another light does, by a hue that is drawn: no channel's mean moves."""
     turn = random.uniform(0, 2 * np.pi) + np.arange(3) * 2 * np.pi / 3
     return _clipped(picture + 255 * strength * np.cos(turn))
 
 
 def rotation(picture: Picture, degrees: float, random: np.random.Generator) -> Picture:
-    """A camera held askew."""
+    """Turn the image by so many degrees to a side that is drawn, as by a camera held askew."""
     angle = np.deg2rad(degrees if random.random() < 0.5 else -degrees)
     cos, sin = np.cos(angle), np.sin(angle)
     matrix = torch.tensor([[[cos, -sin, 0], [sin, cos, 0]]], dtype=torch.float32)

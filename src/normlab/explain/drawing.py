@@ -65,12 +65,12 @@ def overlay(
 
 
 def enlarged(pixels: UInt8[np.ndarray, "s s 3"], side: int = TILE) -> UInt8[np.ndarray, "t t 3"]:
-    """The picture at another size."""
+    """The picture resized to a square of this side."""
     return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def png(pixels: UInt8[np.ndarray, "h w 3"]) -> bytes:
-    """Encoded."""
+    """The picture encoded as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

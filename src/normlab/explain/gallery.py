@@ -25,24 +25,23 @@ from normlab.records.run import known
 from normlab.serving.predictor import Predictor
 
 SCALES = ("shared", "image")
-TARGETS = ("true", "predicted")
 
 
 @dataclass(frozen=True)
 class GalleryOptions:
-    """What is asked of a gallery."""
+    """The choices that make a gallery: its images, layers, maps and scale."""
 
     classes: tuple[str, ...] = ()
     """Names; none for the most and least accurate and the most confused pair."""
     images: int = 5
     """Correct ones a class, and as many incorrect ones."""
     choose: str = "random"
-    """See `selection.RULES`."""
+    """How images are chosen: a key of `selection.RULES`."""
     seed: int = 0
     layers: str = "last-stage"
-    """See `layers.CHOICES`."""
+    """Which layers the maps are of: one of `layers.CHOICES`."""
     mode: str = "raw"
-    """See `gradcam.MODES`."""
+    """How maps are made: one of `gradcam.MODES`."""
     target: str = "true"
     """"true", "predicted", or the name of a class, which class:NAME gives in any case."""
     scale: str = "shared"
@@ -59,7 +58,7 @@ class ArmMaps:
     predicted: np.ndarray
     """Stored with the run: class index, shape (n,)."""
     probabilities: np.ndarray
-    """Of the predicted class, as stored with the run, shape (n,)."""
+    """Probability of the predicted class, as stored with the run, shape (n,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +67,11 @@ class Gallery:
 
     options: GalleryOptions
     names: tuple[str, ...]
-    """Of all classes."""
+    """Names of all classes."""
     classes: tuple[ClassChoice, ...]
-    """Their `correct` and `incorrect` are places in the predictions of the first arm."""
+    """Chosen classes; their images are places in the predictions of the first arm."""
     places: tuple[int, ...]
-    """Of every image of the gallery, once, in the predictions of the first arm."""
+    """The place of every image of the gallery in the predictions of the first arm."""
     ids: np.ndarray
     labels: np.ndarray
     targets: tuple[int, ...]

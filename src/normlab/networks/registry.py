@@ -40,7 +40,7 @@ class NetworkInfo:
     """One row of `normlab networks`: a network, or a family with a rule for its names."""
 
     name: str
-    """Of a family with the rule, e.g. "cifar-resnet{6n+2}"."""
+    """The name; of a family its rule, e.g. "cifar-resnet{6n+2}"."""
     summary: str
     paper: str
     options: Mapping[str, Option]
@@ -81,9 +81,25 @@ def register_network(
 ) -> Callable[[Factory], Factory]:
     """Add a network of this process under a name; a decorator of its factory.
 
+    Args:
+        name: as it is written in plans and after --model.
+        summary: the line that `normlab networks` prints; by default the docstring's first one.
+        paper: where the network is described.
+
+    Returns:
+        A decorator that gives the factory back: factory(num_classes, norm, generator, **options).
+
     Raises:
         UsageError: the name is taken or cannot be written in a plan; a function that does not take
             what a factory takes.
+
+    >>> @register_network("linear-example")
+    ... def linear(num_classes, norm, generator, *, side=8):
+    ...     "One layer."
+    ...     return nn.Sequential(norm.make(3), nn.Flatten(), nn.Linear(3 * side**2, num_classes))
+    >>> find_network("linear-example")[0].options
+    {'side': 8}
+    >>> del NETWORKS["linear-example"]
     """
 
     def add(factory: Factory) -> Factory:
@@ -120,6 +136,12 @@ def all_networks() -> Mapping[str, NetworkInfo]:
 def find_network(name: str) -> tuple[NetworkInfo, NetworkFactory]:
     """The row and the factory of a name.
 
+    Args:
+        name: of a network, without options.
+
+    Returns:
+        Its row of `normlab networks`, and the function that makes it.
+
     Raises:
         UnknownNameError: no network has that name, nor does an installed package bring one.
     """
@@ -136,9 +158,18 @@ def find_network(name: str) -> tuple[NetworkInfo, NetworkFactory]:
 def checked(spec: NetworkSpec) -> NetworkSpec:
     """The spec as a new plan holds it: today's name, and every option with its value.
 
+    Args:
+        spec: as a user writes it.
+
+    Returns:
+        The same network with every option.
+
     Raises:
         UnknownNameError: no such network or option.
         UsageError: a value of the wrong type; a name that others use for another network.
+
+    >>> checked(NetworkSpec(name="cifar-resnet14")).options["shortcut"]
+    'A'
     """
     if spec.name in _OTHERS_MEAN:
         raise UsageError(
@@ -160,9 +191,22 @@ def make_network(
 
     The global generator is as it was afterwards.
 
+    Args:
+        spec: the network's name, or its name and options.
+        num_classes: the width of the output.
+        norm: the normalization, or its spec string.
+        generator: source of the initial weights; torch's global generator if None.
+
+    Returns:
+        The network, which maps (N, 3, H, W) to logits of shape (N, num_classes).
+
     Raises:
         UnknownNameError: no such network, norm or option.
         UsageError: a value that cannot be used; a factory that returns no module.
+
+    >>> network = make_network("cifar-resnet8", 10, "gn:groups=4")
+    >>> network(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
     """
     spec = NetworkSpec.model_validate(spec) if isinstance(spec, str) else spec
     norm = parse_norm(norm) if isinstance(norm, str) else norm

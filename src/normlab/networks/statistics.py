@@ -18,9 +18,9 @@ from torch import Tensor, nn
 Over = Literal["batch", "instance", "group", "layer", "pixel", "nothing", "unknown"]
 Shape = tuple[int, int, int, int]
 SIDE = 2
-"""Of the maps that the copy is asked with; statistics run over one pixel or over all."""
+"""The side of the maps that the copy is asked with: one pixel is told apart from all of them."""
 _STEPS_SEEN = 10**6
-"""By the copy: more than any warm-up lasts."""
+"""Steps that the copy believes it has seen: more than any warm-up lasts."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,13 @@ def statistics_of(norm: nn.Module, shape: Shape) -> Statistics:
     """The statistics of a layer for inputs (N, C, H, W); unknown where it cannot be asked.
 
     The layer, its mode and the global generator are left as they are.
+
+    Args:
+        norm: a layer of any library.
+        shape: N, C, H, W of its input.
+
+    Returns:
+        What its statistics are taken over, how many values each has, and whether it standardizes.
 
     >>> statistics_of(nn.BatchNorm2d(8), (4, 8, 16, 16))
     Statistics(over='batch', values=1024, standardizes=True)

@@ -52,7 +52,7 @@ class NetworkView:
     """What one forward pass showed."""
 
     norm_sites: tuple[SiteView, ...]
-    """In the order of the network's modules; those of NormSpec and those of any known library."""
+    """Layers of NormSpec and of any known library, in the order of the network's modules."""
     head: HeadView | None
     parts: tuple[str, ...]
     """Modules with parameters that make up the network, in the order in which they ran."""
@@ -84,6 +84,9 @@ def inspect_network(network: nn.Module, example: Float[Tensor, "n 3 h w"]) -> Ne
         network: an image classifier of any library.
         example: images of the size and number that the network is meant for, on its device.
 
+    Returns:
+        Its normalizations in their places, its head, its parts and its layers for activation maps.
+
     >>> from normlab.networks.registry import make_network
     >>> view = inspect_network(make_network("cifar-resnet8", 10, "bn"), torch.zeros(4, 3, 16, 16))
     >>> view.head.name, view.parts
@@ -110,7 +113,17 @@ def inspect_network(network: nn.Module, example: Float[Tensor, "n 3 h w"]) -> Ne
 
 
 def norm_modules(network: nn.Module) -> dict[str, nn.Module]:
-    """The normalizations by name: what a NormSpec made, and layers of any known library."""
+    """The normalizations by name: what a NormSpec made, and layers of any known library.
+
+    Args:
+        network: any module; of a norm within a norm only the outer one counts.
+
+    Returns:
+        The modules in the order of `network.named_modules()`.
+
+    >>> list(norm_modules(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))))
+    ['1']
+    """
     found: dict[str, nn.Module] = {}
     for name, module in network.named_modules():
         within_another = any(name.startswith(f"{outer}.") for outer in found)

@@ -55,7 +55,7 @@ class NormInfo:
     make: Callable[..., nn.Module]
     """make(channels, **options) -> layer."""
     make_last: Callable[..., nn.Module] | None = None
-    """The same for the end of a residual branch, where that is another layer."""
+    """make_last(channels, **options) -> layer for the end of a residual branch, if another."""
 
 
 def _layer_norm(channels: int, *, axes: str, eps: float) -> nn.Module:
@@ -293,6 +293,11 @@ def register(info: NormInfo) -> None:
     Raises:
         UsageError: the code is taken or cannot be part of a spec string, or what is made cannot be
             called as norm(x, residual=None, activation="none").
+
+    >>> with temporary_norms():
+    ...     register(NormInfo("gn2", "of two groups", "", "", {}, 2, lambda c: GroupNorm2d(2, c)))
+    ...     find_norm("gn2").name
+    'of two groups'
     """
     if not isinstance(info, NormInfo):
         raise UsageError(f"a norm is registered as a NormInfo, got {info!r}; see docs/own-norm.md")

@@ -85,6 +85,13 @@ def parse_norm(text: str) -> NormSpec:
 def make_norm(spec: str, channels: int) -> nn.Module:
     """A normalization layer by name, for (N, channels, H, W) tensors.
 
+    Args:
+        spec: the norm's code, with options behind a colon: "bn", "gn:groups=8", "bn:momentum=0.01".
+        channels: C of its input.
+
+    Returns:
+        The layer, called as layer(x, residual=None, activation="none").
+
     Raises:
         UsageError: the name, an option or the number of channels cannot be used.
 

@@ -24,7 +24,7 @@ class RowFollower:
         self._file = 0
         self._offset = 0
         self.epochs = 0
-        """Of the last row that was given."""
+        """The epoch of the last row that was given."""
         self.new_rows()
 
     def new_rows(self) -> list[EpochRow]:

@@ -33,4 +33,4 @@ class LayerDiagnosticsRow(Frozen):
     scale_gap: tuple[float | None, ...]
     """Mean over channels of |½·ln((v + ε)/(running v + ε))|, v that of the validation part."""
     gate: tuple[tuple[float, float, float] | None, ...]
-    """Of batch-instance normalization: 10th percentile, mean and 90th percentile over channels."""
+    """Gates of batch-instance norms: 10th percentile, mean and 90th percentile over channels."""

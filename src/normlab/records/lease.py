@@ -37,14 +37,14 @@ class Owner:
     """The process that a lease belongs to."""
 
     token: str
-    """Of this one lease: a process that takes a run twice has two."""
+    """A random name of this one lease: a process that takes a run twice has two."""
     machine: str
     pid: int
     started: str
     """When the process began, in the kernel's own terms, since numbers of processes come again."""
 
     def __str__(self) -> str:
-        """As people call it."""
+        """The process and its machine, as they are named in messages."""
         return f"process {self.pid} on {self.machine.split()[0]}"
 
     @property
@@ -77,7 +77,7 @@ class Lease:
             )
 
     def release(self) -> None:
-        """Give the folder back."""
+        """Give the folder back, so that any process may take it."""
         self._released.set()
         if _read_owner(self._path) == self._owner:
             with contextlib.suppress(OSError):

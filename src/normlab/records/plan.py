@@ -52,7 +52,7 @@ class DataPlan(Frozen):
 
 
 class TrainingPlan(Frozen):
-    """What all arms share."""
+    """The table [training]: what all arms share."""
 
     network: NetworkSpec = NetworkSpec()
     epochs: int = Field(default=30, ge=1)
@@ -120,7 +120,7 @@ class TuningPlan(Frozen):
     points: int = Field(default=8, ge=2, le=256)
     """Points of the first rung, the same for every arm."""
     blocks: int = Field(default=1, ge=1)
-    """Of scope "study": blocks of their own, which the comparison never uses."""
+    """In scope "study": the number of blocks of its own, which the comparison never uses."""
     epochs: int | None = Field(default=None, ge=1)
     """Of the last rung. None: in scope "block" so many that all the tuning of an arm in a block
     trains about as long as one run that is compared; in scope "study" as long as those."""

@@ -45,7 +45,7 @@ class RobustnessRow(Frozen):
 
     @property
     def condition(self) -> tuple[str, str]:
-        """Change and level."""
+        """The condition's change and level."""
         return self.change, self.level
 
 

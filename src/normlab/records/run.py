@@ -221,7 +221,7 @@ class Measures(Frozen):
 
 
 class EpochRow(Frozen):
-    """What one epoch did."""
+    """The row of one epoch in epochs.jsonl: losses, scores and time."""
 
     epoch: int = Field(ge=1)
     learning_rate: float
@@ -231,7 +231,7 @@ class EpochRow(Frozen):
     validation: Measures = Field(validation_alias=_VALIDATION)
     """Evaluation mode, at the end of the epoch."""
     seconds: float
-    """Of the training steps alone; evaluation and storing are not in it."""
+    """Seconds of the training steps alone, without evaluation and storing."""
     images_per_second: float
 
 
@@ -270,7 +270,7 @@ class Outcome(Frozen):
     no layer keeps running ones."""
     parameters: int | None = None
     norm_sites: tuple[NormSite, ...] | None = None
-    """In the order of the network's modules; None in records from before they were measured."""
+    """Normalizations in the order of the network's modules; None in records of before."""
     seconds: float = 0.0
     """All training steps of the run."""
     error: str | None = None

@@ -33,9 +33,9 @@ from normlab.records.run import EpochRow, Frozen, Outcome, RunSpec
 
 Environment = dict[str, Any]
 TUNING_RESULTS = "tuning.json"
-"""In the study's folder: the account of its tuning, a `TuningResults`."""
+"""The file of a study's folder with the account of its tuning, a `TuningResults`."""
 DATA = "data.json"
-"""In the study's folder: what was found in its data when it began, a `DataReport`."""
+"""The file of a study's folder with what was found in its data, a `DataReport`."""
 Model = TypeVar("Model", bound=Frozen)
 TRAIN_AGAIN = "delete the run's folder to train it again"
 DAMAGED_ARRAYS = (
@@ -77,7 +77,7 @@ class Predictions:
 
 
 def no_guard() -> None:
-    """Let everybody write."""
+    """Allow every write, as to a folder that no lease protects."""
 
 
 def atomic_write(path: Path, content: bytes, guard: Guard = no_guard) -> None:
@@ -172,7 +172,7 @@ class RunFolder:
         self._append("epochs.jsonl", row.model_dump_json())
 
     def append_layer_diagnostics(self, row: LayerDiagnosticsRow) -> None:
-        """Likewise, what went on inside the network."""
+        """Append what was measured inside the network in an epoch, and flush it to disk."""
         self._append("layers.jsonl", row.model_dump_json())
 
     def keep_rows(self, epochs: int) -> tuple[EpochRow, ...]:
@@ -307,7 +307,7 @@ class RunFolder:
 
 
 def _share_field_sets(rows: tuple[EpochRow, ...]) -> tuple[EpochRow, ...]:
-    """The same rows, sharing what pydantic keeps of each: which fields were given.
+    """Let the rows share what pydantic keeps of each one: the set of the fields that were given.
 
     A set for every one of 300,000 values is 65 MB in a study of 1,000 runs × 100 epochs.
     """

@@ -43,7 +43,7 @@ class CalibrationRun:
         first = EAGER_BATCHES + 1 if on_gpu else 1
         seconds = self.train(first)
         self.start_seconds = 0.0
-        """Of the compilation that every run pays for at its start."""
+        """Seconds of the compilation that every run pays for at its start."""
         if steps.compiled:
             self.start_seconds = max(seconds - first * self.train(), 0.0)
 

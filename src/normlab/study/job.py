@@ -38,7 +38,7 @@ class JobSettings:
     """Where the images are."""
     device: str = "cpu"
     threads: int = 1
-    """Of the CPU; rows of a run depend on it, in their last digits."""
+    """Threads of the CPU; rows of a run depend on them, in their last digits."""
     steps: StepMode = DEFAULT_STEPS
     deterministic: bool = False
     """Only algorithms that give the same bits every time."""
@@ -48,7 +48,7 @@ class JobSettings:
     """Seconds since 1970 at which the job stops in order, if it has not ended."""
 
     def as_data(self) -> dict[str, Any]:
-        """As plain data, for JSON; `read_settings` is the way back."""
+        """The settings as plain data, for JSON; `read_settings` is the way back."""
         return {**vars(self), "steps": vars(self.steps), "plugins": list(self.plugins)}
 
 

@@ -16,9 +16,9 @@ from normlab.study.job import JobSettings, make_job
 from normlab.study.lock import study_lock
 
 POLL_SECONDS = 0.2
-"""Between two questions whether somebody has asked to stop."""
+"""Seconds between two questions whether somebody has asked to stop."""
 HELD_SECONDS = 1.0
-"""Until a run that another process has in hand is tried again."""
+"""Seconds until a run that another process has in hand is tried again."""
 
 
 class Runs(Protocol):

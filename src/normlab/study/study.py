@@ -51,11 +51,16 @@ class Study:
     """
 
     def __init__(self, folder: Path, plan: StudyPlan, data: DataReport | None = None) -> None:
-        """Bind a frozen plan to its folder; see `create` and `open`."""
+        """Bind a frozen plan to its folder; see `create` and `open`.
+
+        Args:
+            folder: of the study, which need not be there yet.
+            plan: frozen over the data.
+            data: what was found in the data, to be kept beside the plan of a new study.
+        """
         self.folder = folder
         self.plan = plan
         self.data = data
-        """What was found in the data, to be kept beside the plan of a new study."""
 
     @classmethod
     def create(cls, folder: str | Path, plan: StudyPlan, dataset: Dataset) -> Study:
@@ -254,7 +259,7 @@ class Study:
         return in_blocks.tune_block(self.plan, block, self._ended, arms)
 
     def _open(self, planned: Iterable[RunSpec], missing: Iterable[RunSpec]) -> list[RunSpec]:
-        """Those of a tuning that are not done yet, each once."""
+        """The runs of a tuning that are not done yet, each once."""
         known = {spec.id: spec for spec in (*planned, *missing)}
         return [spec for spec in known.values() if not self._is_done(spec)]
 
@@ -276,7 +281,7 @@ class Study:
         return outcome is not None and outcome.is_final
 
     def _skipped(self) -> set[tuple[Setting, str, int]]:
-        """What earlier looks have made unnecessary."""
+        """The runs that earlier looks have made unnecessary: setting, arm and block."""
         if len(planned_looks(self.plan)) < 2:
             return set()
         layouts = sequential_layouts(self.plan, read_runs(self.folder, rows=False))

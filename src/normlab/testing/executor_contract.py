@@ -268,7 +268,7 @@ class ExecutorContract(ABC):
         assert set(ended(self.run(study, dataset)).values()) == {"finished"}
 
     def test_the_lease_of_a_dead_owner_is_taken_over(self) -> None:
-        """At once: its process is gone from this machine."""
+        """A lease is taken over at once where its process is gone from this machine."""
         study, dataset = self.new_study("study")
         folder = study.run_folder(study.specs()[0]).path
         command = [sys.executable, "-c", TAKE_AND_DIE, str(folder)]

@@ -45,11 +45,18 @@ def relative_error(actual: Tensor, expected: Tensor) -> float:
     Relative to the largest value and not value by value: gradients of normalizations sum to
     about 0, and single values near 0 have no relative precision in any implementation.
 
-    >>> relative_error(torch.tensor([1.0, 4.0]), torch.tensor([1.0, 5.0]))
-    0.2
+    Args:
+        actual: a tensor of any dtype.
+        expected: the truth, of the same shape.
+
+    Returns:
+        The error, at least 0.
 
     Raises:
         AssertionError: the shapes differ, so that there is nothing to compare.
+
+    >>> relative_error(torch.tensor([1.0, 4.0]), torch.tensor([1.0, 5.0]))
+    0.2
     """
     if actual.shape != expected.shape:
         raise AssertionError(f"shape {tuple(actual.shape)} is not {tuple(expected.shape)}")
@@ -66,8 +73,21 @@ def relative_error(actual: Tensor, expected: Tensor) -> float:
 def assert_close(actual: Tensor, expected: Tensor, tolerance: float, what: str) -> float:
     """Assert that the relative error is at most `tolerance`, and return it.
 
+    Args:
+        actual: a tensor of any dtype.
+        expected: the truth, of the same shape.
+        tolerance: the largest error that is allowed; see TOLERANCES.
+        what: what is compared, for the message.
+
+    Returns:
+        The error.
+
     Raises:
         AssertionError: it is larger; the sentence begins with `what`.
+
+    >>> assert_close(torch.tensor([4.0]), torch.tensor([5.0]), 0.1, "y")
+    Traceback (most recent call last):
+    AssertionError: y: relative error 2.00e-01, allowed 1e-01
     """
     error = relative_error(actual, expected)
     if not error <= tolerance:
@@ -85,7 +105,7 @@ class NormContract(ABC):
     """The number of channels of the tested inputs."""
 
     evaluation_is_per_sample: bool = True
-    """In evaluation the result for a sample does not depend on the others of its batch."""
+    """Whether in evaluation the result for a sample does not depend on the others of its batch."""
 
     fuses_residual_and_activation: bool = True
     """It can be called as norm(x, residual=…, activation=…), one of `ACTIVATIONS`."""
@@ -203,7 +223,7 @@ class NormContract(ABC):
         self._gradcheck(norm, list(norm.parameters()))
 
     def test_gradcheck_in_evaluation(self) -> None:
-        """The same on fixed statistics, as when fine-tuning with frozen ones."""
+        """Gradients are right on fixed statistics too, as when fine-tuning with frozen ones."""
         norm = self.trained().eval()
         self._gradcheck(norm, list(norm.parameters()))
 

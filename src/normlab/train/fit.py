@@ -43,11 +43,11 @@ class RunData(Protocol):
 
     @property
     def mean(self) -> Tensor:
-        """Of the training part's pixels in [0, 1], per channel: (3,)."""
+        """Mean of the training part's pixels in [0, 1], per channel: (3,)."""
 
     @property
     def std(self) -> Tensor:
-        """Their standard deviation, per channel: (3,)."""
+        """Standard deviation of the training part's pixels, per channel: (3,)."""
 
     def train_batches(self, epoch: int) -> Batches:
         """The training part, shuffled and augmented: a pure function of the epoch."""

@@ -24,7 +24,7 @@ class StopRequest:
     """Set by the first of SIGNALS; a second one stops at once, as it would without us."""
 
     def __init__(self) -> None:
-        """Nobody has asked yet."""
+        """Begin with nobody having asked."""
         self.is_set = False
 
     @contextlib.contextmanager

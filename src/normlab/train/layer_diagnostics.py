@@ -23,7 +23,7 @@ from normlab.norms.layers.batch_instance import BatchInstanceNorm2d
 from normlab.records.layer_diagnostics import PERCENTILES, LayerDiagnosticsRow
 
 MAX_FEATURES = 4_000_000
-"""Of a network's penultimate features so many values are kept at most, of evenly spaced images."""
+"""The most values of a network's penultimate features that are kept, of evenly spaced images."""
 
 
 @dataclass(eq=False)

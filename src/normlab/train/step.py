@@ -25,7 +25,7 @@ from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
 Found = tuple[Float[Tensor, " n"], Float[Tensor, "n classes"]]
 Gradients = Callable[[Float[Tensor, "n 3 h w"], Tensor], Found]
-"""From images and labels to losses and logits, with the mean loss's gradients in .grad."""
+"""Computes losses and logits of a batch, and leaves the mean loss's gradients in .grad."""
 EAGER_BATCHES = 2
 
 
@@ -80,7 +80,7 @@ class GraphedGradients:
     """`gradients`, recorded once and played again for every batch of the recorded shape."""
 
     def __init__(self, network: nn.Module, gradients: Gradients) -> None:
-        """Nothing is recorded yet."""
+        """Record nothing yet: the first batches are run as they are."""
         self._network = network
         self._gradients = gradients
         self._seen = 0
@@ -88,7 +88,7 @@ class GraphedGradients:
         self._recorded: _Recorded | None = None
 
     def __call__(self, images: Tensor, labels: Tensor) -> Found:
-        """As `gradients`; what is given back is the caller's own."""
+        """Give what `gradients` gives, in tensors that are the caller's own."""
         if not self._network.training:
             return self._gradients(images, labels)
         if self._recorded is None and self._seen >= EAGER_BATCHES and not self._waits:

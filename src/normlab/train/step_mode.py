@@ -12,7 +12,7 @@ class StepMode:
     graph: bool = True
     """On a GPU as CUDA graphs: the same numbers."""
     compiled: bool = False
-    """By torch.compile, with normlab's operators inside: the same up to rounding."""
+    """Whether torch.compile makes the steps, normlab's operators inside: equal up to rounding."""
 
 
 DEFAULT_STEPS = StepMode()

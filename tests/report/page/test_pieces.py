@@ -178,7 +178,7 @@ def test_only_the_page_is_served_and_a_taken_port_is_a_sentence(fabricate, tmp_p
         up.set()
 
     thread = threading.Thread(
-        target=serve_live, args=(tmp_path,), kwargs={"tell": log, "stop": stop}
+        target=serve_live, args=(tmp_path,), kwargs={"log": log, "stop": stop}
     )
     thread.start()
     try:

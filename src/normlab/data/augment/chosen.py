@@ -33,7 +33,10 @@ def warp(
     negative: Bool[Tensor, " n"],
     maxima: dict[str, float],
 ) -> space.Maps:
-    """The chosen operations of space."""
+    """Add to the maps the chosen operation, where it is one that moves pixels.
+
+    `maxima` are the largest strengths by name; see RAND and TRIVIAL.
+    """
     signed = to_device(torch.where(negative, -strength, strength), maps.device)
     operation = to_device(operation, maps.device)
 
@@ -52,7 +55,7 @@ def recolour(
     negative: Bool[Tensor, " n"],
     maxima: dict[str, float],
 ) -> colour.Images:
-    """The chosen operations of colour."""
+    """Apply the chosen operation, where it is one that changes colours; see `warp`."""
     signed = torch.where(negative, -strength, strength)
 
     def factor(name: str) -> Tensor:

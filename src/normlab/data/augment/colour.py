@@ -27,7 +27,7 @@ SMOOTH = ((1.0, 1.0, 1.0), (1.0, 5.0, 1.0), (1.0, 1.0, 1.0))
 def constant(
     values: tuple[float, ...] | tuple[tuple[float, ...], ...], device: torch.device
 ) -> Tensor:
-    """These numbers on the device, copied there once."""
+    """A tensor of these numbers on the device, copied there once."""
     return torch.tensor(values, device=device)
 
 

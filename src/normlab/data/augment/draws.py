@@ -18,7 +18,7 @@ OPERATIONS = 14
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """What happens to each image of an epoch; everything uniform in [0, 1) but where noted."""
+    """Random numbers for each image of an epoch; all uniform in [0, 1) but where noted."""
 
     mirrored: Bool[Tensor, " images"]
     shifts: Int[Tensor, "images 2"]
@@ -32,7 +32,7 @@ class Draws:
     strength: Float[Tensor, "images 2"]
     sign: Bool[Tensor, "images 2"]
     erase: Float[Tensor, "images 5"]
-    """Whether, area, ratio, place down and to the right."""
+    """Whether to erase, then area, ratio, place down and place to the right."""
     mix: Float[Tensor, "images 4"]
     """Weight, whether cutmix (of a batch's first image), place down and to the right."""
 

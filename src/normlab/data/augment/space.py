@@ -29,7 +29,7 @@ def mirror(maps: Maps, which: Tensor) -> Maps:
 
 
 def shift(maps: Maps, right: Tensor, vertical: Tensor) -> Maps:
-    """Moved by shares of the side."""
+    """Add to the maps a move by shares of the side."""
     step = identity(len(maps), maps.device)
     step[:, 0, 2], step[:, 1, 2] = -2 * right, -2 * vertical
     return maps @ step
@@ -49,7 +49,7 @@ def crop(maps: Maps, draws: Float[Tensor, "n 4"]) -> Maps:
 
 
 def rotate(maps: Maps, degrees: Tensor) -> Maps:
-    """Turned about the middle."""
+    """Add to the maps a rotation about the middle."""
     turn = identity(len(maps), maps.device)
     radians = torch.deg2rad(degrees)
     turn[:, 0, 0] = turn[:, 1, 1] = radians.cos()

@@ -65,7 +65,7 @@ class ResNet(nn.Module):
         return maps.mean((2, 3))
 
     def forward(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n classes"]:
-        """Logits."""
+        """Return the logits, shape (N, num_classes)."""
         logits: Tensor = self.classifier(self.features(x))
         return logits
 
@@ -74,13 +74,13 @@ class SmallStem(nn.Module):
     """relu(norm(3×3 convolution)), at full size."""
 
     def __init__(self, channels: int, norm: NormSpec) -> None:
-        """From 3 to `channels`."""
+        """Make the stem, which takes 3 channels and gives `channels`."""
         super().__init__()
         self.conv = convolution(norm, 3, channels)
         self.norm = norm.make(channels)
 
     def forward(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
-        """Shape (N, channels, H, W)."""
+        """Return features of shape (N, channels, H, W)."""
         y: Tensor = self.norm(self.conv(x), activation="relu")
         return y
 
@@ -89,14 +89,14 @@ class LargeStem(nn.Module):
     """relu(norm(7×7 convolution, stride 2)), 3×3 max pool of stride 2: a quarter of the size."""
 
     def __init__(self, channels: int, norm: NormSpec) -> None:
-        """From 3 to `channels`."""
+        """Make the stem, which takes 3 channels and gives `channels`."""
         super().__init__()
         self.conv = convolution(norm, 3, channels, size=7, stride=2)
         self.norm = norm.make(channels)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
 
     def forward(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h4 w4"]:
-        """Shape (N, channels, H/4, W/4)."""
+        """Return features of shape (N, channels, H/4, W/4)."""
         y: Tensor = self.pool(self.norm(self.conv(x), activation="relu"))
         return y
 
@@ -119,6 +119,9 @@ def resnet(
         shortcut: "A", zero-padded identity, or "B", 1×1 projection with a norm.
         zero_init_last_scale: start every block as the identity.
         generator: source of the initial weights; torch's global generator if None.
+
+    Returns:
+        The network, which maps (N, 3, H, W) to logits of shape (N, num_classes).
 
     Raises:
         UsageError: a value that cannot be used.
@@ -147,11 +150,25 @@ def resnet_by_name(
     zero_init_last_scale: bool = False,
     generator: torch.Generator | None = None,
 ) -> ResNet:
-    """A network by name ("cifar-resnet14", "resnet18"); see `resnet` for the arguments.
+    """A residual network by name; see `resnet` for the other arguments.
+
+    Args:
+        name: "cifar-resnet14", "resnet18", ….
+        num_classes: the width of the output.
+        norm: spec string of the normalization.
+        shortcut: "A" or "B".
+        zero_init_last_scale: start every block as the identity.
+        generator: source of the initial weights.
+
+    Returns:
+        The network, which maps (N, 3, H, W) to logits of shape (N, num_classes).
 
     Raises:
         UnknownNameError: no network has that name.
         UsageError: a value that cannot be used.
+
+    >>> sum(p.numel() for p in resnet_by_name("resnet18", 1000, "bn", shortcut="B").parameters())
+    11689512
     """
     found = present_name(name)
     factory = small_factory(found) or next(

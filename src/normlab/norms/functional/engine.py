@@ -58,7 +58,7 @@ def fixed_affine(
     residual: Float[Tensor, "n c h w"] | None = None,
     activation: Activation = "none",
 ) -> Float[Tensor, "n c h w"]:
-    """The same map for every sample, with statistics that do not depend on x (running ones)."""
+    """Apply one map to all samples, by statistics that do not depend on x (running ones)."""
     center, scale, offset = (values.expand(x.shape[:2]) for values in (center, scale, offset))
     inputs = (x, scale, offset, residual)
     needs_gradient = torch.is_grad_enabled() and any(

@@ -55,7 +55,7 @@ class Scheme(NamedTuple):
 
 
 class Normalized(NamedTuple):
-    """What the forward gives."""
+    """What the fused forward returns: the output, and what the backward needs."""
 
     y: Tensor
     planes: Tensor
@@ -65,7 +65,7 @@ class Normalized(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What is kept for the backward."""
+    """Tensors that autograd keeps from the forward for the backward."""
 
     x: Tensor
     residual: Tensor | None

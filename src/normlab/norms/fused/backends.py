@@ -41,7 +41,7 @@ class Backend(NamedTuple):
     """One implementation of the fused norms."""
 
     dtypes: tuple[torch.dtype, ...]
-    """Of x. The parameters are float32."""
+    """Dtypes of x that it takes; the parameters are float32."""
     forward: Callable[[Operands, RunningStatistics | None, Scheme], Normalized]
     """forward(operands, running, scheme); moves the running statistics unless they are fixed."""
     backward: Callable[[Tensor, Saved, Scheme, bool], Gradients]

@@ -112,7 +112,7 @@ def _shapes(*flat: Any) -> Normalized:
 
 
 def _backward_shapes(dy: Tensor, x: Tensor, *flat: Any) -> tuple[Tensor | None, ...]:
-    """The same for `fused_norm_backward`, whose last argument is whether dz is needed."""
+    """Empty tensors of what `fused_norm_backward` gives; its last argument: is dz needed?"""
     dweight, dbias, dgate = (x.new_empty(x.shape[1], dtype=torch.float32) for _ in range(3))
     return torch.empty_like(x), torch.empty_like(x) if flat[-1] else None, dweight, dbias, dgate
 

@@ -86,6 +86,9 @@ def convert_norms(
         where: called with the name and the module; False leaves that layer, everywhere
             if it stands in several places.
 
+    Returns:
+        The converted model, a row for every layer that was replaced, and what was left as it was.
+
     Raises:
         UsageError: the norm cannot be made for some layer, or the model is compiled by torch.jit.
             The model is then unchanged.
@@ -94,7 +97,7 @@ def convert_norms(
     >>> conversion = convert_norms(network, "gn:groups=4")
     >>> network[1]
     GroupNorm2d(4, 8, eps=1e-05, affine=True)
-    >>> conversion.layers[0].carried
+    >>> conversion.layers[0].transferred
     ('weight', 'bias')
     """
     if isinstance(model, torch.jit.ScriptModule):

@@ -43,7 +43,7 @@ class Folding:
     """(norm, reason) of the norms that stay."""
 
     def __str__(self) -> str:
-        """One row a norm."""
+        """The table, with a row for every norm."""
         rows = [(norm, f"folded into {conv}") for norm, conv in self.folded]
         rows += [(norm, f"kept: {reason}") for norm, reason in self.kept]
         head = f"{len(self.folded)} of {len(rows)} normalizations folded"
@@ -57,6 +57,12 @@ def fold(model: nn.Module) -> Folding:
     The convolution gets a bias if it had none; the norm's place is taken by a module without
     normalization that still adds the residual and applies the activation. Models that train on
     are better left unfolded.
+
+    Args:
+        model: a network in evaluation mode, of any library.
+
+    Returns:
+        Which norms were folded into which convolution, and which stay, and why.
 
     >>> network = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8)).eval()
     >>> fold(network).folded

@@ -18,7 +18,13 @@ from normlab.norms.surgery.recognize import is_running
 
 
 def freeze(model: nn.Module) -> list[str]:
-    """Let running norms normalize by their running statistics from now on; returns their names.
+    """Let running norms normalize by their running statistics from now on.
+
+    Args:
+        model: a network with norms of any library.
+
+    Returns:
+        The names of the norms that keep running statistics, and are frozen now.
 
     >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
     >>> freeze(network)
@@ -35,7 +41,19 @@ def freeze(model: nn.Module) -> list[str]:
 
 
 def unfreeze(model: nn.Module) -> list[str]:
-    """Undo `freeze`; the norms take the training flag of `model`. Returns their names."""
+    """Undo `freeze`; the norms take the training flag of `model`.
+
+    Args:
+        model: a network that was frozen, or a copy of one.
+
+    Returns:
+        The names of the norms that were frozen.
+
+    >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
+    >>> _ = freeze(network)
+    >>> unfreeze(network), network[1].training
+    (['1'], True)
+    """
     names = []
     for name, module in model.named_modules():
         if is_held(module):

@@ -22,7 +22,18 @@ class Producer:
 
 
 def find_producers(model: nn.Module) -> dict[nn.Module, Producer]:
-    """For every norm whose calls can be known: the module that feeds it and nothing else."""
+    """For every norm whose calls can be known: the module that feeds it and nothing else.
+
+    Args:
+        model: a network of any library.
+
+    Returns:
+        By norm: its producer, or the reason why it has none that is its alone.
+
+    >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
+    >>> find_producers(network)[network[1]].module is network[0]
+    True
+    """
     found: dict[nn.Module, Producer] = {}
     _search(model, found)
     places = Counter(module for _, module in model.named_modules(remove_duplicate=False))

@@ -85,7 +85,17 @@ class NormView:
 
 
 def view(module: nn.Module) -> NormView | None:
-    """The module as a normalization of (N, C, H, W) tensors; None if it is not known as one."""
+    """The module as a normalization of (N, C, H, W) tensors; None if it is not known as one.
+
+    Args:
+        module: a layer of any library.
+
+    Returns:
+        Its kind, channels, settings, parameters and statistics, or None.
+
+    >>> view(nn.GroupNorm(8, 64)).kind, view(nn.ReLU())
+    ('8 groups', None)
+    """
     kind = _kind(module)
     if kind is None or parametrize.is_parametrized(module):
         return None

@@ -41,7 +41,7 @@ class ActivatedNorm(nn.Module):
                 return None
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        """Same shape."""
+        """Normalize, drop and activate; the shape is kept."""
         fused = self.fused
         if fused is not None:
             fused_y: Tensor = self.norm(x, activation=fused)

@@ -25,6 +25,16 @@ def parameter_groups(
     `decay_norm_parameters`. Gates follow Nam & Kim 2018, section 4.1: their own learning rate and
     no decay. Empty groups are left out.
 
+    Args:
+        model: a network with norms of any library.
+        learning_rate: of weights and vectors.
+        weight_decay: of weights.
+        decay_norm_parameters: whether vectors are decayed, too.
+        gate_learning_rate_multiplier: the gates' learning rate over that of the weights.
+
+    Returns:
+        Dictionaries with "params", "lr" and "weight_decay", as every torch optimizer takes them.
+
     >>> groups = parameter_groups(nn.Linear(3, 2), 0.1, weight_decay=5e-4)
     >>> [(len(g["params"]), g["weight_decay"]) for g in groups]
     [(1, 0.0005), (1, 0.0)]
@@ -49,6 +59,16 @@ def clamp_gates(model: nn.Module) -> None:
     """Put every gate of batch-instance normalization back into [0, 1].
 
     Call it after each `optimizer.step()`; on a model without gates it does nothing.
+
+    Args:
+        model: a network with any norms.
+
+    >>> norm = BatchInstanceNorm2d(2)
+    >>> with torch.no_grad():
+    ...     _ = norm.gate.copy_(torch.tensor([1.5, 0.25]))
+    >>> clamp_gates(norm)
+    >>> norm.gate.tolist()
+    [1.0, 0.25]
     """
     for gate in _gates(model):
         gate.clamp_(0, 1)

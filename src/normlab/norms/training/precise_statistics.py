@@ -73,7 +73,7 @@ class _Pool:
         self.count = total
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and unbiased variance."""
+        """Mean and unbiased variance of each channel over all that was added."""
         assert self.mean is not None
         assert self.squares is not None
         return self.mean, self.squares / (self.count if self.over_samples else self.count - 1)

@@ -24,6 +24,11 @@ def synchronize(model: nn.Module, group: distributed.ProcessGroup | None = None)
 
     Raises:
         UsageError: the process group was not set up, or a norm cannot pool (`torch-bn`).
+
+    >>> synchronize(nn.Identity())
+    Traceback (most recent call last):
+    normlab.errors.UsageError: there are no ranks yet; call torch.distributed.init_process_group \
+before synchronize
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         raise UsageError(

@@ -23,13 +23,13 @@ KNOWN = {
 """The arms of the original work keep their colour in every study."""
 
 EXTRA_COLOURS = ("#A89A00", "#8F5FD6", "#9A5B2A", "#17A2A2")
-"""For other arms, in the order of the plan: olive, violet, brown, teal."""
+"""Colours of other arms, in the order of the plan: olive, violet, brown, teal."""
 
 SOLID: tuple[int, ...] = ()
 DASHES: tuple[tuple[int, ...], ...] = ((5, 3), (2, 2), (8, 3, 2, 3))
 
 _GOLDEN_ANGLE = 0.381966
-"""Of a turn: successive hues never come close to each other."""
+"""A share of a turn by which successive hues never come close to each other."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class PageFrame:
     references: tuple[str, ...]
     """The arms that any setting can be seen from."""
     blocks: tuple[int, ...]
-    """Those of all runs."""
+    """The numbers of all blocks that any run belongs to."""
     version: str
 
     @property

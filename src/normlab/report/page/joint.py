@@ -48,7 +48,7 @@ class JointView:
 
     title: str
     names: tuple[str, ...]
-    """Of the data sets."""
+    """The names of the data sets."""
     settings: tuple[str, ...]
     """The setting in each."""
     rows: tuple[JointRow, ...]

@@ -16,7 +16,7 @@ from normlab.report.page.build import build_report
 
 HOST = "127.0.0.1"
 SECONDS = 2.0
-"""Between two looks at the records."""
+"""Seconds between two looks at the records."""
 
 Log = Callable[[str], None]
 

@@ -44,7 +44,7 @@ class ReportContext:
     study: StudyRecords
     analysis: Analysis
     layouts: tuple[Layout, ...]
-    """In the order of `analysis.settings`."""
+    """The layout of each setting, in the order of `analysis.settings`."""
     strokes: Mapping[str, Stroke]
     """How each arm is drawn, in the order of the plan."""
 
@@ -150,9 +150,9 @@ class Section(Generic[View]):
     """One section of the page; every part but the first six may be left out."""
 
     name: str
-    """Of its folder, or of the entry point."""
+    """The name of its folder, or of the entry point."""
     title: str
-    """Its heading."""
+    """The heading of the section."""
     order: int
     """Sections stand in the page by ascending order; the built-in ones are 10 apart."""
     template: Path
@@ -162,11 +162,11 @@ class Section(Generic[View]):
     nothing: Callable[[ReportContext], Nothing | None] = left_out
     """What is said then; None leaves the section out of the page and its navigation."""
     entry: str = ""
-    """Its name in the navigation, where that is shorter than the title."""
+    """The name in the navigation, where it is shorter than the title."""
     id: str = ""
-    """Its address in the page, where that is not its name."""
+    """The address in the page, where it is not the name."""
     content: Callable[[View, DrawnCharts], Any] = as_it_is
-    """From the plain data and its drawn charts to what the template prints."""
+    """Makes what the template prints of the plain data and its drawn charts."""
     charts: Callable[[View], Mapping[str, ChartCall]] = no_charts
     """What is drawn for the page, by a name that no other section uses."""
     paper_charts: Callable[[View], Mapping[str, ChartCall]] = no_charts
@@ -185,7 +185,7 @@ class Section(Generic[View]):
 
     @property
     def anchor(self) -> str:
-        """Its address in the page."""
+        """The address of the section in the page."""
         return self.id or self.name
 
     def all_charts(self, view: View, paper: bool) -> dict[str, ChartCall]:

@@ -41,7 +41,7 @@ class Result:
     state: State
     message: str
     severity: Severity | None = None
-    """Of this finding, where it is not the check's own."""
+    """The severity of this finding, where it is not that of the check."""
 
 
 @dataclass(frozen=True)

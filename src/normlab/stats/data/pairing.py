@@ -37,7 +37,7 @@ class PairedTable:
     values: Float[np.ndarray, "arms blocks"]
     """float64, read-only; nan where a cell has no value."""
     status: tuple[tuple[CellStatus, ...], ...]
-    """Of every cell, in the shape of `values`."""
+    """The status of every cell, in the shape of `values`."""
 
     def row(self, arm: str) -> Float[np.ndarray, " blocks"]:
         """The values of one arm over the blocks."""
@@ -83,7 +83,7 @@ class PairedTable:
         return int((present @ present.T).min()) if present.size else 0
 
     def count(self, arm: str, status: CellStatus) -> int:
-        """In how many blocks an arm has a status."""
+        """The number of blocks in which an arm has a status."""
         return self.status[self.arms.index(arm)].count(status)
 
     def cells_without_value(self) -> tuple[tuple[str, int, CellStatus], ...]:

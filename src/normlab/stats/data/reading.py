@@ -29,7 +29,7 @@ class StudyRecords:
     runs: tuple[RunRecord, ...]
     unreadable: tuple[Unreadable, ...]
     tuning_results: TuningResults | None = None
-    """Of the tuning, once it has ended."""
+    """The account of the tuning, once it has ended."""
     data: DataReport | None = None
     """What was found in the data when the study began."""
     planned_compare: str | None = None

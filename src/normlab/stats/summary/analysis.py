@@ -40,9 +40,9 @@ class ArmRow:
     n: int
     """Blocks with a value of the primary metric."""
     train: Mapping[str, Summary]
-    """Of each metric: the training part in evaluation mode, mean and sd over blocks."""
+    """Mean and sd over blocks of each metric, on the training part in evaluation mode."""
     test: Mapping[str, Summary]
-    """Of each metric: the test part, mean and sd over blocks."""
+    """Mean and sd over blocks of each metric, on the test part."""
     comparison: Comparison | None
     """Against the reference; None for the reference itself, and where either has no value."""
     new_images: ImageClaim | None
@@ -50,7 +50,7 @@ class ArmRow:
     speeds: Mapping[int, float]
     """Training images a second, by block."""
     relative_time: float | None
-    """Of a training step, against the reference in the same blocks (1.04 is 4 % slower)."""
+    """Time of a training step over the reference's in the same blocks (1.04 is 4 % slower)."""
     outcomes: Mapping[CellStatus, int]
     """How many blocks ended how; only what occurs."""
 
@@ -70,15 +70,15 @@ class SettingAnalysis:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """A study, judged."""
+    """All that is concluded from the records of a study."""
 
     plan: StudyPlan
     settings: tuple[SettingAnalysis, ...]
     interactions: tuple[Interaction, ...]
-    """Of the arms with every other factor."""
+    """The interactions of the arms with every other factor."""
     checks: tuple[Check, ...]
     tuning_results: TuningResults | None
-    """Of the tuning, if there was one."""
+    """The account of the tuning, if there was one."""
     data: DataReport | None
     """What was found in the data when the study began, and which parts the source has."""
     planned: int

@@ -36,7 +36,7 @@ class ClassTable:
     """Test images of each class."""
     arms: tuple[str, ...]
     blocks: tuple[int, ...]
-    """Those in which all of these arms kept their predictions."""
+    """The blocks in which all of these arms kept their predictions."""
     recall: Float[np.ndarray, "arms blocks classes"]
     """Share of a class's images that were named rightly; nan for a class without images."""
     confusion: Int[np.ndarray, "arms classes classes"]
@@ -63,7 +63,7 @@ class ConfusedPair:
     true: str
     predicted: str
     shares: tuple[float, ...]
-    """Of the true class's images, for each arm of the table."""
+    """The share of the true class's images, for each arm of the table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ class Collected:
     """The predictions of one setting, all on the same images in the same order."""
 
     found: Mapping[tuple[str, int], tuple[Predictions, RunRecord]]
-    """By arm and block."""
+    """Predictions and the run that made them, by arm and block."""
     left_out: tuple[str, ...]
     """What could not be used, a phrase each."""
 
@@ -164,13 +164,13 @@ def confused_pairs(table: ClassTable, number: int = 12) -> tuple[ConfusedPair, .
 
 
 def mean_recall(table: ClassTable) -> Float[np.ndarray, "arms classes"]:
-    """Over the blocks."""
+    """The mean recall of every arm and class over the blocks."""
     mean: Float[np.ndarray, "arms classes"] = table.recall.mean(axis=1)
     return mean
 
 
 def usable_predictions(record: RunRecord) -> Predictions | None:
-    """Those of a run; None where there are none, or none that fit its classes."""
+    """The predictions of a run; None where there are none, or none that fit its classes."""
     try:
         found = RunFolder(record.folder).read_predictions()
     except StorageError:
@@ -182,7 +182,7 @@ def usable_predictions(record: RunRecord) -> Predictions | None:
 
 
 def _images(predictions: Predictions) -> bytes:
-    """The same for two runs exactly if they were judged on the same images in the same order."""
+    """A hash that two runs share exactly if they predicted the same images in the same order."""
     digest = hashlib.sha256(predictions.labels.astype(np.int64).tobytes())
     digest.update("\0".join(map(str, predictions.ids.tolist())).encode())
     return digest.digest()

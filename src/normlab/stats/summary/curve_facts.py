@@ -39,17 +39,17 @@ class Fact:
 
 @dataclass(frozen=True)
 class CurveFacts:
-    """Of one arm in one setting."""
+    """How the learning curves of one arm in one setting run."""
 
     arm: str
     roughness: Fact
-    """Of the accuracy on the validation part, a share."""
+    """The roughness of the validation accuracy, a share."""
     epochs_to_target: Fact
-    """Over the blocks that reached it."""
+    """Epochs until the target accuracy, over the blocks that reached it."""
     reached: int
-    """How many blocks did."""
+    """The number of blocks that reached it."""
     gap: Fact
-    """A share; positive: better in training."""
+    """The gap between the two accuracies, a share; positive: better in training."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Quality:
-    """Of one network, or one ensemble."""
+    """How good the probabilities of one network, or of one ensemble, are."""
 
     accuracy: float
     loss: float
@@ -72,16 +72,16 @@ class Ensemble:
     member: Mapping[str, Summary]
     """accuracy, loss, ece of the members."""
     ensemble: Mapping[str, Summary]
-    """Of the ensembles; the standard deviation is over blocks."""
+    """accuracy, loss, ece of the ensembles; the standard deviation is over blocks."""
     gain: PairedDifference | None
-    """In accuracy, of a single ensemble over the mean of its members."""
+    """The gain in accuracy of a single ensemble over the mean of its members."""
     reliability: tuple[Reliability, Reliability]
-    """Of the members together, and of the ensembles together."""
+    """The reliability of all members together, and of all ensembles together."""
 
 
 @dataclass(frozen=True, eq=False)
 class EnsembleTable:
-    """One setting."""
+    """The ensembles of one setting."""
 
     setting: Setting
     images: int

@@ -29,7 +29,7 @@ class LayerSummaries:
     """Tidy tables of one setting."""
 
     arms: tuple[str, ...]
-    """Those that left rows, in the order of the plan."""
+    """The arms that left rows, in the order of the plan."""
     blocks: int
     features: pd.DataFrame
     """arm, epoch, FEATURE_COLUMNS."""

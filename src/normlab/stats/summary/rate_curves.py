@@ -34,12 +34,11 @@ LOSS = 0.05
 
 @dataclass(frozen=True, eq=False)
 class RatePoint:
-    """One trial of the first rung."""
+    """A learning rate that was tried in the first rung, and the score that it reached."""
 
     rate: float
     score: float
     block: int | None
-    diverged: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +53,7 @@ class RateCurve:
     """Ends of the 95 % band; not a number where fewer than three blocks say something."""
     high: np.ndarray
     epochs: int
-    """That the points were trained."""
+    """How long the points were trained."""
     chosen: tuple[float, ...]
     """The rate that the arm was given in each block."""
 
@@ -70,7 +69,7 @@ class RateCurve:
 
 @dataclass(frozen=True, eq=False)
 class RateCurves:
-    """The curves of a setting."""
+    """The curves of all arms in one setting."""
 
     setting: str
     metric: str
@@ -141,7 +140,7 @@ def _points(entries: Sequence[TunedArm]) -> tuple[RatePoint, ...]:
     for entry in entries:
         first = min(trial.epochs for trial in entry.trials)
         found += [
-            RatePoint(trial.levels[RATE], trial.score, entry.block, trial.status == "diverged")
+            RatePoint(trial.levels[RATE], trial.score, entry.block)
             for trial in entry.trials
             if trial.epochs == first
         ]

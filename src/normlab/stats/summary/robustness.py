@@ -56,13 +56,13 @@ class Loss:
 
 @dataclass(frozen=True, eq=False)
 class RobustnessTable:
-    """One setting."""
+    """What every arm of one setting loses under each change."""
 
     setting: Setting
     arms: tuple[str, ...]
     reference: str | None
     changes: tuple[str, ...]
-    """Those that were measured whole; COMPOSITION among them if any arm has batch statistics."""
+    """Changes that were measured whole; COMPOSITION is one if any arm has batch statistics."""
     blocks: int
     images: int
     points: tuple[Point, ...]

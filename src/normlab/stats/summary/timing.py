@@ -14,7 +14,7 @@ from normlab.stats.data.layout import Layout
 
 
 def speeds(layout: Layout, arm: str) -> dict[int, float]:
-    """By block: the training images a second of the arm's run there, where it has any."""
+    """Training images a second of the arm's run in each block where it has one."""
     found = {}
     for block in layout.blocks:
         record = layout.record(arm, block)
@@ -34,7 +34,7 @@ def run_speed(record: RunRecord) -> float | None:
 
 
 def relative_times(own: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
-    """By block that both have: the time of a step of `own` over that of `other`."""
+    """The time of a step of `own` over that of `other`, in each block that both have."""
     return {block: other[block] / own[block] for block in own if block in other}
 
 

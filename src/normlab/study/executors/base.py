@@ -65,7 +65,7 @@ class ExecutorRequest:
 
     study: Path
     settings: JobSettings
-    """Of its jobs, with the threads and the device that one process alone would have."""
+    """Settings of its jobs, with the threads and the device that one process alone would have."""
     missing: tuple[RunSpec, ...]
     """The runs that are known to be missing."""
     jobs: int | None = 1
@@ -75,7 +75,7 @@ class ExecutorRequest:
     dataset: Dataset | None = None
     """The study's data, if they are loaded in this process."""
     on_batch: OnBatch = ignore_batch
-    """To be called after every batch of a run in this process."""
+    """Called after every batch of a run in this process."""
     say: Callable[[str], None] = lambda line: None
     """Tells the user one line."""
 

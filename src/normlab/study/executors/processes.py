@@ -36,7 +36,7 @@ CALIBRATION_SECONDS = 3.0
 ATTEMPTS = 3
 """Times that a run is begun whose process is killed, before it is called failed."""
 POLL_SECONDS = 0.1
-"""Between two looks at the rows that processes have written."""
+"""Seconds between two looks at the rows that processes have written."""
 
 
 class Worker:
@@ -72,11 +72,11 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The number of the process."""
         return self._process.pid
 
     def send(self, content: dict[str, Any]) -> None:
-        """One line to the process; one that is gone is found out when it does not answer."""
+        """Send a line to the process; one that is gone is found out when it does not answer."""
         assert self._process.stdin is not None
         with suppress(OSError, ValueError):
             self._process.stdin.write(json.dumps(content) + "\n")
@@ -173,18 +173,18 @@ class ProcessesExecutor:
 
     @property
     def capacity(self) -> int:
-        """As many jobs as processes."""
+        """The number of jobs at once: one a process."""
         return len(self.workers)
 
     @property
     def threads(self) -> int:
-        """Of the CPU, for each."""
+        """CPU threads of each process."""
         settings = self._request.settings
         return threads_of(settings.device, settings.threads, max(1, len(self.workers)))
 
     @property
     def in_hand(self) -> Set[str]:
-        """The runs of all processes."""
+        """The ids of the runs that its processes have in hand."""
         return {worker.job.spec.id for worker in self.workers if worker.job is not None}
 
     def grow(self, number: int) -> None:

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from normlab.study.job import Job
 
 GRACE_SECONDS = 0.5
-"""From the end of the input to the end of the process."""
+"""Seconds from the end of the input to the end of the process."""
 STEPS = 4
-"""Of the calibration between two looks at the clock."""
+"""Calibration steps between two looks at the clock."""
 
 
 class Conversation:
@@ -57,7 +57,7 @@ class Conversation:
         return self._lines.get()
 
     def answer(self, content: dict[str, Any]) -> None:
-        """Tell something."""
+        """Send an answer as one line of JSON."""
         try:
             self._answers.write(json.dumps(content) + "\n")
             self._answers.flush()
@@ -136,7 +136,7 @@ def _work(conversation: Conversation, stop: StopRequest) -> None:
 
 
 def images_per_second(job: Job, dataset: Dataset, seconds: float) -> float:
-    """Of training steps that are thrown away; none where they break, as without memory left."""
+    """The speed of training steps that are thrown away; 0 where they break, as without memory."""
     from normlab.data.load import block_data
     from normlab.study.calibration import CalibrationRun
 

@@ -72,7 +72,7 @@ def pick(trials: Sequence[Trial], sign: int) -> Pick:
 
 
 def _optimum(slope: float, curvature: float) -> float:
-    """Of b·u + c·u² where it has a maximum; else infinitely far in the direction that rises."""
+    """Where b·u + c·u² has its maximum; without one infinitely far in the rising direction."""
     if curvature < 0:
         return -slope / (2 * curvature)
     return float(np.copysign(np.inf, slope)) if slope else 0.0

@@ -19,7 +19,7 @@ from normlab.records.tuning_results import Levels, Trial
 from normlab.stats.data.metrics import chance_level, orientation
 
 ETA = 3
-"""Of every rung a third goes on, to train three times as long."""
+"""The factor between rungs: a third of the points goes on, to train three times as long."""
 
 Outcomes = Callable[[RunSpec], Outcome | None]
 """The final outcome of a run, or None while it has none."""

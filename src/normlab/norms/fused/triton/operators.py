@@ -130,7 +130,7 @@ def partial_statistics(x: Tensor) -> tuple[Tensor, Tensor, int]:
 
 
 def dense_strides(x: Tensor) -> Strides:
-    """The strides of a dense tensor."""
+    """The strides of a dense tensor of this shape and memory format."""
     found = strides(x)
     assert found is not None
     return found
@@ -218,7 +218,7 @@ def apply_backward(
 
 
 def plane_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """See normlab.norms.functional.planes.statistics."""
+    """Compute normlab.norms.functional.planes.statistics on the GPU."""
     x = dense(x)
     mean, spread, chunk = partial_statistics(x)
     n, c, h, w = x.shape
@@ -234,7 +234,7 @@ def plane_affine(
     x: Tensor, center: Tensor, scale: Tensor, offset: Tensor, residual: Tensor | None,
     activation: str,
 ) -> Tensor:  # fmt: skip
-    """See normlab.norms.functional.planes.affine."""
+    """Compute normlab.norms.functional.planes.affine on the GPU."""
     rows = (center.contiguous(), scale.contiguous(), offset.contiguous())
     return apply_affine(dense(x), *rows, residual, activation)
 
@@ -242,7 +242,7 @@ def plane_affine(
 def plane_sums(
     dy: Tensor, x: Tensor, center: Tensor, pivot: Tensor | None, activation: str
 ) -> tuple[Tensor, Tensor]:
-    """See normlab.norms.functional.planes.sums."""
+    """Compute normlab.norms.functional.planes.sums on the GPU."""
     center = center.contiguous()
     kind = "given" if pivot is not None else "none"
     one, two = partial_sums(dy, dense(x), (center, center, center), pivot, kind, activation)
@@ -253,7 +253,7 @@ def plane_affine_backward(
     dy: Tensor, x: Tensor, center: Tensor, pivot: Tensor | None, scale: Tensor, p: Tensor,
     q: Tensor, activation: str, needs_dz: bool,
 ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
-    """See normlab.norms.functional.planes.affine_backward."""
+    """Compute normlab.norms.functional.planes.affine_backward on the GPU."""
     center, scale = center.contiguous(), scale.contiguous()
     kind = "given" if pivot is not None else "none"
     return apply_backward(
@@ -268,7 +268,7 @@ PLANE_OPERATORS: dict[str, Callable[..., Any]] = {
     "plane_sums": plane_sums,
     "plane_affine_backward": plane_affine_backward,
 }
-"""By the name under which torch knows them."""
+"""The plane operators by the names under which torch knows them."""
 
 
 def on_its_device(x: Tensor) -> AbstractContextManager[object]:

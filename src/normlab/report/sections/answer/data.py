@@ -37,7 +37,7 @@ class Perspective:
 
     reference: str
     head: tuple[str, ...]
-    """Of the columns after the arm, in the order of AnswerRow."""
+    """Heads of the columns after the arm, in the order of AnswerRow."""
     rows: tuple[AnswerRow, ...]
     figure: PageFigure | None
 

@@ -38,7 +38,7 @@ class DifferenceFigure:
     margin: float
     """Half the width of the band, in printed units."""
     limits: tuple[float, float]
-    """Of the axis; what lies beyond is drawn as an arrow at the edge."""
+    """Limits of the axis; what lies beyond is drawn as an arrow at the edge."""
     rows: tuple[DifferenceRow, ...]
     strokes: dict[str, Stroke]
     description: str

@@ -46,9 +46,9 @@ class SettingAnswer:
     analysis: SettingAnalysis
     values: ValueFigure | None
     differences: Mapping[str, DifferenceFigure]
-    """By the arm that they are seen from; the plan's reference first."""
+    """Differences by the arm that they are seen from, the plan's reference first."""
     numbers: Mapping[str, int]
-    """Of each arm, for the names of its charts: an arm may be called anything."""
+    """Numbers of the arms, for the names of charts: an arm may be called anything."""
 
     @property
     def value_name(self) -> str:

@@ -31,7 +31,7 @@ class ValueFigure:
     title: str
     axis_title: str
     limits: tuple[float, float]
-    """Of the axis; an arm that lies beyond is an arrow at the edge."""
+    """Limits of the axis; an arm that lies beyond is an arrow at the edge."""
     rows: tuple[ValueRow, ...]
     strokes: dict[str, Stroke]
     description: str

@@ -22,7 +22,7 @@ class MatrixCell:
     text: str
     """The difference to the reference, or the reference's own value."""
     decision: str
-    """Of the comparison; "reference", or "no result"."""
+    """The decision of the comparison; "reference", or "no result"."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class CostRow:
     step_ms: float | None
     """Milliseconds of a training step, from the median throughput."""
     relative: float | None
-    """To the reference."""
+    """The difference to the reference."""
     run_seconds: float | None
     """Median training time of a finished run."""
     images_per_second: float | None

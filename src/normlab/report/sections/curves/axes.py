@@ -26,7 +26,7 @@ class Axes:
     last: int
     """Epochs from the first to this lie between the ends of the axis."""
     ticks: Mapping[str, Ticks]
-    """Of "steps", "images" and "seconds"; what is not known is not there."""
+    """Ticks for "steps", "images" and "seconds"; a unit that is not known is not there."""
     seconds: Mapping[str, list[int]]
     """Place, in thousandths of the axis, of every epoch of a run, by "arm number|block"; of
     a median by "arm number|"."""
@@ -97,7 +97,7 @@ def short_number(value: float) -> str:
 
 
 def as_data(axes: Axes) -> dict[str, object]:
-    """For the page's JSON."""
+    """The axes as plain data, for the page's JSON."""
     return {
         "last": axes.last,
         "ticks": {unit: list(map(list, ticks)) for unit, ticks in axes.ticks.items()},

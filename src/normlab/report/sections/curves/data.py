@@ -30,7 +30,7 @@ class CurvePanel:
     medians: pd.DataFrame
     """arm, epoch, value."""
     range: tuple[float, float]
-    """Of the values; the same for train and validation, so that the two can be compared."""
+    """Limits of the values; train and validation share them, so that the two can be compared."""
     last_epoch: int
 
 
@@ -43,7 +43,7 @@ class CurveFigure:
     arms: tuple[str, ...]
     strokes: dict[str, Stroke]
     panels: tuple[CurvePanel, ...]
-    """By metric, train before validation."""
+    """Panels in the order of the metrics, train before validation."""
 
     def twin(self, number: int) -> int | None:
         """The earlier panel that has the very same values, if there is one.

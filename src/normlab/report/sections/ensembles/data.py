@@ -32,14 +32,14 @@ class ReliabilityFigure:
 
 @dataclass(frozen=True, eq=False)
 class EnsembleView:
-    """All of one setting."""
+    """The table and the reliability diagram of one setting."""
 
     table: Table
     figure: ReliabilityFigure
 
 
 def ensemble_view(found: EnsembleTable, strokes: Mapping[str, Stroke]) -> EnsembleView:
-    """The table and the diagram."""
+    """Make the table and the reliability diagram of one setting."""
     rows: list[tuple[Cell, ...]] = []
     drawn: list[tuple[object, ...]] = []
     for one in found.ensembles:
@@ -92,7 +92,7 @@ def percent(found: Summary) -> str:
 
 
 def nats(found: Summary) -> str:
-    """A loss, ± its standard deviation."""
+    """A loss in nats, ± its standard deviation, as it is printed."""
     return _spread(found, lambda value: format_value("loss", value))
 
 

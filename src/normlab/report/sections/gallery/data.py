@@ -14,7 +14,7 @@ MAX_WIDTH = 1100
 """Pixels; the page is never wider than this for a figure."""
 MAX_PICTURES = 16
 MAX_BYTES = 1_200_000
-"""Of one section: a page is sent by mail."""
+"""The most bytes of all pictures together: a page is sent by mail."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".svg")
 
 
@@ -37,7 +37,7 @@ class PictureGallery:
 
 
 def pictures(study: Path, folder: str) -> PictureGallery | None:
-    """Those under `study/folder`, by name; None if there is no such folder or nothing in it."""
+    """The pictures under `study/folder`, by name; None if there are none."""
     root = study / folder
     if not root.is_dir():
         return None

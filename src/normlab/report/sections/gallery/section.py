@@ -7,12 +7,12 @@ from normlab.report.sections.gallery.data import PictureGallery, pictures
 
 
 def build(context: ReportContext) -> PictureGallery | None:
-    """None where nothing was explained."""
+    """Collect the pictures of explain/; None where nothing was explained."""
     return pictures(context.study.folder, "explain")
 
 
 def nothing(context: ReportContext) -> Nothing:
-    """How to get pictures."""
+    """Say how to get pictures."""
     return Nothing(
         "Nothing was explained yet. To see which parts of the images decide:",
         f"normlab explain {context.study_folder}",

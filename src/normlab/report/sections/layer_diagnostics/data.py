@@ -180,7 +180,7 @@ def layers_table(setting: Setting, summaries: LayerSummaries) -> Table:
 
 
 def printed(value: float) -> Printed:
-    """Three digits, or a dash."""
+    """A number with three digits, or a dash for one that is not known."""
     return Printed(None if math.isnan(value) else value, number(value))
 
 

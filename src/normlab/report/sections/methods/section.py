@@ -7,7 +7,7 @@ from normlab.stats.summary.methods import methods_paragraph
 
 
 def build(context: ReportContext) -> str:
-    """The paragraph."""
+    """Make the methods paragraph."""
     return methods_paragraph(context.analysis, context.study.runs)
 
 

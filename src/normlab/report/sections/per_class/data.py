@@ -74,7 +74,7 @@ class ClassView:
     """Differences to the reference that hold after the correction."""
     classes: tuple[str, ...]
     confusion: Mapping[str, list[list[int]]]
-    """Of each arm: images by true and predicted class; empty with too many classes."""
+    """Images by true and predicted class of each arm; empty with too many classes."""
     pairs: tuple[ConfusedPair, ...]
     left_out: tuple[str, ...]
 

@@ -37,7 +37,7 @@ class RateFigure:
 
 @dataclass(frozen=True, eq=False)
 class RateView:
-    """All of one setting."""
+    """The figure and the table of one setting."""
 
     setting: str
     slug: str
@@ -47,7 +47,7 @@ class RateView:
 
 
 def rate_view(curves: RateCurves, setting: Setting, strokes: Mapping[str, Stroke]) -> RateView:
-    """Figure and table of one setting."""
+    """Make the figure and the table of one setting."""
     return RateView(
         setting=setting.label,
         slug=setting.slug,

@@ -34,7 +34,7 @@ class RobustnessFigure:
 
 @dataclass(frozen=True, eq=False)
 class RobustnessView:
-    """All of one setting."""
+    """The tables and the figure of one setting."""
 
     table: RobustnessTable
     figure: RobustnessFigure
@@ -171,12 +171,12 @@ def sentence(table: RobustnessTable) -> str:
 
 
 def value(mean: float | None) -> Printed:
-    """An accuracy."""
+    """An accuracy as it is printed."""
     return Printed(mean, NOTHING if mean is None else format_value("accuracy", mean))
 
 
 def interval(found: PairedDifference) -> str:
-    """An accuracy with its interval."""
+    """An accuracy with its interval, as it is printed."""
     if found.mean is None:
         return NOTHING
     text = format_value("accuracy", found.mean)

@@ -37,7 +37,7 @@ class RunRow:
     value: str
     predictions: str
     environment: int
-    """Its number among the environments of the study; 0 if it left none."""
+    """The number of the run's environment among those of the study; 0 if it left none."""
 
 
 def run_rows(study: StudyRecords) -> tuple[RunRow, ...]:

@@ -14,7 +14,7 @@ from normlab.report.sections.runs.specs import Specs, flat_specs
 
 @dataclass(frozen=True, eq=False)
 class RunsView:
-    """What the section says."""
+    """The runs, where the numbers come from, and how to go on."""
 
     runs: tuple[RunRow, ...]
     specs: Specs
@@ -44,7 +44,7 @@ def build(context: ReportContext) -> RunsView:
 
 
 def script_data(view: RunsView) -> dict[str, object]:
-    """In what each run differs from others."""
+    """The keys of a spec in which each run differs from others."""
     return {"specs": view.specs.own}
 
 

@@ -15,9 +15,9 @@ class Specs:
     """Flat keys ("optimizer.learning_rate") and printed values."""
 
     shared: Mapping[str, str]
-    """Of every run."""
+    """Keys and values that all runs share."""
     own: Mapping[str, Mapping[str, str]]
-    """Of each run, by its id: the keys in which any two runs differ."""
+    """By the id of each run: its values of the keys in which any two runs differ."""
 
 
 def flat_specs(specs: Sequence[RunSpec]) -> Specs:

@@ -14,7 +14,7 @@ def build(context: ReportContext) -> tuple[Table, ...]:
 
 
 def tables(view: tuple[Table, ...]) -> tuple[Table, ...]:
-    """All of them are exported."""
+    """Every table of the section is exported, too."""
     return view
 
 

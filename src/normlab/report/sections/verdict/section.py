@@ -7,7 +7,7 @@ from normlab.report.sections.verdict.data import Sentence, sentence
 
 
 def build(context: ReportContext) -> tuple[Sentence, ...]:
-    """A sentence a setting."""
+    """Make the verdict's sentence of every setting."""
     return tuple(sentence(setting) for setting in context.settings)
 
 

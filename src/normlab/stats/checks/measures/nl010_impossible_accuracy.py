@@ -13,7 +13,7 @@ from normlab.stats.checks.base import (
 )
 
 TOLERANCE = 1e-3
-"""Of an image: a share that was rounded to float32 is off by less for up to 10,000 images."""
+"""The tolerance, in images: a share in float32 is off by less for up to 10,000 images."""
 
 
 @check("NL010", "Every accuracy is a count of images", severity="error")
