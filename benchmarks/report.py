@@ -1,6 +1,6 @@
 """Size of the page, time to write it, time until it can be used: `python benchmarks/report.py`.
 
-The studies are made up (tests/stats/fabricate.py): one of 7 arms × 10 blocks × 50 epochs, and one
+The studies are made up (tests/helpers/fabricate.py): one of 7 arms × 10 blocks × 50 epochs, and one
 of 1,050 runs in 15 settings. The time in the browser needs Chromium and the package websockets.
 """
 
@@ -16,7 +16,7 @@ from types import ModuleType
 
 from normlab.report.page.build import build_report
 
-TESTS = Path(__file__).parents[1] / "tests"
+TESTS = Path(__file__).parents[1] / "tests" / "helpers"
 STUDIES = {
     "7 arms, 10 blocks, 50 epochs": {"blocks": 10},
     "1,050 runs in 15 settings": {
@@ -56,8 +56,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", type=Path, help="write the studies here and leave them")
     folder = parser.parse_args().keep or Path(tempfile.mkdtemp())
-    fabricate = load(TESTS / "stats" / "fabricate.py")
-    browser = load(TESTS / "report" / "browser.py")
+    fabricate = load(TESTS / "fabricate.py")
+    browser = load(TESTS / "browser.py")
     for number, (name, options) in enumerate(STUDIES.items()):
         study = folder / f"study-{number}"
         if not study.exists():

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -109,6 +110,22 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     forget()
     yield install
     forget()
+
+
+@pytest.fixture(scope="session")
+def fabricate() -> ModuleType:
+    """The maker of studies; see helpers/fabricate.py."""
+    import fabricate
+
+    return fabricate
+
+
+@pytest.fixture(scope="session")
+def libraries() -> ModuleType:
+    """Copies of timm's and torchvision's classes; see helpers/library_copies.py."""
+    import library_copies
+
+    return library_copies
 
 
 @pytest.fixture(scope="session")

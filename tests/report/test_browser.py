@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
+import browser
 from normlab.records.store import RunFolder
 from normlab.report.page.build import build_report
 from normlab.report.page.joint import build_joint_report
@@ -19,15 +17,6 @@ from normlab.report.page.live import serve_live
 HOSTILE = ("<script>alert(1)</script>", "=cmd()", "a&b_c|d%{}\"'")
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-browser = load("browser")
 pytestmark = pytest.mark.skipif(bool(browser.missing()), reason=browser.missing() or "present")
 
 

@@ -7,13 +7,13 @@ test_torch_layers.py (torch's own layers); the peers' defects by test_peers_laye
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import normlab
+from layer_steps import C, images, randomized, step
 from normlab.errors import UsageError
 from normlab.norms.layers.baselines import NoNorm2d, TorchBatchNorm2d
 from normlab.norms.spec import make_norm, norm_names
@@ -24,29 +24,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 ARMS = [*norm_names(), "ln:axes=c"]
 WITH_PARAMETERS = [arm for arm in ARMS if arm != "none"]
 WITH_RUNNING = ["bn", "bin", "torch-bn"]
-C = 8
-
-
-def images(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return (2 * torch.randn(*(shape or (4, C, 5, 3)), generator=generator) + 1).to(dtype)
-
-
-def randomized(layer: nn.Module) -> nn.Module:
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in layer.parameters():
-            parameter.uniform_(0.2, 0.8, generator=generator)
-    return layer
-
-
-def step(layer: nn.Module, x: Tensor, **options: Any) -> tuple[Tensor, ...]:
-    """y, dx and the parameters' gradients of one training step."""
-    x = x.clone().requires_grad_()
-    layer.zero_grad()
-    y = layer(x, **options)
-    y.backward(images(*x.shape, seed=2, dtype=x.dtype))
-    return y.detach(), x.grad, *(p.grad for p in layer.parameters())
 
 
 # ── options ───────────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,6 @@
 """Studies made up for tests: plausible rows and outcomes, written through the real record store.
 
-Loaded by the conftest of tests/stats and of tests/report (importlib mode has no packages).
+Tests get it as the fixture `fabricate`.
 """
 
 from __future__ import annotations
