@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 
 import pytest
 
 import browser
+from live_page import served
 from normlab.records.store import RunFolder
 from normlab.report.page.build import build_report
 from normlab.report.page.joint import build_joint_report
-from normlab.report.page.live import serve_live
 
 HOSTILE = ("<script>alert(1)</script>", "=cmd()", "a&b_c|d%{}\"'")
 
@@ -276,19 +275,8 @@ def test_a_watched_page_follows_the_run(chromium, fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn", "bin"), blocks=1, epochs=3)
     runs = fabricate.make_runs(plan, statuses={("bin", 0): "unfinished"})
     written = fabricate.write_study(tmp_path, plan, runs)
-    told, stop, up = [], threading.Event(), threading.Event()
-
-    def log(line):
-        told.append(line)
-        up.set()
-
-    thread = threading.Thread(
-        target=serve_live, args=(tmp_path,), kwargs={"log": log, "stop": stop}
-    )
-    thread.start()
-    try:
-        assert up.wait(60)
-        chromium.open(told[0].split()[1])
+    with served(tmp_path) as address:
+        chromium.open(address)
         assert "1 of 2 runs ended" in text(chromium, ".facts")
         folder = RunFolder(written[1].folder)
         for row in runs[0].rows[len(runs[1].rows) :]:
@@ -304,7 +292,3 @@ def test_a_watched_page_follows_the_run(chromium, fabricate, tmp_path):
         assert "2 of 2 runs ended" in text(chromium, ".facts")
         assert chromium.errors == []
         assert all(url.startswith("http://127.0.0.1:") for url in chromium.requests)
-    finally:
-        stop.set()
-        thread.join(30)
-    assert not thread.is_alive()

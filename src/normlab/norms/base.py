@@ -165,6 +165,37 @@ def check_residual_and_activation(x: Tensor, residual: Tensor | None, activation
         raise UsageError(f"unknown activation {activation!r}; one of {', '.join(ACTIVATIONS)}")
 
 
+class ChannelNormalization(Normalization):
+    """A normalization without running statistics, whose number of channels is `num_channels`.
+
+    Args:
+        num_channels: C.
+        eps: ε, added to the variance under the root.
+        affine: whether there are γ = 1 and β = 0, each of shape (C,).
+        device: of the parameters.
+        dtype: of the parameters.
+
+    Raises:
+        UsageError: ε is negative or not finite.
+    """
+
+    def __init__(
+        self,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(num_channels, eps, affine, device, dtype)
+        self.num_channels = num_channels
+
+    @property
+    def channels(self) -> int:
+        """The number of channels C."""
+        return self.num_channels
+
+
 class RunningNormalization(Normalization):
     """A normalization that keeps exponential averages of its statistics for evaluation.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import threading
 import urllib.request
 from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
 
+from live_page import served
 from normlab.errors import StorageError, UsageError
 from normlab.report.charts import parallel_drawing
 from normlab.report.charts.colours import strokes
@@ -171,19 +171,7 @@ def test_a_page_is_built_again_only_when_records_grow(fabricate, tmp_path):
 def test_only_the_page_is_served_and_a_taken_port_is_a_sentence(fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn",), blocks=1, epochs=2)
     fabricate.write_study(tmp_path, plan, fabricate.make_runs(plan))
-    told, stop, up = [], threading.Event(), threading.Event()
-
-    def log(line):
-        told.append(line)
-        up.set()
-
-    thread = threading.Thread(
-        target=serve_live, args=(tmp_path,), kwargs={"log": log, "stop": stop}
-    )
-    thread.start()
-    try:
-        assert up.wait(60)
-        address = told[0].split()[1]
+    with served(tmp_path) as address:
         with urllib.request.urlopen(address, timeout=10) as answer:
             assert b"data-watch" in answer.read()
         for path in ("study.toml", "../study.toml", "runs/"):
@@ -191,8 +179,4 @@ def test_only_the_page_is_served_and_a_taken_port_is_a_sentence(fabricate, tmp_p
                 urllib.request.urlopen(address + path, timeout=10)
             refused.value.close()
         with pytest.raises(StorageError, match="give another --port"):
-            serve_live(tmp_path, int(address.split(":")[-1].strip("/")), log=told.append)
-    finally:
-        stop.set()
-        thread.join(30)
-    assert not thread.is_alive()
+            serve_live(tmp_path, int(address.split(":")[-1].strip("/")), log=print)

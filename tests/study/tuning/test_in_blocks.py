@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from normlab.records.run import Measures, Outcome
+from normlab.records.run import Outcome
 from normlab.study.design import freeze, plan_runs
 from normlab.study.study import Study
 from normlab.study.tuning.in_blocks import (
@@ -18,6 +18,7 @@ from normlab.study.tuning.in_blocks import (
 )
 from normlab.study.tuning.points import block_points
 from normlab.study.tuning.rungs import tunable_arms
+from tuning_truth import Truth
 
 
 def tuned_plan(make_plan, tuning=None, **changes):
@@ -27,29 +28,11 @@ def tuned_plan(make_plan, tuning=None, **changes):
     return freeze(plan, "fingerprint", ("a", "b"))
 
 
-def outcome(accuracy: float, status: str = "finished") -> Outcome:
-    measures = Measures(loss=1, accuracy=accuracy, micro_f1=accuracy, macro_f1=accuracy, images=10)
-    return Outcome(status=status, epochs=1, reported_epoch=1, validation=measures, seconds=2.0)
-
-
-class World:
-    """A made-up truth: the accuracy of an arm falls off around its best learning rate."""
-
-    def __init__(self, **best: float) -> None:
-        self.best = best
-        self.done: dict[str, Outcome] = {}
-        self.specs: list = []
-
+class World(Truth):
     def tune(self, plan, block: int, limit: int = 10_000, skipped=frozenset()):
-        while True:
-            state = tune_block(plan, block, lambda spec: self.done.get(spec.id), skipped)
-            if not state.missing:
-                return state
-            for spec in state.missing[:limit]:
-                assert spec.id not in self.done
-                distance = math.log10(spec.optimizer.learning_rate / self.best[spec.arm])
-                self.done[spec.id] = outcome(0.9 - 0.1 * distance**2)
-                self.specs.append(spec)
+        while (state := tune_block(plan, block, self.ended, skipped)).missing:
+            self.train(state.missing[:limit])
+        return state
 
 
 def test_every_arm_of_a_block_tries_the_same_points(make_plan) -> None:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from normlab.errors import PlanError
-from normlab.records.run import FIRST_TUNING_BLOCK, Measures, Outcome
+from normlab.records.run import FIRST_TUNING_BLOCK, Outcome
 from normlab.study.design import freeze, plan_runs
 from normlab.study.study import Study
 from normlab.study.tuning.once import rung_epochs, tune, tuning_runs
 from normlab.study.tuning.points import sobol_points
+from tuning_truth import Truth, outcome
 
 
 def tuned_plan(make_plan, tuning=None, **changes):
@@ -20,29 +21,12 @@ def tuned_plan(make_plan, tuning=None, **changes):
     return freeze(make_plan(tuning=tuning, **changes), "fingerprint", ("a", "b"))
 
 
-def outcome(accuracy: float, status: str = "finished") -> Outcome:
-    measures = Measures(loss=1, accuracy=accuracy, micro_f1=accuracy, macro_f1=accuracy, images=10)
-    return Outcome(status=status, epochs=1, reported_epoch=1, validation=measures, seconds=2.0)
-
-
-class World:
-    """A made-up truth: the accuracy of an arm falls off around its best learning rate."""
-
-    def __init__(self, **best: float) -> None:
-        self.best = best
-        self.done: dict[str, Outcome] = {}
-        self.specs: list = []
-
+class World(Truth):
     def run(self, plan, limit: int = 10_000):
-        while True:
-            state = tune(plan, lambda spec: self.done.get(spec.id))
-            if state.tuning_results is not None:
-                return state.tuning_results
+        while (state := tune(plan, self.ended)).tuning_results is None:
             assert state.missing
-            for spec in state.missing[:limit]:
-                distance = math.log10(spec.optimizer.learning_rate / self.best[spec.arm])
-                self.done[spec.id] = outcome(0.9 - 0.1 * distance**2)
-                self.specs.append(spec)
+            self.train(state.missing[:limit])
+        return state.tuning_results
 
 
 def test_points_are_shared_logarithmic_and_go_on() -> None:

@@ -6,13 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from normlab.errors import UsageError
-from normlab.norms.base import Images, Normalization
+from normlab.norms.base import ChannelNormalization, Images
 from normlab.norms.functional.activation import Activation
 from normlab.norms.functional.planes import activate_like, to_statistics_dtype
 
 
-class EvoNormS0(Normalization):
+class EvoNormS0(ChannelNormalization):
     """EvoNorm-S0 (Liu et al. 2020, table 2): y = γ·x·σ(v·x)/√(var_group(x) + ε) + β.
 
     The sigmoid belongs to the layer, and takes the place of an activation that follows at once; one
@@ -48,19 +47,11 @@ class EvoNormS0(Normalization):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_channels, eps, True, device, dtype)
-        if num_groups < 1 or num_channels % num_groups:
-            raise UsageError(
-                f"{num_groups} groups do not divide {num_channels} channels; choose a divisor"
-            )
-        self.num_groups, self.num_channels = num_groups, num_channels
+        check_groups(num_groups, num_channels)
+        self.num_groups = num_groups
         self.slope = (
             nn.Parameter(torch.ones(num_channels, device=device, dtype=dtype)) if gated else None
         )
-
-    @property
-    def channels(self) -> int:
-        """The number of channels C."""
-        return self.num_channels
 
     def reset_parameters(self) -> None:
         """Set γ and v to 1, β to 0."""
@@ -92,7 +83,7 @@ class EvoNormS0(Normalization):
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}"
 
 
-class DynamicTanh2d(Normalization):
+class DynamicTanh2d(ChannelNormalization):
     """Dynamic tanh (Zhu et al. 2025, equation 1): y = γ·tanh(α·x) + β, no statistics at all.
 
     α is one number for all channels.
@@ -119,14 +110,8 @@ class DynamicTanh2d(Normalization):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_channels, 0.0, True, device, dtype)
-        self.num_channels = num_channels
         self.initial_alpha = alpha
         self.alpha = nn.Parameter(torch.full((1,), alpha, device=device, dtype=dtype))
-
-    @property
-    def channels(self) -> int:
-        """The number of channels C."""
-        return self.num_channels
 
     def reset_parameters(self) -> None:
         """Set γ to 1, β to 0 and α to where it started."""

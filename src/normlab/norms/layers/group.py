@@ -7,13 +7,27 @@ from functools import partial
 import torch
 
 from normlab.errors import UsageError
-from normlab.norms.base import Images, Normalization
+from normlab.norms.base import ChannelNormalization, Images
 from normlab.norms.functional import rules
 from normlab.norms.functional.activation import Activation
 from normlab.norms.layers.apply import normalize_by_sample
 
 
-class GroupNorm2d(Normalization):
+def check_groups(num_groups: int, num_channels: int) -> None:
+    """Refuse groups that do not divide the channels.
+
+    Raises:
+        UsageError: names the numbers of groups that do.
+    """
+    if num_groups < 1 or num_channels % num_groups:
+        divisors = [str(d) for d in range(1, num_channels + 1) if num_channels % d == 0]
+        raise UsageError(
+            f"{num_groups} groups do not divide {num_channels} channels; "
+            f"choose one of {', '.join(divisors)}"
+        )
+
+
+class GroupNorm2d(ChannelNormalization):
     """Group normalization over H, W and the C/G channels of a group (Wu & He 2018, equation 7).
 
     y = γ·(x − μ_ng)/√(v_ng + ε) + β. One group is LayerNorm2d, C groups are InstanceNorm2d.
@@ -47,19 +61,8 @@ class GroupNorm2d(Normalization):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_channels, eps, affine, device, dtype)
-        if num_groups < 1 or num_channels % num_groups:
-            divisors = [str(d) for d in range(1, num_channels + 1) if num_channels % d == 0]
-            raise UsageError(
-                f"{num_groups} groups do not divide {num_channels} channels; "
-                f"choose one of {', '.join(divisors)}"
-            )
+        check_groups(num_groups, num_channels)
         self.num_groups = num_groups
-        self.num_channels = num_channels
-
-    @property
-    def channels(self) -> int:
-        """The number of channels C."""
-        return self.num_channels
 
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"

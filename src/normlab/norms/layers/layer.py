@@ -7,13 +7,13 @@ from functools import partial
 import torch
 from torch.nn import functional
 
-from normlab.norms.base import Images, Normalization
+from normlab.norms.base import ChannelNormalization, Images
 from normlab.norms.functional import rules
 from normlab.norms.functional.activation import Activation, activate
 from normlab.norms.layers.apply import normalize_by_sample
 
 
-class LayerNorm2d(Normalization):
+class LayerNorm2d(ChannelNormalization):
     """Layer normalization over C, H, W per sample (Ba et al. 2016, equation 4).
 
     y = γ·(x − μ_n)/√(v_n + ε) + β with γ, β of shape (C,): the same as group normalization with
@@ -37,22 +37,6 @@ class LayerNorm2d(Normalization):
     torch.Size([4, 8, 6, 6])
     """
 
-    def __init__(
-        self,
-        num_channels: int,
-        eps: float = 1e-5,
-        affine: bool = True,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(num_channels, eps, affine, device, dtype)
-        self.num_channels = num_channels
-
-    @property
-    def channels(self) -> int:
-        """The number of channels C."""
-        return self.num_channels
-
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
@@ -67,7 +51,7 @@ class LayerNorm2d(Normalization):
         return f"{self.num_channels}, eps={self.eps}, affine={self.affine}"
 
 
-class ChannelLayerNorm2d(Normalization):
+class ChannelLayerNorm2d(ChannelNormalization):
     """Layer normalization over C alone, for every pixel (the form of ConvNeXt, Liu et al. 2022).
 
     y = γ·(x − μ_nhw)/√(v_nhw + ε) + β. This is not one affine map per plane, so it runs through
@@ -87,22 +71,6 @@ class ChannelLayerNorm2d(Normalization):
     >>> norm(torch.randn(4, 8, 6, 6), activation="relu").shape
     torch.Size([4, 8, 6, 6])
     """
-
-    def __init__(
-        self,
-        num_channels: int,
-        eps: float = 1e-5,
-        affine: bool = True,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(num_channels, eps, affine, device, dtype)
-        self.num_channels = num_channels
-
-    @property
-    def channels(self) -> int:
-        """The number of channels C."""
-        return self.num_channels
 
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"

@@ -7,14 +7,14 @@ from functools import partial
 import torch
 from torch import nn
 
-from normlab.norms.base import Images, Normalization
+from normlab.norms.base import ChannelNormalization, Images
 from normlab.norms.functional import rules
 from normlab.norms.functional.activation import Activation
 from normlab.norms.functional.engine import plane_norm
 from normlab.norms.functional.planes import activate_like, to_statistics_dtype
 
 
-class RMSNorm2d(Normalization):
+class RMSNorm2d(ChannelNormalization):
     """Root mean square normalization over C, H, W per sample (Zhang & Sennrich 2019, equation 4).
 
     y = γ·x/√(mean x² + ε), with γ of shape (C,) and no β.
@@ -44,13 +44,7 @@ class RMSNorm2d(Normalization):
     ) -> None:
         super().__init__(num_channels, eps, True, device, dtype)
         self.bias = None
-        self.num_channels = num_channels
         self.axes = axes
-
-    @property
-    def channels(self) -> int:
-        """The number of channels C."""
-        return self.num_channels
 
     def reset_parameters(self) -> None:
         """Set γ to 1."""
@@ -75,7 +69,7 @@ class RMSNorm2d(Normalization):
         return f"{self.num_channels}, eps={self.eps}, axes={self.axes}"
 
 
-class FilterResponseNorm2d(Normalization):
+class FilterResponseNorm2d(ChannelNormalization):
     """Filter response normalization with its thresholded unit (Singh & Krishnan 2020, section 3).
 
     z = γ·x/√(mean_hw x² + ε) + β;  y = max(z + residual, τ) with τ of shape (C,), zero at first.
@@ -103,13 +97,7 @@ class FilterResponseNorm2d(Normalization):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_channels, eps, True, device, dtype)
-        self.num_channels = num_channels
         self.threshold = nn.Parameter(torch.zeros(num_channels, device=device, dtype=dtype))
-
-    @property
-    def channels(self) -> int:
-        """The number of channels C."""
-        return self.num_channels
 
     def reset_parameters(self) -> None:
         """Set γ to 1, β and τ to 0."""
@@ -133,7 +121,7 @@ class FilterResponseNorm2d(Normalization):
         return f"{self.num_channels}, eps={self.eps}"
 
 
-class GlobalResponseNorm2d(Normalization):
+class GlobalResponseNorm2d(ChannelNormalization):
     """Global response normalization (Woo et al. 2023, ConvNeXt V2, algorithm 1).
 
     y = γ·x·g/(mean_c g + ε) + β + x with g the length ‖x[n,c]‖₂ of each plane. γ = β = 0 at first:
@@ -162,13 +150,7 @@ class GlobalResponseNorm2d(Normalization):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_channels, eps, True, device, dtype)
-        self.num_channels = num_channels
         self.reset_parameters()
-
-    @property
-    def channels(self) -> int:
-        """The number of channels C."""
-        return self.num_channels
 
     def reset_parameters(self) -> None:
         """Set γ and β to 0: the identity."""
