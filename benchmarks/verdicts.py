@@ -33,7 +33,7 @@ from normlab.stats.inference.looks.boundaries import every_block, level
 from normlab.stats.inference.looks.margins import Margin
 from normlab.stats.inference.looks.state import SequentialDecisions, SettingRules
 from normlab.stats.inference.new_images import image_claim
-from normlab.stats.inference.sequential import run_race
+from normlab.stats.inference.sequential import sequential_decisions
 from normlab.stats.inference.verdict import best_arms
 from normlab.stats.summary.analysis import analyse
 from normlab.study.tuning.fit import pick
@@ -123,11 +123,13 @@ def make_table(values: np.ndarray) -> PairedTable:
     return PairedTable(Setting("sgd", 0.1, 32), "accuracy", "test", arms, blocks, values, status)
 
 
-def race_of(values: np.ndarray, margin: float, images: int | None = None) -> SequentialDecisions:
+def decisions_of(
+    values: np.ndarray, margin: float, images: int | None = None
+) -> SequentialDecisions:
     """The values judged after every block."""
     plan = make_plan(values.shape[1], margin)
     rules = SettingRules(Margin(margin, images, True), CHANCE, plan.analysis.alpha)
-    return run_race(make_table(values), plan, rules)
+    return sequential_decisions(make_table(values), plan, rules)
 
 
 def study(random: np.random.Generator, arms: int, blocks: int, noise: Noise = normal) -> np.ndarray:
@@ -158,7 +160,7 @@ def false_alarms(args: argparse.Namespace) -> None:
             for cap in (5, 20) if args.short else (3, 5, 8, 10, 20):
                 random = np.random.default_rng([args.seed, arms, cap])
                 wrong = sum(
-                    differs(race_of(study(random, arms, cap, noise), NEVER))
+                    differs(decisions_of(study(random, arms, cap, noise), NEVER))
                     for _ in range(args.studies)
                 )
                 line(f"A/A, {arms} arms, cap {cap}, {name}: any false decision",
@@ -175,7 +177,7 @@ def one_fails(args: argparse.Namespace) -> None:
                 values = study(random, 2, cap)
                 values[1] += 0.01
                 values[1] = np.where(random.random(cap) < rate, CHANCE, values[1])
-                said += race_of(values, NEVER).comparisons[0].decision == "better"
+                said += decisions_of(values, NEVER).comparisons[0].decision == "better"
             line(f'an arm that fails with {100 * rate:.0f} %, cap {cap}: called "better"',
                  percent(said, args.studies), "<= 5 % + 2 se")  # fmt: skip
 
@@ -189,10 +191,13 @@ def one_better(args: argparse.Namespace) -> None:
             for _ in range(args.studies):
                 values = study(random, 5, cap)
                 values[2] += sds * SD
-                race = race_of(values, 0.01)
-                alone += best_arms(tuple("abcde"), race.comparisons) == ("c",)
-                wrong += any(not right(pair) for pair in race.comparisons)
-                runs += sum(race.dropped.values()) + (5 - len(race.dropped)) * race.blocks
+                decisions = decisions_of(values, 0.01)
+                alone += best_arms(tuple("abcde"), decisions.comparisons) == ("c",)
+                wrong += any(not right(pair) for pair in decisions.comparisons)
+                runs += (
+                    sum(decisions.dropped.values())
+                    + (5 - len(decisions.dropped)) * decisions.blocks
+                )
             goals = (">= 98 %", "<= 45") if (sds, cap) == (2, 20) else ("", "")
             line(f"5 arms, one {sds:g} sd better, cap {cap}: it is the best alone",
                  percent(alone, args.studies), goals[0])  # fmt: skip
@@ -217,8 +222,8 @@ def equality(args: argparse.Namespace) -> None:
                 for _ in range(args.studies):
                     base = np.round(0.8 * images + random.normal(0, 0.01 * images, cap))
                     values = np.array([base, base - random.poisson(lost, cap)]) / images
-                    race = race_of(values, lost / images, images)
-                    equal += race.comparisons[0].decision == "practically equal"
+                    decisions = decisions_of(values, lost / images, images)
+                    equal += decisions.comparisons[0].decision == "practically equal"
                 line(f'{images} test images, {lost:g} lost = the margin, cap {cap}: "equal"',
                      percent(equal, args.studies), "<= 5 % + 2 se")  # fmt: skip
 
@@ -259,15 +264,15 @@ def more_blocks(args: argparse.Namespace) -> None:
         right_, total = 0, 0
         for _ in range(args.studies):
             values = np.array([np.zeros(20), random.normal(0.01, sd, 20)])
-            race = race_of(values, NEVER)
-            if race.over and race.blocks <= 5:
+            decisions = decisions_of(values, NEVER)
+            if decisions.over and decisions.blocks <= 5:
                 continue
             d = values[1, :5]
             found = forecast(float(d.mean()), float(d.var(ddof=1)), 4.0, 5, left, None)
             if found.median is not None:
                 total += 1
-                decided = race.comparisons[0].decision in DIFFERENT
-                right_ += decided and race.blocks <= 5 + found.median
+                decided = decisions.comparisons[0].decision in DIFFERENT
+                right_ += decided and decisions.blocks <= 5 + found.median
         line(f"1 point apart, sd {100 * sd:g} points: decided by the median of the range",
              percent(right_, total), "40 to 60 %")  # fmt: skip
 
@@ -318,7 +323,7 @@ def tuned(args: argparse.Namespace) -> None:
         for once, goal in ((True, ""), (False, "<= 5 % + 2 se")):
             random = np.random.default_rng([args.seed, points, images, cap])
             wrong = sum(
-                differs(race_of(
+                differs(decisions_of(
                     tuned_values(random, cap, points, images, bend, once=once), NEVER
                 ))
                 for _ in range(args.studies)

@@ -6,8 +6,8 @@ import pytest
 
 from normlab.records.run import Measures, Outcome
 from normlab.stats.inference.sequential import sequential_layouts
-from normlab.study import study as study_module
 from normlab.study.study import Study
+from normlab.train import execute as training
 
 
 def fake_training(monkeypatch, accuracies) -> None:
@@ -22,7 +22,7 @@ def fake_training(monkeypatch, accuracies) -> None:
         )
         return iter(())
 
-    monkeypatch.setattr(study_module, "execute", execute)
+    monkeypatch.setattr(training, "execute", execute)
 
 
 @pytest.mark.slow
@@ -39,9 +39,9 @@ def test_arms_that_lost_are_left_out_of_later_blocks(
     ran = [(spec.arm, spec.block) for spec, _ in study.run(dataset)]
     assert {block for arm, block in ran if arm == "none"} == set(range(4))
     assert study.missing() == []
-    ((layout, race),) = sequential_layouts(study.plan, study.records())
-    assert race.dropped["none"] == 4
-    assert race.over
+    ((layout, decisions),) = sequential_layouts(study.plan, study.records())
+    assert decisions.dropped["none"] == 4
+    assert decisions.over
     assert layout.status("none", 5) == "not needed"
 
 
@@ -76,7 +76,7 @@ def test_a_run_that_fails_does_not_hold_up_later_looks(
     make_plan, dataset, tmp_path, monkeypatch
 ) -> None:
     fake_training(monkeypatch, {"bn": 0.8, "gn": 0.8})
-    finish = study_module.execute
+    finish = training.execute
 
     def execute(spec, data, folder, **options):
         if (spec.arm, spec.block) != ("gn", 1):
@@ -85,7 +85,7 @@ def test_a_run_that_fails_does_not_hold_up_later_looks(
         folder.write_outcome(Outcome(status="failed", epochs=0, error="made to fail"))
         return iter(())
 
-    monkeypatch.setattr(study_module, "execute", execute)
+    monkeypatch.setattr(training, "execute", execute)
     factors = {"norm": ["bn", "gn"], "batch_size": [4]}
     analysis = {"looks": [2, 4], "margin": 1e-9}
     study = Study.create(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from scipy import stats
 
-from normlab.stats.inference.across_datasets import across
+from normlab.stats.inference.across_datasets import over_datasets
 from normlab.stats.summary.analysis import analyse
 
 
@@ -18,7 +18,7 @@ def settings(fabricate, effects, **options):
 
 def test_the_interval_is_over_data_sets(fabricate):
     one = settings(fabricate, (0.03, 0.02, -0.04, 0.05))
-    (row,) = across(one, "bn")
+    (row,) = over_datasets(one, "bn")
     means = [s.verdict.comparison("gn", "bn").difference.mean for s in one]
     assert row.differences == tuple(means)
     assert row.over.n == 4
@@ -29,7 +29,7 @@ def test_the_interval_is_over_data_sets(fabricate):
 
 
 def test_a_smaller_loss_is_better(fabricate):
-    (row,) = across(settings(fabricate, (0.05, 0.05), analysis={"metric": "loss"}), "bn")
+    (row,) = over_datasets(settings(fabricate, (0.05, 0.05), analysis={"metric": "loss"}), "bn")
     assert row.over.mean < 0
     assert (row.better, row.worse) == (2, 0)
 
@@ -38,7 +38,7 @@ def test_an_arm_that_a_data_set_lacks_is_not_counted_there(fabricate):
     (full,) = settings(fabricate, (0.02,))
     plan = fabricate.make_plan(norms=("bn", "ln"), blocks=3)
     other = analyse(plan, fabricate.make_runs(plan)).settings[0]
-    rows = {row.arm: row for row in across([full, other], "bn")}
+    rows = {row.arm: row for row in over_datasets([full, other], "bn")}
     assert rows["gn"].differences[1] is None
     assert rows["gn"].over.n == rows["ln"].over.n == 1
     assert rows["gn"].over.interval is None

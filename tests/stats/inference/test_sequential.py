@@ -9,7 +9,7 @@ from normlab.stats.data.setting import Setting
 from normlab.stats.inference.sequential import (
     look_levels,
     planned_looks,
-    run_race,
+    sequential_decisions,
     sequential_layouts,
     usual_looks,
 )
@@ -69,11 +69,11 @@ def test_a_hopeless_arm_is_dropped_and_the_race_ends_early():
     effects = np.array([0.0, -0.2, 0.1])[:, None]
     values = 0.7 + effects + random.normal(0, 0.004, (3, 10))
     values[:, 4:] = np.nan
-    race = run_race(table(values), plan())
-    assert race.passed == 1
-    assert race.over
-    assert race.dropped == {"a": 4, "b": 4}
-    assert {c.decision for c in race.comparisons} <= {"better", "worse"}
+    decisions = sequential_decisions(table(values), plan())
+    assert decisions.passed == 1
+    assert decisions.over
+    assert decisions.dropped == {"a": 4, "b": 4}
+    assert {c.decision for c in decisions.comparisons} <= {"better", "worse"}
 
 
 def test_a_dropped_arm_is_not_waited_for_and_its_decision_stands():
@@ -82,13 +82,13 @@ def test_a_dropped_arm_is_not_waited_for_and_its_decision_stands():
     values = 0.7 + effects + random.normal(0, 0.01, (3, 10))
     early = values.copy()
     early[:, 4:] = np.nan
-    first = run_race(table(early), plan())
+    first = sequential_decisions(table(early), plan())
     assert (first.dropped, first.over) == ({"b": 4}, False)
     later = values.copy()
     later[1, 4:] = np.nan
-    race = run_race(table(later), plan())
-    assert race.passed == 3
-    found = {(c.arm, c.other): c for c in race.comparisons}
+    decisions = sequential_decisions(table(later), plan())
+    assert decisions.passed == 3
+    found = {(c.arm, c.other): c for c in decisions.comparisons}
     assert found["b", "a"].difference.n == 4
     assert found["c", "a"].difference.n == 10
     assert found["b", "a"].decision == "worse"
@@ -99,27 +99,27 @@ def test_the_reference_stays_while_somebody_is_undecided_against_it():
     effects = np.array([-0.03, -0.03, 0.05])[:, None]
     values = 0.7 + effects + random.normal(0, 0.008, (3, 10))
     values[:, 4:] = np.nan
-    race = run_race(table(values), plan())
+    decisions = sequential_decisions(table(values), plan())
     assert (
-        "a" in race.dropped
-        or all(c.decision != "undecided" for c in race.comparisons if "a" in (c.arm, c.other))
-        or "b" in race.dropped
+        "a" in decisions.dropped
+        or all(c.decision != "undecided" for c in decisions.comparisons if "a" in (c.arm, c.other))
+        or "b" in decisions.dropped
     )
-    assert "c" not in race.dropped
+    assert "c" not in decisions.dropped
 
 
 def test_an_unfinished_look_is_not_taken():
     values = np.random.default_rng(2).normal(0.7, 0.01, (3, 10))
     values[:, 4:] = np.nan
     values[2, 3] = np.nan
-    assert run_race(table(values), plan()).passed == 0
+    assert sequential_decisions(table(values), plan()).passed == 0
 
 
 def test_cells_that_are_not_needed_are_called_so(fabricate):
     study = fabricate.make_plan(norms=("bn", "none"), blocks=10, analysis={"looks": (4, 7, 10)})
     runs = [run for run in fabricate.make_runs(study, sd=0.002) if run.spec.block < 4]
-    ((layout, race),) = sequential_layouts(study, runs)
-    assert race.over
+    ((layout, decisions),) = sequential_layouts(study, runs)
+    assert decisions.over
     assert layout.status("none", 7) == "not needed"
     assert layout.status("bn", 9) == "not needed"
     assert layout.status("bn", 3) == "finished"

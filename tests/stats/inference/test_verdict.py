@@ -10,7 +10,7 @@ from normlab.records.plan import AnalysisPlan, parse_plan
 from normlab.stats.data.pairing import PairedTable, paired_table
 from normlab.stats.data.setting import Setting
 from normlab.stats.inference.comparison import compare_all
-from normlab.stats.inference.sequential import run_race, sequential_layouts
+from normlab.stats.inference.sequential import sequential_decisions, sequential_layouts
 from normlab.stats.inference.verdict import judge
 
 
@@ -24,8 +24,8 @@ def judged(fabricate, analysis=None, **options):
 
 
 def judge_study(plan, runs):
-    ((layout, race),) = sequential_layouts(plan, runs)
-    return judge(paired_table(layout, plan.analysis.metric), plan, race)
+    ((layout, decisions),) = sequential_layouts(plan, runs)
+    return judge(paired_table(layout, plan.analysis.metric), plan, decisions)
 
 
 def test_a_clear_study(fabricate):
@@ -142,6 +142,6 @@ def test_a_much_better_arm_is_always_among_the_best():
     )
     effects = np.array([0, 0, 0.03])[:, None]
     tables = [as_table(0.8 + effects + random.normal(0, 0.006, (3, 5))) for _ in range(100)]
-    verdicts = [judge(table, plan, run_race(table, plan)) for table in tables]
+    verdicts = [judge(table, plan, sequential_decisions(table, plan)) for table in tables]
     assert all("c" in verdict.best for verdict in verdicts)
     assert np.mean([verdict.best == ("c",) for verdict in verdicts]) > 0.5

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from normlab.norms.base import ChannelNormalization, Images
 from normlab.norms.functional.activation import Activation
 from normlab.norms.functional.planes import activate_like, to_statistics_dtype
+from normlab.norms.layers.group import check_groups
 
 
 class EvoNormS0(ChannelNormalization):

@@ -14,7 +14,7 @@ from normlab.report.export.formats import NOTHING
 from normlab.report.page.render import render
 from normlab.stats.data.metrics import LABELS, format_difference, format_value, unit
 from normlab.stats.data.reading import StudyRecords, read_study
-from normlab.stats.inference.across_datasets import AcrossRow, across
+from normlab.stats.inference.across_datasets import DatasetsRow, over_datasets
 from normlab.stats.summary.analysis import Analysis, SettingAnalysis, analyse_study
 from normlab.text import count
 
@@ -155,7 +155,7 @@ def shared_settings(
 
 def _view(title: str, group: Sequence[tuple[str, SettingAnalysis]], reference: str) -> JointView:
     settings = [one for _, one in group]
-    found = across(settings, reference)
+    found = over_datasets(settings, reference)
     metric = settings[0].verdict.metric
     own = tuple(_cell(one, reference, reference) for one in settings)
     return JointView(
@@ -187,7 +187,7 @@ def _cell(one: SettingAnalysis, arm: str, reference: str) -> JointCell:
 
 
 def _row(
-    row: AcrossRow, settings: Sequence[SettingAnalysis], reference: str, metric: str
+    row: DatasetsRow, settings: Sequence[SettingAnalysis], reference: str, metric: str
 ) -> JointRow:
     mean, interval = row.over.mean, row.over.interval
     ties = f", {row.ties} equal" if row.ties else ""
@@ -206,7 +206,7 @@ def _interval(metric: str, low: float, high: float) -> str:
     return f"[{format_difference(metric, low)}, {format_difference(metric, high)}]"
 
 
-def _sentence(found: Sequence[AcrossRow], reference: str, metric: str) -> str:
+def _sentence(found: Sequence[DatasetsRow], reference: str, metric: str) -> str:
     clear = [
         f"{row.arm} ({format_difference(metric, row.over.mean)})"
         for row in found

@@ -18,7 +18,7 @@ from normlab.stats.summary.analysis import SettingAnalysis
 
 
 @dataclass(frozen=True)
-class AcrossRow:
+class DatasetsRow:
     """One arm against the reference, over data sets."""
 
     arm: str
@@ -33,7 +33,7 @@ class AcrossRow:
     """Exact two-sided sign test over data sets, ties left out; None where all are ties."""
 
 
-def across(settings: Sequence[SettingAnalysis], reference: str) -> tuple[AcrossRow, ...]:
+def over_datasets(settings: Sequence[SettingAnalysis], reference: str) -> tuple[DatasetsRow, ...]:
     """Every arm that any data set has, against the reference; one setting a data set.
 
     The metric is that of the first; its orientation says which sign is better.
@@ -43,7 +43,7 @@ def across(settings: Sequence[SettingAnalysis], reference: str) -> tuple[AcrossR
     return tuple(_row(arm, settings, reference, sign) for arm in arms)
 
 
-def _row(arm: str, settings: Sequence[SettingAnalysis], reference: str, sign: int) -> AcrossRow:
+def _row(arm: str, settings: Sequence[SettingAnalysis], reference: str, sign: int) -> DatasetsRow:
     differences: list[float | None] = []
     for one in settings:
         comparison = one.verdict.comparison(arm, reference)
@@ -52,7 +52,7 @@ def _row(arm: str, settings: Sequence[SettingAnalysis], reference: str, sign: in
     better = int(np.count_nonzero(sign * present > SAME))
     worse = int(np.count_nonzero(sign * present < -SAME))
     p = float(stats.binomtest(better, better + worse).pvalue) if better + worse else None
-    return AcrossRow(
+    return DatasetsRow(
         arm=arm,
         differences=tuple(differences),
         over=paired_difference(present),

@@ -1,7 +1,7 @@
 """Looking while it runs: at which level, and what a look decides.
 
-New studies are judged after every block, by `normlab.stats.inference.looks.race`. What follows is
-how studies of the first method are judged, as their plans say.
+New studies are judged after every block, by `normlab.stats.inference.looks.every_look`. What
+follows is how studies of the first method are judged, as their plans say.
 
 Testing at α after every block would give a false alarm in about one study of six. Looks are fixed
 in the plan instead, and each has a level of its own, strict at first:
@@ -34,8 +34,8 @@ from normlab.stats.data.pairing import PairedTable, paired_table
 from normlab.stats.inference.comparison import Comparison, compare_all, find
 from normlab.stats.inference.looks.boundaries import every_block
 from normlab.stats.inference.looks.boundaries import level as level_of_look
+from normlab.stats.inference.looks.every_look import is_complete, run_every_look
 from normlab.stats.inference.looks.margins import margin_of
-from normlab.stats.inference.looks.race import is_complete, run_every_look
 from normlab.stats.inference.looks.state import EXPLORATORY_BELOW as EXPLORATORY_BELOW
 from normlab.stats.inference.looks.state import SequentialDecisions as SequentialDecisions
 from normlab.stats.inference.looks.state import SettingRules, plain_rules
@@ -88,7 +88,7 @@ def decision_levels(plan: StudyPlan) -> tuple[float, ...]:
     return tuple(level_of_look(looks, n, plain_rules(plan).planned_alpha) for n in looks)
 
 
-def run_race(
+def sequential_decisions(
     table: PairedTable, plan: StudyPlan, rules: SettingRules | None = None
 ) -> SequentialDecisions:
     """Take every look that the runs so far allow, in order.
@@ -126,13 +126,13 @@ def run_race(
 def sequential_layouts(
     plan: StudyPlan, runs: Sequence[RunRecord]
 ) -> tuple[tuple[Layout, SequentialDecisions], ...]:
-    """Every setting with its race, and with the cells that the race made unnecessary marked."""
+    """Every setting with its decisions, and the cells marked that they made unnecessary."""
     found = []
     layouts = arrange(plan, runs)
     for layout in layouts:
         rules = rules_of(layout, plan, len(layouts))
-        race = run_race(paired_table(layout, plan.analysis.metric), plan, rules)
-        found.append((replace(layout, skipped=_spared(layout, race)), race))
+        decisions = sequential_decisions(paired_table(layout, plan.analysis.metric), plan, rules)
+        found.append((replace(layout, skipped=_skipped_cells(layout, decisions)), decisions))
     return tuple(found)
 
 
@@ -142,13 +142,15 @@ def rules_of(layout: Layout, plan: StudyPlan, settings: int) -> SettingRules:
     return replace(rules, margin=margin_of(layout, plan.analysis))
 
 
-def _spared(layout: Layout, race: SequentialDecisions) -> frozenset[tuple[str, int]]:
-    """Later blocks of dropped arms; those of all arms up to the last look if the race is over."""
+def _skipped_cells(layout: Layout, decisions: SequentialDecisions) -> frozenset[tuple[str, int]]:
+    """Later blocks of dropped arms; those of all arms up to the last look once all is decided."""
     cells = {
-        (arm, block) for arm, blocks in race.dropped.items() for block in layout.blocks[blocks:]
+        (arm, block)
+        for arm, blocks in decisions.dropped.items()
+        for block in layout.blocks[blocks:]
     }
-    if race.over:
-        rest = layout.blocks[race.blocks : race.looks[-1]]
+    if decisions.over:
+        rest = layout.blocks[decisions.blocks : decisions.looks[-1]]
         cells |= {(arm, block) for arm in layout.arms for block in rest}
     return frozenset(cells)
 

@@ -47,7 +47,7 @@ class SettingVerdict:
     blocks: int
     """The smallest number of blocks that any comparison rests on."""
     stage: Stage
-    race: SequentialDecisions
+    decisions: SequentialDecisions
     """The looks, their levels, and the arms that were dropped."""
     level: float
     """The error rate at which this look decides; α where there is one look."""
@@ -69,12 +69,12 @@ class SettingVerdict:
     @property
     def failures(self) -> Mapping[str, FailureBound]:
         """Arm → its failures and the rate that they allow; empty by the first method."""
-        return self.race.failures
+        return self.decisions.failures
 
     @property
     def dropped(self) -> Mapping[str, int]:
         """Arm → blocks at the look that dropped it."""
-        return self.race.dropped
+        return self.decisions.dropped
 
 
 def tuned_once(plan: StudyPlan) -> bool:
@@ -82,37 +82,37 @@ def tuned_once(plan: StudyPlan) -> bool:
     return plan.tuning is not None and plan.tuning.scope == "study"
 
 
-def judged_part(table: PairedTable, race: SequentialDecisions) -> tuple[PairedTable, Stage]:
+def judged_part(table: PairedTable, decisions: SequentialDecisions) -> tuple[PairedTable, Stage]:
     """The blocks that the verdict rests on, and what kind of verdict that makes it.
 
     At a planned look the blocks of that look, whatever has been run since. Beyond the last look all
     of them, as an extension: by e-values, or by the first method without control of errors.
     """
     begun = int((~np.isnan(table.values)).any(axis=0).sum())
-    if race.passed == 0:
+    if decisions.passed == 0:
         return table, "interim"
-    if race.passed == len(race.looks) and begun > race.looks[-1]:
+    if decisions.passed == len(decisions.looks) and begun > decisions.looks[-1]:
         return table, "extended"
-    return table.first(race.blocks), "planned"
+    return table.first(decisions.blocks), "planned"
 
 
-def judge(table: PairedTable, plan: StudyPlan, race: SequentialDecisions) -> SettingVerdict:
+def judge(table: PairedTable, plan: StudyPlan, decisions: SequentialDecisions) -> SettingVerdict:
     """Decide a setting by the analysis that was fixed before the first run.
 
     The table is of the metric that the plan names, with all blocks; `analysis.reference` may be
     absent from it.
     """
     analysis = plan.analysis
-    table, stage = judged_part(table, race)
+    table, stage = judged_part(table, decisions)
     arms = table.measured_arms()
     reference = analysis.reference if analysis.reference in arms else None
-    second = race.rules is not None
+    second = decisions.rules is not None
     keeps = second or stage == "planned"
-    comparisons = race.comparisons if keeps else compare_all(table, analysis)
+    comparisons = decisions.comparisons if keeps else compare_all(table, analysis)
     best = best_arms(arms, comparisons)
-    blocks = race.blocks if stage == "planned" else table.smallest_common_blocks()
+    blocks = decisions.blocks if stage == "planned" else table.smallest_common_blocks()
     if stage == "planned":
-        staying = table.only([arm for arm in arms if race.dropped.get(arm, blocks) >= blocks])
+        staying = table.only([arm for arm in arms if decisions.dropped.get(arm, blocks) >= blocks])
         blocks = min(blocks, staying.smallest_common_blocks())
         error = error_term(staying)
     else:
@@ -126,7 +126,7 @@ def judge(table: PairedTable, plan: StudyPlan, race: SequentialDecisions) -> Set
     return SettingVerdict(
         setting=table.setting,
         metric=table.metric,
-        margin=race.rules.margin.value if race.rules is not None else analysis.margin,
+        margin=decisions.rules.margin.value if decisions.rules is not None else analysis.margin,
         alpha=analysis.alpha,
         reference=reference,
         arms=arms,
@@ -134,12 +134,12 @@ def judge(table: PairedTable, plan: StudyPlan, race: SequentialDecisions) -> Set
         best=best,
         blocks=blocks,
         stage=stage,
-        race=race,
-        level=race.levels[race.passed - 1] if stage == "planned" else analysis.alpha,
+        decisions=decisions,
+        level=decisions.levels[decisions.passed - 1] if stage == "planned" else analysis.alpha,
         pooled=not second and error.spread is not None,
         error_reason="" if second else error.reason,
         exploratory=exploratory,
-        sentence=verdict_sentence(table, plan, comparisons, best, blocks, stage, race),
+        sentence=verdict_sentence(table, plan, comparisons, best, blocks, stage, decisions),
     )
 
 

@@ -18,7 +18,7 @@ def further_tables(analysis: Analysis) -> tuple[Table, ...]:
     tables: list[Table] = []
     for setting in analysis.settings:
         tables += [claims_table(setting), curve_facts_table(setting)]
-        if len(setting.verdict.race.looks) > 1:
+        if len(setting.verdict.decisions.looks) > 1:
             tables.append(interim_table(setting))
     tables += [interaction_table(analysis)]
     if analysis.tuning_results is not None:
@@ -94,7 +94,7 @@ def curve_facts_table(setting: SettingAnalysis) -> Table:
 
 def interim_table(setting: SettingAnalysis) -> Table:
     """When the setting is judged, how strictly, and who left."""
-    decisions = setting.verdict.race
+    decisions = setting.verdict.decisions
     return Table(
         slug=f"looks-{setting.setting.slug}",
         title="Looks",

@@ -27,7 +27,7 @@ from scipy import special
 
 FIRST_LOOK = 3
 DELTA = 0.25
-MOST_TABLED = 20
+MAX_TABLED = 20
 _BASE = 0.05
 _ALPHAS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
 _DRAWS = 200_000
@@ -63,9 +63,9 @@ def every_block(cap: int) -> tuple[int, ...]:
     """
     if cap <= FIRST_LOOK:
         return (max(cap, 2),)
-    if cap <= MOST_TABLED:
+    if cap <= MAX_TABLED:
         return tuple(range(FIRST_LOOK, cap + 1))
-    spread = np.linspace(FIRST_LOOK, cap, MOST_TABLED - FIRST_LOOK + 1)
+    spread = np.linspace(FIRST_LOOK, cap, MAX_TABLED - FIRST_LOOK + 1)
     return tuple(int(look) for look in np.round(spread))
 
 

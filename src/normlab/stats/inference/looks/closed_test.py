@@ -24,7 +24,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-MOST_ARMS = 8
+MAX_ARMS = 8
 """Beyond, sets are too many (nine arms have 21,146) and Holm's correction is used."""
 
 
@@ -42,7 +42,7 @@ class ClosedTest:
 
     def divisors(self, alpha: float) -> Int[np.ndarray, " pairs"]:
         """m of every pair: it is different where its own p ≤ α/m."""
-        if self.arms > MOST_ARMS:
+        if self.arms > MAX_ARMS:
             return self._holm(alpha)
         sets, sizes = equal_sets(self.arms)
         refuting = sets & (self._smallest[None] <= alpha / sizes[:, None])

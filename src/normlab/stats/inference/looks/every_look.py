@@ -1,10 +1,10 @@
-"""Decisions after every block: all pairs of a setting, judged at one look after the other.
+"""Decisions after every block: all pairs of a setting, at one look after the other.
 
 At a look every pair that is still open is tested for a difference and for practical equality, each
 by the boundary of all looks at α/m. m is the number of hypotheses that may still be true together:
 for differences those of the closed test of all pairs, for equality Holm's. The chance of any false
 "better" or "worse" at any look is then at most α. A decision stands once it is made; arms that are
-worse than the leader are dropped; the race is over when the arms that are left are decided, but not
+worse than the leader are dropped; all is over when the arms that are left are decided, but not
 before five blocks.
 
 Sources: Holm 1979; Bergmann & Hommel 1988; Ye, Li, Liu & Yao 2013, "A group sequential Holm
@@ -123,7 +123,7 @@ def run_every_look(
         for arm in table.measured_arms()
         if (n := int((~np.isnan(table.row(arm))).sum()))
     }
-    race = SequentialDecisions(
+    decisions = SequentialDecisions(
         looks=looks,
         levels=tuple(level(looks, n, rules.planned_alpha) for n in looks),
         passed=passed,
@@ -133,7 +133,7 @@ def run_every_look(
         rules=rules,
         failures=failures,
     )
-    return replace(race, comparisons=_comparisons(table, seen, state, race, plan))
+    return replace(decisions, comparisons=_comparisons(table, seen, state, decisions, plan))
 
 
 def is_complete(table: PairedTable, blocks: int) -> bool:
@@ -288,66 +288,69 @@ def _comparisons(
     table: PairedTable,
     seen: PairedTable,
     state: _State,
-    race: SequentialDecisions,
+    decisions: SequentialDecisions,
     plan: StudyPlan,
 ) -> tuple[Comparison, ...]:
     """Of every pair that was measured, in the order of the plan."""
     order = {pair: place for place, pair in enumerate(pairs_of(table.arms))}
     return tuple(
-        _comparison(table, state, pair, race, plan)
+        _comparison(table, state, pair, decisions, plan)
         for pair in sorted(state.found, key=lambda pair: order[pair])
     )
 
 
 def _comparison(
-    table: PairedTable, state: _State, pair: Pair, race: SequentialDecisions, plan: StudyPlan
+    table: PairedTable, state: _State, pair: Pair, decisions: SequentialDecisions, plan: StudyPlan
 ) -> Comparison:
-    found, rules, alpha = state.found[pair], race.rules, plan.analysis.alpha
+    found, rules, alpha = state.found[pair], decisions.rules, plan.analysis.alpha
     assert rules is not None
     sign = orientation(table.metric)
     samples = _differences(table.first(found.blocks), pair)
     ahead: Forecast | None = None
-    if found.decision == "undecided" and found.common >= 2 and race.passed and not race.over:
-        ahead = _forecast(found, race, rules)
+    is_open = found.decision == "undecided" and not decisions.over
+    if is_open and found.common >= 2 and decisions.passed:
+        ahead = _forecast(found, decisions, rules)
     return Comparison(
         arm=pair[1],
         other=pair[0],
         difference=paired_difference(samples, alpha),
-        adjusted_p=_adjusted_p(found, race, rules, alpha),
+        adjusted_p=_adjusted_p(found, decisions, rules, alpha),
         equivalence_p=None if found.common < 2 else found.equivalence_p,
         share=share_better(sign * samples, alpha),
         sign_flip_p=sign_flip_p_value(samples),
-        decision=_with_failures(found.decision, table, pair, race, sign),
+        decision=_with_failures(found.decision, table, pair, decisions, sign),
         further_blocks=_further(found, ahead),
-        simultaneous=_simultaneous(found, race, rules),
+        simultaneous=_simultaneous(found, decisions, rules),
         forecast=ahead,
     )
 
 
 def _adjusted_p(
-    found: _Found, race: SequentialDecisions, rules: SettingRules, alpha: float
+    found: _Found, decisions: SequentialDecisions, rules: SettingRules, alpha: float
 ) -> float | None:
     """Below α exactly where the look decides: for all looks, all pairs and all settings."""
     if found.common < 2:
         return None
     if found.e_value is not None:
         return min(1.0, found.hypotheses[0] / found.e_value * alpha / rules.added_alpha)
-    if race.passed == 0:
+    if decisions.passed == 0:
         return None
-    overall = boundary(race.looks).overall(found.blocks, found.p_value)
+    overall = boundary(decisions.looks).overall(found.blocks, found.p_value)
     return min(1.0, overall * found.hypotheses[0] * alpha / rules.planned_alpha)
 
 
-def _simultaneous(found: _Found, race: SequentialDecisions, rules: SettingRules) -> Interval | None:
+def _simultaneous(
+    found: _Found, decisions: SequentialDecisions, rules: SettingRules
+) -> Interval | None:
     """The interval that belongs to the decision: it leaves out 0, or lies inside the margin,
     exactly where the look decided so.
     """
     if found.added is not None:
         return found.added
-    if found.common < 2 or race.passed == 0 or found.decision == "too easy to tell apart":
+    if found.common < 2 or decisions.passed == 0 or found.decision == "too easy to tell apart":
         return None
     equal = found.decision == "practically equal"
-    one_sided = level(race.looks, found.blocks, rules.planned_alpha / found.hypotheses[equal])
+    one_sided = level(decisions.looks, found.blocks, rules.planned_alpha / found.hypotheses[equal])
     tail = one_sided if equal else one_sided / 2
     floor = rules.margin.value * (rules.margin.resolution or 0.0) if equal else 0.0
     variance = max(found.variance, floor)
@@ -357,11 +360,11 @@ def _simultaneous(found: _Found, race: SequentialDecisions, rules: SettingRules)
     return Interval(found.mean - half, found.mean + half, 1 - 2 * tail)
 
 
-def _forecast(found: _Found, race: SequentialDecisions, rules: SettingRules) -> Forecast:
+def _forecast(found: _Found, decisions: SequentialDecisions, rules: SettingRules) -> Forecast:
     different, equal = (rules.planned_alpha / m for m in found.hypotheses)
     looks = [
-        Rules(n, level(race.looks, n, different), level(race.looks, n, equal))
-        for n in race.looks
+        Rules(n, level(decisions.looks, n, different), level(decisions.looks, n, equal))
+        for n in decisions.looks
         if n > found.blocks
     ]
     margin = rules.margin.value if rules.margin.usable else None
@@ -377,10 +380,10 @@ def _further(found: _Found, ahead: Forecast | None) -> int | None:
 
 
 def _with_failures(
-    decision: Decision, table: PairedTable, pair: Pair, race: SequentialDecisions, sign: int
+    decision: Decision, table: PairedTable, pair: Pair, decisions: SequentialDecisions, sign: int
 ) -> Decision:
     """The decision; better becomes ahead where possible failures would turn it around."""
-    if decision not in _CONDITIONAL or race.rules is None:
+    if decision not in _CONDITIONAL or decisions.rules is None:
         return decision
     winner, loser = (pair[1], pair[0]) if decision == "better" else pair
     row = table.row(winner)
@@ -389,6 +392,6 @@ def _with_failures(
     )
     ok = row[~np.isnan(row) & ~failed]
     other = float(np.nanmean(table.row(loser)))
-    if withheld(race.failures[winner], ok, other, race.rules.chance, sign):
+    if withheld(decisions.failures[winner], ok, other, decisions.rules.chance, sign):
         return _CONDITIONAL[decision]
     return decision

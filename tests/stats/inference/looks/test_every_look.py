@@ -8,7 +8,7 @@ from normlab.stats.data.pairing import PairedTable
 from normlab.stats.data.setting import Setting
 from normlab.stats.inference.looks.margins import Margin, relative_margin
 from normlab.stats.inference.looks.state import SettingRules
-from normlab.stats.inference.sequential import planned_looks, run_race
+from normlab.stats.inference.sequential import planned_looks, sequential_decisions
 from normlab.stats.inference.verdict import best_arms
 
 SD = 0.006
@@ -47,9 +47,9 @@ def test_looks_are_after_every_block_from_the_third() -> None:
 def test_one_arm_two_standard_deviations_better_is_found_alone_with_few_runs() -> None:
     repeats, alone, runs = 60, 0, 0
     for seed in range(repeats):
-        race = run_race(table(study(5, 20, seed, 2 * SD)), plan())
-        alone += best_arms(tuple("abcde"), race.comparisons) == ("c",)
-        runs += sum(race.dropped.values()) + (5 - len(race.dropped)) * race.blocks
+        decisions = sequential_decisions(table(study(5, 20, seed, 2 * SD)), plan())
+        alone += best_arms(tuple("abcde"), decisions.comparisons) == ("c",)
+        runs += sum(decisions.dropped.values()) + (5 - len(decisions.dropped)) * decisions.blocks
     assert alone >= 57
     assert runs / repeats <= 48  # 45 on average (benchmarks/verdicts.py), and some luck
 
@@ -58,15 +58,15 @@ def test_one_arm_two_standard_deviations_better_is_found_alone_with_few_runs() -
 def test_equal_arms_are_hardly_ever_called_different(arms: int) -> None:
     repeats, wrong = 300, 0
     for seed in range(repeats):
-        race = run_race(table(study(arms, 8, seed)), plan(8, margin=1e-9))
-        wrong += any(c.decision not in ("undecided",) for c in race.comparisons)
+        decisions = sequential_decisions(table(study(arms, 8, seed)), plan(8, margin=1e-9))
+        wrong += any(c.decision not in ("undecided",) for c in decisions.comparisons)
     assert wrong / repeats <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / repeats)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_interval_beside_a_decision_never_contradicts_it(seed: int) -> None:
-    race = run_race(table(study(4, 12, seed, 1.6 * SD)), plan(12))
-    for pair in race.comparisons:
+    decisions = sequential_decisions(table(study(4, 12, seed, 1.6 * SD)), plan(12))
+    for pair in decisions.comparisons:
         assert pair.simultaneous is not None
         low, high = pair.simultaneous.low, pair.simultaneous.high
         if pair.decision in ("better", "ahead"):
@@ -86,60 +86,60 @@ def test_a_decision_stands_and_the_race_ends_before_the_cap() -> None:
     values = study(3, 20, 1)
     values[1] += 0.1
     values[2] -= 0.1
-    race = run_race(table(values), plan())
-    assert race.over
-    assert race.blocks == 5
-    assert set(race.dropped) == {"a", "c"}
-    assert best_arms(tuple("abc"), race.comparisons) == ("b",)
+    decisions = sequential_decisions(table(values), plan())
+    assert decisions.over
+    assert decisions.blocks == 5
+    assert set(decisions.dropped) == {"a", "c"}
+    assert best_arms(tuple("abc"), decisions.comparisons) == ("b",)
 
 
 def test_what_is_missing_stops_the_looks() -> None:
     values = study(3, 6, 2)
     values[1, 4] = np.nan
-    race = run_race(table(values), plan(6))
-    assert (race.passed, race.blocks, race.over) == (2, 4, False)
-    assert all(c.forecast is not None for c in race.comparisons if c.decision == "undecided")
+    decisions = sequential_decisions(table(values), plan(6))
+    assert (decisions.passed, decisions.blocks, decisions.over) == (2, 4, False)
+    assert all(c.forecast is not None for c in decisions.comparisons if c.decision == "undecided")
 
 
 def test_below_three_blocks_nothing_is_decided() -> None:
-    race = run_race(table(study(3, 20, 3, 0.2)[:, :2]), plan())
-    assert race.passed == 0
-    assert {c.decision for c in race.comparisons} == {"undecided"}
-    assert all(c.simultaneous is None for c in race.comparisons)
+    decisions = sequential_decisions(table(study(3, 20, 3, 0.2)[:, :2]), plan())
+    assert decisions.passed == 0
+    assert {c.decision for c in decisions.comparisons} == {"undecided"}
+    assert all(c.simultaneous is None for c in decisions.comparisons)
 
 
 def test_too_few_runs_to_exclude_failures_make_better_ahead() -> None:
     values = study(2, 20, 4)
     values[1] += 0.05
-    race = run_race(table(values), plan())
-    assert race.blocks < 14
-    assert race.comparisons[0].decision == "better"  # by 20 runs that are there, none failed
-    race = run_race(table(values[:, :6]), plan())
-    assert race.comparisons[0].decision == "ahead"
-    assert race.failures["b"].upper == pytest.approx(1 - 0.05 ** (1 / 6))
+    decisions = sequential_decisions(table(values), plan())
+    assert decisions.blocks < 14
+    assert decisions.comparisons[0].decision == "better"  # by 20 runs that are there, none failed
+    decisions = sequential_decisions(table(values[:, :6]), plan())
+    assert decisions.comparisons[0].decision == "ahead"
+    assert decisions.failures["b"].upper == pytest.approx(1 - 0.05 ** (1 / 6))
 
 
 def test_all_right_in_every_run_is_too_easy() -> None:
-    race = run_race(table(np.ones((3, 6))), plan(6))
-    assert {c.decision for c in race.comparisons} == {"too easy to tell apart"}
-    assert race.over
+    decisions = sequential_decisions(table(np.ones((3, 6))), plan(6))
+    assert {c.decision for c in decisions.comparisons} == {"too easy to tell apart"}
+    assert decisions.over
 
 
 def test_equal_numbers_prove_little() -> None:
     """Five blocks in which two arms have the same 36 of 40 images right; the margin is two."""
     values = np.full((2, 5), 0.9)
     rules = SettingRules(Margin(0.05, 40, True), 0.25, 0.05)
-    race = run_race(table(values), plan(5), rules)
-    assert race.comparisons[0].decision == "undecided"
-    assert race.comparisons[0].equivalence_p is not None
-    assert race.comparisons[0].equivalence_p >= 2**-5
+    decisions = sequential_decisions(table(values), plan(5), rules)
+    assert decisions.comparisons[0].decision == "undecided"
+    assert decisions.comparisons[0].equivalence_p is not None
+    assert decisions.comparisons[0].equivalence_p >= 2**-5
 
 
 def test_blocks_beyond_the_plan_are_judged_by_e_values() -> None:
     values = study(2, 60, 5)
     values[1] += 0.4 * SD
-    short = run_race(table(values[:, :5]), plan(5, margin=1e-9))
-    long = run_race(table(values + np.array([[0], [1.2 * SD]])), plan(5, margin=1e-9))
+    short = sequential_decisions(table(values[:, :5]), plan(5, margin=1e-9))
+    long = sequential_decisions(table(values + np.array([[0], [1.2 * SD]])), plan(5, margin=1e-9))
     assert short.comparisons[0].decision == "undecided"
     assert long.comparisons[0].decision == "better"
     assert long.comparisons[0].difference.n == 60
@@ -148,8 +148,8 @@ def test_blocks_beyond_the_plan_are_judged_by_e_values() -> None:
 def test_many_settings_share_the_error_rate() -> None:
     values = study(2, 6, 6)
     values[1] += 1.9 * SD
-    alone = run_race(table(values), plan(6))
-    shared = run_race(
+    alone = sequential_decisions(table(values), plan(6))
+    shared = sequential_decisions(
         table(values), plan(6), SettingRules(Margin(0.01, None, True), 0.25, 0.05 / 6)
     )
     assert alone.comparisons[0].adjusted_p is not None
