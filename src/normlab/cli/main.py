@@ -83,8 +83,8 @@ def main() -> None:
         typer.echo("normlab: interrupted", err=True)
         sys.exit(130)
     except OSError as error:  # a disk or a folder that refuses; not a defect of normlab
-        where = f" {error.filename}" if error.filename else ""
-        typer.echo(f"normlab: cannot use{where}: {error.strerror or error}", err=True)
+        path = f" {error.filename}" if error.filename else ""
+        typer.echo(f"normlab: cannot use{path}: {error.strerror or error}", err=True)
         sys.exit(2)
 
 

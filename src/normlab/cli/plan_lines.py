@@ -40,7 +40,7 @@ def plan_lines(plan: StudyPlan) -> Iterator[str]:
             f"Tuned    {ranges}: the same {plan.tuning.points} points for every arm, "
             f"{count(len(tuning_runs(plan)), 'short run')} in all, {_scope(plan.tuning)}"
         )
-    yield f"Judged   {_judged(plan)}"
+    yield f"Judged   {_analysis_text(plan)}"
     for cell, reason in excluded_cells(plan):
         setting = Setting.of_cell(cell, plan)
         yield f"Left out {arm_of(cell, plan)} in {setting}: {reason}"
@@ -60,7 +60,7 @@ def _scope(tuning: TuningPlan) -> str:
     return "once, on blocks of their own (the verdict is exploratory)"
 
 
-def _judged(plan: StudyPlan) -> str:
+def _analysis_text(plan: StudyPlan) -> str:
     analysis = plan.analysis
     looks = planned_looks(plan)
     text = (

@@ -12,7 +12,7 @@ from normlab.errors import UsageError
 
 
 def bench(
-    where: Annotated[
+    backends_only: Annotated[
         bool, typer.Option("--where", help="Only say which backend serves which device.")
     ] = False,
     norms: Annotated[str, typer.Option(help="Arms, with commas: bn,gn:groups=4,…")] = DEFAULT_NORMS,
@@ -35,7 +35,7 @@ def bench(
         typer.echo(f"cuda      {loader.backend('cuda')}, {torch.cuda.get_device_name()}")
     else:
         typer.echo("cuda      no device here")
-    if where:
+    if backends_only:
         return
     from normlab.cli.step_times import step_times
 

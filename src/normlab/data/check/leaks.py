@@ -44,8 +44,8 @@ def leaked(manifest: Manifest, groups: Int[np.ndarray, " n"]) -> Bool[np.ndarray
 
 
 def _twin(manifest: Manifest) -> str:
-    copy = "a copy of the same photograph"
-    return copy if manifest.given_groups is None else f"an image of the same group, or {copy},"
+    twin = "a copy of the same photograph"
+    return twin if manifest.given_groups is None else f"an image of the same group, or {twin},"
 
 
 @check("DC013", "a split that leaks", severity="error", short=True)
@@ -73,7 +73,7 @@ def _leak_by_groups(manifest: Manifest) -> Iterator[Found]:
 
 
 @check("DC011", "copies of one photograph", severity="warning")
-def near_duplicates_found(data: DataToCheck) -> Iterator[Found]:
+def near_duplicates(data: DataToCheck) -> Iterator[Found]:
     """Mirrored, turned, zoomed and re-encoded copies of one photograph."""
     manifest, duplicates = data.manifest, data.duplicates
     sizes = np.bincount(duplicates.groups)

@@ -47,12 +47,12 @@ def _design(analysis: Analysis) -> str:
     named = {"norm": "normalizations"}.get(compared, f"{compared.replace('_', ' ')}s")
     crossed = [f"{n} {name}" for name, n in levels.items() if n > 1 and name != named]
     crossed += [f"levels of {key.replace('_', ' ')}" for key in varied(plan) if key != compared]
-    across = f", crossed with {join(crossed)}," if crossed else ""
+    crossed_text = f", crossed with {join(crossed)}," if crossed else ""
     classes = len(plan.frozen.classes) if plan.frozen is not None else 0
     split = "the validation part, " if validation_is_cut(analysis.data) else ""
     kept = "near copies" if plan.data.copies == "near" else "equal files"
     return (
-        f"We compared {len(arms)} {kind} ({join(arms)}){across} in {count(plan.blocks, 'block')}. "
+        f"We compared {len(arms)} {kind} ({join(arms)}){crossed_text} in {count(plan.blocks, 'block')}. "
         f"A block fixes {split}the initial weights, the order of the images and their augmentation "
         f"for all arms. {split_sentence(plan.data, analysis.data)} The test part is read once a "
         f"run. Images of {classes} classes were scaled to {plan.data.image_size} px, and "
@@ -133,17 +133,17 @@ def _judgement(plan: StudyPlan) -> str:
 
 
 def _error(settings: Sequence[SettingAnalysis]) -> str:
-    judged = [setting.verdict for setting in settings if len(setting.verdict.arms) > 2]
-    pooled = sum(verdict.pooled for verdict in judged)
-    if not judged or any(verdict.failures for verdict in judged):  # the second method says it
+    verdicts = [setting.verdict for setting in settings if len(setting.verdict.arms) > 2]
+    pooled = sum(verdict.pooled for verdict in verdicts)
+    if not verdicts or any(verdict.failures for verdict in verdicts):  # the second method says it
         return ""
-    if pooled == len(judged):
+    if pooled == len(verdicts):
         return "The error is that of the two-way layout of arms and blocks, pooled over arms."
-    if len(judged) == 1:
-        reason = judged[0].error_reason
+    if len(verdicts) == 1:
+        reason = verdicts[0].error_reason
         return f"Each pair was tested by its own differences{f' ({reason})' if reason else ''}."
     return (
-        f"The error was pooled over arms in {pooled} of {len(judged)} settings; in the others each "
+        f"The error was pooled over arms in {pooled} of {len(verdicts)} settings; in the others each "
         "pair was tested by its own differences."
     )
 
