@@ -358,7 +358,7 @@ def through_records(args: argparse.Namespace) -> None:
 
 def load_fabricate() -> ModuleType:
     """The maker of studies of the tests."""
-    path = Path(__file__).parents[1] / "tests" / "stats" / "fabricate.py"
+    path = Path(__file__).parents[1] / "tests" / "helpers" / "fabricate.py"
     spec = importlib.util.spec_from_file_location("fabricate", path)
     assert spec is not None
     assert spec.loader is not None

@@ -100,7 +100,7 @@ def test_joined_by_any_key() -> None:
 def test_what_a_check_found_is_not_looked_for_again(
     mirrored: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = check_data(str(mirrored)).copies.groups
+    found = check_data(str(mirrored)).duplicates.groups
     monkeypatch.setattr(near, "find_duplicates", None)
     manifest = with_near_duplicates(load_data(str(mirrored), 16)).manifest
     assert np.array_equal(manifest.near_duplicate_groups, found)

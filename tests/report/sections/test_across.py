@@ -8,7 +8,7 @@ import pytest
 
 from normlab.report.page.build import build_report
 from normlab.report.sections.across.data import across_groups
-from normlab.report.sections.across.section import MOST_FIGURES, SECTION
+from normlab.report.sections.across.section import MAX_FIGURES, SECTION
 from normlab.report.sections.base import ReportContext
 from normlab.stats.data.reading import StudyRecords
 
@@ -71,7 +71,7 @@ def test_a_big_study_draws_the_first_groups_alone(study):
                     batch_size=(8, 32), learning_rate=(0.1, 0.01))  # fmt: skip
     view = SECTION.build(ReportContext(records, None, (), {}))
     assert len(view.groups) == 28
-    assert len(view.drawn) == MOST_FIGURES
+    assert len(view.drawn) == MAX_FIGURES
     assert len(SECTION.tables(view)) == 56
 
 

@@ -47,12 +47,12 @@ def _design(analysis: Analysis) -> str:
     named = {"norm": "normalizations"}.get(compared, f"{compared.replace('_', ' ')}s")
     crossed = [f"{n} {name}" for name, n in levels.items() if n > 1 and name != named]
     crossed += [f"levels of {key.replace('_', ' ')}" for key in varied(plan) if key != compared]
-    crossed_text = f", crossed with {join(crossed)}," if crossed else ""
+    by = f", crossed with {join(crossed)}," if crossed else ""
     classes = len(plan.frozen.classes) if plan.frozen is not None else 0
     split = "the validation part, " if validation_is_cut(analysis.data) else ""
     kept = "near copies" if plan.data.copies == "near" else "equal files"
     return (
-        f"We compared {len(arms)} {kind} ({join(arms)}){crossed_text} in {count(plan.blocks, 'block')}. "
+        f"We compared {len(arms)} {kind} ({join(arms)}){by} in {count(plan.blocks, 'block')}. "
         f"A block fixes {split}the initial weights, the order of the images and their augmentation "
         f"for all arms. {split_sentence(plan.data, analysis.data)} The test part is read once a "
         f"run. Images of {classes} classes were scaled to {plan.data.image_size} px, and "
@@ -143,8 +143,8 @@ def _error(settings: Sequence[SettingAnalysis]) -> str:
         reason = verdicts[0].error_reason
         return f"Each pair was tested by its own differences{f' ({reason})' if reason else ''}."
     return (
-        f"The error was pooled over arms in {pooled} of {len(verdicts)} settings; in the others each "
-        "pair was tested by its own differences."
+        f"The error was pooled over arms in {pooled} of {len(verdicts)} settings; in the others "
+        "each pair was tested by its own differences."
     )
 
 

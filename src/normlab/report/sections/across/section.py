@@ -8,11 +8,11 @@ from normlab.report.charts.parallel_drawing import ChartCall
 from normlab.report.charts.sheet import sheet
 from normlab.report.export.table import Table
 from normlab.report.sections.across.data import AcrossGroup, across_groups
-from normlab.report.sections.base import DrawnCharts, ReportContext, Section, template_beside
+from normlab.report.sections.base import DrawnCharts, ReportContext, Section, section_template
 from normlab.report.sections.curves.chart import panel_chart
 from normlab.report.sections.curves.section import Panel
 
-MOST_FIGURES = 12
+MAX_FIGURES = 12
 """Groups whose curves are drawn: the first ones; the tables are there for all."""
 
 
@@ -44,7 +44,7 @@ def build(context: ReportContext) -> AcrossView | None:
     """None where nothing but the compared factor varies, or nothing was recorded."""
     groups = across_groups(context.study)
     with_curves = [group for group in groups if not group.figure.is_empty]
-    return AcrossView(groups, tuple(with_curves[:MOST_FIGURES])) if groups else None
+    return AcrossView(groups, tuple(with_curves[:MAX_FIGURES])) if groups else None
 
 
 def charts(view: AcrossView) -> dict[str, ChartCall]:
@@ -117,7 +117,7 @@ SECTION = Section(
     title="One arm at a time, across the other factors",
     entry="Across",
     order=42,
-    template=template_beside(__file__),
+    template=section_template(__file__),
     build=build,
     content=content,
     charts=charts,
