@@ -25,6 +25,7 @@ from normlab.records.run import known
 from normlab.serving.predictor import Predictor
 
 SCALES = ("shared", "image")
+TARGETS = ("true", "predicted")
 
 
 @dataclass(frozen=True)
