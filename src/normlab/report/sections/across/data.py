@@ -28,9 +28,6 @@ from normlab.stats.data.reading import StudyRecords
 from normlab.stats.data.regroup import regroup, varied_factors
 from normlab.stats.inference.intervals import summarise
 
-NUMBERS = ("batch_size", "learning_rate")
-"""Factors whose levels stand in the order of their numbers."""
-
 
 @dataclass(frozen=True, eq=False)
 class AcrossGroup:
