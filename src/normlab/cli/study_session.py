@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from normlab.cli.confirm import confirm
+from normlab.cli.first_look import LOOK, write_look
 from normlab.cli.plan_lines import plan_lines
 from normlab.cli.progress import choose_executor, run_with_progress
 from normlab.cli.scan_progress import load_with_progress
@@ -141,6 +142,8 @@ def continue_study(
         left = total if deadline is None else min(total, max(deadline - time.monotonic(), 0.0))
         confirm(left, yes=yes)
         study.save()
+        if study.data is not None and not (study.folder / LOOK).exists():
+            write_look(study.folder, dataset, study.data, console)
         ended = run_with_progress(
             study, dataset, expected, console,
             train_images=data.sizes[0], device=device, deadline=deadline,

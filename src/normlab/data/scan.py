@@ -190,27 +190,45 @@ def check_classes(labels: Sequence[str], location: str) -> tuple[str, ...]:
     return tuple(sorted(counts))
 
 
+PART_ORDER = ("train", "val", "test")
+
+
+def part_gaps(labels: Sequence[str], parts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Class → the parts of the source that have none of it; those alone that lack something.
+
+    Without a training part there is no split by parts, which is refused elsewhere.
+
+    >>> part_gaps(["a", "a", "c"], ["train", "val", "val"])
+    {'c': ('train',)}
+    """
+    found: dict[str, set[str]] = {}
+    for label, part in set(zip(labels, parts, strict=True)):
+        found.setdefault(label, set()).add(part)
+    there = set().union(*found.values())
+    if "train" not in there or len(there) < 2:
+        return {}
+    return {
+        label: tuple(part for part in PART_ORDER if part in there - own)
+        for label, own in found.items()
+        if own != there
+    }
+
+
 def check_parts(items: Sequence[Item], location: str) -> None:
     """Every class must be in every part of the source.
 
     Raises:
         DataError: a class is in some parts alone.
     """
-    found: dict[str, set[str]] = {}
-    for item in items:
-        found.setdefault(item.label, set()).add(item.part)
-    parts = set().union(*found.values())
-    if "train" not in parts or len(parts) < 2:  # refused by the split, or there are none
+    gaps = part_gaps([item.label for item in items], [item.part for item in items])
+    if not gaps:
         return
-    lacking = {label: own for label, own in found.items() if own != parts}
-    if not lacking:
-        return
-    label, own = min(lacking.items(), key=lambda entry: ("train" in entry[1], entry[0]))
-    alone = " and ".join(sorted(own))
-    none = " and ".join(part for part in ("train", "val", "test") if part in parts - own)
-    more = f" (so it is with {len(lacking) - 1} more)" if len(lacking) > 1 else ""
+    label = min(gaps, key=lambda name: ("train" not in gaps[name], name))
+    own = {item.part for item in items if item.label == label}
+    alone = " and ".join(part for part in PART_ORDER if part in own)
+    more = f" (so it is with {len(gaps) - 1} more)" if len(gaps) > 1 else ""
     raise DataError(
-        f"{location}: class {label!r} is in {alone} alone; {none} "
-        f"{'have' if ' and ' in none else 'has'} none of it{more}: add images there, or remove the "
-        "class"
+        f"{location}: class {label!r} is in {alone} alone; {' and '.join(gaps[label])} "
+        f"{'have' if len(gaps[label]) > 1 else 'has'} none of it{more}: add images there, or "
+        "remove the class"
     )

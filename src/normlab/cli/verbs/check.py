@@ -34,6 +34,7 @@ def check(
 
     from rich.console import Console
 
+    from normlab.cli.first_look import write_look
     from normlab.cli.scan_progress import shown_progress
     from normlab.data.check.run import check_data
     from normlab.errors import UsageError
@@ -58,6 +59,7 @@ def check(
         report, lambda name: dataset.images[index[name]] if name in index else None
     )
     atomic_write(folder / "index.html", html.encode())
+    write_look(folder, dataset, report, console)
     _say(console, f"Page     {folder / 'index.html'}")
     if show_augmentation is not None:
         from normlab.data.augment.sheet import augmentation_sheet

@@ -11,6 +11,7 @@ from jaxtyping import Bool, UInt8
 from normlab.data.check.base import DataToCheck, Found, check
 from normlab.data.check.files import FileFacts
 from normlab.data.check.finding import percent, some
+from normlab.data.scan import part_gaps
 from normlab.records.data_report import Evidence
 from normlab.text import count
 
@@ -63,6 +64,23 @@ def reading(data: DataToCheck) -> Iterator[Found]:
     """Files left out by their endings, missing classes, classes spelled almost the same."""
     for note in data.manifest.notes:
         yield Found(count=note.number, message=_sentence(note.text), remedy=_sentence(note.remedy))
+
+
+@check("DC014", "classes missing from a part", severity="error")
+def missing_from_parts(data: DataToCheck) -> Iterator[Found]:
+    """Classes that some parts of the source have and others have not; `compare` refuses them."""
+    manifest = data.manifest
+    labels = [manifest.classes[label] for label in manifest.labels.tolist()]
+    gaps = part_gaps(labels, manifest.parts.tolist())
+    if gaps:
+        shown = "; ".join(
+            f"{name} has none in {' and '.join(gaps[name])}" for name in sorted(gaps)[:6]
+        )
+        yield Found(
+            count=len(gaps),
+            message=f"{shown}{'; …' if len(gaps) > 6 else ''}.",
+            remedy="Add images of the class there, or remove it: compare refuses the data.",
+        )
 
 
 @check("DC002", "wrong file ending", severity="note")
