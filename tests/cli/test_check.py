@@ -17,6 +17,8 @@ def test_check_from_end_to_end(normlab, photos, scratch) -> None:
     assert report["images"] == len(list((scratch / "photos").rglob("*.png")))
     assert "DC031" in result.out  # these classes are small
     assert (folder / "index.html").read_text().startswith("<!DOCTYPE html>")
+    assert "Look     photos-check/look.html" in result.out
+    assert (folder / "look.html").read_text().startswith("<!DOCTYPE html>")
     with Image.open(folder / "augmentation-strong.png") as picture:
         assert picture.height > 6 * 64
     assert "normlab compare fixed.csv" in result.out

@@ -1,0 +1,25 @@
+"""The contact sheet: written and named before anything is trained."""
+
+from __future__ import annotations
+
+
+def test_compare_writes_a_first_look(study) -> None:
+    page = (study / "look.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    for label in ("bright", "dark", "striped"):
+        assert f"<h3>{label}</h3>" in page
+
+
+def test_its_path_is_said_before_the_first_run(normlab, photos) -> None:
+    options = (
+        "--epochs",
+        "1",
+        "--image-size",
+        "8",
+        "--model",
+        "cifar-resnet8",
+        "--batch-size",
+        "4",
+    )
+    out = normlab("train", "photos", *options, "--out", "one").out
+    assert 0 < out.index("Look     one/look.html") < out.index("block 1")
