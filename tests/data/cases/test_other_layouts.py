@@ -72,6 +72,18 @@ def test_metadata_of_all_parts(tmp_path: Path) -> None:
     assert source.skipped == (("test/3.png", "is not in metadata.csv"),)
 
 
+def test_all_images_in_one_folder_beside_a_table(tmp_path: Path) -> None:
+    """The folder is no class: the metadata are read, and any other table is named."""
+    files = {"images/1.png": "", "images/2.png": ""}
+    root = write(tmp_path / "one", {**files, "labels.csv": "id,breed\n1,x\n2,y\n"})
+    with pytest.raises(DataError, match=r"one folder, images, .* \(perhaps .*one/labels.csv\)"):
+        items(root)
+    expected = [Item("images/1.png", "x"), Item("images/2.png", "y")]
+    assert items(root / "labels.csv") == expected
+    table = "file_name,label\nimages/1.png,x\nimages/2.png,y\n"
+    assert items(write(tmp_path / "two", {**files, "metadata.csv": table})) == expected
+
+
 def test_folders_of_classes_come_first(tmp_path: Path) -> None:
     """As before: a table of captions beside them changes nothing."""
     table = "file_name,label\ncat/1.png,x\n"

@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from normlab.data.dataset import Dataset
     from normlab.records.data_report import DataReport
 
 
@@ -29,7 +30,6 @@ def check(
     ] = None,
 ) -> None:
     """Look for broken files, copies, leaks between parts, shortcuts and doubtful labels."""
-    import io
     import json
 
     from rich.console import Console
@@ -62,19 +62,27 @@ def check(
     write_look(folder, dataset, report, console)
     _say(console, f"Page     {folder / 'index.html'}")
     if show_augmentation is not None:
-        from normlab.data.augment.sheet import augmentation_sheet
-
-        picture = folder / f"augmentation-{show_augmentation.replace('+', '-')}.png"
-        buffer = io.BytesIO()
-        augmentation_sheet(dataset.images, show_augmentation).save(buffer, "PNG")
-        atomic_write(picture, buffer.getvalue())
-        _say(console, f"Picture  {picture}")
+        _draw_augmentation(dataset, show_augmentation, folder, console)
     if fix is not None:
         from normlab.data.check.fix import write_fixed
 
         summary = write_fixed(checked, source, fix)
         _say(console, f"Fixed    {fix} ({summary})")
         _say(console, f"Go on    normlab compare {fix}")
+
+
+def _draw_augmentation(dataset: Dataset, policy: str, folder: Path, console: Console) -> None:
+    """What the augmentation makes of some of the images, as a picture in the folder."""
+    import io
+
+    from normlab.data.augment.sheet import augmentation_sheet
+    from normlab.records.store import atomic_write
+
+    picture = folder / f"augmentation-{policy.replace('+', '-')}.png"
+    buffer = io.BytesIO()
+    augmentation_sheet(dataset.images, policy).save(buffer, "PNG")
+    atomic_write(picture, buffer.getvalue())
+    _say(console, f"Picture  {picture}")
 
 
 def _print_findings(report: DataReport, console: Console) -> None:

@@ -57,13 +57,30 @@ def listing_of(
         DataError: there are no images, or nothing tells their classes.
     """
     try:
-        return items_by_layout(names, location, peek=reader.peek, links=links)
+        listing = items_by_layout(names, location, peek=reader.peek, links=links)
+        _refuse_one_class_beside_tables(listing, names, location)
+        return listing
     except NoClassFoldersError:
         seen = [name for name in names if not is_hidden(name)]
         found = _by_metadata(seen, reader, location) or listing_by_keys(seen, reader, location)
         if found is None:
             raise
         return found
+
+
+def _refuse_one_class_beside_tables(listing: Listing, names: Sequence[str], location: str) -> None:
+    """All images in one folder, images/, and a table beside it: the folder is no class.
+
+    Raises:
+        NoClassFoldersError: so it is.
+    """
+    labels = {item.label for item in listing.items}
+    tables = [name for name in names if name.lower().endswith((".csv", ".tsv", ".jsonl"))]
+    if len(labels) == 1 and tables:
+        raise NoClassFoldersError(
+            f"all images in {location} lie in one folder, {min(labels)}, which is one class; make "
+            f"one folder per class, or give a table (perhaps {posixpath.join(location, min(tables))})"
+        )
 
 
 def metadata_among(names: Iterable[str]) -> list[str]:
