@@ -74,12 +74,13 @@ def _refuse_one_class_beside_tables(listing: Listing, names: Sequence[str], loca
     Raises:
         NoClassFoldersError: so it is.
     """
-    labels = {item.label for item in listing.items}
+    labels = {item.label for item in listing.items if not item.part}
     tables = [name for name in names if name.lower().endswith((".csv", ".tsv", ".jsonl"))]
     if len(labels) == 1 and tables:
         raise NoClassFoldersError(
             f"all images in {location} lie in one folder, {min(labels)}, which is one class; make "
-            f"one folder per class, or give a table (perhaps {posixpath.join(location, min(tables))})"
+            "one folder per class, or give a table (perhaps "
+            f"{posixpath.join(location, min(tables))})"
         )
 
 
