@@ -57,6 +57,12 @@ def test_columns_by_any_usual_name(path_column: str, label_column: str) -> None:
     assert items(text) == [Item("a b.png", "x"), Item("c.png", "y")]
 
 
+def test_the_plain_name_of_a_column_goes_before_one_that_is_only_like_it() -> None:
+    """Tables that were read before are read by the same columns."""
+    assert items("File Name,image,Class-Name,target\nx,a.png,y,1\n") == [Item("a.png", "1")]
+    assert items("File Name,Class-Name\na.png,1\n") == [Item("a.png", "1")]
+
+
 def test_a_line_that_is_repeated_counts_once() -> None:
     text = "path,label\nb.png,1\na.png,0\nb.png,1\n"
     assert items(text) == [Item("a.png", "0"), Item("b.png", "1")]

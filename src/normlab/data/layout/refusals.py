@@ -86,8 +86,12 @@ def refuse_other_roots(
 ) -> None:
     """Versions of one set side by side, and the real folder of classes among other things."""
     below: dict[str, set[str]] = {_folder(name, depth): set() for name in filed}
+    with_classes: dict[str, set[str]] = {top: set() for top in below}
+    """The folders in each top folder that hold folders themselves."""
     for name in inner:
         below[_folder(name, depth)].add(_folder(name, depth + 1))
+        if name.count("/") > depth + 2:
+            with_classes[_folder(name, depth)].add(_folder(name, depth + 1))
     direct = {_folder(name, depth) for name in filed if name.count("/") == depth + 1}
     common = set.intersection(*below.values())
     union = set.union(*below.values())
@@ -96,7 +100,7 @@ def refuse_other_roots(
     for top, folders in sorted(below.items()):
         if len(folders) < 2 or top in direct:
             continue
-        has_parts = len(set(filter(None, map(part_of, folders)))) > 1
+        has_parts = len(set(filter(None, map(part_of, folders & with_classes[top])))) > 1
         rest = below.keys() - {top}
         if has_parts or not rest or (top.lower() in _ROOTS and direct >= rest):
             beside = ", ".join(sorted(rest)[:3]) or "loose images"

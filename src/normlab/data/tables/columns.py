@@ -50,13 +50,13 @@ def find_columns(table: Table, location: str) -> Columns:
     Raises:
         DataError: there is no path column, or no label column.
     """
-    places = _places(table.columns)
-    path = _first(places, (*PATH_COLUMNS, *MORE_PATH_COLUMNS))
-    label = _first(places, (*LABEL_COLUMNS, *MORE_LABEL_COLUMNS))
-    part = _first(places, PART_COLUMNS)
+    plain, loose = _places(table.columns), _loose_places(table.columns)
+    path = _first((plain, PATH_COLUMNS), (loose, (*PATH_COLUMNS, *MORE_PATH_COLUMNS)))
+    label = _first((plain, LABEL_COLUMNS), (loose, (*LABEL_COLUMNS, *MORE_LABEL_COLUMNS)))
+    part = _first((plain, PART_COLUMNS))
     if part is None and path is not None:
-        part = _part_column(table, [places[name] for name in MORE_PART_COLUMNS if name in places])
-    group = _first(places, GROUP_COLUMNS)
+        part = _part_column(table, [loose[name] for name in MORE_PART_COLUMNS if name in loose])
+    group = _first((plain, GROUP_COLUMNS))
     if path is not None and label is not None:
         return Columns(path, label, part, group)
     if path is not None:
@@ -71,16 +71,18 @@ def find_columns(table: Table, location: str) -> Columns:
 
 
 def _places(header: Iterable[str]) -> dict[str, int]:
-    places = {}
-    for place, name in enumerate(header):
-        plain = name.strip().lower()
-        places[plain] = place
-        places.setdefault(re.sub(r"[\s\-]+", "_", plain), place)
-    return places
+    return {name.strip().lower(): place for place, name in enumerate(header)}
 
 
-def _first(places: dict[str, int], names: Iterable[str]) -> int | None:
-    return next((places[name] for name in names if name in places), None)
+def _loose_places(header: Iterable[str]) -> dict[str, int]:
+    """The same, with _ for the spaces and dashes in a name."""
+    return {re.sub(r"[\s\-]+", "_", name): place for name, place in _places(header).items()}
+
+
+def _first(*choices: tuple[dict[str, int], Iterable[str]]) -> int | None:
+    """The place of the first of these names that is there; the plain names come first."""
+    found = (places[name] for places, names in choices for name in names if name in places)
+    return next(found, None)
 
 
 def _part_column(table: Table, candidates: Sequence[int]) -> int | None:
