@@ -45,13 +45,30 @@ def test_arms_that_lost_are_left_out_of_later_blocks(
     assert layout.status("none", 5) == "not needed"
 
 
-def test_without_planned_looks_every_block_is_run(
+def test_the_first_method_without_looks_runs_every_block(
     make_plan, dataset, tmp_path, monkeypatch
 ) -> None:
     fake_training(monkeypatch, {"bn": 0.8, "none": 0.4})
-    plan = make_plan(blocks=6, factors={"norm": ["bn", "none"], "batch_size": [4]})
+    factors = {"norm": ["bn", "none"], "batch_size": [4]}
+    plan = make_plan(blocks=6, factors=factors, analysis={"method": 1})
     study = Study.create(tmp_path / "study", plan, dataset)
     assert len(list(study.run(dataset))) == 12
+
+
+def test_a_new_study_is_judged_after_every_block_and_keeps_its_rules(
+    make_plan, dataset, tmp_path, monkeypatch
+) -> None:
+    fake_training(monkeypatch, {"bn": 0.8, "gn": 0.8, "none": 0.4})
+    factors = {"norm": ["bn", "gn", "none"], "batch_size": [4]}
+    study = Study.create(tmp_path / "study", make_plan(blocks=6, factors=factors), dataset)
+    assert (study.plan.analysis.method, study.plan.analysis.margin_share) == (2, 0.1)
+    ran = [(spec.arm, spec.block) for spec, _ in study.run(dataset)]
+    assert max(block for arm, block in ran if arm == "none") < 5
+    again = Study.create(tmp_path / "study", make_plan(blocks=6, factors=factors), dataset)
+    assert again.plan == study.plan
+    fixed = make_plan(blocks=6, factors=factors, analysis={"margin": 0.02})
+    other = Study.create(tmp_path / "other", fixed, dataset)
+    assert other.plan.analysis.margin_share is None
 
 
 @pytest.mark.slow

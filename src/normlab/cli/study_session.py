@@ -153,7 +153,7 @@ def continue_study(
         study.save()
     records = read_study(study.folder)
     analysis = analyse_study(records)
-    print_analysis(analysis, console)
+    print_analysis(analysis, console, study.folder)
     with console.status("drawing the report"):
         page = build_report(study.folder)
     if ended != "finished":

@@ -12,16 +12,18 @@ from normlab.stats.inference.interaction import Interaction
 from normlab.stats.inference.intervals import Interval
 from normlab.stats.inference.sequential import EXPLORATORY_BELOW
 from normlab.stats.summary.analysis import Analysis, ArmRow, SettingAnalysis
+from normlab.stats.summary.recommendation import Recommendation, recommend
 from normlab.text import count
 
 INTERACTION_ALPHA = 0.05
 
 
-def print_analysis(analysis: Analysis, console: Console) -> None:
-    """Table and verdict of every setting, then what the checks found."""
+def print_analysis(analysis: Analysis, console: Console, study: Path) -> None:
+    """What to use first, then table and verdict of every setting, then what the checks found."""
     for setting in analysis.settings:
         if len(analysis.settings) > 1:
             console.print(f"\n[bold]{setting.setting.label}[/bold]", highlight=False)
+        _print_recommendation(recommend(setting, str(study)), console)
         console.print(_table(analysis, setting))
         console.print("[bold]Verdict[/bold]  ", end="")
         console.print(setting.verdict.sentence, markup=False, highlight=False)
@@ -39,26 +41,30 @@ def print_paths(page: Path, study: Path, console: Console, analysis: Analysis) -
     """Where the results are and, if something is undecided, how to go on; never wrapped."""
     blocks = analysis.plan.blocks
     lines = [f"Report   {page}"]
+    commands = [recommend(setting, str(study)).command for setting in analysis.settings]
     if blocks < EXPLORATORY_BELOW:
         lines.append(f"Go on    normlab run {study} --blocks {EXPLORATORY_BELOW}   (now {blocks})")
-    elif any(is_open(setting) for setting in analysis.settings):
-        more = 2 * blocks
-        lines.append(
-            f"Go on    normlab run {study} --blocks {more}   (now {blocks}; what is added after "
-            "looking is exploratory)"
-        )
+    elif any(commands):
+        lines.append(f"Go on    {next(filter(None, commands))}   (now {blocks})")
     for line in lines:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
-def is_open(setting: SettingAnalysis) -> bool:
-    """Whether some arm that has not lost is undecided against another."""
-    dropped = setting.verdict.dropped
-    return any(
-        comparison.decision == "undecided"
-        for comparison in setting.verdict.comparisons
-        if comparison.arm not in dropped and comparison.other not in dropped
-    )
+def _print_recommendation(found: Recommendation, console: Console) -> None:
+    """A line a question: use, level with it, not these, open."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    table.add_column()
+    for mark, arms, reason in found.lines:
+        if not reason:
+            console.print(f"[bold]{mark:<6}[/bold]", end=" ")
+            console.print(arms, markup=False, highlight=False)
+        else:
+            table.add_row(mark, arms, reason)
+    if table.row_count:
+        console.print(table)
+        console.print()
 
 
 def _further_lines(setting: SettingAnalysis) -> Iterator[str]:

@@ -23,6 +23,9 @@ from normlab.records.plan import Frozenness, StudyPlan, TrainingPlan, first_faul
 from normlab.records.run import DataSpec, NetworkSpec, OptimizerSpec, RunSpec, ScheduleSpec
 from normlab.records.tuning_results import Levels, TuningResults
 
+MARGIN_SHARE = 0.1
+"""Of the reference's error rate: differences below it are practically equal by default."""
+
 
 def freeze(
     plan: StudyPlan, fingerprint: str, classes: tuple[str, ...], groups: str = ""
@@ -62,6 +65,25 @@ def freeze(
         blocks=plan.blocks,
     )
     return plan.model_copy(update={"frozen": frozen})
+
+
+def with_rules(plan: StudyPlan, begun: StudyPlan | None) -> StudyPlan:
+    """The plan with the rules of its decisions, where it names none.
+
+    A study that starts now is judged by the second method, with a margin that follows the error
+    unless the plan sets one; a study that was begun keeps the rules of its beginning.
+    """
+    analysis = plan.analysis
+    if analysis.method is not None:
+        return plan
+    rules: dict[str, Any] = {"method": 2}
+    if begun is not None:
+        rules = {"method": begun.analysis.method}
+        if analysis.margin_share is None:
+            rules["margin_share"] = begun.analysis.margin_share
+    elif "margin" not in analysis.model_fields_set and analysis.margin_share is None:
+        rules["margin_share"] = MARGIN_SHARE
+    return plan.model_copy(update={"analysis": analysis.model_copy(update=rules)})
 
 
 def plan_runs(plan: StudyPlan, tuning_results: TuningResults | None = None) -> list[RunSpec]:

@@ -69,7 +69,7 @@ def _single(folder: Path, compare: str | None, reference: str | None) -> None:
     with console.status("drawing the report"):
         page = build_report(folder, compare=compare, reference=reference)
     analysis = analyse_study(records)
-    print_analysis(analysis, console)
+    print_analysis(analysis, console, folder)
     for damaged in records.unreadable:
         typer.echo(f"Damaged  {damaged.folder}: {damaged.reason}")
     print_paths(page, folder, console, analysis)

@@ -15,6 +15,7 @@ from normlab.records.store import RunRecord
 from normlab.records.tuning_results import TuningResults
 from normlab.stats.checks.base import Check
 from normlab.stats.checks.run import run_checks
+from normlab.stats.data.chance import at_chance
 from normlab.stats.data.layout import CellStatus, Layout, first_blocks
 from normlab.stats.data.pairing import PairedTable, paired_table
 from normlab.stats.data.reading import StudyRecords
@@ -66,6 +67,8 @@ class SettingAnalysis:
     """The primary metric on the test part, in the blocks that the verdict rests on."""
     curves: SettingCurves
     """How rough, how fast, how far from training."""
+    at_chance: frozenset[str] = frozenset()
+    """Arms that are no better than guessing on the test part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,4 +188,10 @@ def _analyse_setting(
             )
         )
     facts = curve_facts(part, plan.analysis.alpha)
-    return SettingAnalysis(layout.setting, tuple(rows), verdict, primary, facts)
+    guessing = frozenset(arm for arm in everything.arms if at_chance(_runs(part, arm)))
+    return SettingAnalysis(layout.setting, tuple(rows), verdict, primary, facts, guessing)
+
+
+def _runs(layout: Layout, arm: str) -> list[RunRecord]:
+    found = (layout.record(arm, block) for block in layout.blocks)
+    return [record for record in found if record is not None]

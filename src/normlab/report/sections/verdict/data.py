@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from normlab.stats.data.metrics import format_difference, unit
 from normlab.stats.summary.analysis import SettingAnalysis
+from normlab.stats.summary.recommendation import Recommendation, recommend
 from normlab.stats.summary.verdict_text import further_blocks
 from normlab.text import count
 
@@ -16,18 +17,24 @@ class Sentence:
 
     setting: str
     slug: str
+    recommendation: Recommendation
     text: str
     rests_on: str
     change: str
 
 
-def sentence(setting: SettingAnalysis) -> Sentence:
+def sentence(setting: SettingAnalysis, study: str) -> Sentence:
     """The verdict of a setting, what it rests on, and what would change it."""
     verdict = setting.verdict
     margin = format_difference(verdict.metric, verdict.margin).removeprefix("+")
     rests_on = f"{count(verdict.blocks, 'block')}, margin ±{margin} {unit(verdict.metric)}"
     return Sentence(
-        setting.setting.label, setting.setting.slug, verdict.sentence, rests_on, change(setting)
+        setting=setting.setting.label,
+        slug=setting.setting.slug,
+        recommendation=recommend(setting, study),
+        text=verdict.sentence,
+        rests_on=rests_on,
+        change=change(setting),
     )
 
 

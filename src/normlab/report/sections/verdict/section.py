@@ -8,7 +8,7 @@ from normlab.report.sections.verdict.data import Sentence, sentence
 
 def build(context: ReportContext) -> tuple[Sentence, ...]:
     """Make the verdict's sentence of every setting."""
-    return tuple(sentence(setting) for setting in context.settings)
+    return tuple(sentence(setting, context.study_folder) for setting in context.settings)
 
 
 SECTION = Section(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 
 from normlab.records.store import RunRecord
@@ -15,9 +14,9 @@ from normlab.stats.checks.base import (
     not_applicable,
     passed,
 )
+from normlab.stats.data.chance import at_chance, mean_accuracy
 from normlab.stats.data.setting import Setting
 
-STANDARD_ERRORS = 3.0
 STEEP = 0.05
 """Validation accuracy gained in the last quarter of the epochs."""
 
@@ -38,22 +37,13 @@ def nothing_learned(study: StudyToCheck) -> Result:
     faults = []
     for (setting, arm), runs in arms.items():
         where = f"{arm} ({setting})"
-        if (reached := _mean_accuracy(runs)) <= guessing(runs):
-            faults.append(f"{where} is at chance level, {100 * reached:.1f} %")
+        if at_chance(runs):
+            faults.append(f"{where} is at chance level, {100 * mean_accuracy(runs):.1f} %")
         elif (gained := last_quarter(runs)) > STEEP:
             faults.append(f"{where} still rose {100 * gained:.1f} points in the last quarter")
     if faults:
         return finding(f"{listed(faults)}. Train longer, or at other learning rates")
     return passed(f"all {len(arms)} arms are above chance level and nearly flat at the end")
-
-
-def guessing(runs: list[RunRecord]) -> float:
-    """The highest accuracy that guessing reaches: 1/classes and three standard errors."""
-    outcome = runs[0].outcome
-    assert outcome is not None
-    assert outcome.test is not None
-    chance = 1 / len(runs[0].spec.data.classes)
-    return chance + STANDARD_ERRORS * math.sqrt(chance * (1 - chance) / outcome.test.images)
 
 
 def last_quarter(runs: list[RunRecord]) -> float:
@@ -65,8 +55,3 @@ def last_quarter(runs: list[RunRecord]) -> float:
         if len(run.rows) >= 8
     ]
     return sum(gains) / len(gains) if gains else 0.0
-
-
-def _mean_accuracy(runs: list[RunRecord]) -> float:
-    values = [run.outcome.test.accuracy for run in runs if run.outcome and run.outcome.test]
-    return sum(values) / len(values)

@@ -1,0 +1,185 @@
+"""The answer first: which arm to use, what is level with it, what not to use, what is open.
+
+    USE    the arm that nothing is shown to beat; of several the reference, else the highest mean
+    LEVEL  arms shown to be practically equal to it
+    NOT    arms that some other arm is shown to beat, and by how much they lie below
+    OPEN   the rest, and the command that would settle it
+
+It says nothing that the verdict does not: every word follows from the decisions of the setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from normlab.stats.data.metrics import format_difference, is_share, orientation, unit
+from normlab.stats.inference.comparison import Comparison
+from normlab.stats.summary.analysis import SettingAnalysis
+from normlab.stats.summary.verdict_clauses import range_of_blocks, shown
+from normlab.text import count, join
+
+ADDED = 5
+"""Blocks that are proposed beyond a plan that has run to its end."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What a person should do about one setting."""
+
+    setting: str
+    warning: str
+    """What keeps all of it from being an answer; empty where nothing does."""
+    use: str
+    """An arm; empty where nothing can be recommended."""
+    why: str
+    level: tuple[str, ...]
+    not_these: tuple[str, ...]
+    not_why: str
+    open: tuple[str, ...]
+    settle: str
+    """What would settle it, in words; empty where nothing is open."""
+    command: str
+
+    @property
+    def lines(self) -> Iterator[tuple[str, str, str]]:
+        """Mark, arms and reason, a line each; the order is that of the reader's questions."""
+        if self.warning:
+            yield "FIRST", self.warning, ""
+        if self.use:
+            yield "USE", shown(self.use), self.why
+        if self.level:
+            yield "LEVEL", names(self.level), f"practically equal to {shown(self.use)}"
+        if self.not_these:
+            yield "NOT", names(self.not_these), self.not_why
+        if self.open:
+            yield "OPEN", names(self.open), self.settle
+
+
+def names(arms: Sequence[str]) -> str:
+    """Arms in a list, "none" in words."""
+    return ", ".join(shown(arm) for arm in arms)
+
+
+def recommend(setting: SettingAnalysis, study: str) -> Recommendation:
+    """The recommendation for one setting.
+
+    Args:
+        setting: what was concluded of it.
+        study: the folder as the user would type it, for the command that goes on.
+    """
+    verdict = setting.verdict
+    chance = [arm for arm in verdict.arms if arm in setting.at_chance]
+    warning = _warning(setting, chance)
+    if len(verdict.arms) < 2 or verdict.blocks < 2 or len(chance) == len(verdict.arms):
+        return Recommendation(
+            setting.setting.label, warning, "", "", (), (), "", (), "", _go_on(setting, study)
+        )
+    use = _chosen(setting)
+    others = [arm for arm in verdict.arms if arm != use]
+    pairs = {arm: verdict.comparison(arm, use) for arm in others}
+    level = [a for a in others if a in verdict.best and _decided_equal(pairs[a])]
+    not_these = [arm for arm in others if arm not in verdict.best]
+    left = [arm for arm in others if arm in verdict.best and arm not in level]
+    return Recommendation(
+        setting=setting.setting.label,
+        warning=warning,
+        use=use,
+        why=_why(setting, use, not_these, left),
+        level=tuple(level),
+        not_these=tuple(not_these),
+        not_why=_below(setting, [pairs[arm] for arm in not_these]),
+        open=tuple(left),
+        settle=_settle(setting, [pairs[arm] for arm in left]),
+        command=_go_on(setting, study) if left else "",
+    )
+
+
+def _chosen(setting: SettingAnalysis) -> str:
+    verdict = setting.verdict
+    if len(verdict.best) == 1:
+        return verdict.best[0]
+    if verdict.reference in verdict.best and verdict.reference is not None:
+        return verdict.reference
+    means = {row.arm: row.test[verdict.metric].mean for row in setting.rows}
+    sign = orientation(verdict.metric)
+    known = [arm for arm in verdict.best if means.get(arm) is not None]
+    return max(known or verdict.best, key=lambda arm: sign * (means.get(arm) or 0.0))
+
+
+def _warning(setting: SettingAnalysis, chance: Sequence[str]) -> str:
+    verdict = setting.verdict
+    if not verdict.arms:
+        return "no run has finished yet"
+    if len(chance) == len(verdict.arms):
+        return (
+            "nothing was learned: every arm is at chance level, so there is no difference to see; "
+            "train longer (--epochs), at other learning rates (--tune 4) or on larger images"
+        )
+    if len(verdict.arms) < 2:
+        return "one arm has results, so there is nothing to compare it with"
+    if verdict.blocks < 2:
+        return "one block cannot tell a difference from chance"
+    if verdict.exploratory:
+        return f"a first impression from {count(verdict.blocks, 'block')}, not a decision"
+    return ""
+
+
+def _why(setting: SettingAnalysis, use: str, not_these: Sequence[str], left: Sequence[str]) -> str:
+    if len(setting.verdict.best) == 1:
+        return f"{'every' if len(not_these) > 1 else 'the'} other arm is shown to be below it"
+    if use == setting.verdict.reference:
+        return "nothing is shown to beat it"
+    return "the highest mean of those that nothing is shown to beat" if left else "nothing beat it"
+
+
+def _decided_equal(pair: Comparison | None) -> bool:
+    return pair is not None and pair.decision in ("practically equal", "too easy to tell apart")
+
+
+def _below(setting: SettingAnalysis, pairs: Sequence[Comparison | None]) -> str:
+    """How far the arms lie below the one to use, e.g. "lower by 4.0 to 9.1 points"."""
+    metric = setting.verdict.metric
+    sizes = sorted(abs(p.difference.mean) for p in pairs if p and p.difference.mean is not None)
+    if not sizes:
+        return ""
+    low, high = (format_difference(metric, size).lstrip("+") for size in (sizes[0], sizes[-1]))
+    size = low if low == high else f"{low} to {high}"
+    return f"{'lower' if is_share(metric) else 'higher loss'} by {size} {unit(metric)}"
+
+
+def _settle(setting: SettingAnalysis, pairs: Sequence[Comparison | None]) -> str:
+    """What the open arms may differ by, and how many blocks would settle it."""
+    verdict = setting.verdict
+    known = [pair for pair in pairs if pair is not None]
+    if not known:
+        return ""
+    ends = [p.simultaneous or p.difference.interval for p in known]
+    largest = max((max(abs(e.low), abs(e.high)) for e in ends if e is not None), default=None)
+    parts = []
+    if largest is not None:
+        size = format_difference(verdict.metric, largest).lstrip("+")
+        parts.append(f"may differ by up to {size} {unit(verdict.metric)} either way")
+    forecasts = [pair.forecast for pair in known if pair.forecast is not None]
+    if forecasts:
+        parts.append(range_of_blocks(max(forecasts, key=lambda one: one.median or 10**6)))
+    return "; ".join(parts)
+
+
+def _go_on(setting: SettingAnalysis, study: str) -> str:
+    """The command that goes on: to the end of the plan, or beyond it."""
+    looks = setting.verdict.race.looks
+    last = looks[-1] if looks else 0
+    done = max(setting.verdict.blocks, 0)
+    return f"normlab run {study} --blocks {last if done < last else done + ADDED}"
+
+
+def headline(recommendations: Sequence[Recommendation]) -> str:
+    """One sentence over all settings, e.g. for the title of a message."""
+    used = {one.use for one in recommendations if one.use}
+    if not used:
+        return recommendations[0].warning if recommendations else "nothing was compared"
+    if len(used) == 1:
+        return f"use {shown(used.pop())}"
+    parts = [f"{shown(one.use)} at {one.setting}" for one in recommendations if one.use]
+    return f"it depends: {join(parts)}"

@@ -1,0 +1,66 @@
+"""The recommendation says what the verdict decided, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from normlab.stats.summary.analysis import analyse
+from normlab.stats.summary.recommendation import headline, recommend
+
+
+def recommendation(fabricate, effects, sd=0.004, blocks=8, **plan_changes):
+    plan = fabricate.make_plan(norms=tuple(effects), blocks=blocks, **plan_changes)
+    runs = fabricate.make_runs(plan, effects=effects, sd=sd)
+    (setting,) = analyse(plan, runs).settings
+    return setting, recommend(setting, "photos-study")
+
+
+def test_a_clear_winner_is_to_be_used_and_the_others_not(fabricate) -> None:
+    setting, found = recommendation(fabricate, {"bn": 0.0, "gn": -0.10, "none": -0.20})
+    assert setting.verdict.best == ("bn",)
+    assert (found.use, found.not_these, found.open) == ("bn", ("gn", "none"), ())
+    marks = [mark for mark, _, _ in found.lines]
+    assert marks == ["USE", "NOT"]
+    assert "no normalization (none)" in list(found.lines)[-1][1]
+    losses = [abs(setting.verdict.comparison(a, "bn").difference.mean) for a in ("gn", "none")]
+    assert found.not_why == f"lower by {100 * losses[0]:.1f} to {100 * losses[1]:.1f} points"
+    assert found.command == ""
+
+
+def test_what_is_not_told_apart_is_open_with_a_command_that_goes_on(fabricate) -> None:
+    setting, found = recommendation(
+        fabricate, {"bn": 0.0, "gn": 0.005, "none": -0.30}, sd=0.03, blocks=5
+    )
+    assert found.use == "bn"  # the reference, though gn's mean may be higher
+    assert found.open == ("gn",)
+    assert found.not_these == ("none",)
+    assert "either way" in found.settle
+    assert found.command.startswith("normlab run photos-study --blocks ")
+    assert int(found.command.split()[-1]) >= setting.verdict.blocks
+
+
+def test_arms_that_only_guess_are_said_first_and_nothing_is_recommended(fabricate) -> None:
+    _, found = recommendation(fabricate, {"bn": -0.55, "gn": -0.55})
+    assert found.use == ""
+    assert found.warning.startswith("nothing was learned")
+    assert [mark for mark, _, _ in found.lines] == ["FIRST"]
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_few_blocks_are_a_first_impression(fabricate, blocks) -> None:
+    _, found = recommendation(fabricate, {"bn": 0.0, "gn": -0.2}, blocks=blocks)
+    assert found.warning
+    assert (found.use == "") == (blocks == 1)
+
+
+def test_one_arm_has_nothing_to_be_compared_with(fabricate) -> None:
+    _, found = recommendation(fabricate, {"bn": 0.0})
+    assert found.use == ""
+    assert "nothing to compare" in found.warning
+
+
+def test_the_headline_names_one_arm_or_says_that_it_depends(fabricate) -> None:
+    _, clear = recommendation(fabricate, {"bn": 0.0, "gn": -0.10})
+    assert headline([clear]) == "use bn"
+    _, other = recommendation(fabricate, {"bn": -0.1, "gn": 0.0})
+    assert headline([clear, other]).startswith("it depends: bn at ")
