@@ -10,6 +10,7 @@ from normlab.norms.spec import parse_norm
 from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
 from normlab.study.design import freeze, plan_runs
+from normlab.study.lock import LOCK
 from normlab.train.network import check_trainable
 
 
@@ -54,7 +55,8 @@ def check_folder(folder: Path, source: str) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise PlanError(f"{folder} is a file; choose a folder with --out")
-    if folder.exists() and any(folder.iterdir()):
+    # a lock alone is what a study leaves for whose study.toml there was no room
+    if folder.exists() and any(path.name != LOCK for path in folder.iterdir()):
         raise PlanError(
             f"{folder} is not empty and holds no study; choose another folder with --out"
         )

@@ -10,6 +10,9 @@ import filelock
 
 from normlab.errors import PlanError, StorageError
 
+LOCK = ".lock"
+"""The file's name in the study's folder."""
+
 
 @contextlib.contextmanager
 def study_lock(folder: Path) -> Iterator[None]:
@@ -21,7 +24,7 @@ def study_lock(folder: Path) -> Iterator[None]:
     """
     if not folder.is_dir():
         raise StorageError(f"cannot write to the study {folder}: there is no such folder")
-    lock = filelock.FileLock(folder / ".lock", timeout=0)
+    lock = filelock.FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
     except filelock.Timeout:
