@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 from html.parser import HTMLParser
 
 import pytest
@@ -100,14 +99,12 @@ def test_the_check_of_pages_finds_faults(fault):
 
 
 @pytest.mark.slow
-def test_a_whole_study_in_time(fabricate, tmp_path):
+def test_a_whole_study(fabricate, tmp_path):
     plan = fabricate.make_plan(epochs=30)
     runs = fabricate.make_runs(plan, statuses={("none", 1): "diverged"})
     fabricate.write_study(tmp_path, plan, runs)
     told = []
-    start = time.perf_counter()
     path = build_report(tmp_path, progress=told.append)
-    assert time.perf_counter() - start < 10
     assert told[0] == "reading the records"
     page = check_page(path.read_text(encoding="utf-8"))
     assert path == tmp_path / "report" / "index.html"

@@ -63,7 +63,7 @@ def test_every_arm_may_be_the_reference(fabricate):
 
 def test_a_sentence_says_what_it_rests_on_and_what_would_change_it(fabricate):
     _, decided = answered(fabricate, sd=0.002)
-    assert sentence(decided).rests_on == "6 blocks, margin ±1.0 points"
+    assert sentence(decided, "study").rests_on == "6 blocks, margin ±1.0 points"
     assert change(decided).startswith("other images")
     _, open_one = answered(fabricate, blocks=3, effects={"bin": 0.004})
     assert "more block" in change(open_one)

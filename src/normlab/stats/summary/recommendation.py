@@ -168,7 +168,7 @@ def _settle(setting: SettingAnalysis, pairs: Sequence[Comparison | None]) -> str
 
 def _go_on(setting: SettingAnalysis, study: str) -> str:
     """The command that goes on: to the end of the plan, or beyond it."""
-    looks = setting.verdict.race.looks
+    looks = setting.verdict.decisions.looks
     last = looks[-1] if looks else 0
     done = max(setting.verdict.blocks, 0)
     return f"normlab run {study} --blocks {last if done < last else done + ADDED}"
