@@ -383,11 +383,3 @@ def test_deterministic_is_recorded(normlab, photos, tiny, scratch, no_report) ->
         assert json.loads(one.read_text())["deterministic"] is True
     finally:
         torch.use_deterministic_algorithms(False)
-
-
-def test_finished_runs_are_judged_by_another_factor(normlab, study) -> None:
-    result = normlab("report", study, "--compare", "batch-size")
-    result.assert_one_sentence("'batch_size' does not vary in this study", "norm")
-    normlab("report", study, "--reference", "gn").assert_one_sentence("--compare")
-    normlab("report", study, "--compare", "norm", "--watch").assert_one_sentence("--watch")
-    assert not (study / "report" / "by-norm").exists()

@@ -15,7 +15,7 @@ from normlab.cli.first_look import LOOK, write_look
 from normlab.cli.plan_lines import plan_lines
 from normlab.cli.progress import choose_executor, run_with_progress
 from normlab.cli.scan_progress import load_with_progress
-from normlab.cli.summary import print_analysis, print_paths
+from normlab.cli.summary import print_analysis, print_paths, print_words
 from normlab.data.dataset import Dataset
 from normlab.data.load import BlockData, block_data
 from normlab.errors import PlanError
@@ -154,6 +154,7 @@ def continue_study(
     records = read_study(study.folder)
     analysis = analyse_study(records)
     print_analysis(analysis, console, study.folder)
+    print_words(records, analysis, console)
     with console.status("drawing the report"):
         page = build_report(study.folder)
     if ended != "finished":

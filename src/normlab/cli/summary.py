@@ -8,11 +8,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from normlab.stats.data.reading import StudyRecords
 from normlab.stats.inference.interaction import Interaction
 from normlab.stats.inference.intervals import Interval
 from normlab.stats.inference.sequential import EXPLORATORY_BELOW
 from normlab.stats.summary.analysis import Analysis, ArmRow, SettingAnalysis
 from normlab.stats.summary.recommendation import Recommendation, recommend
+from normlab.stats.summary.words.analysis_words import brief, study_words
 from normlab.text import count
 
 INTERACTION_ALPHA = 0.05
@@ -35,6 +37,16 @@ def print_analysis(analysis: Analysis, console: Console, study: Path) -> None:
         console.print("[bold]Checks[/bold]")
     for check in analysis.findings:
         console.print(f"  {check.code}  {check.message}", markup=False, highlight=False)
+
+
+def print_words(study: StudyRecords, analysis: Analysis, console: Console) -> None:
+    """The analysis in words, a few lines of it; the page and analysis.txt have the rest."""
+    lines = brief(study_words(study, analysis))
+    if not lines:
+        return
+    console.print("[bold]Analysis[/bold] (all of it: analysis.txt and the page)", highlight=False)
+    for line in lines:
+        console.print(f"  {line}", soft_wrap=True, markup=False, highlight=False)
 
 
 def print_paths(page: Path, study: Path, console: Console, analysis: Analysis) -> None:
@@ -68,36 +80,11 @@ def _print_recommendation(found: Recommendation, console: Console) -> None:
 
 
 def _further_lines(setting: SettingAnalysis) -> Iterator[str]:
-    """Claim (b) where it is known, and the curves in words."""
+    """Claim (b) where it is known."""
     claims = [(row.arm, row.new_images) for row in setting.rows if row.new_images is not None]
     if claims:
         parts = [f"{arm} {100 * claim.mean:+.1f} {_ends(claim.interval)}" for arm, claim in claims]
         yield f"For new images too, against {setting.verdict.reference}: {', '.join(parts)}"
-    rough = [
-        f"{arm.arm} {100 * arm.roughness.mean:.1f}"
-        for arm in setting.curves.arms
-        if arm.roughness.mean is not None
-    ]
-    if rough:
-        yield f"Noise of the curves from epoch to epoch, points: {', '.join(rough)}"
-    if setting.curves.target is not None:
-        speed = [
-            f"{arm.arm} {arm.epochs_to_target.mean:.1f}"
-            + (f" ({arm.reached} of {arm.gap.n} blocks)" if arm.reached < arm.gap.n else "")
-            if arm.epochs_to_target.mean is not None
-            else f"{arm.arm} never"
-            for arm in setting.curves.arms
-            if arm.gap.n
-        ]
-        target = f"{100 * setting.curves.target:.1f} %"
-        yield f"Epochs to a validation accuracy of {target}: {', '.join(speed)}"
-    gaps = [
-        f"{arm.arm} {100 * arm.gap.mean:+.1f}"
-        for arm in setting.curves.arms
-        if arm.gap.mean is not None
-    ]
-    if gaps:
-        yield f"Training minus test accuracy, points: {', '.join(gaps)}"
 
 
 def _ends(interval: Interval, unit: float = 100.0, digits: int = 1) -> str:

@@ -75,6 +75,7 @@ def test_the_built_in_sections_stand_in_their_order():
         *(
             "verdict",
             "answer",
+            "analysis",
             "where",
             "curves",
             "across",

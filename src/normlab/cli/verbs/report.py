@@ -56,7 +56,7 @@ def report(
 def _single(folder: Path, compare: str | None, reference: str | None) -> None:
     from rich.console import Console
 
-    from normlab.cli.summary import print_analysis, print_paths
+    from normlab.cli.summary import print_analysis, print_paths, print_words
     from normlab.report.page.build import build_report
     from normlab.stats.data.reading import read_study
     from normlab.stats.data.regroup import regroup
@@ -70,6 +70,7 @@ def _single(folder: Path, compare: str | None, reference: str | None) -> None:
         page = build_report(folder, compare=compare, reference=reference)
     analysis = analyse_study(records)
     print_analysis(analysis, console, folder)
+    print_words(records, analysis, console)
     for damaged in records.unreadable:
         typer.echo(f"Damaged  {damaged.folder}: {damaged.reason}")
     print_paths(page, folder, console, analysis)

@@ -24,6 +24,11 @@ from normlab.stats.data.reading import StudyRecords
 from normlab.stats.summary.analysis import Analysis, SettingAnalysis
 from normlab.stats.summary.classes import ClassTable, class_table, collect
 from normlab.stats.summary.ensembles import EnsembleTable, ensemble_table
+from normlab.stats.summary.layer_diagnostics import (
+    MAX_LAYER_SETTINGS,
+    LayerSummaries,
+    read_layer_summaries,
+)
 
 View = TypeVar("View")
 Rows = Sequence[tuple[str, ...]]
@@ -57,6 +62,11 @@ class ReportContext:
     def study_folder(self) -> str:
         """The study's folder as the user would type it."""
         return shown_folder(self.study.folder)
+
+    @cached_property
+    def layer_summaries(self) -> tuple[LayerSummaries | None, ...]:
+        """What the layers looked like, of the first settings: reading all would take too long."""
+        return tuple(map(read_layer_summaries, self.layouts[:MAX_LAYER_SETTINGS]))
 
     @cached_property
     def prediction_tables(self) -> tuple[PredictionTables, ...]:

@@ -46,8 +46,8 @@ def interactions(tables: Sequence[PairedTable]) -> tuple[Interaction, ...]:
     Over the arms, levels and blocks that are complete: an arm that misses a level is left out.
     """
     found = []
-    for factor in _factors([table.setting for table in tables]):
-        values, levels, arms = _crossed(tables, factor)
+    for factor in varying_factors([table.setting for table in tables]):
+        values, levels, arms = crossed(tables, factor)
         if min(values.shape, default=0) >= 2:
             found.append(_test(values, factor, levels, arms))
     return tuple(found)
@@ -116,7 +116,8 @@ def _levels(setting: Setting) -> dict[str, str]:
     return levels | {name.replace("_", " "): level for name, level in setting.other}
 
 
-def _factors(settings: Sequence[Setting]) -> list[str]:
+def varying_factors(settings: Sequence[Setting]) -> list[str]:
+    """The factors with two or more levels among the settings, in words."""
     seen: dict[str, dict[str, None]] = {}
     for setting in settings:
         for factor, level in _levels(setting).items():
@@ -124,7 +125,7 @@ def _factors(settings: Sequence[Setting]) -> list[str]:
     return [factor for factor, levels in seen.items() if len(levels) >= 2]
 
 
-def _crossed(
+def crossed(
     tables: Sequence[PairedTable], factor: str
 ) -> tuple[Float[np.ndarray, "arms levels blocks"], tuple[str, ...], tuple[str, ...]]:
     """The mean value of every arm, level and block, over combinations of the other factors that

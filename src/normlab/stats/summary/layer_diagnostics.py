@@ -17,6 +17,8 @@ from normlab.stats.data.layout import Layout
 
 REACHED = 0.5
 """The share of an arm's blocks that must have an epoch."""
+MAX_LAYER_SETTINGS = 4
+"""Settings whose layers are read for a report: the first ones; reading all would take too long."""
 FEATURE_COLUMNS = tuple(f"p{share}" for share in PERCENTILES)
 LAYER_COLUMNS = (
     *("gradient", "weight", "dead", "mean_gap", "scale_gap"),
@@ -37,6 +39,8 @@ class LayerSummaries:
     """arm, depth (1 for the first layer), layer, epoch, LAYER_COLUMNS (nan where there is none)."""
     left_out: tuple[str, ...]
     """Rows that could not be read, a sentence each."""
+    ends: pd.DataFrame
+    """arm, block, depth, LAYER_COLUMNS: the last epoch of every run by itself."""
 
     def last(self) -> pd.DataFrame:
         """The layers at the last epoch of every arm."""
@@ -88,7 +92,14 @@ def read_layer_summaries(layout: Layout) -> LayerSummaries | None:
         features=_medians(by_epoch, ["arm", "epoch"], FEATURE_COLUMNS),
         layers=_medians(by_layer, ["arm", "depth", "layer", "epoch"], LAYER_COLUMNS),
         left_out=tuple(left_out),
+        ends=_ends(by_layer),
     )
+
+
+def _ends(by_layer: pd.DataFrame) -> pd.DataFrame:
+    last = by_layer.groupby(["arm", "block"])["epoch"].transform("max")
+    own = by_layer[by_layer["epoch"] == last]
+    return own[["arm", "block", "depth", *LAYER_COLUMNS]].reset_index(drop=True)
 
 
 def _medians(frame: pd.DataFrame, by: list[str], columns: tuple[str, ...]) -> pd.DataFrame:

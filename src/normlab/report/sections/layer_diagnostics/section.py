@@ -25,10 +25,7 @@ from normlab.report.sections.layer_diagnostics.data import (
     LayerDiagnosticsFigures,
     layer_diagnostics_figures,
 )
-from normlab.stats.summary.layer_diagnostics import read_layer_summaries
 
-MAX_SETTINGS = 4
-"""Settings whose layers are shown: the first ones."""
 FEATURES = (
     "The penultimate features over the validation part after every epoch: 1st to 99th percentile, "
     "and darker the 20th to the 80th; medians over blocks."
@@ -75,8 +72,7 @@ class LayersContent:
 def build(context: ReportContext) -> LayersView | None:
     """None where no run recorded its layers."""
     found = []
-    for one, layout in list(zip(context.settings, context.layouts, strict=True))[:MAX_SETTINGS]:
-        summaries = read_layer_summaries(layout)
+    for one, summaries in zip(context.settings, context.layer_summaries, strict=False):
         if summaries is not None:
             found.append(layer_diagnostics_figures(one.setting, summaries, context.strokes))
     return LayersView(tuple(found), len(context.settings)) if found else None
