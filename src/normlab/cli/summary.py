@@ -141,6 +141,6 @@ def _difference(row: ArmRow, unit: float, digits: int) -> str:
     if difference.mean is None:
         return "–"
     text = f"{unit * difference.mean:+.{digits}f}"
-    if difference.interval is not None:
-        text += f" {_ends(difference.interval, unit, digits)}"
+    if (interval := row.comparison.interval) is not None:
+        text += f" {_ends(interval, unit, digits)}"
     return text

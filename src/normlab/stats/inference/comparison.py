@@ -80,6 +80,11 @@ class Comparison:
     forecast: Forecast | None = None
     """The range of blocks to a decision, while the plan has some."""
 
+    @property
+    def interval(self) -> Interval | None:
+        """The one to print beside the decision: that which belongs to it, else its own."""
+        return self.simultaneous or self.difference.interval
+
     def reversed(self) -> Comparison:
         """The same comparison seen from the other arm."""
         return replace(

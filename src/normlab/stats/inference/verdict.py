@@ -67,6 +67,11 @@ class SettingVerdict:
         return against(self.comparisons, self.arms, self.reference)
 
     @property
+    def by_second_method(self) -> bool:
+        """Whether intervals belong to the decisions that stand beside them."""
+        return self.decisions.rules is not None
+
+    @property
     def failures(self) -> Mapping[str, FailureBound]:
         """Arm → its failures and the rate that they allow; empty by the first method."""
         return self.decisions.failures

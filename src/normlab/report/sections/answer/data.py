@@ -120,10 +120,8 @@ def answer_row(
         blocks = str(found.n)
         if found.mean is not None:
             difference = format_difference(metric, found.mean)
-        if found.interval is not None:
-            low, high = (
-                format_difference(metric, end) for end in (found.interval.low, found.interval.high)
-            )
+        if (ends := comparison.interval) is not None:
+            low, high = (format_difference(metric, end) for end in (ends.low, ends.high))
             interval = f"[{low}, {high}]"
         if comparison.share is not None:
             share = f"{comparison.share.share:.2f}"
@@ -164,17 +162,15 @@ def answer_table(setting: SettingAnalysis, view: Perspective) -> Table:
     verdict = setting.verdict
     margin = format_difference(verdict.metric, verdict.margin).removeprefix("+")
     pairs = len(verdict.arms) * (len(verdict.arms) - 1) // 2
-    interval = f"{100 * (1 - verdict.alpha):g} %"
     label, *rest = view.head
     return Table(
         slug=f"answer-{setting.setting.slug}",
         title=f"{LABELS[verdict.metric].capitalize()} by normalization",
         caption=(
             f"{setting.setting.label}. Mean ± standard deviation over n blocks; differences to "
-            f"{view.reference or 'the reference'} are taken inside blocks, with the t "
-            f"interval ({interval}, for one comparison by itself). Decisions are corrected by "
-            f"Holm's method over all {count(pairs, 'pair')} of arms (α = {verdict.alpha:g}); "
-            f"practically equal is within ±{margin} {unit(verdict.metric)}."
+            f"{view.reference or 'the reference'} are taken inside blocks, with "
+            f"{_correction(setting, pairs)}; practically equal is within ±{margin} "
+            f"{unit(verdict.metric)}."
         ),
         head=("norm", label, *rest[:-1], "n"),
         rows=tuple(
@@ -187,6 +183,21 @@ def answer_table(setting: SettingAnalysis, view: Perspective) -> Table:
             )
             for row in view.rows
         ),
+    )
+
+
+def _correction(setting: SettingAnalysis, pairs: int) -> str:
+    """Which interval stands in the table, and how decisions are corrected."""
+    verdict = setting.verdict
+    confidence = f"{100 * (1 - verdict.alpha):g} %"
+    if verdict.by_second_method:
+        return (
+            f"the interval that belongs to the decision ({confidence}, over all "
+            f"{count(pairs, 'pair')} of arms and all looks together)"
+        )
+    return (
+        f"the t interval ({confidence}, for one comparison by itself). Decisions are corrected by "
+        f"Holm's method over all {count(pairs, 'pair')} of arms (α = {verdict.alpha:g})"
     )
 
 
@@ -217,13 +228,24 @@ def how_to_read(analysis: Analysis) -> tuple[str, ...]:
     rules = analysis.plan.analysis
     margin = format_difference(rules.metric, rules.margin).removeprefix("+")
     confidence = f"{100 * (1 - rules.alpha):g} %"
+    if rules.method == 2:
+        intervals = (
+            f"The interval is the one that belongs to the decision: it holds for all pairs of a "
+            f"setting and all looks together ({confidence}), so it leaves out zero exactly where "
+            'a difference is decided. Intervals of one comparison by itself are in the table "for '
+            'whom it holds".'
+        )
+    else:
+        intervals = (
+            f"The interval is a t interval of them ({confidence}, for one comparison by itself), "
+            "its error that of all arms together where they vary alike, else of the pair. "
+            "Decisions take all pairs of a setting into account "
+            f"(Holm, α = {rules.alpha:g}), so an interval may leave out zero and the pair still "
+            "be undecided."
+        )
     return (
         "A block is one training of every arm from the same split, initial weights, order of "
-        "images and augmentation; differences are taken inside blocks. The interval is a t "
-        f"interval of them ({confidence}, for one comparison by itself), its error that of all "
-        "arms together where they vary alike, else of the pair. Decisions take all pairs of a "
-        f"setting into account (Holm, α = {rules.alpha:g}), so an interval may leave out zero and "
-        "the pair still be undecided.",
+        f"images and augmentation; differences are taken inside blocks. {intervals}",
         f"Practically equal: shown by two one-sided tests to differ by less than {margin} "
         f"{unit(rules.metric)}, the margin fixed in the plan. P(better): the share of blocks in "
         "which the arm was the better one, ties counting half. Time: of a training step, relative "

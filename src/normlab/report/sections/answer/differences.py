@@ -66,7 +66,7 @@ def difference_figure(
     for comparison in comparisons:
         difference = comparison.difference
         assert difference.mean is not None
-        interval = difference.interval
+        interval = comparison.interval
         values = setting.table.row(comparison.arm) - setting.table.row(reference)
         rows.append(
             DifferenceRow(
