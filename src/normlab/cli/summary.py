@@ -9,15 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from normlab.stats.data.reading import StudyRecords
-from normlab.stats.inference.interaction import Interaction
 from normlab.stats.inference.intervals import Interval
 from normlab.stats.inference.sequential import EXPLORATORY_BELOW
 from normlab.stats.summary.analysis import Analysis, ArmRow, SettingAnalysis
 from normlab.stats.summary.recommendation import Recommendation, recommend
 from normlab.stats.summary.words.analysis_words import brief, study_words
-from normlab.text import count
-
-INTERACTION_ALPHA = 0.05
 
 
 def print_analysis(analysis: Analysis, console: Console, study: Path) -> None:
@@ -31,8 +27,6 @@ def print_analysis(analysis: Analysis, console: Console, study: Path) -> None:
         console.print(setting.verdict.sentence, markup=False, highlight=False)
         for line in _further_lines(setting):
             console.print(line, markup=False, highlight=False)
-    for found in analysis.interactions:
-        console.print(_interaction_line(found), markup=False, highlight=False)
     if analysis.findings:
         console.print("[bold]Checks[/bold]")
     for check in analysis.findings:
@@ -89,15 +83,6 @@ def _further_lines(setting: SettingAnalysis) -> Iterator[str]:
 
 def _ends(interval: Interval, unit: float = 100.0, digits: int = 1) -> str:
     return f"[{unit * interval.low:+.{digits}f}, {unit * interval.high:+.{digits}f}]"
-
-
-def _interaction_line(found: Interaction) -> str:
-    depends = "depends" if found.p_value < INTERACTION_ALPHA else "is not shown to depend"
-    return (
-        f"The effect of the arm {depends} on the {found.factor} ({', '.join(found.levels)}): "
-        f"F({found.df[0]:.1f}, {found.df[1]:.1f}) = {found.f:.1f}, p = {found.p_value:.2g}, "
-        f"{count(found.blocks, 'block')}"
-    )
 
 
 def _table(analysis: Analysis, setting: SettingAnalysis) -> Table:
