@@ -118,7 +118,7 @@ def test_a_whole_study(fabricate, tmp_path):
     files = sorted(p.relative_to(tmp_path / "report").as_posix() for p in path.parent.rglob("*.*"))
     setting = "sgd-lr0.1-batch32"
     assert files == sorted(
-        ["index.html", "methods.txt"]
+        ["analysis.txt", "index.html", "methods.txt"]
         + [
             f"figures/{name}-{setting}.{suffix}"
             for name in ("answer", "confusion", "cost", "curves", "recall", "reliability")
@@ -128,7 +128,7 @@ def test_a_whole_study(fabricate, tmp_path):
             f"tables/{name}-{setting}.{suffix}"
             for name in (
                 *("answer", "norm-train", "norm-test", "recall"),
-                *("claims", "curve-facts", "ensembles"),
+                *("claims", "curve-facts", "ensembles", "evidence"),
             )
             for suffix in ("md", "csv", "tex")
         ]
