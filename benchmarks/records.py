@@ -69,7 +69,7 @@ def write_records(folder: Path, plan: StudyPlan, epochs: int) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     write_plan(plan, folder / "study.toml")
     random = np.random.default_rng(0)
-    environment = describe_environment("cpu", 2)
+    environment = describe_environment("cpu", 2, deterministic=False, compiled=False)
     runs = plan_runs(plan)
     ids = np.array([f"photo-{k:04}.jpg" for k in range(1000)])
     labels = random.integers(0, 10, 1000)

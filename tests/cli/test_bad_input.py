@@ -296,7 +296,7 @@ def test_a_disk_too_full_for_the_images(normlab, photos, tiny, tmp_path, monkeyp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["study.toml", "epochs.jsonl", "state.pt", "outcome.json"])
+@pytest.mark.parametrize("name", ["study.toml", "epochs.jsonl", "state.ckpt", "outcome.json"])
 def test_a_disk_that_is_full_later(normlab, photos, tiny, scratch, monkeypatch, name) -> None:
     """Each file of a study is the one for which there is no room; afterwards the study goes on."""
     flush = os.fsync

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import struct
 import zipfile
@@ -101,7 +102,20 @@ def test_too_few_classes_or_images(tmp_path: Path, picture) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "harm",
-    ["truncate", "longer", "flip", "manifest", "cut", "empty", "keys", "key", "missing", "list"],
+    [
+        "truncate",
+        "longer",
+        "flip",
+        "manifest",
+        "cut",
+        "empty",
+        "keys",
+        "key",
+        "missing",
+        "list",
+        "labels",
+        "old",
+    ],
 )
 def test_a_damaged_entry_is_made_again(photos: Path, cache: Path, harm: str) -> None:
     expected = np.array(load_data(str(photos), 8).images)
@@ -111,7 +125,7 @@ def test_a_damaged_entry_is_made_again(photos: Path, cache: Path, harm: str) -> 
         case "truncate":
             (entry / "images.u8").write_bytes(content[:-5])
         case "flip":
-            content[0] ^= 255
+            content[len(content) // 2] ^= 1
             (entry / "images.u8").write_bytes(content)
         case "manifest":
             (entry / "manifest.npz").write_bytes(b"half")
@@ -125,6 +139,13 @@ def test_a_damaged_entry_is_made_again(photos: Path, cache: Path, harm: str) -> 
             with np.load(entry / "manifest.npz") as facts:
                 kept = {name: facts[name] for name in facts if name != "widths"}
             np.savez(entry / "manifest.npz", **kept)
+        case "labels":
+            with np.load(entry / "manifest.npz") as facts:
+                kept = dict(facts)
+            kept["labels"] = kept["labels"][::-1]
+            np.savez(entry / "manifest.npz", **kept)
+        case "old":  # of a time without checksums
+            (entry / "checks.json").write_text(json.dumps({"bytes": len(content), "sample": 0}))
         case "list":
             (entry / "checks.json").write_text("[]")
         case "longer":

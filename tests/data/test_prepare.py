@@ -145,7 +145,7 @@ def test_cut_at_any_moment_and_continued(
             case "last chunk":
                 dies("_save", lambda path, _: path.name.startswith("chunk-000000012"))
             case "compacting":
-                dies("sample_checksum", lambda _: True)
+                dies("shard_checksums", lambda _: True)
             case "manifest":
                 dies("_save", lambda path, _: path.name == "manifest.npz")
             case "checks":

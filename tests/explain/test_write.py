@@ -16,6 +16,7 @@ from normlab.errors import NormlabError, StorageError, UnknownNameError, UsageEr
 from normlab.explain.arms import choose_arms, run_of
 from normlab.explain.drawing import colour, overlay
 from normlab.explain.gallery import GalleryOptions, make_gallery
+from normlab.records.store import RunFolder
 
 RIGHT = "<b>right & dark"
 
@@ -94,8 +95,8 @@ def test_bad_input(study, tmp_path: Path, picture: Path) -> None:
     shutil.copytree(study.folder, copy)
     runs = sorted((copy / "runs").iterdir())
     shutil.copy(runs[0] / "weights.safetensors", runs[1] / "weights.safetensors")
-    outcome = runs[0] / "outcome.json"
-    outcome.write_text(outcome.read_text().replace('"finished"', '"diverged"'))
+    outcome = RunFolder(runs[0]).read_outcome()
+    RunFolder(runs[0]).write_outcome(outcome.model_copy(update={"status": "diverged"}))
     with pytest.raises(UsageError, match="ended as diverged"):
         run_of(copy, runs[0])
     (runs[1] / "outcome.json").unlink()
@@ -110,7 +111,9 @@ def test_damaged_weights(study, tmp_path: Path) -> None:
     shutil.copytree(study.folder, copy)
     for run in (copy / "runs").iterdir():
         (run / "weights.safetensors").write_bytes(b"nothing")
-    with pytest.raises(StorageError, match="damaged"):
+    with pytest.raises(
+        StorageError, match=r"weights.safetensors was changed after the run had ended"
+    ):
         explain(copy)
 
 

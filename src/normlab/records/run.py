@@ -10,9 +10,17 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from normlab.errors import UnknownNameError, UsageError
 from normlab.records.network import Option, hashed_network, network_text, with_options
@@ -210,29 +218,43 @@ class RunSpec(Frozen):
         return f"b{self.block:02d}-{arm}-{self.id}"
 
 
+def _not_negative(value: float) -> float:
+    """The value itself; not a number is the loss of a run that diverged."""
+    if value < 0:
+        raise ValueError(f"a loss is at least 0, got {value}")
+    return value
+
+
+Share = Annotated[float, Field(ge=0, le=1 + 1e-5)]
+"""Between 0 and 1; a mean of float32 shares may be a little more."""
+Loss = Annotated[float, AfterValidator(_not_negative)]
+"""At least 0, or not a number."""
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class Measures(Frozen):
     """The four figures of one part of the data; accuracy and the F1s are shares in [0, 1]."""
 
-    loss: float
-    accuracy: float
-    micro_f1: float
-    macro_f1: float
-    images: int
+    loss: Loss
+    accuracy: Share
+    micro_f1: Share
+    macro_f1: Share
+    images: int = Field(ge=1)
 
 
 class EpochRow(Frozen):
     """The row of one epoch in epochs.jsonl: losses, scores and time."""
 
     epoch: int = Field(ge=1)
-    learning_rate: float
+    learning_rate: float = Field(ge=0, allow_inf_nan=False)
     """After the last step of the epoch; that of the first parameter group."""
     train: Measures
     """Running figures in training mode, with augmentation, while the weights moved."""
     validation: Measures = Field(validation_alias=_VALIDATION)
     """Evaluation mode, at the end of the epoch."""
-    seconds: float
+    seconds: Seconds
     """Seconds of the training steps alone, without evaluation and storing."""
-    images_per_second: float
+    images_per_second: float = Field(ge=0, allow_inf_nan=False)
 
 
 class NormSite(Frozen):
@@ -245,7 +267,7 @@ class NormSite(Frozen):
     over: Literal["batch", "instance", "group", "layer", "pixel", "nothing", "unknown"]
     """What its statistics are taken over in training: pixels of several samples; of one sample, one
     channel, some or all; the channels of one pixel."""
-    values: int | None
+    values: int | None = Field(ge=1)
     """Values in a statistic; None where it takes none."""
     standardizes: bool
     """Whether it computes γ·(x − mean)/√(variance + ε) + β of these statistics and nothing else."""
@@ -255,9 +277,9 @@ class Outcome(Frozen):
     """How the run ended. All kinds are results; none is dropped."""
 
     status: Status
-    epochs: int
+    epochs: int = Field(ge=0)
     """Epochs that were finished."""
-    reported_epoch: int | None = None
+    reported_epoch: int | None = Field(default=None, ge=1)
     """The epoch whose weights were kept and evaluated."""
     train: Measures | None = None
     """Evaluation mode, without augmentation, at the reported epoch; likewise the two below."""
@@ -268,12 +290,20 @@ class Outcome(Frozen):
     )
     """The validation part once more, normalized with the statistics of its own batches; None where
     no layer keeps running ones."""
-    parameters: int | None = None
+    parameters: int | None = Field(default=None, ge=0)
     norm_sites: tuple[NormSite, ...] | None = None
     """Normalizations in the order of the network's modules; None in records of before."""
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
     """All training steps of the run."""
     error: str | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Outcome:
+        if self.reported_epoch is not None and self.reported_epoch > self.epochs:
+            raise ValueError(
+                f"epoch {self.reported_epoch} is reported of {self.epochs} that were finished"
+            )
+        return self
 
     @property
     def is_final(self) -> bool:

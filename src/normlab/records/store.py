@@ -4,49 +4,57 @@
         spec.json  environment.json  epochs.jsonl  layers.jsonl  outcome.json
         predictions.npz  weights.safetensors  checkpoint/  log.txt
 
-At whatever moment the process dies, the folder can be read and the run can go on.
+At whatever moment the process dies, the folder can be read and the run can go on. The outcome of a
+run that is final vouches for its other files; see normlab.records.seal. Whatever is read is checked
+against it, and a file that does not fit is a StorageError, never a result.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
+import hashlib
 import json
-import os
 import shutil
-import struct
-import tokenize
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
-from zipfile import BadZipFile
+from typing import Any
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
-from normlab.errors import LeaseLostError, StorageError
+from normlab.errors import StorageError
+from normlab.records.files import Guard as Guard
+from normlab.records.files import Model, append_lines, parse, read_bytes
+from normlab.records.files import atomic_write as atomic_write
+from normlab.records.files import no_guard as no_guard
+from normlab.records.files import read_optional as read_optional
+from normlab.records.files import write_model as write_model
 from normlab.records.layer_diagnostics import LayerDiagnosticsRow
 from normlab.records.lease import Lease, take_lease
+from normlab.records.predictions import Predictions as Predictions
+from normlab.records.predictions import check_agreement, pack, unpack
 from normlab.records.run import EpochRow, Frozen, Outcome, RunSpec
+from normlab.records.seal import (
+    TRAIN_AGAIN,
+    VOUCHED_FILES,
+    SealedOutcome,
+    check_file,
+    checksum,
+    id_in_name,
+    seal,
+    unseal,
+)
 
 Environment = dict[str, Any]
 TUNING_RESULTS = "tuning.json"
 """The file of a study's folder with the account of its tuning, a `TuningResults`."""
 DATA = "data.json"
 """The file of a study's folder with what was found in its data, a `DataReport`."""
-Model = TypeVar("Model", bound=Frozen)
-TRAIN_AGAIN = "delete the run's folder to train it again"
-DAMAGED_ARRAYS = (
-    *(OSError, ValueError, KeyError, TypeError, IndexError, EOFError, MemoryError),
-    *(RuntimeError, SyntaxError, struct.error, tokenize.TokenError, zlib.error, BadZipFile),
-)
-"""What reading a cut or altered .npz may raise: of the zip, and of its headers of Python text."""
 _ROWS = TypeAdapter(tuple[EpochRow, ...])
 _LAYER_DIAGNOSTICS = TypeAdapter(tuple[LayerDiagnosticsRow, ...])
-Guard = Callable[[], None]
-"""Raises where a process must not write."""
+Files = Mapping[str, str]
+"""SHA-256 of files by their names."""
 _FIELD_SETS: dict[frozenset[str], set[str]] = {}
 
 
@@ -59,73 +67,8 @@ class RunRecord:
     environment: Environment
     rows: tuple[EpochRow, ...]
     outcome: Outcome | None
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Per test image: its id, its true class and the probability of each class."""
-
-    ids: np.ndarray
-    """Shape (images,), text: the path inside the source."""
-    labels: np.ndarray
-    """Shape (images,), integer class index."""
-    probabilities: np.ndarray
-    """Shape (images, classes), float32, rows sum to 1."""
-    groups: np.ndarray | None = None
-    """Shape (images,), integer: images of one number belong together (copies, one animal, one
-    patient); None in records that were made before it was kept."""
-
-
-def no_guard() -> None:
-    """Allow every write, as to a folder that no lease protects."""
-
-
-def atomic_write(path: Path, content: bytes, guard: Guard = no_guard) -> None:
-    """Write the file whole or not at all: beside it, flushed to disk, then renamed.
-
-    `guard` is called in the last moment before the file becomes visible, and raises where it must
-    not.
-
-    Raises:
-        StorageError: the folder cannot be written or the disk is full; no half file is left.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        guard()
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        if isinstance(error, LeaseLostError):
-            raise
-        reason = error.strerror or str(error)
-        raise StorageError(
-            f"cannot write {path}: {reason}; free some space or choose another folder"
-        ) from error
-
-
-def append_lines(path: Path, lines: Sequence[str]) -> None:
-    """Append lines and flush them to disk.
-
-    Raises:
-        StorageError: the file cannot be written or the disk is full.
-    """
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write("".join(line + "\n" for line in lines))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StorageError(
-            f"cannot append to {path}: {reason}; free some space or check its permissions, then "
-            "run the command again"
-        ) from error
+    vouched: bool = field(default=False, compare=False)
+    """Whether the outcome holds checksums of the other files; records of before have none."""
 
 
 class RunFolder:
@@ -140,6 +83,8 @@ class RunFolder:
         self.checkpoint_path = path / "checkpoint"
         self.weights_path = path / "weights.safetensors"
         self._lease: Lease | None = None
+        self._appended: dict[str, Any] = {}
+        """SHA-256 of the files that this process appends to, as it wrote them."""
 
     @contextlib.contextmanager
     def leased(self) -> Iterator[bool]:
@@ -163,7 +108,8 @@ class RunFolder:
     def create(self, spec: RunSpec, environment: Environment) -> None:
         """Write the spec (once) and the environment (of this continuation)."""
         if not (self.path / "spec.json").exists():
-            self._write_model("spec.json", spec)
+            content = spec.model_dump_json(indent=1) + "\n"
+            atomic_write(self.path / "spec.json", content.encode(), self.check_lease)
         content = json.dumps(environment, indent=1, sort_keys=True)
         atomic_write(self.path / "environment.json", content.encode(), self.check_lease)
 
@@ -175,22 +121,47 @@ class RunFolder:
         """Append what was measured inside the network in an epoch, and flush it to disk."""
         self._append("layers.jsonl", row.model_dump_json())
 
-    def keep_rows(self, epochs: int) -> tuple[EpochRow, ...]:
-        """Drop rows after the given epoch (and a half-written one); returns those kept."""
+    def row_checksums(self) -> dict[str, str]:
+        """SHA-256 of the rows as this process wrote them, for the checkpoint to hold."""
+        return {name: digest.hexdigest() for name, digest in self._appended.items()}
+
+    def keep_rows(self, epochs: int, checksums: Files | None = None) -> tuple[EpochRow, ...]:
+        """Drop rows after the given epoch (and a half-written one); returns those kept.
+
+        Raises:
+            StorageError: rows are missing, or are not those whose SHA-256 a checkpoint has noted.
+        """
         rows = tuple(row for row in self.read_rows() if row.epoch <= epochs)
+        if checksums is not None and len(rows) < epochs:
+            raise StorageError(
+                f"{self.path / 'epochs.jsonl'} has {len(rows)} epochs and the checkpoint is of "
+                f"epoch {epochs}; {TRAIN_AGAIN}"
+            )
+        inside = tuple(row for row in self.read_layer_diagnostics() if row.epoch <= epochs)
+        for name, count in (("epochs.jsonl", len(rows)), ("layers.jsonl", len(inside))):
+            path = self.path / name
+            content = b"".join(line + b"\n" for line in self._lines(name)[:count])
+            expected = (checksums or {}).get(name)
+            if expected is not None and hashlib.sha256(content).hexdigest() != expected:
+                raise StorageError(
+                    f"{path} was changed since the checkpoint (its checksum differs); {TRAIN_AGAIN}"
+                )
         self._write_lines("epochs.jsonl", rows)
-        if (self.path / "layers.jsonl").exists():
-            diagnostics = tuple(row for row in self.read_layer_diagnostics() if row.epoch <= epochs)
-            self._write_lines("layers.jsonl", diagnostics)
+        if inside or (self.path / "layers.jsonl").exists():
+            self._write_lines("layers.jsonl", inside)
         return rows
 
     def read_rows(self) -> tuple[EpochRow, ...]:
         """The finished epochs; a last line that was cut in half is not one of them.
 
         Raises:
-            StorageError: a line is damaged, or the epochs are not 1, 2, 3, ….
+            StorageError: a line is damaged, the epochs are not 1, 2, 3, …, or the run has ended and
+                its rows were changed since.
         """
-        rows = _share_field_sets(self._read_lines("epochs.jsonl", EpochRow, _ROWS))
+        return self._rows(self._vouched())
+
+    def _rows(self, files: Files | None) -> tuple[EpochRow, ...]:
+        rows = _share_field_sets(self._read_lines("epochs.jsonl", EpochRow, _ROWS, files))
         for number, row in enumerate(rows, start=1):
             if row.epoch != number:
                 raise StorageError(
@@ -200,44 +171,65 @@ class RunFolder:
         return rows
 
     def read_layer_diagnostics(self) -> tuple[LayerDiagnosticsRow, ...]:
-        """What went on inside the network, epoch by epoch; empty where it was not recorded."""
-        return self._read_lines("layers.jsonl", LayerDiagnosticsRow, _LAYER_DIAGNOSTICS)
+        """What went on inside the network, epoch by epoch; empty where it was not recorded.
+
+        Raises:
+            StorageError: a line is damaged, or the run has ended and the file was changed since.
+        """
+        return self._read_lines(
+            "layers.jsonl", LayerDiagnosticsRow, _LAYER_DIAGNOSTICS, self._vouched()
+        )
 
     def write_predictions(self, predictions: Predictions) -> None:
         """Store what the network said of every test image."""
-        buffer = io.BytesIO()
-        arrays = {
-            "ids": predictions.ids,
-            "labels": predictions.labels,
-            "probabilities": predictions.probabilities,
-        }
-        if predictions.groups is not None:
-            arrays["groups"] = predictions.groups
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        atomic_write(self.path / "predictions.npz", buffer.getvalue(), self.check_lease)
+        atomic_write(self.path / "predictions.npz", pack(predictions), self.check_lease)
 
     def read_predictions(self) -> Predictions | None:
         """What the network said of every test image, or None if the run has not.
 
+        Those of a run whose outcome vouches for them are what was written. Those of another must
+        agree with its outcome; see normlab.records.predictions.check_agreement.
+
         Raises:
-            StorageError: the file is damaged.
+            StorageError: the file is damaged, or is not that of this run.
         """
         path = self.path / "predictions.npz"
-        if not path.exists():
+        outcome, files = self._outcome()
+        content = read_bytes(path)
+        if content is None:
+            if files is not None and path.name in files:
+                check_file(path, files[path.name])
             return None
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-                groups = content["groups"] if "groups" in content.files else None
-                found = Predictions(
-                    content["ids"], content["labels"], content["probabilities"], groups
-                )
-        except DAMAGED_ARRAYS as error:
-            raise StorageError(f"{path} is damaged; {TRAIN_AGAIN}") from error
+        if files is not None:
+            check_file(path, files.get(path.name), content)
+            return unpack(content, path)
+        found = unpack(content, path)
+        if outcome is not None and outcome.test is not None:
+            check_agreement(found, outcome.test, None, path)
         return found
 
+    def check_file(self, name: str) -> None:
+        """Raise a StorageError unless a file is as it was when the run ended.
+
+        Nothing is raised where the run has not ended, or was made before there were checksums.
+        """
+        files = self._vouched()
+        if files is not None:
+            check_file(self.path / name, files.get(name))
+
     def write_outcome(self, outcome: Outcome) -> None:
-        """Seal the run: written last, when everything else is in place."""
-        self._write_model("outcome.json", outcome)
+        """Seal the run: written last, when everything else is in place.
+
+        The outcome of a run that is final vouches for the files that are there.
+        """
+        files = {}
+        if outcome.is_final:
+            known = self.row_checksums()
+            present = [name for name in VOUCHED_FILES if (self.path / name).exists()]
+            files = {name: known.get(name) or checksum(self.path / name) for name in present}
+        stored = SealedOutcome(**dict(outcome), run=id_in_name(self.path), files=files)
+        content = seal(stored.model_dump_json(indent=1).encode())
+        atomic_write(self.path / "outcome.json", content, self.check_lease)
 
     def discard_checkpoint(self) -> None:
         """Remove what only a continuation would need."""
@@ -249,39 +241,105 @@ class RunFolder:
         self._append("log.txt", text.rstrip())
 
     def read_outcome(self) -> Outcome | None:
-        """The outcome, or None while the run has not ended."""
-        return read_optional(self.path / "outcome.json", Outcome)
+        """The outcome, or None while the run has not ended.
+
+        Raises:
+            StorageError: it is damaged, was changed, or is that of another run.
+        """
+        return self._outcome()[0]
 
     def read(self, *, rows: bool = True) -> RunRecord:
         """Everything but the predictions and the weights; on demand without the epochs.
 
         Raises:
-            StorageError: a file is missing or damaged.
+            StorageError: a file is missing or damaged, was changed, or is that of another run.
         """
-        environment_path = self.path / "environment.json"
-        environment: Environment = {}
-        if environment_path.exists():
-            try:
-                environment = json.loads(environment_path.read_text(encoding="utf-8"))
-            except (ValueError, RecursionError) as error:
-                raise StorageError(f"{environment_path} is damaged; {TRAIN_AGAIN}") from error
-        spec = _read_model(self.path / "spec.json", RunSpec)
-        outcome = self.read_outcome()  # before the rows, which are there when it is written
-        own_rows = self.read_rows() if rows else ()
+        outcome, files = self._outcome()  # before the rows, which are there when it is written
+        spec = self.read_spec(files)
+        environment = self._read_environment(files)
+        own_rows = self._rows(files) if rows else ()
+        done = max([0 if outcome is None else outcome.epochs, len(own_rows)])
+        if done > spec.epochs:
+            raise StorageError(
+                f"{self.path} holds {done} epochs of a run of {spec.epochs}; {TRAIN_AGAIN}"
+            )
         if rows and outcome is not None and outcome.is_final and len(own_rows) < outcome.epochs:
             raise StorageError(
                 f"{self.path / 'epochs.jsonl'} has {len(own_rows)} of {outcome.epochs} epochs; "
                 + TRAIN_AGAIN
             )
-        return RunRecord(self.path, spec, environment, own_rows, outcome)
+        return RunRecord(self.path, spec, environment, own_rows, outcome, vouched=files is not None)
+
+    def read_spec(self, files: Files | None = None) -> RunSpec:
+        """What the run is; its id must be the one in the folder's name.
+
+        Raises:
+            StorageError: it is missing, damaged, or that of another run.
+        """
+        path = self.path / "spec.json"
+        content = read_bytes(path)
+        if content is None:
+            raise StorageError(f"{path} is missing; this folder is not a normlab run")
+        if files is not None:
+            check_file(path, files.get(path.name), content)
+        spec = parse(content, path, RunSpec)
+        if id_in_name(self.path) not in ("", spec.id):
+            raise StorageError(
+                f"{path} is that of the run {spec.id}, not of this folder; {TRAIN_AGAIN}"
+            )
+        return spec
+
+    def _read_environment(self, files: Files | None) -> Environment:
+        path = self.path / "environment.json"
+        content = read_bytes(path)
+        if files is not None:
+            check_file(path, files.get(path.name), content)
+        if content is None:
+            return {}
+        try:
+            environment = from_json(content)
+        except ValueError as error:
+            raise StorageError(f"{path} is damaged; {TRAIN_AGAIN}") from error
+        if not isinstance(environment, dict):
+            raise StorageError(f"{path} is damaged; {TRAIN_AGAIN}")
+        return environment
+
+    def _outcome(self) -> tuple[Outcome | None, Files | None]:
+        """The outcome, and the checksums of the other files if it is final and has them."""
+        path = self.path / "outcome.json"
+        content = read_bytes(path)
+        if content is None:
+            return None, None
+        content, sealed = unseal(content, path, TRAIN_AGAIN)
+        if not sealed:
+            return parse(content, path, Outcome), None
+        stored = parse(content, path, SealedOutcome)
+        if stored.run and id_in_name(self.path) not in ("", stored.run):
+            raise StorageError(
+                f"{path} is that of the run {stored.run}, not of this folder; {TRAIN_AGAIN}"
+            )
+        return stored.plain, stored.files if stored.is_final else None
+
+    def _vouched(self) -> Files | None:
+        return self._outcome()[1]
+
+    def _lines(self, name: str, files: Files | None = None) -> list[bytes]:
+        """The whole lines of a file; what is after the last one is half."""
+        path = self.path / name
+        content = read_bytes(path)
+        if files is not None and (content is not None or name in files):
+            check_file(path, files.get(name), content)
+        return [] if content is None else content.split(b"\n")[:-1]
 
     def _read_lines(
-        self, name: str, model: type[Model], whole: TypeAdapter[tuple[Model, ...]]
+        self,
+        name: str,
+        model: type[Model],
+        whole: TypeAdapter[tuple[Model, ...]],
+        files: Files | None,
     ) -> tuple[Model, ...]:
         path = self.path / name
-        if not path.exists():
-            return ()
-        lines = path.read_bytes().split(b"\n")[:-1]  # what is after the last \n is half
+        lines = self._lines(name, files)
         try:  # all lines at once take a fraction of the time
             return whole.validate_json(b"[" + b",".join(lines) + b"]")
         except ValidationError:
@@ -295,15 +353,18 @@ class RunFolder:
         return tuple(rows)
 
     def _write_lines(self, name: str, rows: Sequence[Frozen]) -> None:
-        content = "".join(row.model_dump_json() + "\n" for row in rows)
-        atomic_write(self.path / name, content.encode(), self.check_lease)
+        content = "".join(row.model_dump_json() + "\n" for row in rows).encode()
+        atomic_write(self.path / name, content, self.check_lease)
+        self._appended[name] = hashlib.sha256(content)
 
     def _append(self, name: str, line: str) -> None:
         self.check_lease()
+        is_new = not (self.path / name).exists()
         append_lines(self.path / name, [line])
-
-    def _write_model(self, name: str, model: Frozen) -> None:
-        write_model(self.path / name, model, self.check_lease)
+        if is_new and name in VOUCHED_FILES:
+            self._appended[name] = hashlib.sha256()
+        if name in self._appended:
+            self._appended[name].update(line.encode() + b"\n")
 
 
 def _share_field_sets(rows: tuple[EpochRow, ...]) -> tuple[EpochRow, ...]:
@@ -317,32 +378,6 @@ def _share_field_sets(rows: tuple[EpochRow, ...]) -> tuple[EpochRow, ...]:
             shared = _FIELD_SETS.setdefault(frozenset(given), given)
             object.__setattr__(model, "__pydantic_fields_set__", shared)
     return rows
-
-
-def read_optional(path: Path, model: type[Model]) -> Model | None:
-    """The content of a JSON file, or None where there is none.
-
-    Raises:
-        StorageError: it is damaged.
-    """
-    return _read_model(path, model) if path.exists() else None
-
-
-def write_model(path: Path, model: Frozen, guard: Guard = no_guard) -> None:
-    """Write a value as JSON, whole or not at all; see `atomic_write`."""
-    atomic_write(path, (model.model_dump_json(indent=1) + "\n").encode(), guard)
-
-
-def _read_model(path: Path, model: type[Model]) -> Model:
-    try:
-        return model.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise StorageError(f"{path} is missing; this folder is not a normlab run") from None
-    except ValidationError as error:
-        raise StorageError(
-            f"{path} is damaged or of another version of normlab ({error.errors()[0]['msg']})"
-            + (f"; {TRAIN_AGAIN}" if model in (RunSpec, Outcome) else "")
-        ) from error
 
 
 def run_folders(study_folder: Path) -> Iterator[RunFolder]:

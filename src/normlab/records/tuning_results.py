@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from normlab.records.run import Frozen
+from pydantic import Field
+
+from normlab.records.run import Frozen, Seconds
 
 Levels = dict[str, float]
 """Values of the tuned parameters: learning_rate, weight_decay."""
@@ -14,7 +16,7 @@ class Trial(Frozen):
     """One point, tried by one arm in one rung."""
 
     levels: Levels
-    epochs: int
+    epochs: int = Field(ge=1)
     score: float
     """The metric on the validation part (its mean over the blocks of a tuning once for the study);
     chance level where it diverged."""
@@ -34,10 +36,10 @@ class TunedArm(Frozen):
     chosen: Levels
     at_edge: tuple[str, ...]
     """Parameters whose optimum seems to lie at or beyond the edge of what was tried."""
-    runs: int
-    epochs: int
+    runs: int = Field(ge=0)
+    epochs: int = Field(ge=0)
     """Trained in all."""
-    seconds: float
+    seconds: Seconds
 
 
 class TuningResults(Frozen):

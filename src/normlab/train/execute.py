@@ -121,8 +121,8 @@ def _train(
     schedule = make_schedule(
         optimizer, spec.schedule, epochs=spec.epochs, steps_per_epoch=data.steps_per_epoch
     )
-    resumed = load_checkpoint(folder.checkpoint_path, network, optimizer, schedule)
-    rows = list(folder.keep_rows(resumed.epoch))
+    resumed = load_checkpoint(folder.checkpoint_path, network, optimizer, schedule, run=spec.id)
+    rows = list(folder.keep_rows(resumed.epoch, resumed.rows))
     diagnostics = LayerDiagnostics(view, len(data.labels("validation"))) if evaluate_test else None
     best_weights = resumed.best_weights
     if not patience_is_over(rows, spec.patience):
@@ -146,7 +146,7 @@ def _train(
             folder.append_row(row)
             save_checkpoint(
                 folder.checkpoint_path, row.epoch, network, optimizer, schedule, best_weights,
-                folder.check_lease,
+                folder.check_lease, run=spec.id, rows=folder.row_checksums(),
             )  # fmt: skip
             yield row
             if patience_is_over(rows, spec.patience):

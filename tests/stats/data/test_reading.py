@@ -21,6 +21,7 @@ def test_damaged_folders_are_named_and_do_not_hide_the_others(fabricate, tmp_pat
     (runs[0].folder / "outcome.json").write_text('{"status": "fin', encoding="utf-8")
     (runs[1].folder / "environment.json").write_text('{"python', encoding="utf-8")
     (runs[2].folder / "spec.json").unlink()
+    (runs[3].folder / "outcome.json").unlink()  # it goes on, and would be vouched for else
     with (runs[3].folder / "epochs.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"epoch": 6, "learn')  # cut in half: not an epoch, and not a defect
     study = read_study(tmp_path)

@@ -102,5 +102,6 @@ def test_a_study_has_the_claim_where_predictions_are(fabricate, tmp_path):
     changed.write_predictions(
         Predictions(np.array([f"x{i}" for i in content.ids]), content.labels, content.probabilities)
     )
+    changed.write_outcome(record.outcome)  # which vouches for them
     after = read_correct(layout)
     assert set(before) - set(after) == {("gn", 0)}

@@ -27,6 +27,13 @@ def predictions(named):
     )
 
 
+def write_predictions(run, found):
+    """As if the run had made them: its outcome vouches for its files."""
+    folder = RunFolder(run.folder)
+    folder.write_predictions(found)
+    folder.write_outcome(run.outcome)
+
+
 @pytest.fixture
 def study(fabricate, tmp_path):
     def make(named, blocks=2):
@@ -35,7 +42,7 @@ def study(fabricate, tmp_path):
         for run in runs:
             key = (run.spec.arm, run.spec.block)
             if key in named:
-                RunFolder(run.folder).write_predictions(predictions(named[key]))
+                write_predictions(run, predictions(named[key]))
         return runs, arrange(plan, runs)[0]
 
     return make
@@ -86,9 +93,8 @@ def test_what_cannot_be_counted_is_named(study):
     runs, layout = study({(arm, b): right() for arm in ("bn", "gn") for b in range(4)}, blocks=4)
     (runs[0].folder / "predictions.npz").unlink()
     (runs[1].folder / "predictions.npz").write_bytes(b"PK half")
-    RunFolder(runs[2].folder).write_predictions(
-        Predictions(np.array(["z.jpg"]), np.array([0]), np.ones((1, 3), np.float32) / 3)
-    )
+    other = Predictions(np.array(["z.jpg"]), np.array([0]), np.ones((1, 3), np.float32) / 3)
+    write_predictions(runs[2], other)
     table = class_table(layout, collect(layout))
     assert len(table.left_out) == 3
     assert any("no readable predictions" in text for text in table.left_out)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from normlab.errors import StorageError
 from normlab.records.data_report import DataReport
+from normlab.records.store import DATA, read_optional
 
 
 def read_data_report(study: Path) -> tuple[DataReport | None, str]:
     """The report, and why there is none."""
-    path = study / "data.json"
     try:
-        return DataReport.model_validate_json(path.read_bytes()), ""
-    except FileNotFoundError:
-        return None, "This study kept no check of its data."
-    except (OSError, ValueError) as error:
-        return None, f"data.json cannot be read: {str(error).splitlines()[0]}"
+        found = read_optional(study / DATA, DataReport)
+    except StorageError as error:
+        return None, f"data.json cannot be read: {error}"
+    return found, "" if found is not None else "This study kept no check of its data."
