@@ -31,8 +31,8 @@ from normlab.data.scan import (
 from normlab.data.sources.base import Source
 from normlab.data.sources.by_location import open_source
 from normlab.errors import DataError
+from normlab.records.files import checksum, unseal
 from normlab.records.run import known, list_hash
-from normlab.records.seal import checksum, unseal
 from normlab.text import count
 
 

@@ -29,8 +29,7 @@ from normlab.data.layout import Item
 from normlab.data.scan import Progress, check_classes
 from normlab.data.sources.base import Source
 from normlab.errors import DataError, StorageError
-from normlab.records.files import atomic_write
-from normlab.records.seal import checksum, seal
+from normlab.records.files import atomic_write, checksum, seal
 
 CHUNK = 256
 """Images between two points from which a cut preparation can go on."""

@@ -13,8 +13,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from normlab.errors import StorageError
+from normlab.records.files import TRAIN_AGAIN
 from normlab.records.run import Measures
-from normlab.records.seal import TRAIN_AGAIN
 
 SHARE_TOLERANCE = 1e-5
 """Accuracy and F1 are stored as float32 shares."""

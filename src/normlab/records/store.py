@@ -5,8 +5,8 @@
         predictions.npz  weights.safetensors  checkpoint/  log.txt
 
 At whatever moment the process dies, the folder can be read and the run can go on. The outcome of a
-run that is final vouches for its other files; see normlab.records.seal. Whatever is read is checked
-against it, and a file that does not fit is a StorageError, never a result.
+run that is final vouches for its other files; see normlab.records.files. Whatever is read is
+checked against it, and a file that does not fit is a StorageError, never a result.
 """
 
 from __future__ import annotations
@@ -24,8 +24,21 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from normlab.errors import StorageError
+from normlab.records.files import (
+    TRAIN_AGAIN,
+    VOUCHED_FILES,
+    Model,
+    SealedOutcome,
+    append_lines,
+    check_file,
+    checksum,
+    id_in_name,
+    parse,
+    read_bytes,
+    seal,
+    unseal,
+)
 from normlab.records.files import Guard as Guard
-from normlab.records.files import Model, append_lines, parse, read_bytes
 from normlab.records.files import atomic_write as atomic_write
 from normlab.records.files import no_guard as no_guard
 from normlab.records.files import read_optional as read_optional
@@ -35,16 +48,6 @@ from normlab.records.lease import Lease, take_lease
 from normlab.records.predictions import Predictions as Predictions
 from normlab.records.predictions import check_agreement, pack, unpack
 from normlab.records.run import EpochRow, Frozen, Outcome, RunSpec
-from normlab.records.seal import (
-    TRAIN_AGAIN,
-    VOUCHED_FILES,
-    SealedOutcome,
-    check_file,
-    checksum,
-    id_in_name,
-    seal,
-    unseal,
-)
 
 Environment = dict[str, Any]
 TUNING_RESULTS = "tuning.json"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from normlab.errors import NormlabError, StorageError
 from normlab.records.data_report import DataReport
+from normlab.records.files import VOUCHED_FILES, unseal_checkpoint
 from normlab.records.plan import read_plan
 from normlab.records.predictions import check_agreement
 from normlab.records.robustness import read_robustness
 from normlab.records.run import EpochRow, Outcome
-from normlab.records.seal import VOUCHED_FILES, unseal_checkpoint
 from normlab.records.store import (
     DATA,
     TUNING_RESULTS,

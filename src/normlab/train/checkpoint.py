@@ -22,8 +22,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from normlab.errors import StorageError, UsageError
+from normlab.records.files import seal_checkpoint, unseal_checkpoint
 from normlab.records.run import RunSpec, canonical_json
-from normlab.records.seal import seal_checkpoint, unseal_checkpoint
 from normlab.records.store import Files, Guard, RunFolder, atomic_write, no_guard
 
 Weights = dict[str, Tensor]

@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from normlab.errors import StorageError
+from normlab.records.files import seal, seal_checkpoint, unseal, unseal_checkpoint
 from normlab.records.run import DataSpec, EpochRow, Frozen, Measures, Outcome, RunSpec
-from normlab.records.seal import seal, seal_checkpoint, unseal, unseal_checkpoint
 from normlab.records.store import Predictions, RunFolder, read_optional, read_runs, write_model
 
 PATH = Path("outcome.json")
