@@ -266,3 +266,5 @@ def write_layers(run: RunRecord, layers: int = 3, epochs: int | None = None) -> 
         )
         with mock.patch("os.fsync"):
             folder.append_layer_diagnostics(row)
+    if run.outcome is not None:
+        folder.write_outcome(run.outcome)  # which vouches for the file

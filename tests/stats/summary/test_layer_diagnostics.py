@@ -59,5 +59,5 @@ def test_a_damaged_file_is_named_and_the_rest_read(fabricate, study) -> None:
     (runs[0].folder / "layers.jsonl").write_text("{}\n")
     inside = inside_of(plan, runs)
     assert len(inside.left_out) == 1
-    assert "layers.jsonl line 1 is damaged" in inside.left_out[0]
+    assert "layers.jsonl was changed after the run had ended" in inside.left_out[0]
     assert inside.blocks == 3
