@@ -49,7 +49,7 @@ print(f"import {imported - start:.2f} s, read {read - imported:.2f} s, "
 """
 
 
-def make_plan(blocks: int, settings: int, arms: int) -> StudyPlan:
+def make_plan(blocks: int, settings: int, arms: int, epochs: int = 30) -> StudyPlan:
     """A frozen plan of blocks × settings × arms runs."""
     norms = [f"gn:groups={2**k}" for k in range(4)] + ["bn", "in", "bin", "ln", "none", "torch-bn"]
     rates = [float(f"{10 ** (-k / 10):.4g}") for k in range(settings)]
@@ -59,6 +59,7 @@ def make_plan(blocks: int, settings: int, arms: int) -> StudyPlan:
             "blocks": blocks,
             "data": {"source": "nowhere", "image_size": 32},
             "factors": {"norm": norms[-arms:], "learning_rate": rates},
+            "training": {"epochs": epochs},
         }
     )
     return freeze(plan, "f" * 64, tuple(f"class {k}" for k in range(10)))
@@ -111,7 +112,7 @@ def main() -> None:
     runs = plan_runs(plan)
     planned = time.perf_counter() - start
     print(f"planning {len(runs):,} runs: {planned:.2f} s (goal 2)")
-    plan = make_plan(blocks=10, settings=max(1, args.runs // 100), arms=10)
+    plan = make_plan(blocks=10, settings=max(1, args.runs // 100), arms=10, epochs=args.epochs)
     with tempfile.TemporaryDirectory() as folder, mock.patch("os.fsync"):
         number = write_records(Path(folder), plan, args.epochs)
         print(f"{number:,} runs × {args.epochs} epochs, with predictions of 1,000 images:")

@@ -86,7 +86,7 @@ def test_a_full_disk_ends_the_study_as_it_does_inline(study, executor) -> None:
         folder = study.run_folder(spec).path
         folder.mkdir(parents=True)
         (folder / "checkpoint").write_text("a file where a folder belongs")
-    with pytest.raises(StorageError, match=r"cannot write .*state\.pt"):
+    with pytest.raises(StorageError, match=r"cannot write .*state\.ckpt"):
         list(run_study(study, executor, study.job_settings()))
 
 
