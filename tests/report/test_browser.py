@@ -219,7 +219,7 @@ def test_nothing_sticks_out(opened, width):
 def test_print_hides_the_controls(opened):
     opened.media("light", "print")
     assert shown(opened, ".controls") == shown(opened, ".copies") == 0
-    assert shown(opened, ".panels svg") == 16
+    assert shown(opened, ".panels svg") == 16 + 24  # by setting, by batch size of each norm
 
 
 def test_without_scripts_tables_and_figures_are_there(chromium, page):
@@ -234,7 +234,7 @@ def test_without_scripts_tables_and_figures_are_there(chromium, page):
                     break
         assert chromium.run("document.documentElement.dataset.ready === undefined")
         assert shown(chromium, "#answer table") >= 2
-        assert shown(chromium, ".panels svg") == 16
+        assert shown(chromium, ".panels svg") == 16 + 24
         assert shown(chromium, "#tables table") == 11  # by norm, claims, curves; by batch size
         assert shown(chromium, ".controls, .copies, #units, #compare-runs") == 0
     finally:
