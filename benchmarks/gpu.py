@@ -30,7 +30,7 @@ import normlab
 from norm_layers import FRAMEWORK as FRAMEWORK_LAYERS
 from norm_layers import LAYOUTS, NORMS, Separate, call
 from normlab.data.dataset import Dataset, load_data
-from normlab.data.duplicates.near_duplicates import with_near_duplicates
+from normlab.data.duplicates.near_duplicates import with_duplicates
 from normlab.data.load import block_data
 from normlab.networks.resnet.resnet import resnet_by_name
 from normlab.norms.spec import make_norm, norm_names
@@ -288,7 +288,7 @@ def epoch(options: argparse.Namespace) -> None:
 
 
 def _data(options: argparse.Namespace) -> Dataset:
-    return with_near_duplicates(load_data(options.source, options.image_size))
+    return with_duplicates(load_data(options.source, options.image_size))
 
 
 if __name__ == "__main__":

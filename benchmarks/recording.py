@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 
 from normlab.data.dataset import load_data
-from normlab.data.duplicates.near_duplicates import with_near_duplicates
+from normlab.data.duplicates.near_duplicates import with_duplicates
 from normlab.data.load import block_data
 from normlab.records.run import DataSpec, RunSpec
 from normlab.train.fit import evaluate, train_epoch
@@ -33,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
 
     print(machine().sentence())
-    dataset = with_near_duplicates(load_data(options.source, options.image_size))
+    dataset = with_duplicates(load_data(options.source, options.image_size))
     manifest = dataset.manifest
     rows = []
     for norm in options.norms.split(","):

@@ -7,6 +7,7 @@ of their --help. See normlab.cli.expand for how a group becomes options.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import typer
@@ -171,8 +172,13 @@ class ImageOptions(OptionGroup):
     )
     copies: Annotated[
         str,
-        typer.Option(help="Kept on one side of the split: near copies too, or exact ones alone."),
-    ] = "near"
+        typer.Option(
+            help="Kept on one side of every split: exact, duplicates, or look-alikes (all pairs)."
+        ),
+    ] = "duplicates"
+    pairs: Annotated[
+        Path | None, typer.Option(help="A pairs.csv of `normlab check` with your decisions.")
+    ] = None
 
 
 @dataclass(frozen=True)

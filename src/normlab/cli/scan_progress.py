@@ -11,7 +11,7 @@ from rich.progress import Progress as RichProgress
 
 from normlab.data.check.run import quick_report
 from normlab.data.dataset import Dataset, load_data
-from normlab.data.duplicates.near_duplicates import with_near_duplicates
+from normlab.data.duplicates.near_duplicates import with_duplicates
 from normlab.data.scan import Progress
 from normlab.records.data_report import DataReport
 from normlab.records.plan import DataPlan
@@ -55,8 +55,7 @@ def load_with_progress(
             for_training=True,
             progress=show,
         )
-        if plan.copies == "near":
-            dataset = with_near_duplicates(dataset, progress=show)
+        dataset = with_duplicates(dataset, plan.copies, plan.pairs, progress=show)
     _describe(dataset, source, console)
     report = quick_report(dataset)
     for finding in report.findings:

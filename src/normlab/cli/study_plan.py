@@ -15,6 +15,7 @@ from normlab.cli.option_groups import (
 )
 from normlab.cli.options import split_numbers
 from normlab.data.dataset import typical_size
+from normlab.data.duplicates.near_duplicates import copy_level
 from normlab.data.locations import short_name
 from normlab.records.plan import StudyPlan, parse_plan
 
@@ -67,7 +68,8 @@ def study_plan(
                 "source": location,
                 "image_size": images.image_size or default_image_size(location),
                 "resize": images.resize,
-                "copies": images.copies,
+                "copies": copy_level(images.copies),
+                "pairs": str(images.pairs.resolve()) if images.pairs else "",
             },
             "factors": levels,
             "tuning": tuning,

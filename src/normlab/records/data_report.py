@@ -13,6 +13,9 @@ class Evidence(Frozen):
 
     names: tuple[str, ...]
     caption: str = ""
+    overlay: tuple[float, ...] = ()
+    """Of a pair: the six numbers of the map that gives coordinates in the first image from those in
+    the second, in half sides from the centre, row by row."""
 
 
 class Finding(Frozen):

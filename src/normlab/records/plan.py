@@ -34,6 +34,8 @@ from normlab.records.store import atomic_write
 
 FACTORS = ("norm", "optimizer", "learning_rate", "batch_size")
 
+CopyLevel = Literal["duplicates", "exact", "look-alikes", "near"]
+
 
 class DataPlan(Frozen):
     """Where the images are and how they are cut and scaled."""
@@ -46,9 +48,13 @@ class DataPlan(Frozen):
     validation_fraction: float = Field(
         default=0.1, gt=0, lt=1, validation_alias=VALIDATION_FRACTION
     )
-    copies: Literal["near", "exact"] = "near"
-    """What is kept on one side of every split: mirrored, turned, zoomed, re-encoded copies too, or
-    equal files alone."""
+    copies: CopyLevel = "duplicates"
+    """What is kept on one side of every split: equal files alone; mirrored, turned, zoomed,
+    re-encoded duplicates too; or what only looks alike as well, such as frames of one scene. `near`
+    are the duplicates as the first version found them, which studies of that time go on with."""
+    pairs: str = ""
+    """A pairs.csv with decisions about pairs; the groups that it leads to are frozen, its place is
+    not."""
 
 
 class TrainingPlan(Frozen):
@@ -248,7 +254,7 @@ class StudyPlan(Frozen):
     def hash(self) -> str:
         """SHA-256 of everything but the number of blocks (which may grow) and the data's path."""
         content = self.model_dump(mode="json", exclude={"blocks": True, "frozen": True})
-        del content["data"]["source"]
+        del content["data"]["source"], content["data"]["pairs"]
         for name in ("method", "margin_share"):  # no study before had them
             if content["analysis"][name] is None:
                 del content["analysis"][name]

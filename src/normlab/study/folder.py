@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from normlab.data.dataset import Dataset, load_data
-from normlab.data.duplicates.near_duplicates import with_near_duplicates
+from normlab.data.duplicates.near_duplicates import with_duplicates
 from normlab.errors import PlanError
 from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
@@ -25,8 +25,7 @@ def load_study_data(folder: Path, plan: StudyPlan, location: str | None = None) 
     """
     source = location or plan.data.source
     dataset = load_data(source, plan.data.image_size, plan.data.resize, for_training=True)
-    if plan.data.copies == "near":
-        dataset = with_near_duplicates(dataset)
+    dataset = with_duplicates(dataset, plan.data.copies, plan.data.pairs)
     check_data(folder, plan, dataset)
     return dataset
 

@@ -130,8 +130,8 @@ class Study:
             )
         if study.plan.frozen.groups not in ("", wanted.frozen.groups):
             raise PlanError(
-                f"{folder} was started with other groups of copies than are found now; choose "
-                "another folder with --out"
+                f"{folder} was started with other groups of copies than are found now; continue it "
+                f"with: normlab run {folder}, or choose another folder with --out"
             )
         if study.plan.frozen.hash != wanted.frozen.hash:
             raise PlanError(

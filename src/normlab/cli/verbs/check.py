@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from normlab.text import count
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from normlab.data.dataset import Dataset
+    from normlab.data.duplicates.search_pairs import Duplicates
     from normlab.records.data_report import DataReport
 
 
@@ -25,6 +28,15 @@ def check(
         Path | None,
         typer.Option(help="Write a table with groups and a split that does not leak (.csv)."),
     ] = None,
+    copies: Annotated[
+        str,
+        typer.Option(
+            help="What is kept together: exact (equal files), duplicates, or look-alikes too."
+        ),
+    ] = "duplicates",
+    pairs: Annotated[
+        Path | None, typer.Option(help="A pairs.csv with your decisions, written by a check.")
+    ] = None,
     show_augmentation: Annotated[
         str | None, typer.Option(help="Draw what an augmentation does: light, strong, crop+erase …")
     ] = None,
@@ -37,6 +49,8 @@ def check(
     from normlab.cli.first_look import write_look
     from normlab.cli.scan_progress import shown_progress
     from normlab.data.check.run import check_data
+    from normlab.data.duplicates.near_duplicates import copy_level
+    from normlab.data.duplicates.pair_file import write_pairs
     from normlab.errors import UsageError
     from normlab.records.run import check_augmentation
     from normlab.records.store import atomic_write
@@ -46,9 +60,9 @@ def check(
         raise UsageError(f"--fix writes a table, and {fix} does not end in .csv; name it so")
     if show_augmentation is not None:
         check_augmentation(show_augmentation)
-    console = Console()
+    console, level = Console(), copy_level(copies)
     with shown_progress(console) as progress:
-        checked = check_data(source, progress=progress)
+        checked = check_data(source, copies=level, pairs=pairs or "", progress=progress)
     report, dataset = checked.report, checked.dataset
     _print_findings(report, console)
     folder = out or Path(f"{Path(source).stem.replace(':', '-')}-check")
@@ -60,7 +74,9 @@ def check(
     )
     atomic_write(folder / "index.html", html.encode())
     write_look(folder, dataset, report, console)
+    write_pairs(dataset.manifest, checked.duplicates, checked.decisions, folder / "pairs.csv")
     _say(console, f"Page     {folder / 'index.html'}")
+    _say(console, f"Pairs    {folder / 'pairs.csv'} ({_pair_counts(checked.duplicates)})")
     if show_augmentation is not None:
         _draw_augmentation(dataset, show_augmentation, folder, console)
     if fix is not None:
@@ -83,6 +99,12 @@ def _draw_augmentation(dataset: Dataset, policy: str, folder: Path, console: Con
     augmentation_sheet(dataset.images, policy).save(buffer, "PNG")
     atomic_write(picture, buffer.getvalue())
     _say(console, f"Picture  {picture}")
+
+
+def _pair_counts(pairs: Duplicates) -> str:
+    certain = int(pairs.certain.sum())
+    alike = len(pairs) - certain
+    return f"{count(certain, 'duplicate')}, {count(alike, 'look-alike')}"
 
 
 def _print_findings(report: DataReport, console: Console) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int
 
+from normlab.data.check.leaks import conflicting
 from normlab.data.check.run import CheckedData
 from normlab.data.locations import DEMO
 from normlab.data.scan import Manifest
@@ -51,16 +52,6 @@ def write_fixed(checked: CheckedData, location: str, out: Path) -> str:
     dealt = ", ".join(f"{name} {count:,}" for name, count in zip(names, counts, strict=True))
     left = int(conflict.sum())
     return dealt + (f"; {left:,} with a copy of another label left out" if left else "")
-
-
-def conflicting(
-    labels: Int[np.ndarray, " n"], groups: Int[np.ndarray, " n"]
-) -> Bool[np.ndarray, " n"]:
-    """Whether an image's group has more than one label."""
-    pairs = np.unique(np.stack([groups, labels], axis=1), axis=0)
-    several = np.bincount(pairs[:, 0]) > 1
-    found: Bool[np.ndarray, " n"] = several[groups]
-    return found
 
 
 def deal(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from normlab.data.check.base import DataToCheck, Found, check
 from normlab.data.check.finding import percent, some
@@ -35,6 +35,16 @@ def exact_duplicates(data: DataToCheck) -> Iterator[Found]:
                 Evidence(names=tuple(str(n) for n in names[:6])) for names in shown[:PAIRS_SHOWN]
             ),
         )
+
+
+def conflicting(
+    labels: Int[np.ndarray, " n"], groups: Int[np.ndarray, " n"]
+) -> Bool[np.ndarray, " n"]:
+    """Whether an image's group has more than one label."""
+    pairs = np.unique(np.stack([groups, labels], axis=1), axis=0)
+    several = np.bincount(pairs[:, 0]) > 1
+    found: Bool[np.ndarray, " n"] = several[groups]
+    return found
 
 
 def leaked(manifest: Manifest, groups: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
@@ -76,47 +86,68 @@ def _leak_by_groups(manifest: Manifest) -> Iterator[Found]:
 def near_duplicates(data: DataToCheck) -> Iterator[Found]:
     """Mirrored, turned, zoomed and re-encoded copies of one photograph."""
     manifest, duplicates = data.manifest, data.duplicates
-    sizes = np.bincount(duplicates.groups)
-    sources = int((sizes > 0).sum())
-    together = int(sizes[sizes > 1].sum())
-    if not len(duplicates) or duplicates.exact.all():
+    near = np.flatnonzero(_acted_on(duplicates) & ~duplicates.exact)
+    if not len(near):
         return
-    inexact = np.flatnonzero(~duplicates.exact)
-    kinds = Counter(_kind(duplicates, k) for k in range(len(duplicates)) if not duplicates.exact[k])
+    kinds = Counter(_kind(duplicates, int(k)) for k in near)
     yield Found(
-        count=together,
-        message=f"{len(manifest):,} images come from about {sources:,} photographs: "
-        f"{together:,} of them have a mirrored, turned, zoomed or re-encoded copy "
-        f"({', '.join(f'{kind} {count:,}' for kind, count in kinds.most_common(5))}).",
-        remedy="Count photographs, not files; copies are kept on one side of every split.",
-        evidence=tuple(_pair(manifest, duplicates, int(inexact[k])) for k in _spread(len(inexact))),
+        count=duplicates.duplicates,
+        message=f"{duplicates.duplicates:,} of {len(manifest):,} images are copies of another one, so "
+        f"that there are {len(manifest) - duplicates.duplicates:,} photographs "
+        f"(pairs: {', '.join(f'{kind} {count:,}' for kind, count in kinds.most_common(5))}).",
+        remedy="Count photographs, not files; copies are kept on one side of every split. Wrong "
+        "pairs can be rejected in pairs.csv, and --pairs reads it.",
+        evidence=tuple(_pair(manifest, duplicates, int(near[k])) for k in _spread(len(near))),
     )
+
+
+@check("DC014", "pictures that look alike", severity="note")
+def look_alikes(data: DataToCheck) -> Iterator[Found]:
+    """Pairs that may be frames of one scene, or two things before one wall."""
+    duplicates = data.duplicates
+    alike = np.flatnonzero(~duplicates.certain & ~_acted_on(duplicates))
+    if len(alike):
+        yield Found(
+            count=len(np.unique(duplicates.pairs[alike])),
+            message=f"{len(alike):,} pairs look alike and are not taken for one photograph: frames "
+            "of one scene, or things of one kind before one wall. Nothing is done about them.",
+            remedy="Accept in pairs.csv those that are one photograph, and give it to --pairs; "
+            "--copies look-alikes keeps all of them together.",
+            evidence=tuple(
+                _pair(data.manifest, duplicates, int(k)) for k in alike[_spread(len(alike))]
+            ),
+        )
 
 
 @check("DC012", "one photograph, two labels", severity="warning")
 def two_labels(data: DataToCheck) -> Iterator[Found]:
     """Copies of one photograph that lie in different classes."""
     manifest, duplicates = data.manifest, data.duplicates
-    a, b = duplicates.pairs.T if len(duplicates.pairs) else np.zeros((2, 0), int)
-    conflict = np.flatnonzero(manifest.labels[a] != manifest.labels[b])
-    if not len(conflict):
+    images = conflicting(manifest.labels, duplicates.groups)
+    if not images.any():
         return
-    images = np.unique(duplicates.pairs[conflict])
-    between = Counter(
-        " and ".join(
-            sorted(
-                (manifest.classes[manifest.labels[a[k]]], manifest.classes[manifest.labels[b[k]]])
-            )
-        )
-        for k in conflict
-    )
+    classes = np.array(manifest.classes)
+    names = [
+        " and ".join(sorted(classes[np.unique(manifest.labels[duplicates.groups == group])]))
+        for group in np.unique(duplicates.groups[images])
+    ]
+    a, b = duplicates.pairs.T
+    shown = np.flatnonzero(_acted_on(duplicates) & (manifest.labels[a] != manifest.labels[b]))
+    between = Counter(names).most_common()
     yield Found(
-        count=len(images),
-        message=f"{len(images):,} images have a copy with another label: "
-        f"{some([f'{names} ({count})' for names, count in between.most_common()])}.",
+        count=int(images.sum()),
+        message=f"{int(images.sum()):,} images are of photographs that have two labels: "
+        f"{some([f'{both} ({count})' for both, count in between])}.",
         remedy="Look at them: decide on one label, or remove them. --fix leaves them out.",
-        evidence=tuple(_pair(manifest, duplicates, int(k)) for k in conflict[:PAIRS_SHOWN]),
+        evidence=tuple(_pair(manifest, duplicates, int(k)) for k in shown[:PAIRS_SHOWN]),
     )
+
+
+def _acted_on(duplicates: Duplicates) -> Bool[np.ndarray, " k"]:
+    """The pairs whose images are in one group."""
+    a, b = duplicates.pairs.T
+    found: Bool[np.ndarray, " k"] = duplicates.groups[a] == duplicates.groups[b]
+    return found
 
 
 def _leak_by_pairs(data: DataToCheck) -> Iterator[Found]:
@@ -136,9 +167,10 @@ def _leak_by_pairs(data: DataToCheck) -> Iterator[Found]:
         )
         for k in classes
     ]
-    a, b = duplicates.pairs.T if len(duplicates.pairs) else np.zeros((2, 0), int)
+    a, b = duplicates.pairs.T
     crossing = np.flatnonzero(
-        (leaks[a] & (manifest.parts[b] == "train")) | (leaks[b] & (manifest.parts[a] == "train"))
+        _acted_on(duplicates)
+        & (leaks[a] & (manifest.parts[b] == "train") | leaks[b] & (manifest.parts[a] == "train"))
     )
     yield Found(
         title="the split leaks",
@@ -172,8 +204,14 @@ def _pair(manifest: Manifest, duplicates: Duplicates, index: int) -> Evidence:
     parts_text = f" ({' and '.join(parts)})" if parts else ""
     return Evidence(
         names=(str(manifest.names[a]), str(manifest.names[b])),
-        caption=f"{duplicates.relation(index)}{parts_text}",
+        caption=f"{duplicates.relation(index)}{parts_text}, score {duplicates.score[index]:.2f}",
+        overlay=_first_from_second(duplicates.affine[index]),
     )
+
+
+def _first_from_second(affine: Float[np.ndarray, "2 3"]) -> tuple[float, ...]:
+    back = np.linalg.inv(affine[:, :2])
+    return tuple(np.column_stack([back, -back @ affine[:, 2]]).ravel().round(5).tolist())
 
 
 def _kind(duplicates: Duplicates, index: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,13 @@ from normlab.data.check.base import DataToCheck, data_checks
 from normlab.data.check.files import FileFacts, read_facts
 from normlab.data.check.finding import percent, worst_first
 from normlab.data.dataset import Dataset, load_data
-from normlab.data.duplicates.near_duplicates import COMPARED_AT, keep_groups
-from normlab.data.duplicates.search_pairs import Duplicates, find_duplicates
+from normlab.data.duplicates.near_duplicates import COMPARED_AT, group_duplicates
+from normlab.data.duplicates.pair_file import Decisions
+from normlab.data.duplicates.search_pairs import Duplicates
 from normlab.data.scan import Manifest, Progress, no_progress
 from normlab.data.sources.by_location import open_source
 from normlab.records.data_report import DataReport, Finding
+from normlab.records.plan import CopyLevel
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,26 +31,38 @@ class CheckedData:
     report: DataReport
     dataset: Dataset
     duplicates: Duplicates
+    """All pairs; its groups are those of what is acted on."""
+    decisions: Decisions
 
 
 def check_data(
-    location: str, *, cache: Path | None = None, progress: Progress = no_progress
+    location: str,
+    *,
+    copies: CopyLevel = "duplicates",
+    pairs: str | Path = "",
+    cache: Path | None = None,
+    progress: Progress = no_progress,
 ) -> CheckedData:
     """Run every check on a folder, table or archive.
 
+    Args:
+        location: the source.
+        copies: which pairs are acted on; a table's groups are kept together as well.
+        pairs: a pairs.csv with decisions, or "".
+        cache: another folder for the cache.
+        progress: is told what is being done.
+
     Raises:
-        DataError: the source cannot be used at all.
+        DataError: the source cannot be used at all, or `pairs` is not of these images.
         StorageError: the cache cannot be written.
     """
     start = time.monotonic()
     dataset = load_data(location, COMPARED_AT, cache=cache, progress=progress)
     manifest = dataset.manifest
     facts = read_facts(open_source(location), [str(n) for n in manifest.names], progress)
-    duplicates = find_duplicates(dataset.images, [str(h) for h in manifest.hashes], progress)
-    keep_groups(manifest, duplicates, cache)
-    # Beside those that a table names.
-    manifest = replace(manifest, near_duplicate_groups=duplicates.groups)
-    dataset = replace(dataset, manifest=manifest)
+    grouped = group_duplicates(dataset, copies, pairs, cache=cache, progress=progress)
+    duplicates, dataset = grouped.pairs, grouped.dataset
+    manifest = dataset.manifest
     progress("weighing shortcuts", 0, 1)
     data = DataToCheck(manifest, dataset.images, facts, duplicates)
     findings = worst_first([finding for check in data_checks() for finding in check(data)])
@@ -64,7 +78,7 @@ def check_data(
         passed=tuple((c.code, c.title) for c in data_checks() if c.code not in found),
         seconds=time.monotonic() - start,
     )
-    return CheckedData(report, dataset, duplicates)
+    return CheckedData(report, dataset, duplicates, grouped.decisions)
 
 
 def quick_report(dataset: Dataset) -> DataReport:

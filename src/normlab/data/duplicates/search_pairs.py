@@ -1,10 +1,11 @@
 """Which images of a data set show the same photograph.
 
-A copy that lies in training and in evaluation is known before it is asked for. Copies are found at
-32×32 pixels in four steps: images of equal bytes or pixels are one; every image's nearest
-neighbours by a descriptor that ignores rotation, mirroring and brightness are candidates
-(`descriptors`, `search`); each candidate pair is laid over each other and compared (`align`); pairs
-that fit are joined to groups, with a guard against chains.
+A copy that lies in training and in evaluation is known before it is asked for. Copies are found in
+five steps: images of equal bytes or pixels are one; every image's nearest neighbours by a
+descriptor that ignores rotation, mirroring and brightness are candidates (`descriptors`,
+`candidates`); each candidate pair is laid over each other at 32×32 pixels (`alignment`); pairs that
+fit roughly are compared window by window at 64×64 (`verification`), and called duplicates or
+look-alikes (`decision`); duplicates are joined to groups, with a guard against chains (`groups`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from normlab.data.duplicates.alignment import BLOCK, align, details
 from normlab.data.duplicates.candidates import candidates
+from normlab.data.duplicates.decision import duplicate_pairs
 from normlab.data.duplicates.descriptors import (
     Small,
     all_spectra,
@@ -28,6 +30,7 @@ from normlab.data.duplicates.descriptors import (
     textured,
 )
 from normlab.data.duplicates.groups import source_groups
+from normlab.data.duplicates.verification import verify
 from normlab.data.scan import Progress, no_progress
 
 LEAST_SCORES = (0.75, 0.90)
@@ -42,13 +45,17 @@ LEAST_FINE = 0.67
 """Cosine that two descriptors of the finest detail alone must have as well."""
 LEAST_OVERLAP = 0.25
 """What share of the image must be seen in both."""
+ROUGH_SCORE, ROUGH_FINE = 0.6, 0.4
+"""ρ, and that of the finest detail, from which a pair is verified."""
+LOOK_ALIKE = 0.5
+"""The score from which a pair is shown as a look-alike; it is also where ρ reaches LEAST_SCORES."""
 _UPRIGHT, _SAME_SIZE = 3.0, 1.04
 """Degrees and zoom that are not worth a word."""
 
 
 @dataclass(frozen=True, eq=False)
 class Duplicates:
-    """Pairs of images that show one photograph, best first, and the groups they make."""
+    """Pairs of images that show one photograph or look alike, best first, and their groups."""
 
     pairs: Int[np.ndarray, "k 2"]
     """Image numbers; the second is the first, mirrored, then rotated, then zoomed."""
@@ -61,9 +68,13 @@ class Duplicates:
     zoom: Float[np.ndarray, " k"]
     """Above 1 the second shows the first larger."""
     score: Float[np.ndarray, " k"]
-    """ρ, the correlation of the detail of both laid over each other; 1 for equal pixels."""
+    """How far both agree everywhere, 0 to 1 (`Verification.score`); 1 for equal pixels."""
+    affine: Float[np.ndarray, "k 2 3"]
+    """Coordinates in the second image from those in the first, in half sides from the centre."""
+    certain: Bool[np.ndarray, " k"]
+    """True for a duplicate, false for a look-alike."""
     groups: Int[np.ndarray, " n"]
-    """A number for each image, 0, 1, … in the order of the images; copies share it."""
+    """A number for each image, 0, 1, … in the order of the images; duplicates share it."""
 
     def __len__(self) -> int:
         """The number of pairs."""
@@ -73,6 +84,10 @@ class Duplicates:
     def duplicates(self) -> int:
         """How many images show a photograph that an earlier image shows."""
         return len(self.groups) - int(self.groups.max(initial=-1)) - 1
+
+    def name(self, pair: int) -> str:
+        """What a pair is called: "duplicate", or "look-alike"."""
+        return "duplicate" if self.certain[pair] else "look-alike"
 
     def relation(self, pair: int) -> str:
         """In words how the second image of a pair comes from the first.
@@ -96,13 +111,52 @@ class Duplicates:
 def find_duplicates(
     images: UInt8[np.ndarray, "n s s 3"], hashes: Sequence[str], progress: Progress = no_progress
 ) -> Duplicates:
-    """Find exact and near copies among prepared squares; `hashes` are of the files' bytes.
+    """Find duplicates and look-alikes among prepared squares; `hashes` are of the files' bytes.
 
     Found are mirror images, any rotation with or without black corners, zooms up to 1.4, windows up
     to 1.3 smaller, other encodings, sizes and brightness, and what combines them. Images are read
-    in blocks. The time grows with n² only in a product of two n × 48 matrices. The result does not
-    depend on the order of the images.
+    in blocks. The result does not depend on the order of the images.
     """
+    return _search(images, hashes, progress, verified=True)
+
+
+def find_near_duplicates(
+    images: UInt8[np.ndarray, "n s s 3"], hashes: Sequence[str], progress: Progress = no_progress
+) -> Duplicates:
+    """What `find_duplicates` found in its first version, without verification; the score is ρ.
+
+    Studies that were frozen with these groups are continued with them.
+    """
+    return _search(images, hashes, progress, verified=False)
+
+
+def exact_duplicates(hashes: Sequence[str]) -> Duplicates:
+    """Files of equal bytes alone."""
+    first = _first_of_each(hashes)
+    same = np.flatnonzero(first < np.arange(len(hashes)))
+    none = _Near(np.zeros((0, 2), np.int64), np.zeros((0, 2, 3)), np.zeros(0), np.zeros(0, bool))
+    return _joined(len(hashes), np.stack([first[same], same], 1), np.ones(len(same), bool), none)
+
+
+@dataclass(frozen=True, eq=False)
+class _Near:
+    """Pairs that are not equal."""
+
+    pairs: Int[np.ndarray, "k 2"]
+    """Source and target."""
+    affine: Float[np.ndarray, "k 2 3"]
+    """Source coordinates from target coordinates."""
+    score: Float[np.ndarray, " k"]
+    certain: Bool[np.ndarray, " k"]
+
+
+def _search(
+    images: UInt8[np.ndarray, "n s s 3"],
+    hashes: Sequence[str],
+    progress: Progress,
+    *,
+    verified: bool,
+) -> Duplicates:
     assert len(images) == len(hashes)
     pixels = _digests(images, progress)
     count = len(images)
@@ -110,40 +164,51 @@ def find_duplicates(
     same = np.flatnonzero(np.minimum(first_file, first_pixels) < np.arange(count))
     first = np.where(first_file < np.arange(count), first_file, first_pixels)
     equal = np.stack([first[same], same], 1)
-    exact = first_file[same] < same
 
     distinct = np.flatnonzero(first_pixels == np.arange(count))
     distinct = distinct[np.argsort(np.array([pixels[row] for row in distinct]), kind="stable")]
-    pairs, affine, score = _near(images, distinct, progress)
-    near = distinct[pairs]
-    swapped = near[:, 0] > near[:, 1]
-    affine = _inverted(affine)  # second from first
-    affine[swapped] = _inverted(affine[swapped])
-    near = np.sort(near, axis=1)
-    mirrored, angle, zoom = _decomposed(affine)
+    near = _near(images, distinct, progress, verified)
+    near = _Near(distinct[near.pairs], near.affine, near.score, near.certain)
+    return _joined(count, equal, first_file[same] < same, near)
 
-    order = np.lexsort((near[:, 1], near[:, 0], -score))
-    nothing = np.zeros(len(equal))
-    duplicates = np.concatenate([equal, near[order]])
+
+def _joined(
+    count: int, equal: Int[np.ndarray, "e 2"], exact: Bool[np.ndarray, " e"], near: _Near
+) -> Duplicates:
+    """All pairs, best first, and the groups of those that are certain."""
+    swapped = near.pairs[:, 0] > near.pairs[:, 1]
+    affine = _inverted(near.affine)  # second from first
+    affine[swapped] = _inverted(affine[swapped])
+    pairs = np.sort(near.pairs, axis=1)
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], -near.score, ~near.certain))
+    mirrored, angle, zoom = _decomposed(affine[order])
+    nothing, still = np.zeros(len(equal)), np.tile(np.eye(2, 3), (len(equal), 1, 1))
+    certain = near.certain[order]
     return Duplicates(
-        pairs=duplicates,
+        pairs=np.concatenate([equal, pairs[order]]),
         exact=np.concatenate([exact, np.zeros(len(order), bool)]),
-        mirrored=np.concatenate([nothing > 0, mirrored[order]]),
-        angle=np.concatenate([nothing, angle[order]]),
-        zoom=np.concatenate([nothing + 1, zoom[order]]),
-        score=np.concatenate([nothing + 1, score[order]]),
-        groups=source_groups(count, equal, near[order], score[order]),
+        mirrored=np.concatenate([nothing > 0, mirrored]),
+        angle=np.concatenate([nothing, angle]),
+        zoom=np.concatenate([nothing + 1, zoom]),
+        score=np.concatenate([nothing + 1, near.score[order]]),
+        affine=np.concatenate([still, affine[order]]),
+        certain=np.concatenate([nothing == 0, certain]),
+        groups=source_groups(count, equal, pairs[order][certain], near.score[order][certain]),
     )
 
 
 def _near(
-    images: UInt8[np.ndarray, "n s s 3"], distinct: Int[np.ndarray, " d"], progress: Progress
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of positions in `distinct`, source coordinates from target coordinates, and scores."""
-    empty = np.zeros((0, 2), np.int64), np.zeros((0, 2, 3)), np.zeros(0)
+    images: UInt8[np.ndarray, "n s s 3"],
+    distinct: Int[np.ndarray, " d"],
+    progress: Progress,
+    verified: bool,
+) -> _Near:
+    """Pairs of positions in `distinct`."""
+    empty = _Near(np.zeros((0, 2), np.int64), np.zeros((0, 2, 3)), np.zeros(0), np.zeros(0, bool))
     if len(distinct) < 2:
         return empty
     small = shrink(images, distinct, progress)
+    valid = small.valid
     seen = textured(small).numpy()
     if seen.sum() < 2:
         return empty
@@ -165,14 +230,46 @@ def _near(
         source, target = found.source[block], found.target[block]
         results.append(align(detail, luminance, source, target, found.skip[block]))
         progress("comparing", min(start + BLOCK, total), total)
+    del detail, luminance
     score = torch.cat([result.score for result in results])
-    overlap = torch.cat([result.overlap for result in results])
     affine = torch.cat([result.affine for result in results])
     spread = torch.cat([result.spread for result in results])
     fine = torch.cat([result.fine for result in results])
-    good = (score >= _least_score(spread)) & (fine >= LEAST_FINE) & (overlap >= LEAST_OVERLAP)
-    pairs = torch.stack([rows[found.source[good]], rows[found.target[good]]], 1)
-    return pairs.numpy(), affine[good].double().numpy(), score[good].double().numpy()
+    seen_in_both = torch.cat([result.overlap for result in results]) >= LEAST_OVERLAP
+    near = (score >= _least_score(spread)) & (fine >= LEAST_FINE) & seen_in_both
+    if verified:
+        rough = (score >= ROUGH_SCORE) & (fine >= ROUGH_FINE) & seen_in_both
+        source, target = rows[found.source[rough]], rows[found.target[rough]]
+        return _verified(
+            (images, distinct), valid, (source, target), affine[rough], near[rough], progress
+        )
+    pairs = torch.stack([rows[found.source[near]], rows[found.target[near]]], 1)
+    return _Near(
+        pairs.numpy(),
+        affine[near].double().numpy(),
+        score[near].double().numpy(),
+        np.ones(len(pairs), bool),
+    )
+
+
+def _verified(
+    images: tuple[UInt8[np.ndarray, "n s s 3"], Int[np.ndarray, " d"]],
+    valid: Bool[Tensor, "d h w"],
+    pairs: tuple[Int[Tensor, " k"], Int[Tensor, " k"]],
+    affine: Float[Tensor, "k 2 3"],
+    near: Bool[Tensor, " k"],
+    progress: Progress,
+) -> _Near:
+    """Duplicates and look-alikes; what is neither is left out."""
+    found = verify(images, valid, *pairs, affine, progress)
+    worst, agreement, detail = (
+        part.double().numpy() for part in (found.worst, found.agreement, found.detail)
+    )
+    certain = duplicate_pairs(worst, agreement, detail)
+    score = found.score.double().numpy()
+    shown = certain | near.numpy() | (score >= LOOK_ALIKE)
+    both = torch.stack(pairs, 1).numpy()
+    return _Near(both[shown], found.affine.double().numpy()[shown], score[shown], certain[shown])
 
 
 def _least_score(spread: Float[Tensor, " k"]) -> Float[Tensor, " k"]:

@@ -35,6 +35,8 @@ class Exhibit:
 
     pictures: tuple[Picture, ...]
     caption: str
+    difference: Picture | None = None
+    """Of a pair: how far the first, laid over the second, is from it."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,30 @@ def _exhibits(evidence: Sequence[Evidence], pixels: Pixels) -> list[Exhibit]:
             if values is not None:
                 pictures.append(Picture(name, _address(values)))
         if pictures:
-            found.append(Exhibit(tuple(pictures), piece.caption))
+            found.append(Exhibit(tuple(pictures), piece.caption, _difference(piece, pixels)))
     return found
+
+
+def _difference(piece: Evidence, pixels: Pixels) -> Picture | None:
+    """|second − first laid over it|, twice as bright, black where the first shows nothing."""
+    shown = [pixels(name) for name in piece.names]
+    if len(piece.overlay) != 6 or len(shown) != 2:
+        return None
+    first, second = shown
+    if first is None or second is None:
+        return None
+    a, b, c, d, e, f = piece.overlay
+    side = first.shape[0]
+    half = side / 2
+    # Pillow counts from the corner, in pixels; the map counts from the centre, in half sides.
+    steps = (a, b, half * (c + 1 - a - b), d, e, half * (f + 1 - d - e))
+    layer = Image.fromarray(first).convert("RGBA")
+    laid = np.asarray(
+        layer.transform((side, side), Image.Transform.AFFINE, steps, Image.Resampling.BILINEAR)
+    ).astype(np.int16)
+    apart = np.abs(laid[..., :3] - second.astype(np.int16)) * 2 * (laid[..., 3:] == 255)
+    address = _address(apart.clip(0, 255).astype(np.uint8))
+    return Picture(f"difference of {' and '.join(piece.names)}", address)
 
 
 def _address(values: UInt8[np.ndarray, "s s 3"]) -> str:

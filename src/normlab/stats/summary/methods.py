@@ -15,6 +15,14 @@ from normlab.stats.summary.analysis import Analysis, SettingAnalysis
 from normlab.stats.summary.split import split_sentence, validation_is_cut
 from normlab.text import count, join
 
+KEPT_TOGETHER = {
+    "exact": "equal files",
+    "duplicates": "duplicates of a photograph",
+    "look-alikes": "duplicates of a photograph and pictures that look alike",
+    "near": "near copies",
+}
+"""What each kind of copies keeps on one side, in words."""
+
 
 def methods_paragraph(analysis: Analysis, runs: Sequence[RunRecord]) -> str:
     """Design, training, tuning, judgement and software, in sentences that a reviewer can check."""
@@ -50,7 +58,7 @@ def _design(analysis: Analysis) -> str:
     by = f", crossed with {join(crossed)}," if crossed else ""
     classes = len(plan.frozen.classes) if plan.frozen is not None else 0
     split = "the validation part, " if validation_is_cut(analysis.data) else ""
-    kept = "near copies" if plan.data.copies == "near" else "equal files"
+    kept = KEPT_TOGETHER[plan.data.copies]
     return (
         f"We compared {len(arms)} {kind} ({join(arms)}){by} in {count(plan.blocks, 'block')}. "
         f"A block fixes {split}the initial weights, the order of the images and their augmentation "

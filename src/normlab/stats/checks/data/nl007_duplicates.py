@@ -9,8 +9,8 @@ from normlab.stats.checks.base import Result, StudyToCheck, check, finding, not_
 def duplicates_across_split(study: StudyToCheck) -> Result:
     """Whether copies were looked for, and what was done with those that cross the split.
 
-    With `copies = "near"` mirrored, turned, zoomed and re-encoded copies stay together: those of
-    judged images are taken out of training. With "exact" equal files alone are found, so a finding
+    Mirrored, turned, zoomed and re-encoded copies stay together: those of judged images are taken
+    out of training. With `copies = "exact"` equal files alone are found, so a finding
     says that the split may leak.
     """
     if study.plan.frozen is None:

@@ -1,0 +1,266 @@
+"""Do two pictures that were laid over each other agree everywhere, or only on the background?
+
+At 64×64 pixels the source S, warped by the refined map, given the gain g and the offset o that fit
+best (robustly, so that an object that only one shows does not bend them), is compared with the
+target T in windows b of 8×8 pixels, 4 apart, wherever both are seen:
+
+    worst = max_b D_b / (n² + δ² G_b),
+
+with D_b the mean of (g S + o − T)² in luminance, and half of that in colour; G_b the mean squared
+gradient of the picture that has less of it. n and δ are what a copy may differ by: noise of
+encoding, in levels of 255, and a misplacement, in pixels. Another object on the same wall, a hand
+that moved by a pixel, other words on the same form make at least one window disagree by far more
+than that, however well everything else agrees; and no average over the frame can hide it.
+
+A plain wall agrees with any plain wall. So there must be detail that agrees as well: `detail` is
+how many windows (of those that do not overlap) have any, `agreement` their mean correlation,
+weighted by the share of their variance that is not noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+
+from normlab.data.duplicates.alignment import plausible
+from normlab.data.scan import Progress, no_progress
+
+SIDE = 64
+"""Pixels a side at which pairs are verified."""
+NOISE, MISPLACED = 4.0, 0.3
+"""n and δ."""
+CLIPPED = 250.0
+"""A level from which a picture may have been brighter than it can show."""
+PIXEL = 1.35
+"""The variance of the blur of a prepared picture, in pixels: that of `_blurred`, and its own."""
+GAIN = (0.6, 1.0 / 0.6)
+RADIUS = 0.94
+"""Of the disc that is compared where one picture is turned, in half sides."""
+_WINDOW, _STEP = 8, 4
+_STEPS = 3
+_BLOCK = 256
+_UPRIGHT = 4.0
+"""Degrees around the quarter turns within which the corners of the frame must agree too: other
+rotations leave filled corners behind, so that only the disc inside is compared."""
+_SETTLED = (1.5, 150.0)
+"""Values of `worst` that a refinement of the map would not change the name of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """How far the two pictures of each pair agree."""
+
+    affine: Float[Tensor, "k 2 3"]
+    """Source coordinates from target coordinates, refined."""
+    worst: Float[Tensor, " k"]
+    agreement: Float[Tensor, " k"]
+    detail: Float[Tensor, " k"]
+
+    @property
+    def score(self) -> Float[Tensor, " k"]:
+        """20 / (20 + worst): 1 for equal pixels, .80 for a window five times as far as noise."""
+        return 20 / (20 + self.worst)
+
+
+def verify(
+    images: tuple[UInt8[np.ndarray, "n s s 3"], Int[np.ndarray, " d"]],
+    valid: Bool[Tensor, "d h w"],
+    source: Int[Tensor, " k"],
+    target: Int[Tensor, " k"],
+    affine: Float[Tensor, "k 2 3"],
+    progress: Progress = no_progress,
+) -> Verification:
+    """Compare the pairs window by window.
+
+    Args:
+        images: pixels, and which of them the other numbers count.
+        valid: false in black corners.
+        source: number of the first image of each pair.
+        target: number of the second.
+        affine: source coordinates from target coordinates, roughly.
+        progress: is told how many are done.
+    """
+    parts: list[Verification] = []
+    for first in range(0, len(source), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        one = _loaded(images, valid, source[block])
+        two = _loaded(images, valid, target[block])
+        parts.append(_verified(one, two, affine[block]))
+        progress("verifying", min(first + _BLOCK, len(source)), len(source))
+    if not parts:
+        nothing = torch.zeros(0)
+        return Verification(torch.zeros(0, 2, 3), nothing, nothing, nothing)
+    return Verification(
+        torch.cat([part.affine for part in parts]),
+        torch.cat([part.worst for part in parts]),
+        torch.cat([part.agreement for part in parts]),
+        torch.cat([part.detail for part in parts]),
+    )
+
+
+def _loaded(
+    images: tuple[UInt8[np.ndarray, "n s s 3"], Int[np.ndarray, " d"]],
+    valid: Bool[Tensor, "d h w"],
+    rows: Tensor,
+) -> Float[Tensor, "b 4 64 64"]:
+    """The three channels, a little blurred, and what is valid."""
+    pixels = torch.from_numpy(images[0][images[1][rows.numpy()]]).permute(0, 3, 1, 2).float()
+    if pixels.shape[-1] != SIDE:
+        pixels = F.interpolate(pixels, size=(SIDE, SIDE), mode="area")
+    seen = F.interpolate(valid[rows, None].float(), size=(SIDE, SIDE))
+    seen = 1 - F.max_pool2d(1 - seen, 3, 1, 1)  # black that the blur has carried further
+    return torch.cat([_blurred(pixels), seen], 1)
+
+
+def _verified(one: Tensor, two: Tensor, affine: Tensor) -> Verification:
+    """Measured as they lie; and those that are not clear, refined and measured again."""
+    found = _measured(one, two, affine)
+    rows = ((found.worst > _SETTLED[0]) & (found.worst < _SETTLED[1])).nonzero()[:, 0]
+    if len(rows):
+        refined = _descended(one[rows], two[rows], affine[rows])
+        again = _measured(one[rows], two[rows], refined)
+        better = (again.worst < found.worst[rows]) & plausible(refined)
+        better &= again.detail > 0.7 * found.detail[rows]  # not by sliding away from each other
+        take = rows[better]
+        for name in ("affine", "worst", "agreement", "detail"):
+            getattr(found, name)[take] = getattr(again, name)[better]
+    return found
+
+
+def _measured(one: Tensor, two: Tensor, affine: Tensor) -> Verification:
+    warped = _warp(one, affine)
+    under = two[:, 3:] * (warped[:, 3:] > 0.95)
+    seen, target = _equally_sharp(warped[:, :3], two[:, :3], affine)
+    turn = torch.rad2deg(torch.atan2(affine[:, 1, 0], affine[:, 0, 0]))
+    tilted = ((turn + 45) % 90 - 45).abs() > _UPRIGHT
+    under = torch.where(tilted[:, None, None, None], under * _disc(), under)
+    shown = _exposed(seen, target, under)
+    # what is white in one picture may be brighter than that in the other
+    error = shown.clamp(0, 255) - target
+    error = torch.where((target >= CLIPPED) & (error > 0), 0.0, error)
+    error = torch.where((seen >= CLIPPED) & (error < 0), 0.0, error)
+    grey = error.mean(1, keepdim=True)
+    wrong = grey.square() + 0.5 * (error - grey).square().mean(1, keepdim=True)
+    a, b = shown.mean(1, keepdim=True), target.mean(1, keepdim=True)
+    slope = torch.minimum(_slope(a), _slope(b))
+    stack = torch.cat([wrong, slope, a, b, a * a, b * b, a * b], 1) * under
+    share = F.avg_pool2d(under, _WINDOW, _STEP)
+    mean = F.avg_pool2d(stack, _WINDOW, _STEP) / share.clamp_min(1e-3)
+    counted = (share > 0.5).float()[:, 0]
+    ratio = mean[:, 0] / (NOISE**2 + MISPLACED**2 * mean[:, 1]) * counted
+    first = (mean[:, 4] - mean[:, 2].square()).clamp_min(1)
+    second = (mean[:, 5] - mean[:, 3].square()).clamp_min(1)
+    alike = (mean[:, 6] - mean[:, 2] * mean[:, 3]) / (first * second).sqrt()
+    least = torch.minimum(first, second)
+    weight = least / (least + NOISE**2) * counted
+    total = weight.sum((1, 2))
+    nothing = counted.sum((1, 2)) == 0
+    worst = torch.where(nothing, torch.inf, ratio.amax((1, 2)))
+    agreement = (weight * alike).sum((1, 2)) / total.clamp_min(1e-3)
+    return Verification(affine.clone(), worst, agreement, total * (_STEP / _WINDOW) ** 2)
+
+
+def _equally_sharp(source: Tensor, target: Tensor, affine: Tensor) -> tuple[Tensor, Tensor]:
+    """The one that shows more detail, blurred to what the other one can show.
+
+    Warping a picture by a zoom z stretches its blur, of variance PIXEL, by z². The blend of a
+    picture with its blurred self, (1 − α) x + α B x, adds the variance α of B's.
+    """
+    zoom = 1 / torch.linalg.det(affine[:, :, :2]).abs().clamp_min(1e-3)
+    more = (PIXEL * (zoom - 1)).clamp(-1, 1)[:, None, None, None]
+    softer = target + more.clamp_min(0) * (_blurred(target) - target)
+    return source - more.clamp_max(0) * (_blurred(source) - source), softer
+
+
+def _exposed(source: Tensor, target: Tensor, under: Tensor) -> Tensor:
+    """The source with the gain and the offset (one for all channels) that fit the target best.
+
+    Four rounds of least squares on means of 4×4 pixels, where those that do not fit count less.
+    """
+    weight = F.avg_pool2d(under, 4).expand(-1, 3, -1, -1).flatten(1)
+    have = F.avg_pool2d(under, 4).clamp_min(1e-3)
+    x = (F.avg_pool2d(source * under, 4) / have).flatten(1)
+    y = (F.avg_pool2d(target * under, 4) / have).flatten(1)
+    now = weight
+    for _ in range(4):
+        total = now.sum(1, keepdim=True).clamp_min(1e-3)
+        x0, y0 = (x * now).sum(1, keepdim=True) / total, (y * now).sum(1, keepdim=True) / total
+        both = ((x - x0) * (y - y0) * now).sum(1, keepdim=True) / total
+        own = ((x - x0).square() * now).sum(1, keepdim=True) / total
+        gain = ((both + 1) / (own + 1)).clamp(*GAIN)
+        error = ((x - x0) * gain + y0 - y).square()
+        scale = (error * now).sum(1, keepdim=True) / total
+        now = weight / (1 + error / (2 * scale + 4))
+    line = gain[..., None, None]
+    return (source - x0[..., None, None]) * line + y0[..., None, None]
+
+
+def _descended(one: Tensor, two: Tensor, affine: Tensor) -> Tensor:
+    """Gauss–Newton steps on all six numbers of the map; pixels that do not fit count less."""
+    moving = torch.cat([one[:, :3].mean(1, keepdim=True), one[:, 3:]], 1)
+    goal = two[:, :3].mean(1)
+    down, right = torch.gradient(goal, dim=(1, 2), spacing=2 / SIDE)
+    y, x = _places()
+    slopes = torch.stack([right * x, right * y, right, down * x, down * y, down], -1).flatten(1, 2)
+    for _ in range(_STEPS):
+        warped = _warp(moving, affine)
+        weight = (two[:, 3] * warped[:, 1]).flatten(1)
+        moved, _ = _normal(warped[:, 0].flatten(1), weight)
+        fixed, deviation = _normal(goal.flatten(1), weight)
+        error = moved - fixed
+        scale = (error.square() * weight).sum(1, keepdim=True)
+        scale = scale / weight.sum(1, keepdim=True).clamp_min(1)
+        weight = weight / (1 + error.square() / (4 * scale + 1e-4))
+        weighted = slopes * weight[..., None]
+        curvature = weighted.transpose(1, 2) @ slopes
+        ridge = 0.01 * curvature.diagonal(dim1=1, dim2=2).mean(-1) + 1e-3
+        curvature = curvature + ridge[:, None, None] * torch.eye(6)
+        slope = torch.einsum("bpj,bp->bj", weighted, error * deviation)
+        step = torch.linalg.solve(curvature, slope).unflatten(1, (2, 3)).clamp(-0.1, 0.1)
+        back = torch.eye(2) - step[:, :, :2]  # (1 + Δ)⁻¹ to first order
+        shift = torch.einsum("bij,bj->bi", affine[:, :, :2], -step[:, :, 2])
+        affine = torch.cat([affine[:, :, :2] @ back, (affine[:, :, 2] + shift)[..., None]], -1)
+    return affine
+
+
+def _normal(values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Less the mean, by the deviation, both under the weight; and the deviation."""
+    count = weight.sum(1, keepdim=True).clamp_min(1)
+    centred = values - (values * weight).sum(1, keepdim=True) / count
+    deviation = ((centred.square() * weight).sum(1, keepdim=True) / count + 1e-3).sqrt()
+    return centred / deviation, deviation
+
+
+def _warp(image: Tensor, affine: Tensor) -> Tensor:
+    grid = F.affine_grid(affine, [len(image), 1, SIDE, SIDE], align_corners=False)
+    return F.grid_sample(image, grid, align_corners=False)
+
+
+def _slope(grey: Tensor) -> Tensor:
+    down, right = torch.gradient(grey, dim=(2, 3))
+    return down.square() + right.square()
+
+
+def _places() -> tuple[Tensor, Tensor]:
+    line = (torch.arange(SIDE) + 0.5) * (2 / SIDE) - 1
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return y, x
+
+
+def _disc() -> Tensor:
+    y, x = _places()
+    return (y.square() + x.square() <= RADIUS**2).float()
+
+
+def _blurred(pixels: Tensor) -> Tensor:
+    """A binomial of five pixels each way, a deviation of one."""
+    line = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    count = pixels.shape[1]
+    padded = F.pad(pixels, (2, 2, 2, 2), mode="replicate")
+    rows = F.conv2d(padded, line.expand(count, 1, 1, -1), groups=count)
+    return F.conv2d(rows, line[:, None].expand(count, 1, -1, -1), groups=count)
