@@ -1,11 +1,14 @@
 """How many injected copies of photographs are found, how many links are false, how long it takes.
 
-    python benchmarks/copies.py ../shared/data/birds25-128.zip --injected 2200
+    python benchmarks/copies.py photos.zip --injected 2200
     python benchmarks/copies.py DATA --groups manifest.csv      (columns file and source_group)
+    python benchmarks/copies.py --family bursts --images 250 --injected 110
 
-A pair is false where neither the manifest nor the injection says that both show one photograph. An
-image is in a wrong group where most of its group comes from another photograph; where there is no
-manifest, every file counts as a photograph of its own, and pairs between classes as false.
+Goals: of the duplicates at least 99 % true in every set; of injected copies of photographs 95 %
+found, 85 % of every kind; 0.5 % of the images in a wrong group. A pair is false where neither the
+manifest nor the injection says that both show one photograph: look at the picture of --wrong before
+you believe it. An image is in a wrong group where most of its group comes from another photograph.
+`--family` is one of the generated families of look-alikes (families.py).
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from families import FAMILIES
 from injected import KINDS, encoded
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.decode import decode, to_rgb
@@ -33,7 +37,9 @@ from normlab.data.sources import open_source
 def main() -> None:
     """Read the arguments, inject, search, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data")
+    parser.add_argument("data", nargs="?")
+    parser.add_argument("--family", choices=FAMILIES, help="generated look-alikes instead of data")
+    parser.add_argument("--images", type=int, default=400, help="of the family")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--injected", type=int, default=0, help="copies, spread over all kinds")
     parser.add_argument("--groups", type=Path, help="CSV: file, source_group")
@@ -41,6 +47,11 @@ def main() -> None:
     parser.add_argument("--wrong", type=Path, help="write a picture of the false pairs here")
     given = parser.parse_args()
 
+    if given.family:
+        _print_family(given.family, given.images, given.injected, given.size, given.seed)
+        return
+    if given.data is None:
+        parser.error("name a data set, or a --family")
     data = load_data(given.data, given.size)
     truth = _known_groups(data, given.groups)
     images, hashes = data.images, [str(value) for value in data.manifest.hashes]
@@ -53,7 +64,11 @@ def main() -> None:
     memory, start = _memory(), time.perf_counter()
     duplicates = find_duplicates(images, hashes)
     seconds = time.perf_counter() - start
-    print(f"{len(images):,} images: {len(duplicates):,} pairs, {duplicates.duplicates:,} copies")
+    certain = duplicates.certain
+    print(
+        f"{len(images):,} images: {certain.sum():,} duplicates, {(~certain).sum():,} look-alikes, "
+        f"{duplicates.duplicates:,} copies"
+    )
     print(f"{seconds:.0f} s; peak memory {_memory():.2f} GiB ({memory:.2f} before)")
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")
     _print_recall(duplicates, kinds, sources, len(data.images))
@@ -61,8 +76,27 @@ def main() -> None:
     _print_precision(duplicates, truth, labels, exact_truth=given.groups is not None)
     _print_split(duplicates, data)
     if given.wrong:
-        false = truth[duplicates.pairs[:, 0]] != truth[duplicates.pairs[:, 1]]
+        false = duplicates.certain & (
+            truth[duplicates.pairs[:, 0]] != truth[duplicates.pairs[:, 1]]
+        )
         _draw(images, duplicates.pairs[false], given.wrong)
+
+
+def _print_family(name: str, count: int, injected: int, size: int, seed: int) -> None:
+    """Precision and recall on a generated family, where every picture is another one."""
+    pictures, labels = FAMILIES[name](count, seed)
+    random = Random(seed)
+    sources = np.array(random.sample(range(count), injected), int)
+    kinds = np.array([list(KINDS)[row % len(KINDS)] for row in range(injected)], str)
+    copies = [
+        KINDS[kind](pictures[source], random) for kind, source in zip(kinds, sources, strict=True)
+    ]
+    images = np.array([decode(encoded(one), size, "squash")[0] for one in (*pictures, *copies)])
+    truth = np.concatenate([np.arange(count), sources])
+    found = find_duplicates(images, [str(row) for row in range(len(images))])
+    print(f"{name}: {found.certain.sum()} duplicates, {(~found.certain).sum()} look-alikes")
+    _print_recall(found, kinds, sources, count)
+    _print_precision(found, truth, np.array(labels)[truth], exact_truth=True)
 
 
 def _known_groups(data: Dataset, path: Path | None) -> np.ndarray:
@@ -95,7 +129,7 @@ def _print_recall(
 ) -> None:
     if not len(kinds):
         return
-    pairs = set(map(tuple, duplicates.pairs.tolist()))
+    pairs = set(map(tuple, duplicates.pairs[duplicates.certain].tolist()))
     paired = np.array([(int(one), first + row) in pairs for row, one in enumerate(sources)])
     grouped = duplicates.groups[sources] == duplicates.groups[first : first + len(sources)]
     print(f"\n{'kind':<20}copies  pair found  same group")
@@ -107,12 +141,12 @@ def _print_recall(
 def _print_precision(
     duplicates: Duplicates, truth: np.ndarray, labels: np.ndarray, exact_truth: bool
 ) -> None:
-    one, two = duplicates.pairs.T
+    one, two = duplicates.pairs[duplicates.certain].T
     between = labels[one] != labels[two]
-    print(f"\npairs between classes: {between.sum()} of {len(duplicates)}")
+    print(f"\nduplicates between classes: {between.sum()} of {len(one)}")
     if exact_truth:
         false = truth[one] != truth[two]
-        print(f"pairs that the manifest does not know: {false.sum()} ({false.mean():.2%})")
+        print(f"duplicates that the manifest does not know: {false.sum()} ({false.mean():.2%})")
         wrong = _wrong(duplicates.groups, truth)
         print(f"images in a wrong group: {wrong} of {len(truth)} ({wrong / len(truth):.2%})")
     sizes = np.bincount(np.bincount(duplicates.groups))

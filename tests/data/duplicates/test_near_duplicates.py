@@ -155,7 +155,10 @@ def test_decisions_are_read_back(mirrored: Path, tmp_path: Path) -> None:
     assert groups[parted[0]] != groups[parted[1]]
     assert grouped.pairs.duplicates == 9  # nothing joins a pair that was not found
     write_pairs(manifest, grouped.pairs, grouped.decisions, table)
-    assert [row["decision"] for row in csv.DictReader(table.open())] == ["reject", *[""] * 9]
+    assert [row["decision"] for row in csv.DictReader(table.read_text().splitlines())] == [
+        "reject",
+        *[""] * 9,
+    ]
 
 
 def test_look_alikes_are_grouped_on_request(

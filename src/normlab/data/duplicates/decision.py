@@ -4,8 +4,9 @@ A pair is a duplicate where its worst window is at most WORST times as far apart
 copy, and enough detail agrees. How far different pictures are apart depends on the data set:
 frames of a burst come close to WORST, birds do not. So the limit is lowered to where the share of
 false pairs that the data set's own rejected pairs foretell is FALSE at most. In log worst their
-density is taken to fall off exponentially towards 0 (a power of worst), the rate by maximum
-likelihood between twice WORST and the median of the rejected.
+density is taken to fall off exponentially towards 0 (a power of worst), from where it is between
+2 and 4 times WORST, at the rate of maximum likelihood between twice WORST and the median of the
+rejected.
 """
 
 from __future__ import annotations
@@ -45,12 +46,12 @@ def limit(worst: Float[np.ndarray, " k"]) -> float:
     if len(rejected) < FEW:
         return WORST
     low, high = math.log(2 * WORST), float(np.median(rejected))
-    inside = rejected[rejected <= high]
-    rate = _rate(float(inside.mean()) - low, high - low)
-    whole = math.exp(rate * (high - low)) - 1 if rate else high - low
+    rate = _rate(float(rejected[rejected <= high].mean()) - low, high - low)
+    nearest = int((rejected <= low + math.log(2)).sum())
     for value in np.arange(WORST, LEAST, -0.1):
-        below = math.exp(rate * (math.log(value) - low)) / whole
-        if len(inside) * below <= max(PAIRS, FALSE * int((worst <= value).sum())):
+        # of a density ∝ worst^(rate − 1) with `nearest` pairs between 2 and 4 times WORST
+        foretold = nearest * (value / (2 * WORST)) ** rate / (2**rate - 1)
+        if foretold <= max(PAIRS, FALSE * int((worst <= value).sum())):
             return float(value)
     return LEAST
 

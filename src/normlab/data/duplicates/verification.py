@@ -156,7 +156,7 @@ def _measured(one: Tensor, two: Tensor, affine: Tensor) -> Verification:
     first = (mean[:, 4] - mean[:, 2].square()).clamp_min(1)
     second = (mean[:, 5] - mean[:, 3].square()).clamp_min(1)
     alike = (mean[:, 6] - mean[:, 2] * mean[:, 3]) / (first * second).sqrt()
-    least = torch.minimum(first, second)
+    least = torch.minimum(first, second) - 1
     weight = least / (least + NOISE**2) * counted
     total = weight.sum((1, 2))
     nothing = counted.sum((1, 2)) == 0

@@ -1,0 +1,96 @@
+"""Two objects before one background are not one photograph; what a copy is depends on the set."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from normlab.data.duplicates.decision import LEAST, WORST, duplicate_pairs, limit
+from normlab.data.duplicates.verification import Verification, verify
+
+SIDE = 64
+SAME = torch.eye(2, 3)[None]
+
+
+def wall(seed: int = 0) -> np.ndarray:
+    """A textured background in three channels."""
+    generator = np.random.default_rng(seed)
+    coarse = torch.from_numpy(generator.uniform(60, 200, (1, 3, 12, 12)))
+    fine = torch.nn.functional.interpolate(coarse, size=(SIDE, SIDE), mode="bicubic")
+    return fine[0].permute(1, 2, 0).numpy()
+
+
+def shown(*pictures: np.ndarray, affine: torch.Tensor = SAME) -> Verification:
+    """The first two pictures, with noise of their own, compared."""
+    generator = np.random.default_rng(9)
+    noisy = [picture + generator.normal(0, 2, picture.shape) for picture in pictures]
+    images = np.stack(noisy).clip(0, 255).astype(np.uint8)
+    valid = torch.ones(2, 32, 32, dtype=torch.bool)
+    one, two = torch.tensor([0]), torch.tensor([1])
+    return verify((images, np.arange(2)), valid, one, two, affine)
+
+
+def with_square(picture: np.ndarray, place: int, colour: int, side: int = 8) -> np.ndarray:
+    picture = picture.copy()
+    picture[place : place + side, place : place + side] = colour
+    return picture
+
+
+def test_a_copy_agrees_everywhere() -> None:
+    brighter = (wall() * 1.15 + 4).clip(0, 255)
+    for found in (shown(wall(), wall()), shown(wall(), brighter)):
+        assert found.worst.item() < 1
+        assert found.agreement.item() > 0.95
+        assert found.detail.item() > 20
+        assert duplicate_pairs(*numbers(found)).all()
+
+
+def numbers(found: Verification) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return found.worst.numpy(), found.agreement.numpy(), found.detail.numpy()
+
+
+@pytest.mark.parametrize("place", [0, 28, 56])
+def test_another_object_before_the_same_wall(place: int) -> None:
+    """One window in 64 is enough, in a corner too."""
+    found = shown(wall(), with_square(wall(), place, 20))
+    assert found.agreement.item() > 0.9  # the background hides it from any average
+    assert found.worst.item() > 3 * WORST
+    assert not duplicate_pairs(*numbers(found)).any()
+
+
+def test_an_object_that_moved_by_two_pixels() -> None:
+    found = shown(with_square(wall(), 24, 20, 14), with_square(wall(), 26, 20, 14))
+    assert found.worst.item() > 2 * WORST
+
+
+def test_plain_walls_show_nothing_that_could_agree() -> None:
+    found = shown(np.full((SIDE, SIDE, 3), 120.0), np.full((SIDE, SIDE, 3), 121.0))
+    assert found.worst.item() < 1
+    assert found.detail.item() < 1
+    assert not duplicate_pairs(*numbers(found)).any()
+
+
+def test_a_map_that_leaves_nothing_to_compare() -> None:
+    away = torch.tensor([[[1.0, 0.0, 3.0], [0.0, 1.0, 0.0]]])
+    found = shown(wall(), wall(), affine=away)
+    assert found.worst.item() == np.inf
+    assert found.score.item() == 0
+
+
+def test_no_pairs() -> None:
+    none = torch.zeros(0, dtype=torch.long)
+    images = np.zeros((0, SIDE, SIDE, 3), np.uint8)
+    valid = torch.ones(0, 32, 32, dtype=torch.bool)
+    found = verify((images, np.arange(0)), valid, none, none, torch.zeros(0, 2, 3))
+    assert len(found.worst) == 0
+
+
+def test_the_limit_follows_the_data_set() -> None:
+    """Where rejected pairs come close to the limit, it is lowered; birds leave it as it is."""
+    copies = np.full(100, 0.5)
+    far = np.exp(np.linspace(np.log(40), np.log(900), 200))
+    close = np.exp(np.linspace(np.log(7), np.log(60), 900))
+    assert limit(copies) == limit(np.concatenate([copies, far])) == WORST
+    assert LEAST <= limit(np.concatenate([copies, close])) < 3
+    assert limit(np.concatenate([copies, [np.inf] * 50])) == WORST
