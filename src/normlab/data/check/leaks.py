@@ -13,6 +13,7 @@ from normlab.data.check.finding import percent, some
 from normlab.data.duplicates.search_pairs import Duplicates
 from normlab.data.scan import Manifest
 from normlab.records.data_report import Evidence
+from normlab.text import count
 
 PAIRS_SHOWN = 24
 _UPRIGHT, _SAME_SIZE = 3.0, 1.04
@@ -92,8 +93,8 @@ def near_duplicates(data: DataToCheck) -> Iterator[Found]:
     kinds = Counter(_kind(duplicates, int(k)) for k in near)
     yield Found(
         count=duplicates.duplicates,
-        message=f"{duplicates.duplicates:,} of {len(manifest):,} images are copies of another one, so "
-        f"that there are {len(manifest) - duplicates.duplicates:,} photographs "
+        message=f"{duplicates.duplicates:,} of {len(manifest):,} images are copies of another one, "
+        f"so that there are {len(manifest) - duplicates.duplicates:,} photographs "
         f"(pairs: {', '.join(f'{kind} {count:,}' for kind, count in kinds.most_common(5))}).",
         remedy="Count photographs, not files; copies are kept on one side of every split. Wrong "
         "pairs can be rejected in pairs.csv, and --pairs reads it.",
@@ -101,7 +102,7 @@ def near_duplicates(data: DataToCheck) -> Iterator[Found]:
     )
 
 
-@check("DC014", "pictures that look alike", severity="note")
+@check("DC015", "pictures that look alike", severity="note")
 def look_alikes(data: DataToCheck) -> Iterator[Found]:
     """Pairs that may be frames of one scene, or two things before one wall."""
     duplicates = data.duplicates
@@ -109,8 +110,9 @@ def look_alikes(data: DataToCheck) -> Iterator[Found]:
     if len(alike):
         yield Found(
             count=len(np.unique(duplicates.pairs[alike])),
-            message=f"{len(alike):,} pairs look alike and are not taken for one photograph: frames "
-            "of one scene, or things of one kind before one wall. Nothing is done about them.",
+            message=f"{count(len(alike), 'pair')} of pictures look alike and are not taken for one "
+            "photograph: frames of one scene, or things of one kind before one wall. Nothing is "
+            "done about them.",
             remedy="Accept in pairs.csv those that are one photograph, and give it to --pairs; "
             "--copies look-alikes keeps all of them together.",
             evidence=tuple(
