@@ -1,9 +1,33 @@
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+
+ALL_FAST = 6
+"""Cases of one test that are all fast; of more an even sample of as many is."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m is applied
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test over many norms, layouts, dtypes and activations a sample is fast, the rest slow.
+
+    All cases run in `make test`; `make test-fast` still runs every function of this folder.
+    """
+    here = Path(__file__).parent
+    cases: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if here in item.path.parents:
+            cases[item.nodeid.partition("[")[0]].append(item)
+    for own in cases.values():
+        step = len(own) / ALL_FAST
+        kept = {int(number * step) for number in range(ALL_FAST)}
+        for place, item in enumerate(own):
+            if step > 1 and place not in kept:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture
