@@ -24,7 +24,7 @@ def test_a_verb_is_called_with_its_groups() -> None:
     expanded = expand_groups(verb)
     expanded(
         "photos",
-        image_size=32, resize="fit", copies="exact",
+        image_size=32, resize="fit", copies="exact", pairs=None,
         device="cpu", deterministic=True, compiled=False, yes=True,
     )  # fmt: skip
     assert seen["name"] == "photos"

@@ -86,6 +86,9 @@ def test_where_they_are_not_looked_for(
 ) -> None:
     dataset = load_data(str(mirrored), 16)
     with monkeypatch.context() as patch:
+        patch.setattr(near, "LARGEST_SEARCHED", 10)
+        assert with_duplicates(dataset).manifest.duplicates == 0
+    with monkeypatch.context() as patch:
         patch.setattr(near, "LEAST_SIDE", 64)
         assert with_duplicates(dataset).manifest.duplicates == 0
     lines = ["path,label,group"] + [

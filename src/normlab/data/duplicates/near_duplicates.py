@@ -32,7 +32,7 @@ COMPARED_AT = 64
 LEAST_SIDE = 24
 """Images that are mostly smaller are not compared: too little detail tells them apart."""
 LARGEST_SEARCHED = 100_000
-"""Images beyond which the first version (`near`) did not look: it would have taken hours."""
+"""Images beyond which only exact copies are looked for: the search grows with n², to hours."""
 LEVELS: dict[str, CopyLevel] = {
     "exact": "exact",
     "duplicates": "duplicates",
@@ -109,7 +109,7 @@ def group_duplicates(
     """
     manifest = dataset.manifest
     decisions = read_pairs(Path(pairs), manifest) if pairs else Decisions()
-    if copies == "exact" or not _large_enough(manifest):
+    if copies == "exact" or not _is_compared(manifest):
         found = exact_duplicates([str(h) for h in manifest.hashes])
     else:
         found = known_duplicates(dataset, cache=cache, progress=progress)
@@ -152,7 +152,10 @@ def known_duplicates(
     return found
 
 
-def _large_enough(manifest: Manifest) -> bool:
+def _is_compared(manifest: Manifest) -> bool:
+    """Whether there is enough detail, and not too many images."""
+    if len(manifest) > LARGEST_SEARCHED:
+        return False
     return float(np.median(np.minimum(manifest.widths, manifest.heights))) >= LEAST_SIDE
 
 
@@ -161,8 +164,7 @@ def _with_groups_of_first_version(
 ) -> Dataset:
     """As studies that were frozen with `copies = "near"` have them."""
     manifest = dataset.manifest
-    too_many = len(manifest) > LARGEST_SEARCHED
-    if manifest.given_groups is not None or too_many or not _large_enough(manifest):
+    if manifest.given_groups is not None or not _is_compared(manifest):
         return dataset
     path = _place(manifest, cache, 1)
     with entry_lock(path):
