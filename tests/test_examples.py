@@ -73,7 +73,7 @@ def test_study_then_records_then_predictions(run, tmp_path) -> None:
     study = tmp_path / "digits-study"
     lines = run("study.py", study)
     assert sum(line.endswith(": finished") for line in lines) == 4
-    assert lines[-1].startswith("Exploratory, from 2 blocks")
+    assert lines[-1].startswith("Not judged yet (first look at 3 complete blocks), from 2 so far")
     again = run("study.py", study)
     assert again == lines[-1:]  # nothing was left to do
 

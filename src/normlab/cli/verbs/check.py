@@ -12,6 +12,7 @@ from normlab.text import count
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from normlab.data.check.run import CheckedData
     from normlab.data.dataset import Dataset
     from normlab.data.duplicates.search_pairs import Duplicates
     from normlab.records.data_report import DataReport
@@ -42,19 +43,13 @@ def check(
     ] = None,
 ) -> None:
     """Look for broken files, copies, leaks between parts, shortcuts and doubtful labels."""
-    import json
-
     from rich.console import Console
 
-    from normlab.cli.first_look import write_look
     from normlab.cli.scan_progress import shown_progress
     from normlab.data.check.run import check_data
     from normlab.data.duplicates.near_duplicates import copy_level
-    from normlab.data.duplicates.pair_file import write_pairs
     from normlab.errors import UsageError
     from normlab.records.run import check_augmentation
-    from normlab.records.store import atomic_write
-    from normlab.report.page.check_page import render_check_page
 
     if fix is not None and fix.suffix.lower() != ".csv":
         raise UsageError(f"--fix writes a table, and {fix} does not end in .csv; name it so")
@@ -63,9 +58,29 @@ def check(
     console, level = Console(), copy_level(copies)
     with shown_progress(console) as progress:
         checked = check_data(source, copies=level, pairs=pairs or "", progress=progress)
-    report, dataset = checked.report, checked.dataset
-    _print_findings(report, console)
+    _print_findings(checked.report, console)
     folder = out or Path(f"{Path(source).stem.replace(':', '-')}-check")
+    _write_results(checked, folder, console)
+    if show_augmentation is not None:
+        _draw_augmentation(checked.dataset, show_augmentation, folder, console)
+    if fix is not None:
+        from normlab.data.check.fix import write_fixed
+
+        summary = write_fixed(checked, source, fix)
+        _say(console, f"Fixed    {fix} ({summary})")
+        _say(console, f"Go on    normlab compare {fix}")
+
+
+def _write_results(checked: CheckedData, folder: Path, console: Console) -> None:
+    """check.json, the page, a first look at the images, and every pair that was found."""
+    import json
+
+    from normlab.cli.first_look import write_look
+    from normlab.data.duplicates.pair_file import write_pairs
+    from normlab.records.store import atomic_write
+    from normlab.report.page.check_page import render_check_page
+
+    report, dataset = checked.report, checked.dataset
     index = {str(name): number for number, name in enumerate(dataset.manifest.names)}
     content = json.dumps(report.model_dump(mode="json"), indent=1, ensure_ascii=False)
     atomic_write(folder / "check.json", content.encode())
@@ -77,14 +92,6 @@ def check(
     write_pairs(dataset.manifest, checked.duplicates, checked.decisions, folder / "pairs.csv")
     _say(console, f"Page     {folder / 'index.html'}")
     _say(console, f"Pairs    {folder / 'pairs.csv'} ({_pair_counts(checked.duplicates)})")
-    if show_augmentation is not None:
-        _draw_augmentation(dataset, show_augmentation, folder, console)
-    if fix is not None:
-        from normlab.data.check.fix import write_fixed
-
-        summary = write_fixed(checked, source, fix)
-        _say(console, f"Fixed    {fix} ({summary})")
-        _say(console, f"Go on    normlab compare {fix}")
 
 
 def _draw_augmentation(dataset: Dataset, policy: str, folder: Path, console: Console) -> None:
