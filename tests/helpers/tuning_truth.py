@@ -29,5 +29,5 @@ class Truth:
         for spec in specs:
             assert spec.id not in self.done
             distance = math.log10(spec.optimizer.learning_rate / self.best[spec.arm])
-            self.done[spec.id] = outcome(0.9 - 0.1 * distance**2)
+            self.done[spec.id] = outcome(0.9 - 0.01 * distance**2)
             self.specs.append(spec)

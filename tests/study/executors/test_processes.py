@@ -59,17 +59,18 @@ def test_a_run_that_kills_its_process_every_time_is_failed(study, executor) -> N
     ends = {}
     for spec, event in run_study(study, executor, study.job_settings()):
         if isinstance(event, EpochRow) and spec.id == victim:
-            (found,) = [w for w in executor.workers if w.job and w.job.spec.id == victim]
-            os.kill(found.pid, signal.SIGKILL)
-            kills += 1
+            # the row may be told when the run has just ended
+            for found in [w for w in executor.workers if w.job and w.job.spec.id == victim]:
+                os.kill(found.pid, signal.SIGKILL)
+                kills += 1
         if isinstance(event, Outcome):
             ends[spec.id] = event
-    assert kills == 3
+    assert kills
     others = {event.status for run, event in ends.items() if run != victim}
     assert others == {"finished"}
-    # the third signal may come when the run has just ended
+    # a signal may come when the run has just ended
     if ends[victim].status != "finished":
-        assert ends[victim].status == "failed"
+        assert (ends[victim].status, kills) == ("failed", 3)
         assert "its process ended 3 times" in ends[victim].error
 
 
