@@ -87,7 +87,8 @@ def register_network(
         paper: where the network is described.
 
     Returns:
-        A decorator that gives the factory back: factory(num_classes, norm, generator, **options).
+        A decorator that gives the factory back, a function of num_classes, norm, generator and its
+            options as keywords.
 
     Raises:
         UsageError: the name is taken or cannot be written in a plan; a function that does not take
