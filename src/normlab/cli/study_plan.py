@@ -17,7 +17,7 @@ from normlab.cli.options import split_numbers
 from normlab.data.dataset import typical_size
 from normlab.data.duplicates.near_duplicates import copy_level
 from normlab.data.locations import short_name
-from normlab.records.plan import StudyPlan, parse_plan
+from normlab.records.plan import MARGIN_SHARE, StudyPlan, parse_plan
 
 DEFAULT_BLOCKS = 3
 DEFAULT_EPOCHS = 10
@@ -86,7 +86,7 @@ def study_plan(
                 **(
                     {"margin": analysis.margin}
                     if analysis.margin is not None
-                    else {"margin_share": 0.1}
+                    else {"margin_share": MARGIN_SHARE}
                 ),
                 "alpha": analysis.alpha,
                 "looks": split_numbers(analysis.looks, int, "--looks") if analysis.looks else (),

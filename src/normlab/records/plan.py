@@ -37,6 +37,10 @@ FACTORS = ("norm", "optimizer", "learning_rate", "batch_size")
 CopyLevel = Literal["duplicates", "exact", "look-alikes", "near"]
 
 
+MARGIN_SHARE = 0.1
+"""Of the reference's error rate: differences below it are practically equal by default."""
+
+
 class DataPlan(Frozen):
     """Where the images are and how they are cut and scaled."""
 

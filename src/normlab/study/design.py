@@ -19,12 +19,9 @@ from normlab.networks.registry import checked
 from normlab.norms.spec import parse_norm
 from normlab.records.cells import Cell, Setting, arm_of, cells, split_name, tuned
 from normlab.records.network import hashed_network
-from normlab.records.plan import Frozenness, StudyPlan, TrainingPlan, first_fault
+from normlab.records.plan import MARGIN_SHARE, Frozenness, StudyPlan, TrainingPlan, first_fault
 from normlab.records.run import DataSpec, NetworkSpec, OptimizerSpec, RunSpec, ScheduleSpec
 from normlab.records.tuning_results import Levels, TuningResults
-
-MARGIN_SHARE = 0.1
-"""Of the reference's error rate: differences below it are practically equal by default."""
 
 
 def freeze(
