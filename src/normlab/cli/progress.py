@@ -14,7 +14,7 @@ from normlab.errors import UsageError
 from normlab.records.run import EpochRow, Outcome, RunSpec
 from normlab.study.budget import format_seconds
 from normlab.study.executors.base import ExecutorInfo, ExecutorRequest, Held
-from normlab.study.executors.inline import INLINE
+from normlab.study.executors import inline
 from normlab.study.executors.processes import parse_jobs
 from normlab.study.executors.registry import find_executor
 from normlab.study.scheduler import run_study
@@ -176,7 +176,7 @@ def choose_executor(name: str | None, jobs: str) -> tuple[ExecutorInfo, str, int
     """
     at_once = parse_jobs(jobs)
     info, options = find_executor(name or ("inline" if at_once == 1 else "processes"))
-    if info is INLINE and at_once != 1:
+    if info is inline.EXECUTOR and at_once != 1:
         raise UsageError(
             f"the executor inline makes one run at a time, and --jobs is {jobs}; leave one of the "
             "two out"
@@ -225,7 +225,7 @@ def run_with_progress(
             study.folder, settings, tuple(missing), at_once, options, dataset, on_batch,
             say=lambda line: console.print(line, markup=False, highlight=False),
         )  # fmt: skip
-        if info is INLINE:
+        if info is inline.EXECUTOR:
             made = info.make(request)
         else:
             with console.status("starting the workers"):

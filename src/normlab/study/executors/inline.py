@@ -79,4 +79,4 @@ def _make(request: ExecutorRequest) -> InlineExecutor:
     return InlineExecutor(request.dataset, request.on_batch)
 
 
-INLINE = ExecutorInfo("inline", "One run after the other, in this process.", "", _make)
+EXECUTOR = ExecutorInfo("inline", "One run after the other, in this process.", "", _make)

@@ -358,6 +358,6 @@ def _make(request: ExecutorRequest) -> ProcessesExecutor:
     return executor
 
 
-PROCESSES = ExecutorInfo(
+EXECUTOR = ExecutorInfo(
     "processes", "Several runs at once, each in a process on this machine.", "", _make
 )

@@ -1,30 +1,17 @@
-"""The table of executors: by name, with those of installed packages."""
+"""The table of executors: each `EXECUTOR` of this folder's modules, and those of packages."""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Iterable
+from pathlib import Path
 
 from normlab.errors import UnknownNameError, UsageError
 from normlab.plugins import register_group
 from normlab.study.executors.base import ExecutorInfo
-from normlab.study.executors.inline import INLINE
-from normlab.study.executors.processes import PROCESSES
 
-EXECUTORS: dict[str, ExecutorInfo] = {info.name: info for info in (INLINE, PROCESSES)}
-
-
-def register_executor(info: ExecutorInfo) -> None:
-    """Add an executor to the table of this process, under its name.
-
-    Raises:
-        UsageError: the name is taken or has a colon; what is given is no ExecutorInfo.
-    """
-    _check_is_info(info)
-    if info.name in EXECUTORS:
-        raise UsageError(f"there is an executor {info.name!r} already; choose another name")
-    if not info.name or ":" in info.name:
-        raise UsageError(f"the name of an executor has no colon, got {info.name!r}")
-    EXECUTORS[info.name] = info
+_registered: dict[str, ExecutorInfo] = {}
 
 
 def find_executor(text: str) -> tuple[ExecutorInfo, str]:
@@ -36,9 +23,12 @@ def find_executor(text: str) -> tuple[ExecutorInfo, str]:
         PluginError: an installed package gives what is no executor.
     """
     name, _, options = text.partition(":")
-    if name not in EXECUTORS and name not in {info.name for info in all_executors()}:
-        raise UnknownNameError("executor", name, EXECUTORS)
-    info = EXECUTORS[name]
+    _load_own()
+    if name not in _registered:  # packages are looked at for names that are not ours alone
+        all_executors()
+    if name not in _registered:
+        raise UnknownNameError("executor", name, _registered)
+    info = _registered[name]
     if options and not info.options:
         raise UsageError(f"the executor {name} takes no options, got {options!r}; leave them out")
     return info, options
@@ -50,15 +40,26 @@ def all_executors() -> Iterable[ExecutorInfo]:
     Raises:
         PluginError: an installed package gives what is no executor.
     """
+    _load_own()
     register_group("normlab.executors", ExecutorInfo, _register_once)
-    return EXECUTORS.values()
+    return _registered.values()
+
+
+def _load_own() -> None:
+    for found in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        module = importlib.import_module(f"{__package__}.{found.name}")
+        if hasattr(module, "EXECUTOR"):
+            _register_once(found.name, module.EXECUTOR)
 
 
 def _register_once(name: str, info: ExecutorInfo) -> None:
-    if EXECUTORS.get(info.name) is not info:
-        register_executor(info)
+    if _registered.get(info.name) is not info:
+        _register(info)
 
 
-def _check_is_info(info: object) -> None:
-    if not isinstance(info, ExecutorInfo):
-        raise UsageError(f"an executor is an ExecutorInfo, got {type(info).__name__}")
+def _register(info: ExecutorInfo) -> None:
+    if info.name in _registered:
+        raise UsageError(f"there is an executor {info.name!r} already; choose another name")
+    if not info.name or ":" in info.name:
+        raise UsageError(f"the name of an executor has no colon, got {info.name!r}")
+    _registered[info.name] = info
