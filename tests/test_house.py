@@ -7,6 +7,10 @@ packages; circles are looked for here too, between single modules.
 from __future__ import annotations
 
 import ast
+import json
+import shutil
+import subprocess
+import sys
 import tokenize
 from collections import Counter
 from collections.abc import Iterator, Mapping, Set
@@ -109,3 +113,31 @@ def test_no_modules_import_each_other() -> None:
     imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
     assert len(imports) > 200
     assert import_cycle(imports) == []
+
+
+def undefined_names(folders: list[Path]) -> list[str]:
+    """What ruff calls undefined outside of strings: inside, they are shapes for jaxtyping."""
+    ruff = shutil.which("ruff", path=str(Path(sys.executable).parent)) or "ruff"
+    command = [ruff, "check", "--isolated", "--select", "F821", "--output-format", "json"]
+    answer = subprocess.run([*command, *folders], capture_output=True, text=True, check=False)
+    found = []
+    for fault in json.loads(answer.stdout):
+        at = (fault["location"]["row"], fault["location"]["column"] - 1)
+        with tokenize.open(fault["filename"]) as file:
+            tokens = list(tokenize.generate_tokens(file.readline))
+        if not any(t.type == tokenize.STRING and t.start <= at < t.end for t in tokens):
+            found.append(f"{fault['filename']}:{at[0]}: {fault['message']}")
+    return found
+
+
+def test_an_undefined_name_is_found_and_a_shape_is_not(tmp_path: Path) -> None:
+    code = "def f(x: Float[Tensor, 'n c h w']) -> None: return forgotten\n"
+    (tmp_path / "a.py").write_text("from jaxtyping import Float\nfrom torch import Tensor\n" + code)
+    (found,) = undefined_names([tmp_path])
+    assert "forgotten" in found
+
+
+def test_no_name_is_undefined() -> None:
+    """`make lint` cannot say it: shapes in strings look like names to ruff and to mypy."""
+    folders = [ROOT / name for name in ("src", "tests", "benchmarks", "examples")]
+    assert undefined_names(folders) == []

@@ -13,8 +13,8 @@ from normlab.data.dataset import Dataset
 from normlab.errors import UsageError
 from normlab.records.run import EpochRow, Outcome, RunSpec
 from normlab.study.budget import format_seconds
-from normlab.study.executors.base import ExecutorInfo, ExecutorRequest, Held
 from normlab.study.executors import inline
+from normlab.study.executors.base import ExecutorInfo, ExecutorRequest, Held
 from normlab.study.executors.processes import parse_jobs
 from normlab.study.executors.registry import find_executor
 from normlab.study.scheduler import run_study
