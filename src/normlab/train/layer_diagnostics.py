@@ -181,7 +181,7 @@ def _rms(tensor: Tensor | None) -> float | None:
 def _gate(norm: nn.Module) -> tuple[float, float, float] | None:
     if not isinstance(norm, BatchInstanceNorm2d):
         return None
-    gate = norm.gate.detach().float()
+    gate = norm.blend.detach().float()
     low, high = percentiles(gate, torch.tensor([0.1, 0.9], device=gate.device)).tolist()
     return _digits(low), _digits(float(gate.mean())), _digits(high)
 

@@ -45,7 +45,7 @@ def test_a_layer_is_one_operator(norm, graphs) -> None:
     torch.compile(layer, backend=backend, fullgraph=True)(draw(), activation="relu")
     (graph,) = found
     targets = [str(node.target) for node in graph.graph.nodes if node.op == "call_function"]
-    assert sum("normlab" in target for target in targets) == 1
+    assert sum("fused_norm" in target for target in targets) == 1
     assert not any("var_mean" in target or "rsqrt" in target for target in targets)
 
 

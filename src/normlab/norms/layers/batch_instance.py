@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from normlab.errors import UsageError
 from normlab.norms.base import Images, RunningNormalization
 from normlab.norms.functional import rules
 from normlab.norms.functional.activation import Activation
+from normlab.norms.functional.interval import into_unit_interval
 from normlab.norms.layers.apply import normalize_over_batch
 
 
@@ -21,6 +22,8 @@ class BatchInstanceNorm2d(RunningNormalization):
     y = γ·(ρ·x̂_batch + (1 − ρ)·x̂_instance) + β with the gate ρ of shape (C,) in [0, 1].
     The paper's recipe: ρ starts at 1, learns ten times as fast as the rest without weight decay
     (see `parameter_groups`), and is clipped to [0, 1] after every optimizer step (`clamp_gates`).
+    Where nobody clips it, the forward does (`blend`); a gate that left the interval in a training
+    loop without `clamp_gates` is loaded as it is, and computes as at the interval's end.
 
     Args:
         num_features: C.
@@ -37,8 +40,7 @@ class BatchInstanceNorm2d(RunningNormalization):
         (N, C, H, W) → (N, C, H, W); γ, β, ρ and the running statistics (C,).
 
     Raises:
-        UsageError: the gate is outside of [0, 1], also in a loaded state; in training, one value
-            per channel.
+        UsageError: the gate starts outside of [0, 1]; in training, one value per channel.
 
     >>> norm = BatchInstanceNorm2d(8)
     >>> norm(torch.randn(4, 8, 6, 6), activation="relu").shape
@@ -62,6 +64,11 @@ class BatchInstanceNorm2d(RunningNormalization):
         self.initial_gate = gate
         self.gate = nn.Parameter(torch.full((num_features,), gate, device=device, dtype=dtype))
 
+    @property
+    def blend(self) -> Float[Tensor, " c"]:
+        """The gate ρ that the layer computes with, in [0, 1]; see `into_unit_interval`."""
+        return into_unit_interval(self.gate)
+
     def forward(
         self, x: Images, residual: Images | None = None, activation: Activation = "none"
     ) -> Images:
@@ -69,7 +76,7 @@ class BatchInstanceNorm2d(RunningNormalization):
         self.check(x, residual, activation)
         running = self.running_for(x) if self.uses_running else None
         rule = partial(rules.batch_instance, eps=self.eps, running=running)
-        parameters = (self.weight, self.bias, self.gate)
+        parameters = (self.weight, self.bias, self.blend)
         return normalize_over_batch(
             self, x, rule, parameters, residual, activation, groups=x.shape[1]
         )
@@ -78,18 +85,6 @@ class BatchInstanceNorm2d(RunningNormalization):
         """Set γ to 1, β to 0, ρ to where it started, and forget the running statistics."""
         super().reset_parameters()
         nn.init.constant_(self.gate, self.initial_gate)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Load a state, and refuse one whose gates are outside of [0, 1]."""
-        gate = state_dict.get(f"{prefix}gate")
-        if gate is not None and not gate.is_meta and not ((gate >= 0) & (gate <= 1)).all():
-            outside = gate[~((gate >= 0) & (gate <= 1))].tolist()
-            some = ", ".join(f"{value:g}" for value in outside[:3]) + ", …" * (len(outside) > 3)
-            raise UsageError(
-                f"{prefix}gate blends batch (1) and instance (0), so {some} cannot be used; "
-                "call normlab.clamp_gates(model) before saving, or clamp it to [0, 1]"
-            )
-        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:
         """The layer's arguments, as torch prints them."""

@@ -109,7 +109,7 @@ def fold(model: nn.Module) -> Folding:
 def _norm_stays(norm: nn.Module, seen: NormView) -> str | None:
     """Why this norm is no fixed affine map."""
     if isinstance(norm, BatchInstanceNorm2d):
-        open_gates = int((norm.gate != 1).sum())
+        open_gates = int((norm.blend != 1).sum())
         if open_gates:
             return (
                 f"the gate is not 1 in {open_gates} of {seen.channels} channels, where its "

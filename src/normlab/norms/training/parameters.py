@@ -58,7 +58,9 @@ def parameter_groups(
 def clamp_gates(model: nn.Module) -> None:
     """Put every gate of batch-instance normalization back into [0, 1].
 
-    Call it after each `optimizer.step()`; on a model without gates it does nothing.
+    Called after each `optimizer.step()` it makes the optimizer's own state meet the interval's end,
+    as the paper does. Without it the forward clamps alone. On a model without gates it does
+    nothing.
 
     Args:
         model: a network with any norms.
