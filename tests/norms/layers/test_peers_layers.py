@@ -176,10 +176,10 @@ def test_memory_is_flat() -> None:
 
 def test_the_gate_is_a_parameter_that_learns() -> None:
     """BIN gate re-created in forward, or constant .5: never in `parameters()`, never moves."""
-    layer = normlab.BatchInstanceNorm2d(8)
+    layer = normlab.BatchInstanceNorm2d(8, gate=0.5)
     assert any(parameter is layer.gate for parameter in layer.parameters())
     before = layer.gate.detach().clone()
-    optimizer = torch.optim.SGD(normlab.parameter_groups(layer, 0.01))
+    optimizer = torch.optim.SGD(normlab.parameter_groups(layer, 1e-4))
     for seed in range(2):
         optimizer.zero_grad()
         layer(images(4, 8, 5, 5, seed=seed)).pow(3).sum().backward()
