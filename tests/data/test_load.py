@@ -251,3 +251,18 @@ def test_statistics_are_exact_on_many_bright_pixels() -> None:
     mean, std = channel_statistics(made, np.arange(300))
     assert (mean * 255).tolist() == pytest.approx([252.5] * 3, rel=1e-6)
     assert (std * 255).tolist() == pytest.approx([1.5] * 3, rel=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["standard", "standard+erase"])
+def test_a_batch_in_one_pass_has_the_draws_of_the_first_method(
+    dataset: Dataset, policy: str
+) -> None:
+    policy = policy.replace("standard", "mirror+crop+rotate+jitter")
+    batches = [
+        torch.cat([images for images, _ in data.train_batches(2)])
+        for method in (None, 2)
+        for data in [block(dataset, augmentation=policy, augmentation_method=method)]
+    ]
+    apart = (batches[0] - batches[1]).abs()
+    assert 0 < apart.median() < 0.05
+    assert ((batches[0] == 0) == (batches[1] == 0)).float().mean() > 0.99

@@ -9,7 +9,7 @@ import pytest
 from normlab.errors import PlanError, UnknownNameError, UsageError
 from normlab.records.run import content_hash
 from normlab.study.check import check_folder, check_plan
-from normlab.study.design import Cell, cells, freeze, plan_runs
+from normlab.study.design import Cell, cells, freeze, plan_runs, with_methods
 
 
 def runs_of(plan):
@@ -163,3 +163,22 @@ def test_a_study_does_not_begin_among_its_images(pictures, tmp_path) -> None:
     with pytest.raises(PlanError, match="inside of the images"):
         check_folder(pictures / "study", str(pictures))
     check_folder(tmp_path / "study", str(pictures))
+
+
+def test_a_study_that_starts_now_augments_in_one_pass(make_plan) -> None:
+    def planned(augmentation: str, begun=None, **training):
+        plan = make_plan(training={"augmentation": augmentation, **training})
+        return with_methods(plan, begun)
+
+    assert planned("standard").training.augmentation_method == 2
+    assert planned("light").training.augmentation_method is None
+    assert planned("standard", augmentation_method=1).training.augmentation_method == 1
+    old = make_plan(training={"augmentation": "standard"})
+    assert planned("standard", old).training.augmentation_method is None
+    assert old.hash != planned("standard").hash
+
+    levels = {"augmentation": ["light", "standard"]}
+    varied = make_plan(factors={"norm": ["bn"], "training": levels})
+    runs = runs_of(with_methods(varied, None))
+    methods = {run.augmentation: run.augmentation_method for run in runs}
+    assert methods == {"light": None, "standard": 2}

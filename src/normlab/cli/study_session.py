@@ -39,7 +39,7 @@ from normlab.study.budget import (
     run_seconds,
 )
 from normlab.study.check import check_folder, check_plan
-from normlab.study.design import freeze, plan_runs
+from normlab.study.design import freeze, plan_runs, with_methods
 from normlab.study.study import Study
 from normlab.text import count
 from normlab.train.step_mode import StepMode
@@ -219,7 +219,7 @@ def _calibrate(
 
 def _sized(request: StudyRequest, dataset: Dataset, console: Console) -> StudyPlan:
     """The plan with blocks, epochs and size as the user or the budget chose them."""
-    plan = request.plan
+    plan = with_methods(request.plan, None)
     if {"blocks", "epochs"} <= request.chosen.keys() and request.budget is None:
         return _with_looks(plan)
     seconds = parse_duration(request.budget or DEFAULT_BUDGET)

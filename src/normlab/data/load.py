@@ -13,8 +13,9 @@ from torch import Tensor
 
 from normlab.data.augment.apply import augment
 from normlab.data.augment.draws import Draws, draw
-from normlab.data.augment.mix import mix
+from normlab.data.augment.mix import erase, mix
 from normlab.data.augment.moves import move
+from normlab.data.augment.one_pass import OnePass, apply, one_pass
 from normlab.data.augment.policy import MIXING, moves_alone, operations
 from normlab.data.dataset import Dataset
 from normlab.data.device import read_ahead, resident_images, to_device
@@ -67,13 +68,17 @@ class BlockData:
         size = self.dataset.images.shape[1]
         draws = draw(len(order), size, augment_stream)
         policy = operations(spec.augmentation)
+        moves = one_pass(draws, policy, size) if spec.augmentation_method == 2 else None
         places = [
             slice(step * spec.batch_size, (step + 1) * spec.batch_size)
             for step in range(self.steps_per_epoch)
         ]
         gathered = self._gathered([self.split.train[order[place]] for place in places])
         for place, (pixels, labels) in zip(places, gathered, strict=True):
-            images = self._augmented(pixels, draws[place], policy)
+            if moves is None:
+                images = self._augmented(pixels, draws[place], policy)
+            else:
+                images = self._in_one_pass(pixels, draws[place], policy, moves[place])
             if policy & MIXING:
                 yield mix(images, labels, draws[place], policy, len(spec.data.classes))
             else:
@@ -90,6 +95,12 @@ class BlockData:
             # 0 is the mean colour once the pixels are standardised.
             return standardise(moved, self.mean, self.std).mul_(mask.permute(0, 3, 1, 2))
         return augment(pixels, draws, still, self.mean, self.std)
+
+    def _in_one_pass(
+        self, pixels: UInt8[Tensor, "n s s 3"], draws: Draws, policy: Policy, moves: OnePass
+    ) -> Float[Tensor, "n 3 s s"]:
+        images = apply(pixels, moves, self.mean, self.std)
+        return erase(images, draws.erase) if "erase" in policy else images
 
     def plain_batches(self, part: Part) -> Iterator[Batch]:
         """A part in the order of the manifest, without augmentation, ragged rest included."""

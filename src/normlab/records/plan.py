@@ -79,6 +79,9 @@ class TrainingPlan(Frozen):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     clip_gradient_norm: float | None = Field(default=None, gt=0)
     augmentation: str = "light"
+    augmentation_method: Literal[1, 2] | None = None
+    """How images are resampled (docs/data.md): 1 by the framework, 2 in one pass; a study that starts
+    now and names none gets 2 where it applies, one that was begun without goes on by the first."""
     precision: Literal["float32", "bfloat16"] = "float32"
 
 
@@ -262,6 +265,8 @@ class StudyPlan(Frozen):
         for name in ("method", "margin_share"):  # no study before had them
             if content["analysis"][name] is None:
                 del content["analysis"][name]
+        if content["training"]["augmentation_method"] is None:
+            del content["training"]["augmentation_method"]
         content["data"] = hashed_form(content["data"])
         content["training"]["network"] = hashed_network(content["training"]["network"])
         for factors in content["factors"]:

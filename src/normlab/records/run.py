@@ -186,6 +186,9 @@ class RunSpec(Frozen):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     clip_gradient_norm: float | None = Field(default=None, gt=0)
     augmentation: str = "light"
+    augmentation_method: Literal[2] | None = None
+    """2: in one pass over fixed-point positions, the same bits on every device. None: by the
+    framework's own resampling, as all runs were before; and where nothing is resampled."""
     precision: Literal["float32", "bfloat16"] = "float32"
     numerics: int = NUMERICS_VERSION
     purpose: Literal["comparison", "tuning"] = "comparison"
@@ -202,6 +205,8 @@ class RunSpec(Frozen):
         content = self.model_dump(mode="json")
         content["data"] = hashed_form(content["data"])
         content["network"] = hashed_network(content["network"])
+        if self.augmentation_method is None:
+            del content["augmentation_method"]
         if self.purpose == "comparison":  # as runs were hashed that knew nothing else
             del content["purpose"]
         return content_hash(content)[:12]

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from normlab._version import __version__
+from normlab.data.augment.policy import in_one_pass, operations
 from normlab.errors import PlanError, UnknownNameError, UsageError
 from normlab.networks.registry import checked
 from normlab.norms.spec import parse_norm
@@ -62,6 +63,24 @@ def freeze(
         blocks=plan.blocks,
     )
     return plan.model_copy(update={"frozen": frozen})
+
+
+def with_methods(plan: StudyPlan, begun: StudyPlan | None) -> StudyPlan:
+    """The plan with the method of its augmentation, and the rules of its decisions, where it names
+    none: the newest, or those that the study was begun with.
+    """
+    training = plan.training
+    names = [training.augmentation]
+    for factors in plan.factors:
+        names += [str(level) for level in factors.training.get("augmentation", ())]
+    if begun is not None:
+        method = training.augmentation_method or begun.training.augmentation_method
+    elif any(in_one_pass(operations(name)) for name in names):
+        method = training.augmentation_method or 2
+    else:  # it would change nothing
+        method = training.augmentation_method
+    training = training.model_copy(update={"augmentation_method": method})
+    return with_rules(plan.model_copy(update={"training": training}), begun)
 
 
 def with_rules(plan: StudyPlan, begun: StudyPlan | None) -> StudyPlan:
@@ -215,6 +234,7 @@ def _run_spec(
     training = plan.training
     if changed:
         training = TrainingPlan.model_validate({**training.model_dump(), **changed})
+    by_second = training.augmentation_method == 2 and in_one_pass(operations(training.augmentation))
     return RunSpec(
         arm=arm_of(cell, plan),
         block=block,
@@ -251,5 +271,6 @@ def _run_spec(
         label_smoothing=training.label_smoothing,
         clip_gradient_norm=training.clip_gradient_norm,
         augmentation=training.augmentation,
+        augmentation_method=2 if by_second else None,
         precision=training.precision,
     )

@@ -29,7 +29,7 @@ from normlab.records.store import (
 from normlab.records.tuning_results import TuningResults
 from normlab.stats.inference.sequential import planned_looks, sequential_layouts
 from normlab.study.check import check_folder, check_plan
-from normlab.study.design import freeze, plan_runs, with_rules
+from normlab.study.design import freeze, plan_runs, with_methods
 from normlab.study.executors.base import Event, Executor
 from normlab.study.executors.inline import InlineExecutor
 from normlab.study.folder import load_study_data, run_folder
@@ -89,7 +89,7 @@ class Study:
         folder = Path(folder)
         use_plugins(plan.plugins, folder, plan.hash)
         begun = cls.open(folder).plan if (folder / "study.toml").exists() else None
-        plan = with_rules(plan, begun)
+        plan = with_methods(plan, begun)
         check_plan(plan)
         manifest = dataset.manifest
         frozen = freeze(plan, manifest.fingerprint, manifest.classes, manifest.groups_hash)

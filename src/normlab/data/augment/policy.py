@@ -24,6 +24,7 @@ from normlab.records.run import AUGMENTATION_PRESETS, Policy
 GEOMETRIC = frozenset({"crop", "rotate"})
 CHOSEN = frozenset({"trivial", "rand"})
 MIXING = frozenset({"mixup", "cutmix"})
+_ONE_PASS = frozenset({"mirror", "shift", "crop", "rotate", "jitter"})
 
 
 def operations(name: str) -> Policy:
@@ -34,6 +35,14 @@ def operations(name: str) -> Policy:
     """
     text = AUGMENTATION_PRESETS.get(name, name)
     return frozenset(filter(None, text.split("+")))
+
+
+def in_one_pass(policy: Policy) -> bool:
+    """Whether the second method applies (normlab.data.augment.one_pass): something is resampled or
+    recoloured, by one map of the plane and one of the colours.
+    """
+    once = policy - MIXING - {"erase"}
+    return bool(once) and once <= _ONE_PASS and not moves_alone(policy - MIXING)
 
 
 def moves_alone(policy: Policy) -> bool:

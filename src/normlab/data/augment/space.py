@@ -17,9 +17,9 @@ Maps = Float[Tensor, "n 3 3"]
 AREA, RATIO, ANGLE = (0.4, 1.0), (3 / 4, 4 / 3), 15.0
 
 
-def identity(count: int, device: torch.device) -> Maps:
+def identity(count: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Maps:
     """Maps that change nothing."""
-    return torch.eye(3, device=device).repeat(count, 1, 1)
+    return torch.eye(3, device=device, dtype=dtype).repeat(count, 1, 1)
 
 
 def mirror(maps: Maps, which: Tensor) -> Maps:
@@ -30,7 +30,7 @@ def mirror(maps: Maps, which: Tensor) -> Maps:
 
 def shift(maps: Maps, right: Tensor, vertical: Tensor) -> Maps:
     """Add to the maps a move by shares of the side."""
-    step = identity(len(maps), maps.device)
+    step = identity(len(maps), maps.device, maps.dtype)
     step[:, 0, 2], step[:, 1, 2] = -2 * right, -2 * vertical
     return maps @ step
 
@@ -41,7 +41,7 @@ def crop(maps: Maps, draws: Float[Tensor, "n 4"]) -> Maps:
     ratio = torch.exp(math.log(RATIO[0]) + draws[:, 1] * math.log(RATIO[1] / RATIO[0]))
     width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
     moved = shift(
-        identity(len(maps), maps.device),
+        identity(len(maps), maps.device, maps.dtype),
         -(1 - width) * (draws[:, 3] - 0.5),
         -(1 - height) * (draws[:, 2] - 0.5),
     )
@@ -50,7 +50,7 @@ def crop(maps: Maps, draws: Float[Tensor, "n 4"]) -> Maps:
 
 def rotate(maps: Maps, degrees: Tensor) -> Maps:
     """Add to the maps a rotation about the middle."""
-    turn = identity(len(maps), maps.device)
+    turn = identity(len(maps), maps.device, maps.dtype)
     radians = torch.deg2rad(degrees)
     turn[:, 0, 0] = turn[:, 1, 1] = radians.cos()
     turn[:, 0, 1], turn[:, 1, 0] = -radians.sin(), radians.sin()
@@ -59,7 +59,7 @@ def rotate(maps: Maps, degrees: Tensor) -> Maps:
 
 def shear(maps: Maps, horizontal: Tensor, vertical: Tensor) -> Maps:
     """x moves with y by `across`, y with x by `down`."""
-    step = identity(len(maps), maps.device)
+    step = identity(len(maps), maps.device, maps.dtype)
     step[:, 0, 1], step[:, 1, 0] = horizontal, vertical
     return maps @ step
 
@@ -80,6 +80,6 @@ def resample(
 
 
 def _scaled(maps: Maps, x: Tensor, y: Tensor) -> Maps:
-    step = identity(len(maps), maps.device)
+    step = identity(len(maps), maps.device, maps.dtype)
     step[:, 0, 0], step[:, 1, 1] = x, y
     return maps @ step

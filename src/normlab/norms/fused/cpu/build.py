@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,6 +23,20 @@ SOURCES = tuple(FOLDER / name for name in ("planes.cpp", "fused_norm.cpp"))
 HEADERS = tuple(
     FOLDER / f"{name}.h" for name in ("vector", "sweeps", "tiles", "tensors", "fused_norm")
 )
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Sources that become one library."""
+
+    name: str
+    sources: tuple[Path, ...]
+    headers: tuple[Path, ...] = ()
+    contract: str = "fast"
+    """Whether a product and a sum may become one rounding: "fast", or "off"."""
+
+
+PLANES = Kernel("planes", SOURCES, HEADERS)
 
 INSTRUCTION_SETS: dict[str, tuple[str, ...]] = {
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma"),
@@ -49,12 +64,12 @@ def instruction_sets_of_machine() -> tuple[str, ...]:
     return tuple(INSTRUCTION_SETS) if x86 else ("baseline",)
 
 
-def library_name(instructions: str) -> str:
+def library_name(instructions: str, kernel: Kernel = PLANES) -> str:
     """The file's name, which changes with the sources."""
     digest = hashlib.sha256()
-    for path in (*SOURCES, *HEADERS):
+    for path in (*kernel.sources, *kernel.headers):
         digest.update(path.read_bytes())
-    return f"planes-{instructions}-{platform.machine()}-{digest.hexdigest()[:12]}.so"
+    return f"{kernel.name}-{instructions}-{platform.machine()}-{digest.hexdigest()[:12]}.so"
 
 
 def compiler() -> list[str] | None:
@@ -73,7 +88,7 @@ def compiler() -> list[str] | None:
     )
 
 
-def build(library: Path, instructions: str) -> None:
+def build(library: Path, instructions: str, kernel: Kernel = PLANES) -> None:
     """Compile to `library`. Several processes may do so at once: each renames a whole file there.
 
     Raises:
@@ -90,8 +105,8 @@ def build(library: Path, instructions: str) -> None:
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=library.parent, prefix=".build-") as folder:
         target = Path(folder) / library.name
-        command = [*compiler_command, *_flags(root), *INSTRUCTION_SETS[instructions]]
-        command += [*map(str, SOURCES), *_link_flags(root), "-o", str(target)]
+        command = [*compiler_command, *_flags(root, kernel), *INSTRUCTION_SETS[instructions]]
+        command += [*map(str, kernel.sources), *_link_flags(root), "-o", str(target)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -105,14 +120,14 @@ def _missing(compiler_command: list[str] | None) -> str:
     return "compiler" if compiler_command is None else "torch"
 
 
-def _flags(torch: Path) -> list[str]:
+def _flags(torch: Path, kernel: Kernel) -> list[str]:
     return [
         "-std=c++17",
         "-O2",  # the inner loops are written in vectors; -O3 makes them no faster
         "-fPIC",
         "-shared",
         "-fvisibility=hidden",
-        "-ffp-contract=fast",
+        f"-ffp-contract={kernel.contract}",
         "-DTORCH_TARGET_VERSION=0x020a000000000000",  # 2.10: what it may use, and so needs
         "-isystem",
         str(torch / "include"),

@@ -18,8 +18,9 @@ import torch
 from platformdirs import user_cache_dir
 
 from normlab.norms.fused.cpu.build import (
-    SOURCES,
+    PLANES,
     BuildError,
+    Kernel,
     build,
     compiler,
     instruction_set,
@@ -75,21 +76,21 @@ def load(library: torch.library.Library, reference: Mapping[str, Callable[..., o
     _loaded = path
 
 
-def find_or_build() -> Path | None:
+def find_or_build(kernel: Kernel = PLANES) -> Path | None:
     """The library for this processor: the installed one, the cached one, or one built now."""
-    if not all(path.is_file() for path in SOURCES):
+    if not all(path.is_file() for path in kernel.sources):
         return None
     instructions = instruction_set()
-    name = library_name(instructions)
+    name = library_name(instructions, kernel)
     cached = cache_folder() / name
-    for path in (Path(__file__).parent / name, cached):
+    for path in (kernel.sources[0].parent / name, cached):
         if path.is_file():
             return path
     failure = cached.with_suffix(".failed")
     if failure.exists() or compiler() is None:
         return None
     try:
-        build(cached, instructions)
+        build(cached, instructions, kernel)
     except BuildError as error:
         # Not again at every import; `python -m normlab.norms.fused.cpu` tries again.
         with suppress(OSError):

@@ -1,0 +1,29 @@
+"""The compiled form of one_pass.py: built on its first use, where there is a C++ compiler."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+
+import torch
+
+from normlab.norms.fused.cpu.build import Kernel
+from normlab.norms.fused.cpu.loader import find_or_build
+
+ONE_PASS = Kernel("one_pass", (Path(__file__).parent / "one_pass.cpp",), contract="off")
+
+
+@functools.cache
+def is_compiled() -> bool:
+    """Whether torch.ops.normlab_data.one_pass is there; NORMLAB_KERNELS=0 leaves it out."""
+    if os.environ.get("NORMLAB_KERNELS") == "0":
+        return False
+    path = find_or_build(ONE_PASS)
+    if path is None:
+        return False
+    try:
+        torch.ops.load_library(path)
+    except OSError:  # half a copy, a folder mounted without execution
+        return False
+    return True
