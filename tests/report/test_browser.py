@@ -57,6 +57,7 @@ def text(chromium, selector):
     return chromium.run(f"document.querySelector({selector!r}).innerText")
 
 
+@pytest.mark.slow
 def test_another_reference_changes_tables_figures_and_classes(opened):
     assert "against bn" in text(opened, "#answer .perspective:not([hidden])").replace("\n", " ")
     before = text(opened, "table.recall tbody tr")
@@ -222,6 +223,7 @@ def test_print_hides_the_controls(opened):
     assert shown(opened, ".panels svg") == 16 + 24  # by setting, by batch size of each norm
 
 
+@pytest.mark.slow
 def test_without_scripts_tables_and_figures_are_there(chromium, page):
     chromium.send("Page.navigate", url="about:blank")
     chromium.send("Emulation.setScriptExecutionDisabled", value=True)

@@ -80,8 +80,8 @@ class TrainingPlan(Frozen):
     clip_gradient_norm: float | None = Field(default=None, gt=0)
     augmentation: str = "light"
     augmentation_method: Literal[1, 2] | None = None
-    """How images are resampled (docs/data.md): 1 by the framework, 2 in one pass; a study that starts
-    now and names none gets 2 where it applies, one that was begun without goes on by the first."""
+    """How images are resampled (docs/data.md): 1 by the framework, 2 in one pass; a study that
+    starts now and names none gets 2 where it applies, one begun without goes on by the first."""
     precision: Literal["float32", "bfloat16"] = "float32"
 
 

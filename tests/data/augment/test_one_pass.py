@@ -1,4 +1,4 @@
-"""Augmentation in one pass: the same bits by both implementations, the policy of the first method."""
+"""Augmentation in one pass: the same bits by both implementations, the first method's policy."""
 
 from __future__ import annotations
 

@@ -92,6 +92,7 @@ def test_unrelated_pictures_stay_apart(originals: list[Image.Image]) -> None:
 
 
 @pytest.mark.parametrize("kind", COPIES)
+@pytest.mark.slow
 def test_every_kind_is_found_and_described(originals: list[Image.Image], kind: str) -> None:
     make, mirrored, angle, factor = COPIES[kind]
     images = squares(originals[:80] + [make(original) for original in originals[:20]])

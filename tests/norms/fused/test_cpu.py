@@ -237,6 +237,7 @@ def test_without_a_compiler_the_reference_serves(tmp_path: Path):
     assert backend_of(**empty, CXX="") == "reference"
 
 
+@pytest.mark.slow
 def test_a_compiler_that_fails_is_asked_once(tmp_path: Path):
     cache = {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path), "NORMLAB_KERNELS": "1"}
     failing = tmp_path / "c++"
@@ -266,6 +267,7 @@ def test_a_broken_library_in_the_cache_is_passed_over(tmp_path: Path):
 
 @needs_kernel
 @pytest.mark.skipif(build.compiler() is None, reason="no C++ compiler")
+@pytest.mark.slow
 def test_two_processes_build_at_once(tmp_path: Path):
     library = tmp_path / "kernels" / build.library_name("baseline")
     code = (

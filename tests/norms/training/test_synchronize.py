@@ -129,21 +129,25 @@ def test_ranks_equal_one_process(norm: str, parts: list[int], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("parts", [[4, 4], [2, 6], [8, 0], [2, 2, 2, 2]], ids=str)
+@pytest.mark.slow
 def test_virtual_batches_are_those_of_the_whole_batch(parts: list[int], tmp_path: Path) -> None:
     """Where each rank has whole ones; only the running statistics travel."""
     assert largest_difference("bn:virtual_batch=2", parts, tmp_path) < 1e-12
 
 
 @pytest.mark.parametrize("norm", ["bn", "bin:gate=0.6"])
+@pytest.mark.slow
 def test_ranks_equal_one_process_in_float32(norm: str, tmp_path: Path) -> None:
     assert largest_difference(norm, PARTS["four"], tmp_path, dtype="float32") < 2e-5
 
 
 @pytest.mark.parametrize("norm", ["conditional", "tracked in"])
+@pytest.mark.slow
 def test_other_norms_with_running_statistics(norm: str, tmp_path: Path) -> None:
     assert largest_difference(norm, PARTS["four"], tmp_path) < 1e-12
 
 
+@pytest.mark.slow
 def test_the_comparison_can_fail(tmp_path: Path) -> None:
     """Without the exchange every rank normalizes by its own part."""
     assert largest_difference("bn", PARTS["equal"], tmp_path, alone=True) > 1e-2

@@ -75,6 +75,7 @@ def test_a_big_study_draws_the_first_groups_alone(study):
     assert len(SECTION.tables(view)) == 56
 
 
+@pytest.mark.slow
 def test_the_page_of_a_batch_size_study_and_of_its_regrouping(fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn", "gn"), blocks=2, batch_size=(8, 32))
     fabricate.write_study(tmp_path, plan, fabricate.make_runs(plan))

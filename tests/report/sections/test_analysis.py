@@ -18,6 +18,7 @@ def study(fabricate, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_page_says_the_words_and_the_file_too(study) -> None:
     page = build_report(study).read_text(encoding="utf-8")
     text = (study / "report" / "analysis.txt").read_text(encoding="utf-8")

@@ -36,6 +36,7 @@ def test_the_same_records_give_the_same_range() -> None:
 
 
 @pytest.mark.parametrize("sd", [0.85, 1.5, 3.0])
+@pytest.mark.slow
 def test_the_median_is_decided_by_then_in_about_half_of_the_studies(sd: float) -> None:
     """Over wide true differences, as the forecast assumes. Blocks are whole numbers, and only
     studies with a median inside the plan are counted: both lift the share a little above a half.

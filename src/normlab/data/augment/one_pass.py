@@ -150,7 +150,8 @@ def _in_pixels(maps: Float64[Tensor, "n 3 3"], size: int) -> Int32[Tensor, "n 6"
     half = size / 2
     x, y, offset = maps[:, :2].unbind(2)
     offset = half * offset + (x + y) * (0.5 - half) + (half - 0.5)
-    return (torch.stack([x, y, offset], 2) * 2**FRACTION).round().int().flatten(1)
+    fixed: Tensor = torch.stack([x, y, offset], 2) * 2**FRACTION
+    return fixed.round().int().flatten(1)
 
 
 def _jitter(draws: Float64[Tensor, "n 4"]) -> tuple[Tensor, Tensor]:

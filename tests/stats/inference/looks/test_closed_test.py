@@ -33,6 +33,7 @@ def test_it_is_the_closed_test(arms: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
+@pytest.mark.slow
 def test_it_finds_all_that_holm_finds(seed: int) -> None:
     p_values = np.random.default_rng(seed).beta(0.2, 1, 15)
     test = ClosedTest(6)
