@@ -66,7 +66,7 @@ def test_a_text_file_called_jpg_is_left_out(normlab, photos, tiny, scratch) -> N
     result.assert_one_sentence("dark/notes.jpg is not an image", "--strict")
     result = normlab("compare", "photos", *tiny, "--out", "study")
     assert result.code == 0, result.err
-    assert "24 images (1 unreadable, left out)" in result.out
+    assert "check    1 unreadable, left out · " in result.out
     assert "dark/notes.jpg: is not an image" in result.out
 
 
@@ -75,7 +75,7 @@ def test_loose_images_are_counted_and_named(normlab, photos, tiny) -> None:
         (photos / f"loose{number}.png").write_bytes((photos / "dark" / "00.png").read_bytes())
     result = normlab("compare", "photos", "--strict", *tiny, "--out", "study")
     assert result.code == 0, result.err
-    assert "24 images (7 outside the class folders, left out)" in result.out
+    assert "check    7 outside the class folders, left out · " in result.out
     assert "loose0.png: lies in no class folder" in result.out
     assert "… and 2 more" in result.out
 
@@ -323,7 +323,7 @@ def test_an_error_of_the_disk_that_nobody_foresaw(normlab, photos, tiny, monkeyp
 
 
 def test_long_work_without_a_terminal(normlab, photos, tiny, monkeypatch) -> None:
-    monkeypatch.setattr(confirm, "ASK_FROM", 0.0)
+    monkeypatch.setattr(confirm, "REFUSE_FROM", 0.0)
     monkeypatch.setattr(sys, "stdin", StringIO())
     result = normlab("compare", "photos", *tiny[:-1])
     result.assert_one_sentence("there is no terminal to ask", "--yes")
@@ -343,7 +343,7 @@ def test_long_work_that_is_declined(normlab, photos, tiny, monkeypatch) -> None:
 def test_more_blocks_that_are_not_agreed_to(normlab, photos, tiny, scratch, monkeypatch) -> None:
     assert normlab("compare", "photos", *tiny, "--out", "study").code == 0
     before = (scratch / "study" / "study.toml").read_bytes()
-    monkeypatch.setattr(confirm, "ASK_FROM", 0.0)
+    monkeypatch.setattr(confirm, "REFUSE_FROM", 0.0)
     monkeypatch.setattr(sys, "stdin", StringIO())
     normlab("run", "study", "--blocks", "3").assert_one_sentence("no terminal")
     assert (scratch / "study" / "study.toml").read_bytes() == before

@@ -102,20 +102,24 @@ def test_compare(normlab, photos, tiny, scratch) -> None:
     result = normlab("compare", "photos", *tiny)
     assert (result.code, result.err) == (0, "")
     lines = result.out.splitlines()
-    assert lines[0] == f"Data     {photos}  3 classes, 24 images"
-    assert lines[1] == "Plan     bn gn × 1 block = 2 runs, cifar-resnet8 at 8 px, 1 epoch"
-    assert lines[2].startswith(
-        "Judged   accuracy on the test part against bn, margin 10 % of bn's "
+    assert lines[0] == (
+        "photos   24 pictures, 3 classes · train 15 · validation 3 (to choose) · test 6 (to judge) "
+        "· photos-study/look.html"
     )
-    assert lines[2].endswith("after every block from 3 to 5 (fewer than 5 are exploratory)")
-    assert re.search(r"^         2 runs to do, about \d+ s$", result.out, re.MULTILINE)
+    assert lines[1].startswith("check    no duplicates")
+    (plan,) = re.findall(r"^plan     (.+)$", result.out, re.MULTILINE)
+    assert re.fullmatch(
+        r"2 norms × 1 block = 2 runs · cifar-resnet8 at 8 px, 1 epoch · about \d+ s", plan
+    )
     assert re.search(r"^  1/2  block 1  bn +accuracy +\d", result.out, re.MULTILINE)
-    assert re.search(r"^bn +\d+\.\d +– +reference +– +1\.00× +1 finished", result.out, re.MULTILINE)
+    assert re.search(r"^FIRST    (one block cannot|nothing was learned)", result.out, re.MULTILINE)
+    assert re.search(r"^bn +\d+\.\d +– +reference +1\.00× +1 finished$", result.out, re.MULTILINE)
     assert re.search(r"^gn +\d+\.\d +– +[+-]\d+\.\d", result.out, re.MULTILINE)
-    assert re.search(r"^Verdict +1 common block cannot", result.out, re.MULTILINE)
-    (report,) = re.findall(r"^Report +(.+)$", result.out, re.MULTILINE)
-    assert (scratch / report).read_text().startswith("<!DOCTYPE html>")
-    assert "Go on    normlab run photos-study --blocks 5   (now 1)" in lines
+    (page,) = re.findall(r"^page +(\S+) · try it: normlab predict photos-study", result.out, re.M)
+    assert (scratch / page).read_text().startswith("<!DOCTYPE html>")
+    assert re.fullmatch(r"go on    normlab run photos-study --blocks 5 · about \d+ s", lines[-1]), (
+        lines[-1]
+    )
 
 
 @pytest.mark.usefixtures("no_report")
@@ -123,8 +127,8 @@ def test_the_same_command_again_has_nothing_to_do(normlab, tiny, study) -> None:
     before = sorted((path, path.stat().st_mtime_ns) for path in study.glob("runs/*/*"))
     result = normlab("compare", "photos", *tiny)
     assert result.code == 0
-    assert "Go on    photos-study (begun before)" in result.out
-    assert "runs to do" not in result.out
+    assert "go on    photos-study · begun before" in result.out
+    assert "nothing left to do" in result.out
     assert sorted((path, path.stat().st_mtime_ns) for path in study.glob("runs/*/*")) == before
 
 
@@ -135,7 +139,7 @@ def test_the_budget_chooses_what_the_user_did_not(normlab, photos, scratch) -> N
     options = ("--norms", "bn", "--model", "resnet8", "--batch-sizes", "4", "--image-size", "8")
     result = normlab("compare", "photos", *options, "--blocks", "1", "--budget", "1h")
     assert result.code == 0, result.err
-    assert "× 1 block = 1 run, cifar-resnet8 at 8 px, 30 epochs" in result.out
+    assert "× 1 block = 1 run · cifar-resnet8 at 8 px, 30 epochs" in result.out
     again = normlab("compare", "photos", *options, "--blocks", "1")
     assert again.code == 0, again.err
     assert "begun before" in again.out
@@ -146,7 +150,7 @@ def test_several_settings_have_a_table_each(normlab, photos, tiny) -> None:
     options = ("--optimizers", "sgd,adam", "--norms", "bn")
     result = normlab("compare", "photos", *tiny, *options)
     assert result.code == 0, result.err
-    assert "Plan     bn in 2 settings × 1 block = 2 runs" in result.out
+    assert "plan     1 norm × 2 settings × 1 block = 2 runs" in result.out
     assert "sgd, learning rate 0.02, batch 4" in result.out
     assert "adam, learning rate 0.02, batch 4" in result.out
 
@@ -155,7 +159,7 @@ def test_several_settings_have_a_table_each(normlab, photos, tiny) -> None:
 def test_compare_on_the_demo(normlab, tiny, scratch) -> None:
     result = normlab("compare", "--demo", *tiny, "--batch-sizes", "64", "--norms", "none")
     assert result.code == 0, result.err
-    assert "10 classes, 1,797 images" in result.out
+    assert "1,797 pictures, 10 classes" in result.out
     assert (scratch / "demo-study" / "report" / "index.html").exists()
 
 
@@ -171,7 +175,7 @@ def test_a_run_that_failed_is_told_by_the_exit_code(
         result = normlab("run", "photos-study", "--blocks", "2")
     assert result.code == 1
     assert "failed: ZeroDivisionError: made to fail" in result.out
-    assert "Broken   2 runs; why: normlab status photos-study" in result.out
+    assert "broken   2 runs · why: normlab status photos-study" in result.out
     status = normlab("status", "photos-study").out
     assert re.search(r"^failed +b01-bn-\w+  ZeroDivisionError: made to fail$", status, re.MULTILINE)
     assert normlab("run", "photos-study").code == 0
@@ -195,7 +199,7 @@ def test_run_from_a_plan_and_more_blocks(normlab, photos, scratch) -> None:
     again = normlab("run", "tiny-study/study.toml")
     assert again.code == 0, again.err
     assert "× 2 blocks = 4 runs" in again.out
-    assert "to do" not in again.out
+    assert "nothing left to do" in again.out
     assert not (scratch / "study-study").exists()
 
 
@@ -225,7 +229,7 @@ def test_the_report_is_rebuilt(normlab, study) -> None:
     assert "See them: normlab report photos-study" in normlab("status", "photos-study").out
     result = normlab("report", "photos-study")
     assert result.code == 0, result.err
-    assert "Report   photos-study/report/index.html" in result.out
+    assert "page     photos-study/report/index.html" in result.out
     assert {path.relative_to(study) for path in (study / "report").rglob("*")} == before
 
 
@@ -259,7 +263,7 @@ main()
     result = python(code)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("photos-study/report/index.html\n")
-    assert "Verdict" in result.stdout
+    assert "FIRST    " in result.stdout
 
 
 @pytest.mark.slow
@@ -279,7 +283,7 @@ def test_train_and_predict(normlab, photos, scratch) -> None:
     options = ("--epochs", "2", "--image-size", "8", "--model", "resnet8", "--batch-size", "4")
     result = normlab("train", "photos", "--norm", "gn:groups=8", *options)
     assert result.code == 0, result.err
-    assert "Plan     gn × 1 block = 1 run" in result.out
+    assert "plan     1 norm × 1 block = 1 run · " in result.out
     (folder,) = scratch.glob("*-run")
     table = normlab("predict", folder, "photos")
     assert table.code == 0, table.err

@@ -10,7 +10,7 @@ def test_compare_writes_a_first_look(study) -> None:
         assert f"<h3>{label}</h3>" in page
 
 
-def test_its_path_is_said_before_the_first_run(normlab, photos) -> None:
+def test_its_path_is_said_before_the_first_run(normlab, photos, scratch) -> None:
     options = (
         "--epochs",
         "1",
@@ -22,4 +22,5 @@ def test_its_path_is_said_before_the_first_run(normlab, photos) -> None:
         "4",
     )
     out = normlab("train", "photos", *options, "--out", "one").out
-    assert 0 < out.index("Look     one/look.html") < out.index("block 1")
+    assert 0 < out.index("one/look.html") < out.index("block 1  bn")
+    assert (scratch / "one" / "look.html").exists()

@@ -14,13 +14,13 @@ from normlab.study.budget import (
     CostKey,
     cost_key,
     fit_to_budget,
-    format_seconds,
     measure_costs,
     parse_duration,
     run_seconds,
     study_seconds,
 )
 from normlab.study.design import freeze, plan_runs
+from normlab.text import format_seconds
 
 DATA = SimpleNamespace(sizes=(103, 10, 20))
 COST = Cost(train=0.01, evaluate=0.001)

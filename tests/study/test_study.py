@@ -337,8 +337,8 @@ def test_interrupted_and_continued_equals_undisturbed(
             time.sleep(0.002)
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    assert errors == ""
+    assert process.returncode == 3, errors
+    assert errors == "stopping after this batch; again to quit now\n"
     assert f"go on: normlab run {study.folder}" in output
     assert study.run_folder(study.specs()[0]).read_outcome().status == "interrupted"
     assert len(study.missing()) == 2

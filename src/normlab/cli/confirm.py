@@ -7,26 +7,32 @@ import sys
 import typer
 
 from normlab.errors import UsageError
-from normlab.study.budget import format_seconds
+from normlab.text import format_seconds
 
-ASK_FROM = 600.0
+ASK_FROM = 60.0
 """Seconds of work from which the command asks first."""
+REFUSE_FROM = 600.0
+"""Seconds from which it does not begin by itself where nobody is there to ask."""
 
 
-def confirm(seconds: float, *, yes: bool) -> None:
-    """Ask whether to go on when the work takes more than ten minutes.
+def refuse_alone(seconds: float, *, yes: bool) -> None:
+    """Refuse long work that nobody has agreed to and nobody is there to be asked about.
 
     Raises:
-        UsageError: nobody is there to ask and --yes was not given.
-        typer.Exit: the answer was no.
+        UsageError: it takes over ten minutes, there is no terminal, and --yes was not given.
     """
-    if yes or seconds <= ASK_FROM:
-        return
-    if not sys.stdin.isatty():
+    if not yes and seconds > REFUSE_FROM and not sys.stdin.isatty():
         raise UsageError(
             f"this takes about {format_seconds(seconds)}, and there is no terminal to ask; "
             "add --yes to go on, or a smaller --budget"
         )
-    if not typer.confirm("Go on?", default=True):
-        typer.echo("Nothing was started; a smaller --budget or fewer --norms take less time.")
-        raise typer.Exit
+
+
+def is_agreed(seconds: float, *, yes: bool) -> bool:
+    """Whether to start: what takes more than a minute is asked for, where there is a terminal."""
+    if yes or seconds <= ASK_FROM or not sys.stdin.isatty():
+        return True
+    if typer.confirm("         start?", default=True):
+        return True
+    typer.echo("Nothing was started; fewer --norms or a smaller --budget take less time.")
+    return False

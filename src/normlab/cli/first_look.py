@@ -1,10 +1,10 @@
-"""The contact sheet of the data, written and named before anything is trained."""
+"""The contact sheet of the data, written before anything is trained."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-
-from rich.console import Console
 
 from normlab.data.dataset import Dataset
 from normlab.records.data_report import DataReport
@@ -14,8 +14,8 @@ from normlab.report.page.look_page import render_look_page
 LOOK = "look.html"
 
 
-def write_look(folder: Path, dataset: Dataset, report: DataReport, console: Console) -> None:
-    """Write the page into the folder and say where it is.
+def write_look(folder: Path, dataset: Dataset, report: DataReport) -> Path:
+    """Write the page into the folder, and give its path.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -30,5 +30,17 @@ def write_look(folder: Path, dataset: Dataset, report: DataReport, console: Cons
     )
     path = folder / LOOK
     atomic_write(path, html.encode())
-    line = f"Look     {path}"
-    console.print(line, soft_wrap=True, markup=False, highlight=False)
+    return path
+
+
+@contextlib.contextmanager
+def taken_back_unless_agreed(look: Path | None) -> Iterator[None]:
+    """Where the block ends with an exception, what was written to be looked at is removed again."""
+    try:
+        yield
+    except BaseException:
+        if look is not None:
+            look.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # not empty: it was there before us
+                look.parent.rmdir()
+        raise

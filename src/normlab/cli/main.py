@@ -1,6 +1,7 @@
 """The command `normlab`: its verbs, and how errors become one sentence and an exit code.
 
-Exit codes: 0 done; 1 done, but some run failed; 2 the input cannot be used; 130 interrupted.
+Exit codes: 0 done; 1 done, but some run failed; 2 the input cannot be used; 3 stopped, but not
+finished; 130 interrupted (normlab.cli.exit_codes).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 
 import typer
 
+from normlab.cli.exit_codes import INTERRUPTED, UNUSABLE
 from normlab.cli.expand import GroupedCommand
 from normlab.cli.verbs.audit import audit
 from normlab.cli.verbs.bench import bench
@@ -79,14 +81,14 @@ def main() -> None:
         app(prog_name="normlab")  # whatever program calls it: `python -m normlab`, a test
     except NormlabError as error:
         typer.echo(f"normlab: {error}", err=True)
-        sys.exit(2)
+        sys.exit(UNUSABLE)
     except KeyboardInterrupt:
         typer.echo("normlab: interrupted", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except OSError as error:  # a disk or a folder that refuses; not a defect of normlab
         path = f" {error.filename}" if error.filename else ""
         typer.echo(f"normlab: cannot use{path}: {error.strerror or error}", err=True)
-        sys.exit(2)
+        sys.exit(UNUSABLE)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def plan_lines(plan: StudyPlan) -> Iterator[str]:
     between = " " if plan.analysis.compare == "norm" else ", "
     training = plan.training
     yield (
-        f"Plan     {between.join(arms)}{several} "
+        f"plan     {between.join(arms)}{several} "
         f"× {count(plan.blocks, 'block')} = {count(len(rows) * plan.blocks, 'run')}, "
         f"{training.network} at {plan.data.image_size} px, {count(training.epochs, 'epoch')}"
     )
@@ -37,21 +37,21 @@ def plan_lines(plan: StudyPlan) -> Iterator[str]:
             for name, (low, high) in plan.tuning.ranges.items()
         )
         yield (
-            f"Tuned    {ranges}: the same {plan.tuning.points} points for every arm, "
+            f"tuned    {ranges}: the same {plan.tuning.points} points for every arm, "
             f"{count(len(tuning_runs(plan)), 'short run')} in all, {_scope(plan.tuning)}"
         )
-    yield f"Judged   {_analysis_text(plan)}"
+    yield f"judged   {_analysis_text(plan)}"
     for cell, reason in excluded_cells(plan):
         setting = Setting.of_cell(cell, plan)
-        yield f"Left out {arm_of(cell, plan)} in {setting}: {reason}"
+        yield f"left out {arm_of(cell, plan)} in {setting}: {reason}"
     smallest = detectable_difference(len(arms), plan.blocks, plan.analysis.alpha)
     if smallest is not None:
         yield (
-            f"Can see  a difference of {smallest:.1f} standard deviations of a run (80 % power, "
+            f"can see  a difference of {smallest:.1f} standard deviations of a run (80 % power, "
             f"one comparison): {smallest:.1f} points where runs vary by 1 point"
         )
     if plan.frozen is not None:
-        yield f"Frozen   {plan.frozen.hash[:12]}"
+        yield f"frozen   {plan.frozen.hash[:12]}"
 
 
 def _scope(tuning: TuningPlan) -> str:

@@ -1,71 +1,125 @@
-"""Running a study on a terminal: a bar with time left, or a line a run where there is none."""
+"""Running a study on a terminal: a table of its arms in place, or a line a run in a log."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Set
 from typing import Literal
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+from rich.live import Live
 
+from normlab.cli.screen.console import say
+from normlab.cli.screen.live import Picture, draw
+from normlab.cli.screen.standing import Standing, decided_words
 from normlab.data.dataset import Dataset
 from normlab.errors import UsageError
 from normlab.records.run import EpochRow, Outcome, RunSpec
-from normlab.study.budget import format_seconds
+from normlab.records.store import read_runs
+from normlab.stats.inference.sequential import planned_looks, sequential_layouts
+from normlab.stats.inference.verdict import best_arms
 from normlab.study.executors import inline
 from normlab.study.executors.base import ExecutorInfo, ExecutorRequest, Held
 from normlab.study.executors.processes import parse_jobs
 from normlab.study.executors.registry import find_executor
 from normlab.study.scheduler import run_study
 from normlab.study.study import Study
+from normlab.text import format_seconds
 from normlab.train.interrupt import StopRequest
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
+Ended = Literal["finished", "stopped", "deadline"]
+"""How the work on a study ended: it is done; somebody stopped it; no further run would be in time.
+"""
+STOPPING = "stopping after this batch; again to quit now"
+REDRAWN = 3.0
+"""Times a second that the table is drawn anew."""
+ARMS_IN_A_LINE = 12
+"""Arms of a ranking that a terminal shows in a line; a log has them all."""
+
 
 class StudyProgress:
-    """Counts expected seconds: those of finished runs and the finished share of this one.
+    """What is shown of a study that runs.
 
-    Time left is the expected rest, scaled by how the expectation has held so far.
+    It counts expected seconds: those of finished runs and the finished share of this one. Time left
+    is the expected rest, scaled by how the expectation has held so far.
     """
 
     def __init__(
         self,
         console: Console,
-        missing: Sequence[RunSpec],
+        study: Study,
         expected: Mapping[str, float],
         train_images: int,
     ) -> None:
-        """The runs in the order in which they come, and the expected seconds of each by id."""
+        """A study with runs to make, and the expected seconds of each of them by id."""
         self.console = console
-        self.missing = missing
+        self.study = study
+        self.missing = study.missing()
         self.expected = dict(expected)
         self.train_images = train_images
         self.total = sum(expected.values())
         self.running: dict[str, RunSpec] = {}
         """Runs in the order in which they began; one, unless several are made at once."""
-        self.count = len(missing)
+        self.count = len(self.missing)
         self.runs = 0
         self.finished = 0.0
         self.epochs: dict[str, int] = {}
+        self.notes: dict[str, str] = {}
         self.images = 0
         """Images of the present epoch that the run in this process has trained on."""
-        self.note = ""
+        self.notice = ""
+        self._left_out: set[str] = set()
         self.start = time.monotonic()
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:3.0f} %  {task.fields[left]} left"),
-            console=console,
+        self.standing = Standing(study.plan, study.specs())
+        for record in read_runs(study.folder, rows=False):
+            if record.outcome is not None and record.outcome.is_final:
+                self.standing.add(record.spec, record.outcome)
+        self._drop()
+        self.standing.newly_complete()
+        self._setting = next(iter(self.standing.arms), "")
+
+    def shown(self) -> contextlib.AbstractContextManager[object]:
+        """A context in which the table is on the terminal; nothing where there is none."""
+        if not self.console.is_terminal:
+            return contextlib.nullcontext()
+        return Live(
+            get_renderable=self.picture,
+            console=self.console,
             transient=True,
-            disable=not console.is_terminal,
+            refresh_per_second=REDRAWN,
         )
-        self.task = self.bar.add_task("starting", total=max(self.total, 1e-9), left="?")
+
+    def picture(self) -> RenderableType:
+        """The table and the bar, as they are now; called from the thread that draws."""
+        running = list(self.running.values())
+        last = running[-1] if running else None
+        if last is not None:
+            self._setting = self.standing.key(last)[0]
+        picture = Picture(
+            metric=self.study.plan.analysis.metric,
+            rows=self.standing.rows(self._setting),
+            blocks=self.study.plan.blocks,
+            setting=self._setting if len(self.standing.arms) > 1 else "",
+            running={
+                spec.arm: f"{run_label(spec)}  {self.notes.get(spec.id, '')}"
+                for spec in running
+                if self.standing.key(spec)[0] == self._setting
+            },
+            doing="" if last is None else f"{run_label(last)}  {last.arm}",
+            share=min(self._done() / max(self.total, 1e-9), 1.0),
+            left=format_seconds(self.seconds_left),
+            notice=self.notice,
+        )
+        return draw(picture, self.console.width, self.console.height)
 
     def batch(self, images: int) -> None:
         """A batch of so many images is through, in this process."""
         self.images += images
-        self._draw()
 
     def event(self, spec: RunSpec, event: EpochRow | Outcome | Held) -> None:
         """Show what became known of a run: an epoch, its end, or that somebody else has it."""
@@ -73,7 +127,8 @@ class StudyProgress:
             self.row(spec, event)
         elif isinstance(event, Held):
             self.running.pop(spec.id, None)
-            self._say(f"Waiting  {run_label(spec)}  {spec.arm}: {event.owner} has it in hand")
+            line = f"{run_label(spec)}  {spec.arm}: {event.owner} has it in hand"
+            say(self.console, f"waiting  {line}")
         elif event.status != "interrupted":
             self.outcome(spec, event)
 
@@ -100,54 +155,103 @@ class StudyProgress:
         return self.expected[spec.id]
 
     def row(self, spec: RunSpec, row: EpochRow) -> None:
-        """Show that a run has ended an epoch."""
+        """Note that a run has ended an epoch."""
         self.epochs[spec.id], self.images = row.epoch, 0
-        accuracy = f"validation accuracy {100 * row.validation.accuracy:.1f} %"
-        self.note = f"epoch {row.epoch}/{spec.epochs}  {accuracy}"
-        self._draw()
+        accuracy = f"validation {100 * row.validation.accuracy:.1f} %"
+        self.notes[spec.id] = f"epoch {row.epoch}/{spec.epochs}  {accuracy}"
 
     def outcome(self, spec: RunSpec, outcome: Outcome) -> None:
-        """Print the line of a run that has ended."""
+        """A run has ended: a line in a log, and where it is the last of its block, the ranking."""
         self.finished += self._planned(spec)
         self.runs += 1
         self.running.pop(spec.id, None)
-        self.images, self.note = 0, ""
-        place = f"{self.runs:>3}/{self.count}  {run_label(spec)}  {spec.arm:<10}"
-        self._say(f"{place} {describe(outcome)}   {format_seconds(self.seconds_left)} left")
-        self._draw()
+        self.images = 0
+        self.standing.add(spec, outcome)
+        if not self.console.is_terminal or outcome.error is not None:
+            place = f"{self.runs:>3}/{self.count}  {run_label(spec)}  {spec.arm:<10}"
+            left = format_seconds(self.seconds_left)
+            say(self.console, f"{place} {describe(outcome)}   {left} left")
+        for block in self.standing.newly_complete():
+            self._say_ranking(block)
 
-    def _say(self, line: str) -> None:
-        self.console.print(line, highlight=False, markup=False)
+    def _say_ranking(self, block: int) -> None:
+        """How the arms stand after a block; after the last one the answer follows at once."""
+        several = max(len(arms) for arms in self.standing.arms.values()) > 1
+        if block + 1 >= self.study.plan.blocks or not several:
+            return
+        words = self._drop()
+        looked = block + 1 >= planned_looks(self.study.plan)[0]
+        took = format_seconds(time.monotonic() - self.start)
+        place = f"after block {block + 1} of {self.study.plan.blocks} ({took})"
+        for setting in self.standing.arms:
+            word = "too early to say"
+            if self.standing.only_guess(setting):
+                word = "all at chance level: nothing is learned so far"
+            elif looked:
+                word = words.get(setting, word)
+            where = f"{setting}   " if len(self.standing.arms) > 1 else ""
+            self._say_in_lines(place, f"{where}{self.standing.ranking(setting)}", word)
+
+    def _say_in_lines(self, *parts: str) -> None:
+        """In one line where it fits or where there is no terminal, else a line a part."""
+        line = "   ".join(parts)
+        if not self.console.is_terminal or cell_len(line) <= self.console.width:
+            say(self.console, line)
+            return
+        place, ranking, word = parts
+        shown = ranking.split("   ")
+        if len(shown) > ARMS_IN_A_LINE:
+            ranking = "   ".join([*shown[:ARMS_IN_A_LINE], f"… {len(shown) - ARMS_IN_A_LINE} more"])
+        say(self.console, f"{place}   {word}")
+        self.console.print(f"   {ranking}", markup=False, highlight=False)
+
+    def _drop(self) -> dict[str, str]:
+        """Read what the looks have decided so far: setting → words; dropped arms are noted."""
+        runs = read_runs(self.study.folder, rows=False)
+        words = {}
+        for layout, decisions in sequential_layouts(self.study.plan, list(runs)):
+            label = layout.setting.label
+            self.standing.drop(label, decisions.dropped, layout.skipped)
+            self._leave_out({(label, arm, block) for arm, block in layout.skipped})
+            if decisions.passed:
+                arms = self.standing.arms.get(label, [])
+                words[label] = decided_words(arms, best_arms(arms, decisions.comparisons))
+        return words
+
+    def _leave_out(self, cells: Set[tuple[str, str, int]]) -> None:
+        """Runs that a look has made unnecessary take no time."""
+        for spec in self.missing:
+            cell = (*self.standing.key(spec), spec.block)
+            if cell in cells and spec.id not in self._left_out:
+                self._left_out.add(spec.id)
+                self.total -= self._planned(spec)
+                self.count -= 1
 
     @property
     def seconds_left(self) -> float:
         """Expected seconds until the end."""
-        done = self.finished + self._current_seconds()
-        return max(self.total - done, 0.0) * self._pace()
+        return max(self.total - self._done(), 0.0) * self._pace()
 
     def _pace(self) -> float:
         """Seconds that an expected second has taken so far."""
-        done = self.finished + self._current_seconds()
+        done = self._done()
         elapsed = time.monotonic() - self.start
         return elapsed / done if done > 0.02 * self.total else 1.0
 
-    def _current_seconds(self) -> float:
+    def _done(self) -> float:
+        """Expected seconds of what has been done."""
         begun = min(self.images / self.train_images, 1.0)
-        shares = {
-            run: min((self.epochs.get(run, 0) + begun) / spec.epochs, 1.0)
-            for run, spec in self.running.items()
-        }
-        return sum(shares[run] * self._planned(spec) for run, spec in self.running.items())
+        running = list(self.running.values())
+        shares = (min((self.epochs.get(s.id, 0) + begun) / s.epochs, 1.0) for s in running)
+        current = (x * self._planned(s) for x, s in zip(shares, running, strict=True))
+        return self.finished + sum(current)
 
-    def _draw(self) -> None:
-        spec = next(reversed(self.running.values()), None)
-        self.bar.update(
-            self.task,
-            total=max(self.total, 1e-9),
-            completed=self.finished + self._current_seconds(),
-            description="" if spec is None else f"{run_label(spec)}  {spec.arm}  {self.note}",
-            left=format_seconds(self.seconds_left),
-        )
+    def stopping(self) -> None:
+        """Somebody has asked to stop: say so at once, from inside of the signal's handler."""
+        self.notice = STOPPING
+        if not self.console.is_terminal:  # else the thread that draws says it
+            with contextlib.suppress(OSError, ValueError):
+                os.write(sys.stderr.fileno(), f"{STOPPING}\n".encode())
 
 
 def run_label(spec: RunSpec) -> str:
@@ -196,15 +300,14 @@ def run_with_progress(
     jobs: str = "1",
     executor: str | None = None,
     steps: StepMode = DEFAULT_STEPS,
-) -> Literal["finished", "stopped", "deadline"]:
+) -> Ended:
     """Do what is missing, and say why it ended.
 
     No run is begun that would end after the deadline (time.monotonic) at the pace so far. `jobs`
     runs are made at once, or as many as pay ("auto"), by an executor of this name.
     """
-    missing = study.missing()
     info, options, at_once = choose_executor(executor, jobs)
-    progress = StudyProgress(console, missing, expected, train_images)
+    progress = StudyProgress(console, study, expected, train_images)
     settings = study.job_settings(source=dataset.manifest.location, device=device, steps=steps)
     refused = False
 
@@ -215,15 +318,15 @@ def run_with_progress(
         refused = deadline is not None and ends > deadline
         return not refused
 
-    with StopRequest().listening() as stop:
+    with StopRequest(progress.stopping).listening() as stop:
 
         def on_batch(images: int) -> None:
             progress.batch(images)
             stop.check()
 
         request = ExecutorRequest(
-            study.folder, settings, tuple(missing), at_once, options, dataset, on_batch,
-            say=lambda line: console.print(line, markup=False, highlight=False),
+            study.folder, settings, tuple(progress.missing), at_once, options, dataset, on_batch,
+            say=lambda line: say(console, line),
         )  # fmt: skip
         if info is inline.EXECUTOR:
             made = info.make(request)
@@ -231,7 +334,7 @@ def run_with_progress(
             with console.status("starting the workers"):
                 made = info.make(request)
         try:
-            with progress.bar:
+            with progress.shown():
                 for spec, event in run_study(
                     study, made, settings, may_start=may_start, should_stop=lambda: stop.is_set
                 ):

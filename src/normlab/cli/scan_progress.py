@@ -1,9 +1,10 @@
-"""Loading data with progress on the terminal, and what was found in a line."""
+"""Loading data with progress on the terminal."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -11,13 +12,22 @@ from rich.progress import Progress as RichProgress
 
 from normlab.data.check.run import quick_report
 from normlab.data.dataset import Dataset, load_data
-from normlab.data.duplicates.near_duplicates import with_duplicates
+from normlab.data.duplicates.near_duplicates import group_duplicates, with_duplicates
 from normlab.data.scan import Progress
 from normlab.records.data_report import DataReport
 from normlab.records.plan import DataPlan
 
-SHOWN = 5
-"""Files left out that are listed by name."""
+
+@dataclass(frozen=True, eq=False)
+class LoadedData:
+    """A source as a study takes it, and what was found in it at a glance."""
+
+    dataset: Dataset
+    report: DataReport
+    look_alikes: int = 0
+    """Pairs that only look alike."""
+    look_alikes_stay: bool = True
+    """Whether they may lie in different parts."""
 
 
 @contextlib.contextmanager
@@ -43,9 +53,10 @@ def shown_progress(console: Console, noun: str = "") -> Iterator[Progress]:
 
 def load_with_progress(
     plan: DataPlan, console: Console, *, strict: bool, location: str | None = None
-) -> tuple[Dataset, DataReport]:
-    """Prepare the plan's images (or those at `location`) and say what there is, and what is odd."""
+) -> LoadedData:
+    """Prepare the plan's images (or those at `location`), with copies in one group."""
     source = location or plan.source
+    look_alikes = 0
     with shown_progress(console, " images") as show:
         dataset = load_data(
             source,
@@ -55,32 +66,12 @@ def load_with_progress(
             for_training=True,
             progress=show,
         )
-        dataset = with_duplicates(dataset, plan.copies, plan.pairs, progress=show)
-    _describe(dataset, source, console)
-    report = quick_report(dataset)
-    for finding in report.findings:
-        line = f"         {finding.code}  {finding.message} {finding.remedy}"
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
-    return dataset, report
-
-
-def _describe(dataset: Dataset, source: str, console: Console) -> None:
-    manifest = dataset.manifest
-    notes = []
-    if manifest.unreadable:
-        notes.append(f"{len(manifest.unreadable)} unreadable, left out")
-    if manifest.skipped:
-        notes.append(f"{len(manifest.skipped)} outside the class folders, left out")
-    if manifest.duplicates:
-        kind = "exact copies" if manifest.duplicates == manifest.exact_duplicates else "copies"
-        notes.append(f"{manifest.duplicates:,} {kind}, kept on one side of the split")
-    text = f" ({'; '.join(notes)})" if notes else ""
-    line = f"Data     {source}  {len(manifest.classes)} classes, {len(manifest):,} images{text}"
-    console.print(line, soft_wrap=True, markup=False, highlight=False)
-    for listed in (manifest.unreadable, manifest.skipped):
-        for name, reason in listed[:SHOWN]:
-            console.print(
-                f"         {name}: {reason}", soft_wrap=True, markup=False, highlight=False
-            )
-        if len(listed) > SHOWN:
-            console.print(f"         … and {len(listed) - SHOWN} more")
+        searched = dataset.manifest.given_groups is None or plan.pairs
+        if plan.copies in ("duplicates", "look-alikes") and searched:
+            grouped = group_duplicates(dataset, plan.copies, plan.pairs, progress=show)
+            dataset = grouped.dataset
+            look_alikes = len(grouped.pairs) - int(grouped.pairs.certain.sum())
+        else:
+            dataset = with_duplicates(dataset, plan.copies, plan.pairs, progress=show)
+    stay = plan.copies != "look-alikes"
+    return LoadedData(dataset, quick_report(dataset), look_alikes, stay)

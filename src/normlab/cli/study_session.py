@@ -10,12 +10,15 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from normlab.cli.confirm import confirm
-from normlab.cli.first_look import LOOK, write_look
+from normlab.cli.confirm import is_agreed, refuse_alone
+from normlab.cli.exit_codes import NOT_FINISHED, SOME_RUN_FAILED
+from normlab.cli.first_look import LOOK, taken_back_unless_agreed, write_look
 from normlab.cli.plan_lines import plan_lines
-from normlab.cli.progress import choose_executor, run_with_progress
+from normlab.cli.progress import Ended, choose_executor, run_with_progress
 from normlab.cli.scan_progress import load_with_progress
-from normlab.cli.summary import print_analysis, print_paths, print_words
+from normlab.cli.screen.console import make_console, say, say_facts
+from normlab.cli.screen.head import plan_facts, say_data
+from normlab.cli.summary import print_answer, print_paths
 from normlab.data.dataset import Dataset
 from normlab.data.load import BlockData, block_data
 from normlab.errors import PlanError
@@ -33,7 +36,6 @@ from normlab.study.budget import (
     CostKey,
     cost_key,
     fit_to_budget,
-    format_seconds,
     measure_costs,
     parse_duration,
     run_seconds,
@@ -41,7 +43,7 @@ from normlab.study.budget import (
 from normlab.study.check import check_folder, check_plan
 from normlab.study.design import freeze, plan_runs, with_methods
 from normlab.study.study import Study
-from normlab.text import count
+from normlab.text import count, format_seconds
 from normlab.train.step_mode import StepMode
 
 DEFAULT_BUDGET = "1h"
@@ -74,34 +76,37 @@ class StudyRequest:
 def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
     """Plan the study, ask, run it and print the answer; or write the plan and stop there."""
     start = time.monotonic()
-    console = Console()
+    console = make_console()
     seconds = None if request.budget is None else parse_duration(request.budget)
     deadline = None if seconds is None else start + seconds
     use_plugins(request.plan.plugins, request.folder, request.plan.hash, trusted=True)
     check_plan(request.plan)
     choose_executor(request.executor, request.jobs)
-    if (request.folder / "study.toml").exists():
-        plan = _as_before(request)
-        dataset, found = load_with_progress(plan.data, console, strict=request.strict)
-        study = Study.planned(request.folder, plan, dataset, found)
-        kept = "; its size stays, --budget says how long to go on" if request.budget else ""
-        _say(console, f"Go on    {request.folder} (begun before{kept})")
-    else:
+    begun = (request.folder / "study.toml").exists()
+    if not begun:
         check_folder(request.folder, request.plan.data.source)
-        dataset, found = load_with_progress(request.plan.data, console, strict=request.strict)
-        plan = _sized(request, dataset, console)
+    plan = _as_before(request) if begun else request.plan
+    loaded = load_with_progress(plan.data, console, strict=request.strict)
+    say_data(console, loaded, _frozen(plan, loaded.dataset), request.folder / LOOK)
+    if begun:
+        kept = "its size stays, --budget says how long to go on"
+        facts = ["begun before", *([kept] if request.budget else [])]
+        say_facts(console, "go on", [str(request.folder), *facts])
+    else:
+        plan = _sized(request, loaded.dataset, console)
         if plan.data.image_size != request.plan.data.image_size:
-            dataset, found = load_with_progress(plan.data, console, strict=request.strict)
-        study = Study.planned(request.folder, plan, dataset, found)
+            loaded = load_with_progress(plan.data, console, strict=request.strict)
+    study = Study.planned(request.folder, plan, loaded.dataset, loaded.report)
     if plan_only:
-        print_plan(study.plan, console)
+        for line in plan_lines(study.plan):
+            say(console, line)
         request.folder.mkdir(parents=True, exist_ok=True)
         study.save()
-        _say(console, f"Written  {study.path}; start it with: normlab run {request.folder}")
+        say_facts(console, "written", [str(study.path), f"start it: normlab run {request.folder}"])
         return
     continue_study(
         study,
-        dataset,
+        loaded.dataset,
         console,
         device=request.device,
         yes=request.yes,
@@ -124,60 +129,83 @@ def continue_study(
     executor: str | None = None,
     compiled: bool = False,
 ) -> None:
-    """Run what is missing, then print tables, verdict and paths.
+    """Run what is missing, then print the answer and the paths.
 
-    The study is written once the work is known to be possible and agreed to. No run is started that
-    would end after the deadline (in seconds of time.monotonic).
+    The study is written once the work is known to be possible and agreed to; only the look at its
+    pictures comes before. No run is started that would end after the deadline (in seconds of
+    time.monotonic).
     """
     choose_executor(executor, jobs)
     steps = StepMode(compiled=compiled)
     missing = study.missing()
-    print_plan(study.plan, console)
-    ended = "finished"
+    ended: Ended = "finished"
     if missing:
         costs, data = _calibrate(study.plan, dataset, device, steps, console)
         expected = {spec.id: run_seconds(spec, costs[cost_key(spec)], data) for spec in missing}
+        # a trial run of one arm belongs here, with its line, before the plan is agreed to
+        say_facts(console, "plan", plan_facts(study.plan, missing, expected))
         total = sum(expected.values())
-        _say(console, f"         {count(len(missing), 'run')} to do, about {format_seconds(total)}")
         left = total if deadline is None else min(total, max(deadline - time.monotonic(), 0.0))
-        confirm(left, yes=yes)
+        _ask(study, dataset, left, yes=yes)
         study.save()
-        if study.data is not None and not (study.folder / LOOK).exists():
-            write_look(study.folder, dataset, study.data, console)
         ended = run_with_progress(
             study, dataset, expected, console,
             train_images=data.sizes[0], device=device, deadline=deadline,
             jobs=jobs, executor=executor, steps=steps,
         )  # fmt: skip
     else:
+        say_facts(console, "plan", plan_facts(study.plan, (), {}))
         study.save()
-    records = read_study(study.folder)
+    _say_answer(study.folder, console, ended)
+
+
+def _ask(study: Study, dataset: Dataset, seconds: float, *, yes: bool) -> None:
+    """Have the work agreed to; the pictures of a new study can be looked at meanwhile.
+
+    Raises:
+        UsageError: nobody is there to ask about long work.
+        typer.Exit: the answer was no.
+    """
+    refuse_alone(seconds, yes=yes)
+    look = None
+    if study.data is not None and not (study.folder / LOOK).exists():
+        look = write_look(study.folder, dataset, study.data)
+    with taken_back_unless_agreed(look):
+        if not is_agreed(seconds, yes=yes):
+            raise typer.Exit
+
+
+def _say_answer(folder: Path, console: Console, ended: Ended) -> None:
+    """The answer as far as it is known, the page, and how to go on.
+
+    Raises:
+        typer.Exit: the study was stopped before its end (code 3), or some run failed (1).
+    """
+    records = read_study(folder)
     analysis = analyse_study(records)
-    print_analysis(analysis, console, study.folder)
-    print_words(records, analysis, console)
+    found = print_answer(analysis, console, folder)
     with console.status("drawing the report"):
-        page = build_report(study.folder)
+        page = build_report(folder, exports=ended != "stopped")
     if ended != "finished":
-        _say(console, f"Report   {page}")
-        in_time = ended != "deadline"
-        why = "what was finished is stored" if in_time else "no further run would end in time"
-        _say(console, f"Stopped  {why}; go on: normlab run {study.folder}")
-        raise typer.Exit(130 if in_time else 0)
-    print_paths(page, study.folder, console, analysis)
+        why = "no further run would end in time"
+        why = "what was finished is stored" if ended == "stopped" else why
+        say_facts(console, "page", [str(page)])
+        say_facts(console, "stopped", [why, f"go on: normlab run {folder}"])
+        raise typer.Exit(NOT_FINISHED)
+    print_paths(page, folder, console, records, analysis, found)
     broken = [
         run
         for run in records.runs
         if run.outcome and run.outcome.status in ("failed", "out_of_memory")
     ]
     if broken:
-        _say(console, f"Broken   {count(len(broken), 'run')}; why: normlab status {study.folder}")
-        raise typer.Exit(1)
+        say_facts(console, "broken", [count(len(broken), "run"), f"why: normlab status {folder}"])
+        raise typer.Exit(SOME_RUN_FAILED)
 
 
-def print_plan(plan: StudyPlan, console: Console) -> None:
-    """What is going to be run, how it will be judged, and what it can hope to see."""
-    for line in plan_lines(plan):
-        _say(console, line)
+def _frozen(plan: StudyPlan, dataset: Dataset) -> StudyPlan:
+    manifest = dataset.manifest
+    return freeze(plan, manifest.fingerprint, manifest.classes, manifest.groups_hash)
 
 
 def _as_before(request: StudyRequest) -> StudyPlan:
@@ -223,8 +251,7 @@ def _sized(request: StudyRequest, dataset: Dataset, console: Console) -> StudyPl
     if {"blocks", "epochs"} <= request.chosen.keys() and request.budget is None:
         return _with_looks(plan)
     seconds = parse_duration(request.budget or DEFAULT_BUDGET)
-    manifest = dataset.manifest
-    frozen = freeze(plan, manifest.fingerprint, manifest.classes, manifest.groups_hash)
+    frozen = _frozen(plan, dataset)
     costs, data = _calibrate(
         frozen, dataset, request.device, StepMode(compiled=request.compiled), console
     )
@@ -238,12 +265,9 @@ def _sized(request: StudyRequest, dataset: Dataset, console: Console) -> StudyPl
             "training": plan.training.model_copy(update={"epochs": choice.epochs}),
         }
     )
-    _say(
-        console,
-        f"Budget   {format_seconds(seconds)} allows {count(choice.blocks, 'block')} of "
-        f"{count(choice.epochs, 'epoch')} at {choice.image_size} px "
-        f"(about {format_seconds(choice.seconds)})",
-    )
+    allowed = f"{count(choice.blocks, 'block')} of {count(choice.epochs, 'epoch')}"
+    at = f"{allowed} at {choice.image_size} px"
+    say_facts(console, "budget", [f"{format_seconds(seconds)} allows {at}"])
     return _with_looks(sized)
 
 
@@ -277,8 +301,3 @@ def _with_looks(plan: StudyPlan) -> StudyPlan:
         looks = every_block(plan.blocks)
     analysis = plan.analysis.model_copy(update={"looks": looks, "method": 2})
     return plan.model_copy(update={"analysis": analysis})
-
-
-def _say(console: Console, line: str) -> None:
-    """A line that is never wrapped, so that its paths and commands can be copied."""
-    console.print(line, soft_wrap=True, markup=False, highlight=False)

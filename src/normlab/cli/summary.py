@@ -1,36 +1,40 @@
-"""The answer on the terminal: one table a setting, the verdict, the findings, the paths."""
+"""The answer on the terminal: what to use, a table a setting, what the checks found, the paths."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from normlab.cli.screen.console import NARROW, WORD, say, say_facts, say_table
+from normlab.records.cells import Setting
 from normlab.stats.data.reading import StudyRecords
 from normlab.stats.inference.intervals import Interval
-from normlab.stats.inference.sequential import EXPLORATORY_BELOW
 from normlab.stats.summary.analysis import Analysis, ArmRow, SettingAnalysis
 from normlab.stats.summary.recommendation import Recommendation, recommend
 from normlab.stats.summary.words.analysis_words import brief, study_words
+from normlab.text import format_seconds, isolated
+
+TITLES = 3
+"""Findings of the checks that are named; all are on the page in full."""
 
 
-def print_analysis(analysis: Analysis, console: Console, study: Path) -> None:
-    """What to use first, then table and verdict of every setting, then what the checks found."""
-    for setting in analysis.settings:
+def print_answer(analysis: Analysis, console: Console, study: Path) -> list[Recommendation]:
+    """What to use, then the table of every setting; what was recommended is given back."""
+    found = [recommend(setting, str(study)) for setting in analysis.settings]
+    for setting, recommendation in zip(analysis.settings, found, strict=True):
+        console.print()
         if len(analysis.settings) > 1:
-            console.print(f"\n[bold]{setting.setting.label}[/bold]", highlight=False)
-        _print_recommendation(recommend(setting, str(study)), console)
-        console.print(_table(analysis, setting))
-        console.print("[bold]Verdict[/bold]  ", end="")
-        console.print(setting.verdict.sentence, markup=False, highlight=False)
-        for line in _further_lines(setting):
-            console.print(line, markup=False, highlight=False)
-    if analysis.findings:
-        console.print("[bold]Checks[/bold]")
-    for check in analysis.findings:
-        console.print(f"  {check.code}  {check.message}", markup=False, highlight=False)
+            console.print(f"[bold]{setting.setting.label}[/bold]")
+        _print_recommendation(recommendation, console)
+        say_table(console, _table(analysis, setting, console.width))
+    console.print()
+    _print_findings(analysis, console)
+    return found
 
 
 def print_words(study: StudyRecords, analysis: Analysis, console: Console) -> None:
@@ -38,86 +42,120 @@ def print_words(study: StudyRecords, analysis: Analysis, console: Console) -> No
     lines = brief(study_words(study, analysis))
     if not lines:
         return
-    console.print("[bold]Analysis[/bold] (all of it: analysis.txt and the page)", highlight=False)
+    console.print("[bold]Analysis[/bold] (all of it: analysis.txt and the page)")
     for line in lines:
-        console.print(f"  {line}", soft_wrap=True, markup=False, highlight=False)
+        console.print(f"  {line}", soft_wrap=True, markup=False)
 
 
-def print_paths(page: Path, study: Path, console: Console, analysis: Analysis) -> None:
-    """Where the results are and, if something is undecided, how to go on; never wrapped."""
-    blocks = analysis.plan.blocks
-    lines = [f"Report   {page}"]
-    commands = [recommend(setting, str(study)).command for setting in analysis.settings]
-    if blocks < EXPLORATORY_BELOW:
-        lines.append(f"Go on    normlab run {study} --blocks {EXPLORATORY_BELOW}   (now {blocks})")
-    elif any(commands):
-        lines.append(f"Go on    {next(filter(None, commands))}   (now {blocks})")
-    for line in lines:
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+def print_paths(
+    page: Path,
+    study: Path,
+    console: Console,
+    records: StudyRecords,
+    analysis: Analysis,
+    recommended: Sequence[Recommendation],
+) -> None:
+    """Where the results are, how to use them and, if something is open, how to go on."""
+    facts = [str(page)]
+    if any(run.outcome is not None and run.outcome.test is not None for run in records.runs):
+        facts.append(f"try it: normlab predict {study} one.jpg")
+    say_facts(console, "page", facts)
+    open_ones = [one for one in recommended if one.command]
+    if open_ones:
+        furthest = max(open_ones, key=lambda one: one.blocks)
+        now = max((run.spec.block + 1 for run in records.runs), default=0)
+        left = furthest.blocks - now
+        took = (
+            f"about {format_seconds(left * seconds_a_block(records, analysis))}" if left > 0 else ""
+        )
+        say_facts(console, "go on", [furthest.command, *filter(None, [took])])
+
+
+def seconds_a_block(records: StudyRecords, analysis: Analysis) -> float:
+    """What one more block of the arms that stay would take, by the runs so far.
+
+    Tuning in every block trains about as many epochs as the runs that are compared.
+    """
+    plan = records.plan
+    gone = {(one.setting, arm) for one in analysis.settings for arm in one.verdict.dropped}
+    took: dict[tuple[Setting, str], list[float]] = {}
+    for run in records.runs:
+        cell = Setting.of(run.spec, plan), run.spec.arm
+        if run.outcome is not None and run.outcome.test is not None and cell not in gone:
+            took.setdefault(cell, []).append(run.outcome.seconds)
+    tuned = plan.tuning is not None and plan.tuning.scope == "block"
+    return sum(median(values) for values in took.values()) * (2 if tuned else 1)
 
 
 def _print_recommendation(found: Recommendation, console: Console) -> None:
     """A line a question: use, level with it, not these, open."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
+    table.add_column(max_width=max(12, console.width // 2), overflow="fold")
     table.add_column()
-    table.add_column()
+    narrow = console.width < NARROW
     for mark, arms, reason in found.lines:
-        if not reason:
-            console.print(f"[bold]{mark:<6}[/bold]", end=" ")
-            console.print(arms, markup=False, highlight=False)
+        if not reason or narrow:
+            console.print(f"[bold]{mark:<{WORD - 1}}[/bold]", end=" ")
+            console.print(Text(arms, overflow="fold"))
+            if reason:
+                console.print(Text(f"  {reason}"))
         else:
-            table.add_row(mark, arms, reason)
+            table.add_row(f"{mark:<{WORD - 2}}", Text(isolated(arms)), Text(reason))
     if table.row_count:
-        console.print(table)
+        say_table(console, table)
         console.print()
 
 
-def _further_lines(setting: SettingAnalysis) -> Iterator[str]:
-    """Claim (b) where it is known."""
-    claims = [(row.arm, row.new_images) for row in setting.rows if row.new_images is not None]
-    if claims:
-        parts = [f"{arm} {100 * claim.mean:+.1f} {_ends(claim.interval)}" for arm, claim in claims]
-        yield f"For new images too, against {setting.verdict.reference}: {', '.join(parts)}"
+def _print_findings(analysis: Analysis, console: Console) -> None:
+    """Errors in full, the rest by their titles."""
+    errors = [check for check in analysis.findings if check.severity == "error"]
+    others = [check for check in analysis.findings if check.severity != "error"]
+    for check in errors:
+        say(console, f"{'ERROR':<{WORD}}{check.code}  {check.message}")
+    if others:
+        named = [f"{check.code} {check.title}" for check in others[:TITLES]]
+        more = [f"{len(others) - TITLES} more"] if len(others) > TITLES else []
+        say_facts(console, "checks", ["not passed, see the page", *named, *more])
 
 
-def _ends(interval: Interval, unit: float = 100.0, digits: int = 1) -> str:
-    return f"[{unit * interval.low:+.{digits}f}, {unit * interval.high:+.{digits}f}]"
-
-
-def _table(analysis: Analysis, setting: SettingAnalysis) -> Table:
-    plan = analysis.plan.analysis
+def _table(analysis: Analysis, setting: SettingAnalysis, width: int) -> Table:
+    plan, wide = analysis.plan.analysis, width >= NARROW
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
+    table.add_column("", overflow="fold")
     table.add_column(plan.metric.replace("_", " "), justify="right")
-    table.add_column("± sd", justify="right")
-    table.add_column(f"against {plan.reference}, {100 * (1 - plan.alpha):.0f} % interval")
-    table.add_column("P(better)", justify="right")
-    table.add_column("time", justify="right")
-    table.add_column("runs")
+    level = f"{100 * (1 - plan.alpha):.0f} %"
+    if wide:
+        table.add_column("± sd", justify="right")
+    table.add_column(f"minus {plan.reference} [{level}]" if wide else f"[{level}]")
+    if wide:
+        table.add_column("time", justify="right")
+        table.add_column("runs")
     for row in setting.rows:
-        table.add_row(*_cells(row, plan.metric, plan.reference))
+        cells = _cells(row, plan.metric, plan.reference)
+        table.add_row(*(cells if wide else [cells[0], cells[1], cells[3]]))
     return table
 
 
-def _cells(row: ArmRow, metric: str, reference: str) -> list[str]:
+def _cells(row: ArmRow, metric: str, reference: str) -> list[Text]:
     unit = 1.0 if metric == "loss" else 100.0
     digits = 3 if metric == "loss" else 1
     value = row.test[metric]
     mean = "–" if value.mean is None else f"{unit * value.mean:.{digits}f}"
     sd = "–" if value.sd is None else f"{unit * value.sd:.{digits}f}"
-    against, better = "–", "–"
+    against = "–"
     if row.arm == reference:
         against = "reference"
     elif row.comparison is not None:
         against = _difference(row, unit, digits)
-        share = row.comparison.share
-        better = "–" if share is None else f"{share.share:.2f}"
     time = "–" if row.relative_time is None else f"{row.relative_time:.2f}×"
-    runs = ", ".join(
-        f"{count} {status.replace('_', ' ')}" for status, count in row.outcomes.items()
-    )
-    return [row.arm, mean, sd, against, better, time, runs]
+    texts = [isolated(row.arm), mean, sd, against, time, ", ".join(_runs(row))]
+    return [Text(text) for text in texts]
+
+
+def _runs(row: ArmRow) -> Iterator[str]:
+    for status, number in row.outcomes.items():
+        yield f"{number} {status.replace('_', ' ')}"
 
 
 def _difference(row: ArmRow, unit: float, digits: int) -> str:
@@ -129,3 +167,7 @@ def _difference(row: ArmRow, unit: float, digits: int) -> str:
     if (interval := row.comparison.interval) is not None:
         text += f" {_ends(interval, unit, digits)}"
     return text
+
+
+def _ends(interval: Interval, unit: float, digits: int) -> str:
+    return f"[{unit * interval.low:+.{digits}f}, {unit * interval.high:+.{digits}f}]"

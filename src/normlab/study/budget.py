@@ -17,6 +17,7 @@ from normlab.records.run import RunSpec
 from normlab.study.calibration import CalibrationRun
 from normlab.study.design import plan_runs
 from normlab.study.tuning.cost import tuning_runs
+from normlab.text import format_seconds
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
 STEPS = 3
@@ -143,20 +144,6 @@ def parse_duration(text: str) -> float:
     if match is None:
         raise UsageError(f"a budget is like 10m, 1h or night, got {text!r}")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
-
-
-def format_seconds(seconds: float) -> str:
-    """A duration in the unit that fits it.
-
-    >>> format_seconds(59), format_seconds(150), format_seconds(5400)
-    ('59 s', '2.5 min', '1.5 h')
-    """
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        minutes = seconds / 60
-        return f"{minutes:.1f} min" if minutes < 9.95 else f"{minutes:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def _measure(spec: RunSpec, data: BlockData, device: torch.device | str, steps: StepMode) -> Cost:

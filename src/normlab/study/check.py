@@ -13,6 +13,10 @@ from normlab.study.design import freeze, plan_runs
 from normlab.study.lock import LOCK
 from normlab.train.network import check_trainable
 
+BEFORE_A_STUDY = (LOCK, "look.html")
+"""A lock is what a study leaves for whose study.toml there was no room; the look at its pictures is
+there before anybody has agreed to start it."""
+
 
 def check_plan(plan: StudyPlan) -> None:
     """Try every arm of the plan at every batch size, on no data and no memory.
@@ -55,8 +59,7 @@ def check_folder(folder: Path, source: str) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise PlanError(f"{folder} is a file; choose a folder with --out")
-    # a lock alone is what a study leaves for whose study.toml there was no room
-    if folder.exists() and any(path.name != LOCK for path in folder.iterdir()):
+    if folder.exists() and any(path.name not in BEFORE_A_STUDY for path in folder.iterdir()):
         raise PlanError(
             f"{folder} is not empty and holds no study; choose another folder with --out"
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -23,9 +23,10 @@ SIGNALS = tuple(
 class StopRequest:
     """Set by the first of SIGNALS; a second one stops at once, as it would without us."""
 
-    def __init__(self) -> None:
-        """Begin with nobody having asked."""
+    def __init__(self, on_ask: Callable[[], None] = lambda: None) -> None:
+        """Begin with nobody having asked; `on_ask` is called at once when somebody does."""
         self.is_set = False
+        self._on_ask = on_ask
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[StopRequest]:
@@ -36,6 +37,7 @@ class StopRequest:
             self.is_set = True
             for each, handler in previous.items():
                 signal.signal(each, handler)
+            self._on_ask()
 
         for number in SIGNALS:
             signal.signal(number, ask)

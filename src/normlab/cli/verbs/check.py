@@ -88,8 +88,9 @@ def _write_results(checked: CheckedData, folder: Path, console: Console) -> None
         report, lambda name: dataset.images[index[name]] if name in index else None
     )
     atomic_write(folder / "index.html", html.encode())
-    write_look(folder, dataset, report, console)
+    look = write_look(folder, dataset, report)
     write_pairs(dataset.manifest, checked.duplicates, checked.decisions, folder / "pairs.csv")
+    _say(console, f"Look     {look}")
     _say(console, f"Page     {folder / 'index.html'}")
     _say(console, f"Pairs    {folder / 'pairs.csv'} ({_pair_counts(checked.duplicates)})")
 

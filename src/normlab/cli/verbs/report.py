@@ -54,26 +54,25 @@ def report(
 
 
 def _single(folder: Path, compare: str | None, reference: str | None) -> None:
-    from rich.console import Console
-
-    from normlab.cli.summary import print_analysis, print_paths, print_words
+    from normlab.cli.screen.console import make_console
+    from normlab.cli.summary import print_answer, print_paths, print_words
     from normlab.report.page.build import build_report
     from normlab.stats.data.reading import read_study
     from normlab.stats.data.regroup import regroup
     from normlab.stats.summary.analysis import analyse_study
 
-    console = Console()
+    console = make_console()
     records = read_study(folder)
     if compare is not None:
         records = regroup(records, compare, reference)
     with console.status("drawing the report"):
         page = build_report(folder, compare=compare, reference=reference)
     analysis = analyse_study(records)
-    print_analysis(analysis, console, folder)
+    found = print_answer(analysis, console, folder)
     print_words(records, analysis, console)
     for damaged in records.unreadable:
         typer.echo(f"Damaged  {damaged.folder}: {damaged.reason}")
-    print_paths(page, folder, console, analysis)
+    print_paths(page, folder, console, records, analysis, found)
 
 
 def _joint(folders: list[Path], out: Path) -> None:

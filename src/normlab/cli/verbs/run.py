@@ -37,9 +37,10 @@ def run(
     executing: ExecutorOptions,
 ) -> None:
     """Run what is missing of a study; the same command again continues it."""
-    from rich.console import Console
-
+    from normlab.cli.first_look import LOOK
     from normlab.cli.scan_progress import load_with_progress
+    from normlab.cli.screen.console import make_console
+    from normlab.cli.screen.head import say_data
     from normlab.cli.study_session import continue_study
     from normlab.records.plan import read_plan
     from normlab.study.budget import parse_duration
@@ -47,7 +48,7 @@ def run(
     from normlab.study.folder import check_data
     from normlab.study.study import Study
 
-    console = Console()
+    console = make_console()
     deadline = None if budget is None else time.monotonic() + parse_duration(budget)
     device = choose_device(running.device, deterministic=running.deterministic)
     folder = study.parent if study.name == "study.toml" else study
@@ -64,17 +65,20 @@ def run(
         if out is not None:
             raise UsageError(f"{folder} is a study that has begun, and it stays; leave --out away")
         opened = Study.open(folder).with_blocks(plan.blocks)
-        dataset, _ = load_with_progress(plan.data, console, strict=opening.strict, location=data)
-        check_data(folder, plan, dataset)
+        loaded = load_with_progress(plan.data, console, strict=opening.strict, location=data)
+        check_data(folder, plan, loaded.dataset)
     else:
         plan = plan.model_copy(update={"data": plan.data.model_copy(update={"source": source})})
         folder = out or Path(f"{study.stem}-study")
         if not (folder / "study.toml").exists():
             check_folder(folder, source)
-        dataset, found = load_with_progress(plan.data, console, strict=opening.strict)
-        opened = Study.planned(folder, plan, dataset, found)
+        loaded = load_with_progress(plan.data, console, strict=opening.strict)
+        opened = Study.planned(folder, plan, loaded.dataset, loaded.report)
+    look = folder / LOOK
+    there = look.exists() or opened.data is not None
+    say_data(console, loaded, opened.plan, look if there else None)
     continue_study(
-        opened, dataset, console,
+        opened, loaded.dataset, console,
         device=device, yes=running.yes, deadline=deadline, jobs=parallel.jobs,
         executor=executing.executor, compiled=running.compiled,
     )  # fmt: skip

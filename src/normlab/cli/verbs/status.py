@@ -18,9 +18,8 @@ def status(
     from rich.console import Console
 
     from normlab.records.lease import lease_owner
-    from normlab.study.budget import format_seconds
     from normlab.study.study import Study
-    from normlab.text import count
+    from normlab.text import count, format_seconds
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     opened = Study.open(study)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normlab.cli import options
+from normlab.cli.exit_codes import NOT_FINISHED
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,7 +65,7 @@ def stress(
             )
         except InterruptedRunError:
             typer.echo(f"Stopped  what was measured is kept; go on with: normlab stress {study}")
-            raise typer.Exit(130) from None
+            raise typer.Exit(NOT_FINISHED) from None
     _print(opened.folder, console)
     with console.status("drawing the report"):
         page = build_report(opened.folder)

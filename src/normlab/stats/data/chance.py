@@ -11,10 +11,20 @@ STANDARD_ERRORS = 3.0
 """Above chance by so many sampling errors counts as having learned something."""
 
 
-def guessing(runs: Sequence[RunRecord]) -> float:
-    """The highest accuracy that guessing reaches on the test part of these runs.
+def chance_bound(classes: int, images: int) -> float:
+    """The highest accuracy that guessing reaches on so many test images.
 
         1/r + 3·√(1/r·(1 − 1/r)/N),   r classes, N test images
+
+    >>> round(chance_bound(10, 900), 3)
+    0.13
+    """
+    chance = 1 / classes
+    return chance + STANDARD_ERRORS * math.sqrt(chance * (1 - chance) / images)
+
+
+def guessing(runs: Sequence[RunRecord]) -> float:
+    """The highest accuracy that guessing reaches on the test part of these runs.
 
     Raises:
         AssertionError: a run without test figures.
@@ -22,8 +32,7 @@ def guessing(runs: Sequence[RunRecord]) -> float:
     outcome = runs[0].outcome
     assert outcome is not None
     assert outcome.test is not None
-    chance = 1 / len(runs[0].spec.data.classes)
-    return chance + STANDARD_ERRORS * math.sqrt(chance * (1 - chance) / outcome.test.images)
+    return chance_bound(len(runs[0].spec.data.classes), outcome.test.images)
 
 
 def mean_accuracy(runs: Sequence[RunRecord]) -> float:

@@ -40,6 +40,9 @@ class Recommendation:
     settle: str
     """What would settle it, in words; empty where nothing is open."""
     command: str
+    """The command that goes on; empty where nothing is open."""
+    blocks: int = 0
+    """Blocks to which it goes on; 0 where nothing is open."""
 
     @property
     def lines(self) -> Iterator[tuple[str, str, str]]:
@@ -73,8 +76,9 @@ def recommend(setting: SettingAnalysis, study: str) -> Recommendation:
     warning = _warning(setting, chance)
     if len(verdict.arms) < 2 or verdict.blocks < 2 or len(chance) == len(verdict.arms):
         return Recommendation(
-            setting.setting.label, warning, "", "", (), (), "", (), "", _go_on(setting, study)
-        )
+            setting.setting.label, warning, "", "", (), (), "", (), "",
+            _go_on(setting, study), _next_blocks(setting),
+        )  # fmt: skip
     use = _chosen(setting)
     others = [arm for arm in verdict.arms if arm != use]
     pairs = {arm: verdict.comparison(arm, use) for arm in others}
@@ -92,6 +96,7 @@ def recommend(setting: SettingAnalysis, study: str) -> Recommendation:
         open=tuple(left),
         settle=_settle(setting, [pairs[arm] for arm in left]),
         command=_go_on(setting, study) if left else "",
+        blocks=_next_blocks(setting) if left else 0,
     )
 
 
@@ -168,10 +173,14 @@ def _settle(setting: SettingAnalysis, pairs: Sequence[Comparison | None]) -> str
 
 def _go_on(setting: SettingAnalysis, study: str) -> str:
     """The command that goes on: to the end of the plan, or beyond it."""
+    return f"normlab run {study} --blocks {_next_blocks(setting)}"
+
+
+def _next_blocks(setting: SettingAnalysis) -> int:
     looks = setting.verdict.decisions.looks
     last = looks[-1] if looks else 0
     done = max(setting.verdict.blocks, 0)
-    return f"normlab run {study} --blocks {last if done < last else done + ADDED}"
+    return last if done < last else done + ADDED
 
 
 def headline(recommendations: Sequence[Recommendation]) -> str:

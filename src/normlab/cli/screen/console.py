@@ -1,0 +1,70 @@
+"""The console of a study, and lines of a word and its facts.
+
+A terminal gets lines that end where it ends. A log gets every line whole, whatever its length, so
+that it can be searched and its paths copied.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+
+LOG_WIDTH = 120
+"""Columns of a table where there is no terminal; COLUMNS says otherwise."""
+WORD = 9
+"""Columns of the word before a line."""
+NARROW = 70
+"""Below so many columns what is not needed is left out."""
+
+
+def make_console() -> Console:
+    """Of this process's output; NO_COLOR, TERM=dumb and COLUMNS are obeyed, as rich does."""
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return Console(highlight=False)
+    return Console(highlight=False, width=LOG_WIDTH)
+
+
+def say(console: Console, line: str) -> None:
+    """A line that is never wrapped, so that its paths and commands can be copied."""
+    console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def say_facts(console: Console, word: str, facts: Sequence[str]) -> None:
+    """A word and what is to be said of it, over as many lines as a terminal needs."""
+    width = console.width if console.is_terminal else None
+    for number, line in enumerate(packed(facts, width)):
+        console.print(f"[bold]{'' if number else word:<{WORD}}[/bold]", end="")
+        say(console, line)
+
+
+def say_table(console: Console, table: RenderableType) -> None:
+    """A table; in a log without the spaces that fill its lines."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        say(console, line.rstrip())
+
+
+def packed(facts: Sequence[str], width: int | None) -> list[str]:
+    """Facts with a dot between them, in lines of at most so many columns beside the word.
+
+    A fact is never cut: one that is longer has a line of its own.
+
+    >>> packed(["7 norms", "about 9 min", "first ranking in 2 min"], 36)
+    ['7 norms · about 9 min', 'first ranking in 2 min']
+    """
+    lines: list[str] = []
+    for fact in facts:
+        longer = f"{lines[-1]} · {fact}" if lines else fact
+        if lines and (width is None or WORD + cell_len(longer) <= width):
+            lines[-1] = longer
+        else:
+            lines.append(fact)
+    return lines
