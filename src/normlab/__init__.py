@@ -27,6 +27,7 @@ _HOMES = {
     "GroupNorm2d": "normlab.norms.layers.group",
     "InstanceNorm2d": "normlab.norms.layers.instance",
     "LayerNorm2d": "normlab.norms.layers.layer",
+    "call_norm": "normlab.norms.call",
     "clamp_gates": "normlab.norms.training.parameters",
     "convert_norms": "normlab.norms.surgery.convert",
     "fold": "normlab.norms.surgery.fold",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from normlab.errors import NormlabError as NormlabError
     from normlab.networks.registry import register_network as register_network
     from normlab.networks.resnet.resnet import resnet as resnet
+    from normlab.norms.call import call_norm as call_norm
     from normlab.norms.layers.batch import BatchNorm2d as BatchNorm2d
     from normlab.norms.layers.batch_instance import BatchInstanceNorm2d as BatchInstanceNorm2d
     from normlab.norms.layers.group import GroupNorm2d as GroupNorm2d

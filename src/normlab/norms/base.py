@@ -47,7 +47,7 @@ class Normalization(nn.Module, ABC):
         device: torch.device | str | None,
         dtype: torch.dtype | None,
     ) -> None:
-        super().__init__()
+        nn.Module.__init__(self)  # not that of torch's batch norm, which some layers are too
         if not 0 <= eps < float("inf"):
             raise UsageError(
                 f"eps is added to a variance, so {eps} cannot be used; the usual is 1e-5"
@@ -275,8 +275,12 @@ class RunningNormalization(Normalization):
 
     @property
     def uses_running(self) -> bool:
-        """Whether this call normalizes by the running statistics."""
-        return not self.training and self.track_running_stats
+        """Whether this call normalizes by the running statistics.
+
+        As in torch it is the statistics that decide: Lightning's BaseFinetuning only stops them by
+        `track_running_stats`, and they still serve evaluation.
+        """
+        return not self.training and self.running_mean is not None
 
     def running(self) -> tuple[Tensor, Tensor]:
         """The running mean and variance, each (C,)."""
@@ -292,7 +296,9 @@ class RunningNormalization(Normalization):
 
     def running_in_this_call(self) -> RunningStatistics | None:
         """The running statistics that this call moves (training) or normalizes by (evaluation)."""
-        if not self.track_running_stats or (self.training and in_backward()):  # see observe
+        if self.running_mean is None:
+            return None
+        if self.training and (not self.track_running_stats or in_backward()):  # see observe
             return None
         mean, variance = self.running()
         return RunningStatistics(mean, variance, self.num_batches_tracked, self.momentum)
@@ -312,7 +318,7 @@ class RunningNormalization(Normalization):
 
     def reset_running_stats(self) -> None:
         """Forget all batches: mean 0, variance 1, count 0."""
-        if self.track_running_stats:
+        if self.running_mean is not None:
             mean, var = self.running()
             assert self.num_batches_tracked is not None
             mean.zero_()
@@ -331,7 +337,9 @@ class RunningNormalization(Normalization):
         A forward within a backward is activation checkpointing computing the same batch again; it
         counts once (torch's own batch norm counts it twice).
         """
-        if not (self.training and self.track_running_stats) or in_backward():
+        if not self.training or self.running_mean is None:
+            return
+        if not self.track_running_stats or in_backward():
             return
         if isinstance(count, int) and count == 0:
             return

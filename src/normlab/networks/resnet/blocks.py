@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from normlab.norms.call import call_norm
 from normlab.norms.spec import NormSpec
 
 Images = Float[Tensor, "n c h w"]
@@ -45,9 +46,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Images) -> Images:
         """Shape (N, out_channels, H/stride, W/stride)."""
-        y = self.norm1(self.conv1(x), activation="relu")
-        out: Tensor = self.norm2(self.conv2(y), residual=self.shortcut(x), activation="relu")
-        return out
+        y = call_norm(self.norm1, self.conv1(x), activation="relu")
+        return call_norm(self.norm2, self.conv2(y), residual=self.shortcut(x), activation="relu")
 
 
 class PaddedShortcut(nn.Module):

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from normlab.errors import UnknownNameError, UsageError
 from normlab.networks.resnet.blocks import BasicBlock, convolution
 from normlab.networks.resnet.initialization import initialize
+from normlab.norms.call import call_norm
 from normlab.norms.spec import NormSpec, parse_norm
 from normlab.records.network import present_name
 
@@ -81,8 +82,7 @@ class SmallStem(nn.Module):
 
     def forward(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h w"]:
         """Return features of shape (N, channels, H, W)."""
-        y: Tensor = self.norm(self.conv(x), activation="relu")
-        return y
+        return call_norm(self.norm, self.conv(x), activation="relu")
 
 
 class LargeStem(nn.Module):
@@ -97,7 +97,7 @@ class LargeStem(nn.Module):
 
     def forward(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c h4 w4"]:
         """Return features of shape (N, channels, H/4, W/4)."""
-        y: Tensor = self.pool(self.norm(self.conv(x), activation="relu"))
+        y: Tensor = self.pool(call_norm(self.norm, self.conv(x), activation="relu"))
         return y
 
 

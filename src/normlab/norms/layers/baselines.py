@@ -27,12 +27,11 @@ class NoNorm2d(nn.Module):
         return activate(x if residual is None else x + residual, activation)
 
 
-class TorchBatchNorm2d(RunningNormalization):
+class TorchBatchNorm2d(RunningNormalization, nn.BatchNorm2d):  # type: ignore[misc]  # as bn
     """The framework's batch normalization, called like the other layers: the sanity check of bn.
 
-    y = act(torch.nn.functional.batch_norm(x) + residual). It calls torch's function rather than
-    subclass torch.nn.BatchNorm2d, which a conversion to SyncBatchNorm would replace without its
-    residual and activation.
+    y = act(torch.nn.functional.batch_norm(x) + residual). It is a torch.nn.BatchNorm2d, so that it
+    can be replaced by one that knows neither residual nor activation; call it by `call_norm`.
 
     Args:
         num_features: C.
@@ -79,15 +78,16 @@ class TorchBatchNorm2d(RunningNormalization):
             count = x.shape[0] * x.shape[2] * x.shape[3]
             self.check_count(count, "use a larger batch or image")
         weight = self.momentum
-        if self.training and self.track_running_stats:
+        moves = self.training and self.track_running_stats and self.running_mean is not None
+        if moves:
             assert self.num_batches_tracked is not None
             self.num_batches_tracked.add_(1)
             if weight is None:
                 weight = 1.0 / float(self.num_batches_tracked)
         z = functional.batch_norm(
             x,
-            self.running_mean,
-            self.running_var,
+            self.running_mean if moves or not by_batch else None,
+            self.running_var if moves or not by_batch else None,
             self.weight,
             self.bias,
             training=by_batch,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import torch
+from torch import nn
 
 from normlab.errors import UsageError
 from normlab.norms.base import Images, RunningNormalization
@@ -13,10 +14,11 @@ from normlab.norms.functional.activation import Activation
 from normlab.norms.layers.apply import normalize_over_batch
 
 
-class BatchNorm2d(RunningNormalization):
+class BatchNorm2d(RunningNormalization, nn.BatchNorm2d):  # type: ignore[misc]  # γ, β: may be None
     """Batch normalization over N, H, W per channel (Ioffe & Szegedy 2015, algorithms 1 and 2).
 
-    y = γ·(x − μ_c)/√(v_c + ε) + β; in evaluation μ_c and v_c are the running statistics.
+    y = γ·(x − μ_c)/√(v_c + ε) + β; in evaluation μ_c and v_c are the running statistics. It is a
+    torch.nn.BatchNorm2d to tools that look at the type: see docs/convert.md.
 
     Args:
         num_features: C.

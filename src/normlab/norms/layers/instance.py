@@ -64,7 +64,7 @@ class InstanceNorm2d(RunningNormalization):
         count = x.shape[2] * x.shape[3]
         self.check_count(count, "use a larger image")
         rule = partial(rules.instance, eps=self.eps)
-        if not self.track_running_stats:
+        if self.running_mean is None:
             return normalize_by_sample(self, x, x.shape[1], rule, residual, activation)
         y, mean, variance = plane_norm(x, rule, (self.weight, self.bias), residual, activation)
         if self.synchronized and self.training:

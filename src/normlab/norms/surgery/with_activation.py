@@ -5,6 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from normlab.norms.call import call_norm
 from normlab.norms.functional.activation import LEAKY_SLOPE, Activation
 
 
@@ -44,7 +45,6 @@ class ActivatedNorm(nn.Module):
         """Normalize, drop and activate; the shape is kept."""
         fused = self.fused
         if fused is not None:
-            fused_y: Tensor = self.norm(x, activation=fused)
-            return fused_y
+            return call_norm(self.norm, x, activation=fused)
         y: Tensor = self.act(self.drop(self.norm(x)))
         return y

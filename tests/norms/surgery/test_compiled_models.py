@@ -1,4 +1,4 @@
-"""What conversion cannot see (models of torch.jit) and what cannot see our layers (by type)."""
+"""What conversion cannot see: models of torch.jit."""
 
 from __future__ import annotations
 
@@ -30,17 +30,3 @@ def test_a_model_that_torch_jit_compiled(how: str) -> None:
         "0.1",
         "BatchNorm2d is compiled by torch.jit; convert the model before it is compiled",
     )
-
-
-@pytest.mark.parametrize("norm", ["bn", "torch-bn"])
-def test_what_looks_for_the_batch_norm_of_torch_passes_ours_by(norm: str) -> None:
-    """docs/convert.md says so; where it no longer holds, the page has to change."""
-    layer = normlab.make_norm(norm, channels=8)
-    assert not isinstance(layer, nn.modules.batchnorm._BatchNorm)
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), layer)
-    normlab.precise_statistics(model, [images(3) + 5 for _ in range(2)], batches=2)
-    assert layer.running_mean.any()
-    before = layer.running_mean.clone()
-    assert normlab.freeze(model.train()) == ["1"]
-    model(images(3) + 9)
-    assert torch.equal(layer.running_mean, before)
