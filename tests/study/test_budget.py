@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from normlab.errors import PlanError, UsageError
+from normlab.records.plan import TuningPlan
 from normlab.study import calibration as calibration
 from normlab.study.budget import (
     SAFE,
@@ -119,6 +120,17 @@ def choose(plan, seconds: float, data=None, **fixed: int):
 def test_blocks_first_then_epochs_then_size(make_plan, seconds, choice) -> None:
     """Five blocks come first: below them a verdict is exploratory."""
     assert choose(plan_at(make_plan), seconds) == choice
+
+
+def test_tuning_in_every_block_is_counted_in_every_block(make_plan) -> None:
+    """By hand: 5 · (15 + 2 · 7) = 145 in every block; 5 · 20 + 2 · 20 = 140 once."""
+    plan = plan_at(make_plan)
+    tuned = {
+        scope: plan.model_copy(update={"tuning": TuningPlan(points=2, scope=scope)})
+        for scope in ("block", "study")
+    }
+    assert choose(tuned["block"], 149, blocks=5) == (5, 15, 64)
+    assert choose(tuned["study"], 149, blocks=5) == (5, 20, 64)
 
 
 def test_a_smaller_budget_never_chooses_a_larger_study(make_plan) -> None:

@@ -123,7 +123,8 @@ def fit_to_budget(
         pixels = (image_size / size) ** 2
         expected = blocks * pixels * study_seconds(plan_runs(sized), costs, data)
         if plan.tuning is not None:
-            expected += pixels * study_seconds(tuning_runs(sized), costs, data)
+            tunings = blocks if plan.tuning.scope == "block" else 1
+            expected += tunings * pixels * study_seconds(tuning_runs(sized), costs, data)
         if expected <= SAFE * seconds:
             return Choice(blocks, epochs, image_size, expected)
     raise PlanError(
