@@ -66,7 +66,7 @@ def test_a_new_study_is_judged_after_every_block_and_keeps_its_rules(
     assert max(block for arm, block in ran if arm == "none") < 5
     again = Study.create(tmp_path / "study", make_plan(blocks=6, factors=factors), dataset)
     assert again.plan == study.plan
-    fixed = make_plan(blocks=6, factors=factors, analysis={"margin": 0.02})
+    fixed = make_plan(blocks=6, factors=factors, analysis={"margin": 0.5})
     other = Study.create(tmp_path / "other", fixed, dataset)
     assert other.plan.analysis.margin_share is None
 
@@ -104,7 +104,7 @@ def test_a_run_that_fails_does_not_hold_up_later_looks(
 
     monkeypatch.setattr(training, "execute", execute)
     factors = {"norm": ["bn", "gn"], "batch_size": [4]}
-    analysis = {"looks": [2, 4], "margin": 1e-9}
+    analysis = {"looks": [2, 4], "margin": 0.2}
     study = Study.create(
         tmp_path / "study", make_plan(blocks=4, factors=factors, analysis=analysis), dataset
     )

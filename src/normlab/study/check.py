@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+from normlab.data.scan import Manifest
+from normlab.data.split import make_split
 from normlab.errors import NormlabError, PlanError, UsageError
 from normlab.norms.registry import BUILT_IN
 from normlab.norms.spec import parse_norm
 from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
+from normlab.stats.data.metrics import is_share
 from normlab.study.design import freeze, plan_runs
 from normlab.study.lock import LOCK
 from normlab.train.network import check_trainable
@@ -31,6 +35,25 @@ def check_plan(plan: StudyPlan) -> None:
     kinds = {(spec.norm, spec.batch_size, str(spec.network)): spec for spec in one_block}
     for spec in kinds.values():
         _check_run(spec)
+
+
+def check_margin(plan: StudyPlan, manifest: Manifest) -> None:
+    """See that the test images can show the margin of a frozen plan.
+
+    Raises:
+        PlanError: the margin is set in the plan and is worth less than one test image.
+    """
+    rules = plan.analysis
+    if rules.method != 2 or rules.margin_share is not None or not is_share(rules.metric):
+        return
+    spec = plan_runs(plan.model_copy(update={"blocks": 1}))[0]
+    images = int(make_split(manifest, spec.data, spec.seed, spec.block).test.size)
+    if rules.margin * images < 1 - 1e-9:
+        raise PlanError(
+            f"a margin must be worth at least one test image, got {100 * rules.margin:g} points, "
+            f"where one of {images} images is {100 / images:.2g} points; choose --margin "
+            f"{math.ceil(1e4 / images) / 1e4:g} or more, or use more test images"
+        )
 
 
 def _check_run(spec: RunSpec) -> None:

@@ -28,7 +28,7 @@ from normlab.records.store import (
 )
 from normlab.records.tuning_results import TuningResults
 from normlab.stats.inference.sequential import planned_looks, sequential_layouts
-from normlab.study.check import check_folder, check_plan
+from normlab.study.check import check_folder, check_margin, check_plan
 from normlab.study.design import freeze, plan_runs, with_methods
 from normlab.study.executors.base import Event, Executor
 from normlab.study.executors.inline import InlineExecutor
@@ -98,6 +98,7 @@ class Study:
             study.data = data
             return study
         check_folder(folder, plan.data.source)
+        check_margin(frozen, manifest)
         return cls(folder, frozen, data or quick_report(dataset))
 
     @classmethod

@@ -29,6 +29,34 @@ def test_variance_components_by_hand():
     assert half == pytest.approx(stats.t.ppf(0.975, df) * np.sqrt(variance), rel=1e-10)
 
 
+def test_cochrans_quantile_where_blocks_matter_and_are_few():
+    """Block means ±.4, image means ±.2, nothing else: MS_B = .96, MS_I = .08, MS_E = 0."""
+    from scipy import stats
+
+    d = np.array([[-0.4], [0.4]]) + np.array([[-0.2, 0.2, 0.0]])
+    ms_block, ms_image = 3 * 0.32, 2 * 0.04
+    claim = image_claim(d)
+    weight = ms_block / (ms_block + ms_image)
+    by_blocks, by_images = stats.t.ppf(0.975, [1, 2])
+    cochran = weight * by_blocks + (1 - weight) * by_images
+    assert cochran > stats.t.ppf(0.975, claim.df)
+    expected = cochran * np.sqrt((ms_block + ms_image) / 6)
+    assert claim.interval.high - claim.mean == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("images", [0.3, 4.0])
+def test_few_blocks_that_matter_are_covered_too(images):
+    """Five blocks, 40 images, effects of blocks ten times the residual; 3,000 studies."""
+    random = np.random.default_rng(7)
+    covered = 0
+    for _ in range(3000):
+        block, image = np.sqrt(10 / 40), np.sqrt(images / 5)
+        d = random.normal(0, block, (5, 1)) + random.normal(0, image, 40)
+        claim = image_claim(d + random.normal(0, 1, (5, 40)))
+        covered += claim.interval.low <= 0 <= claim.interval.high
+    assert 0.935 <= covered / 3000 <= 0.965
+
+
 @pytest.mark.parametrize("blocks", [3, 5, 10])
 def test_new_images_are_covered_where_blocks_alone_are_not(blocks):
     """Crossed effects of blocks and images; 1,500 studies."""

@@ -68,7 +68,7 @@ class Standing:
         value = None
         if outcome.test is not None:
             value = float(getattr(outcome.test, metric))
-            bound = chance_bound(len(spec.data.classes), outcome.test.images)
+            bound = chance_bound(1 / len(spec.data.classes), outcome.test.images)
             self._chance[key].append((outcome.test.accuracy, bound))
         elif outcome.status == "diverged":  # counted as guessing, as the verdict does
             value = chance_level(metric, len(spec.data.classes))

@@ -8,7 +8,15 @@ from pathlib import Path
 from normlab.errors import StorageError
 from normlab.records.data_report import DataReport
 from normlab.records.plan import StudyPlan, read_plan
-from normlab.records.store import DATA, TUNING_RESULTS, RunRecord, read_optional, run_folders
+from normlab.records.store import (
+    DATA,
+    TUNING_RESULTS,
+    Predictions,
+    RunFolder,
+    RunRecord,
+    read_optional,
+    run_folders,
+)
 from normlab.records.tuning_results import TuningResults
 
 
@@ -67,3 +75,15 @@ def read_study(folder: Path) -> StudyRecords:
         tuning_results=read_optional(folder / TUNING_RESULTS, TuningResults),
         data=read_optional(folder / DATA, DataReport),
     )
+
+
+def usable_predictions(record: RunRecord) -> Predictions | None:
+    """The predictions of a run; None where there are none, or none that fit its classes."""
+    try:
+        found = RunFolder(record.folder).read_predictions()
+    except StorageError:
+        return None
+    classes = len(record.spec.data.classes)
+    if found is None or found.probabilities.shape != (len(found.labels), classes):
+        return None
+    return found if found.labels.size and found.labels.max() < classes else None

@@ -37,20 +37,27 @@ from normlab.stats.inference.power import BLOCKS_CAP, blocks_to_decide
 from normlab.stats.inference.sign_flip import sign_flip_p_value
 
 Decision = Literal[
-    "better", "worse", "ahead", "behind", "practically equal", "too easy to tell apart", "undecided"
+    "better",
+    "worse",
+    "better in finished runs",
+    "worse in finished runs",
+    "practically equal",
+    "too easy to tell apart",
+    "undecided",
 ]
-"""What a comparison says of its first arm. Ahead and behind: as better and worse, but the runs are
-too few to exclude that failures would turn it around (normlab.stats.inference.looks.failures).
+"""What a comparison says of its first arm. In finished runs: the runs are too few to exclude that
+failures would turn it around (normlab.stats.inference.looks.failures).
 """
 
-SUPERIOR: tuple[Decision, ...] = ("better", "ahead")
-INFERIOR: tuple[Decision, ...] = ("worse", "behind")
+SUPERIOR: tuple[Decision, ...] = ("better", "better in finished runs")
+INFERIOR: tuple[Decision, ...] = ("worse", "worse in finished runs")
+CONDITIONAL: tuple[Decision, ...] = (SUPERIOR[1], INFERIOR[1])
 
 _MIRRORED: dict[Decision, Decision] = {
     "better": "worse",
     "worse": "better",
-    "ahead": "behind",
-    "behind": "ahead",
+    "better in finished runs": "worse in finished runs",
+    "worse in finished runs": "better in finished runs",
 }
 
 

@@ -6,11 +6,16 @@ correctness of every image in every run, blocks and images are two crossed rando
     d[b, i] = correct_A − correct_B = δ + block[b] + image[i] + e[b, i]
     Var(d̄) ≈ SE²(blocks) + SE²(images) − σ²_e/(B·I) = (MS_B + MS_I − MS_E)/(B·I)
 
-with Satterthwaite's degrees of freedom. Blocks alone would cover new images in 80 to 94 % instead
-of 95 %. Images that belong together (copies, one animal, one patient) are one unit: mean squares
+The interval is Student's t with the larger of two quantiles: with Satterthwaite's degrees of
+freedom, and Cochran's mean of the quantiles of blocks and images, weighted by their shares of the
+variance. By normal errors Satterthwaite's alone is too short where few blocks matter (3 blocks:
+92.5 % instead of 95), Cochran's alone where images matter little (91.2 %); the larger one holds
+93.2 to 97.8 % with 3 blocks, 94.7 to 97.4 % with 5. Blocks alone would cover new images in 80 to
+94 %. Images that belong together (copies, one animal, one patient) are one unit: mean squares
 are then over the means of groups. Taken as independent they covered 70 to 90 %.
 
-Source: method.md, "The question"; Satterthwaite 1946; Clark 1973 for two crossed random factors.
+Sources: Satterthwaite 1946; Cochran 1964, "Approximate significance levels of the Behrens–Fisher
+test"; Clark 1973 for two crossed random factors.
 """
 
 from __future__ import annotations
@@ -23,8 +28,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from normlab.stats.data.layout import Layout
-from normlab.stats.inference.intervals import Interval, t_quantile, t_tail
-from normlab.stats.summary.classes import usable_predictions
+from normlab.stats.data.reading import usable_predictions
+from normlab.stats.inference.intervals import Interval, t_quantile
 
 Correct = Mapping[tuple[str, int], Bool[np.ndarray, " images"]]
 """Arm and block → which test images the run got right, in one order for all."""
@@ -36,8 +41,8 @@ class ImageClaim:
 
     mean: float
     interval: Interval
-    p_value: float
     df: float
+    """Satterthwaite's."""
     error_blocks: float
     """Standard error from blocks alone: of claim (a)."""
     error_images: float
@@ -75,12 +80,15 @@ def image_claim(
     df = (variance * size) ** 2 / (
         ms_block**2 / df_block + ms_image**2 / df_image + ms_rest**2 / df_rest
     )
-    error = math.sqrt(variance)
-    half_width = t_quantile(1 - alpha / 2, df) * error
+    weight = max(ms_block - ms_rest, 0.0) / (max(ms_block - ms_rest, 0.0) + ms_image or 1.0)
+    by_blocks, by_images, by_both = (
+        t_quantile(1 - alpha / 2, each) for each in (df_block, df_image, df)
+    )
+    quantile = max(by_both, weight * by_blocks + (1 - weight) * by_images)
+    half_width = quantile * math.sqrt(variance)
     return ImageClaim(
         mean=mean,
         interval=Interval(mean - half_width, mean + half_width, 1 - alpha),
-        p_value=2 * t_tail(abs(mean) / error, df),
         df=df,
         error_blocks=math.sqrt(ms_block / size),
         error_images=math.sqrt(ms_image / size),

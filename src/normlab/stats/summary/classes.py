@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from normlab.errors import StorageError
-from normlab.records.store import Predictions, RunFolder, RunRecord
+from normlab.records.store import Predictions, RunRecord
 from normlab.stats.data.layout import Layout
+from normlab.stats.data.reading import usable_predictions
 from normlab.stats.data.setting import Setting
 from normlab.stats.inference.comparison import holm
 from normlab.stats.inference.intervals import PairedDifference, paired_difference
@@ -167,18 +167,6 @@ def mean_recall(table: ClassTable) -> Float[np.ndarray, "arms classes"]:
     """The mean recall of every arm and class over the blocks."""
     mean: Float[np.ndarray, "arms classes"] = table.recall.mean(axis=1)
     return mean
-
-
-def usable_predictions(record: RunRecord) -> Predictions | None:
-    """The predictions of a run; None where there are none, or none that fit its classes."""
-    try:
-        found = RunFolder(record.folder).read_predictions()
-    except StorageError:
-        return None
-    classes = len(record.spec.data.classes)
-    if found is None or found.probabilities.shape != (len(found.labels), classes):
-        return None
-    return found if found.labels.size and found.labels.max() < classes else None
 
 
 def _images(predictions: Predictions) -> bytes:

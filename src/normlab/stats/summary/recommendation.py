@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from normlab.stats.data.metrics import format_difference, is_share, orientation, unit
 from normlab.stats.inference.comparison import Comparison
 from normlab.stats.summary.analysis import SettingAnalysis
-from normlab.stats.summary.verdict_clauses import range_of_blocks, shown
+from normlab.stats.summary.verdict_clauses import if_it_finishes, range_of_blocks, shown
 from normlab.text import count, join
 
 ADDED = 5
@@ -131,9 +131,12 @@ def _warning(setting: SettingAnalysis, chance: Sequence[str]) -> str:
 
 
 def _why(setting: SettingAnalysis, use: str, not_these: Sequence[str], left: Sequence[str]) -> str:
-    if len(setting.verdict.best) == 1:
-        return f"{'every' if len(not_these) > 1 else 'the'} other arm is shown to be below it"
-    if use == setting.verdict.reference:
+    verdict = setting.verdict
+    if len(verdict.best) == 1:
+        finished = " in runs that finish" if if_it_finishes(verdict.comparisons, (use,)) else ""
+        every = "every" if len(not_these) > 1 else "the"
+        return f"{every} other arm is shown to be below it{finished}"
+    if use == verdict.reference:
         return "nothing is shown to beat it"
     return "the highest mean of those that nothing is shown to beat" if left else "nothing beat it"
 
@@ -167,7 +170,7 @@ def _settle(setting: SettingAnalysis, pairs: Sequence[Comparison | None]) -> str
         parts.append(f"may differ by up to {size} {unit(verdict.metric)} either way")
     forecasts = [pair.forecast for pair in known if pair.forecast is not None]
     if forecasts:
-        parts.append(range_of_blocks(max(forecasts, key=lambda one: one.median or 10**6)))
+        parts.append(range_of_blocks(max(forecasts, key=lambda one: one.high or 10**6)))
     return "; ".join(parts)
 
 

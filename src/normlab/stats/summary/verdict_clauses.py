@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from normlab.stats.data.metrics import LABELS, format_difference, orientation, unit
-from normlab.stats.inference.comparison import Comparison
+from normlab.stats.inference.comparison import CONDITIONAL, SUPERIOR, Comparison
 from normlab.stats.inference.forecast import Forecast
-from normlab.stats.inference.looks.failures import FAILURE_FREE, FailureBound
+from normlab.stats.inference.looks.failures import FailureBound
 from normlab.stats.inference.looks.state import EXPLORATORY_BELOW, SequentialDecisions
 from normlab.text import count, join
 
@@ -51,9 +51,9 @@ def arm_clause(comparison: Comparison, metric: str, decisions: SequentialDecisio
     size = f"{_size(metric, mean)} {_unit(metric)}{ends}"
     if comparison.decision in ("better", "worse"):
         return f"{arm} is {comparison.decision} than {other} by {size}"
-    if comparison.decision in ("ahead", "behind"):
-        verb = "is ahead of" if comparison.decision == "ahead" else "is behind"
-        return f"{arm} {verb} {other} by {size} in the runs that were made"
+    if comparison.decision in CONDITIONAL:
+        word = comparison.decision.split()[0]
+        return f"{arm} is {word} than {other} by {size}{_condition(comparison, decisions)}"
     if comparison.decision == "practically equal":
         rules = decisions.rules
         margin = "" if rules is None else f", within ±{_size(metric, rules.margin.value)}"
@@ -61,13 +61,19 @@ def arm_clause(comparison: Comparison, metric: str, decisions: SequentialDecisio
     return f"{arm} is open against {other}: {_open(comparison, metric)}{_in_blocks(comparison)}"
 
 
-def best_clause(arms: Sequence[str], best: Sequence[str]) -> str:
+def best_clause(arms: Sequence[str], best: Sequence[str], comparisons: Sequence[Comparison]) -> str:
     """Which arms may be the best."""
+    who = "the best in runs that finish" if if_it_finishes(comparisons, best) else "the best"
     if len(best) == 1:
-        return f"the best is {shown(best[0])}"
+        return f"{who} is {shown(best[0])}"
     if len(best) == len(arms):
         return "which of them is best is open"
-    return f"the best is among {join([shown(arm) for arm in best])}"
+    return f"{who} is among {join([shown(arm) for arm in best])}"
+
+
+def if_it_finishes(comparisons: Sequence[Comparison], best: Sequence[str]) -> bool:
+    """Whether what sets the best arms apart holds of finished runs only."""
+    return any(c.decision in CONDITIONAL and {c.arm, c.other} & {*best} for c in comparisons)
 
 
 def course_clauses(stage: str, decisions: SequentialDecisions) -> list[str]:
@@ -84,8 +90,8 @@ def course_clauses(stage: str, decisions: SequentialDecisions) -> list[str]:
     return clauses
 
 
-def failure_clauses(decisions: SequentialDecisions, comparisons: Sequence[Comparison]) -> list[str]:
-    """How many runs failed, how many may, and what that withholds."""
+def failure_clauses(decisions: SequentialDecisions) -> list[str]:
+    """How many runs failed, and how many may."""
     failures = decisions.failures
     if not failures:
         return []
@@ -98,30 +104,23 @@ def failure_clauses(decisions: SequentialDecisions, comparisons: Sequence[Compar
     clean = {arm: bound for arm, bound in failures.items() if not bound.failed}
     if clean:
         clauses.append(_clean(clean, some_failed=len(clean) < len(failures)))
-    if any(c.decision in ("ahead", "behind") for c in comparisons):
-        clauses.append(
-            f"better is said from {FAILURE_FREE} runs of an arm without a failure on, or where "
-            "failures could not turn it around"
-        )
     return clauses
 
 
 def range_of_blocks(forecast: Forecast) -> str:
     """The range in words.
 
-    >>> range_of_blocks(Forecast(3, 6, 12, 0.97))
-    '3 to 12 more blocks, as likely as not 6'
+    >>> range_of_blocks(Forecast(3, 12)), range_of_blocks(Forecast(3, None))
+    ('probably 3 to 12 more blocks', 'at least 3 more blocks, perhaps more than the plan has')
     """
-    if forecast.median is None:
-        return (
-            f"more likely than not undecided at the end of the plan "
-            f"(decided by then: {100 * forecast.within:.0f} %)"
-        )
+    if forecast.low is None:
+        return "probably more blocks than the plan has"
+    at_least = count(forecast.low, "more block")
     if forecast.high is None:
-        return f"{forecast.low} or more blocks, as likely as not {forecast.median}"
+        return f"at least {at_least}, perhaps more than the plan has"
     if forecast.low == forecast.high:
-        return f"about {count(forecast.median, 'more block')}"
-    return f"{forecast.low} to {forecast.high} more blocks, as likely as not {forecast.median}"
+        return f"probably {at_least}"
+    return f"probably {forecast.low} to {forecast.high} more blocks"
 
 
 def _open(comparison: Comparison, metric: str) -> str:
@@ -140,6 +139,14 @@ def _open(comparison: Comparison, metric: str) -> str:
     return f"{said} ({range_of_blocks(comparison.forecast)})"
 
 
+def _condition(comparison: Comparison, decisions: SequentialDecisions) -> str:
+    """What "better" rests on while failures are not excluded."""
+    winner = comparison.arm if comparison.decision in SUPERIOR else comparison.other
+    if decisions.failures[winner].failed:
+        return f", with the failures of {shown(winner)} so far"
+    return " in runs that finish"
+
+
 def _in_blocks(comparison: Comparison) -> str:
     """In how many blocks the arm was better: a count, for few blocks are no probability."""
     share = comparison.share
@@ -150,9 +157,11 @@ def _in_blocks(comparison: Comparison) -> str:
 
 
 def _clean(bounds: Mapping[str, FailureBound], *, some_failed: bool) -> str:
-    fewest = min(bounds.values(), key=lambda bound: bound.runs)
     who = "no run of the others failed" if some_failed else "no run failed"
-    return f"{who} (0 of {fewest.runs} an arm: up to {100 * fewest.upper:.0f} % may)"
+    may = {bound.runs: f"{100 * bound.upper:.0f} %" for bound in bounds.values()}
+    fewest, most = min(may), max(may)
+    still = f"{who}, but with {count(fewest, 'run')} of an arm up to {may[fewest]} still may"
+    return still if fewest == most else f"{still}, with {most} up to {may[most]}"
 
 
 def _size(metric: str, value: float) -> str:

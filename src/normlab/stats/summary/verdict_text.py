@@ -74,9 +74,9 @@ def _second_method(
         clauses = [arm_clause(pair, table.metric, decisions) for pair in against_it]
     else:
         clauses = [f"the reference {shown(reference)} has no result here"]
-    clauses.append(best_clause(arms, best))
+    clauses.append(best_clause(arms, best, comparisons))
     clauses.extend(course_clauses(stage, decisions))
-    clauses.extend(failure_clauses(decisions, comparisons))
+    clauses.extend(failure_clauses(decisions))
     return f"{basis(blocks, stage, decisions)}{rates}: {'; '.join(clauses)}."
 
 
@@ -169,7 +169,7 @@ def further_blocks(comparisons: Sequence[Comparison]) -> str:
     """How many more blocks would decide these, e.g. "about 4 to 12 more blocks"."""
     ranges = [c.forecast for c in comparisons if c.forecast is not None]
     if ranges:
-        return range_of_blocks(max(ranges, key=lambda one: one.median or BLOCKS_CAP))
+        return range_of_blocks(max(ranges, key=lambda one: one.high or BLOCKS_CAP))
     known = [c.further_blocks for c in comparisons if c.further_blocks is not None]
     if not known:
         return "at least two blocks are needed to say how many more"

@@ -6,6 +6,7 @@ import pytest
 from normlab.records.plan import StudyPlan, parse_plan
 from normlab.stats.data.pairing import PairedTable
 from normlab.stats.data.setting import Setting
+from normlab.stats.inference.comparison import INFERIOR, SUPERIOR
 from normlab.stats.inference.looks.margins import Margin, relative_margin
 from normlab.stats.inference.looks.state import SettingRules
 from normlab.stats.inference.sequential import planned_looks, sequential_decisions
@@ -69,15 +70,15 @@ def test_the_interval_beside_a_decision_never_contradicts_it(seed: int) -> None:
     for pair in decisions.comparisons:
         assert pair.simultaneous is not None
         low, high = pair.simultaneous.low, pair.simultaneous.high
-        if pair.decision in ("better", "ahead"):
+        if pair.decision in SUPERIOR:
             assert low > 0
-        elif pair.decision in ("worse", "behind"):
+        elif pair.decision in INFERIOR:
             assert high < 0
         elif pair.decision == "practically equal":
             assert -0.01 < low <= high < 0.01
         else:
             assert low <= 0 <= high
-        if pair.decision in ("better", "worse", "ahead", "behind"):
+        if pair.decision in SUPERIOR + INFERIOR:
             assert pair.adjusted_p is not None
             assert pair.adjusted_p < 0.05
 
@@ -108,15 +109,15 @@ def test_below_three_blocks_nothing_is_decided() -> None:
     assert all(c.simultaneous is None for c in decisions.comparisons)
 
 
-def test_too_few_runs_to_exclude_failures_make_better_ahead() -> None:
+def test_better_is_said_of_finished_runs_until_failures_are_excluded() -> None:
     values = study(2, 20, 4)
     values[1] += 0.05
-    decisions = sequential_decisions(table(values), plan())
-    assert decisions.blocks < 14
-    assert decisions.comparisons[0].decision == "better"  # by 20 runs that are there, none failed
     decisions = sequential_decisions(table(values[:, :6]), plan())
-    assert decisions.comparisons[0].decision == "ahead"
+    assert decisions.comparisons[0].decision == "better in finished runs"
+    assert decisions.comparisons[0].reversed().decision == "worse in finished runs"
     assert decisions.failures["b"].upper == pytest.approx(1 - 0.05 ** (1 / 6))
+    values[1] += 0.4
+    assert sequential_decisions(table(values), plan()).comparisons[0].decision == "better"
 
 
 def test_all_right_in_every_run_is_too_easy() -> None:
@@ -141,7 +142,7 @@ def test_blocks_beyond_the_plan_are_judged_by_e_values() -> None:
     short = sequential_decisions(table(values[:, :5]), plan(5, margin=1e-9))
     long = sequential_decisions(table(values + np.array([[0], [1.2 * SD]])), plan(5, margin=1e-9))
     assert short.comparisons[0].decision == "undecided"
-    assert long.comparisons[0].decision == "better"
+    assert long.comparisons[0].decision in SUPERIOR
     assert long.comparisons[0].difference.n == 60
 
 

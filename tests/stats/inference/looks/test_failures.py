@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from normlab.stats.inference.looks.failures import FAILURE_FREE, failure_bound, withheld
+from normlab.stats.inference.looks.failures import failure_bound, withheld
 
 
 @pytest.mark.parametrize(("failed", "runs"), [(0, 5), (1, 5), (2, 20), (0, 14)])
@@ -21,10 +21,13 @@ def test_better_is_withheld_while_a_possible_failure_rate_would_turn_it_around()
     assert not withheld(failure_bound(0, 5), ok, other=0.50, chance=0.25, sign=1)
 
 
-def test_enough_runs_without_a_failure_settle_it_but_one_failure_does_not() -> None:
-    ok = np.full(FAILURE_FREE, 0.85)
-    assert not withheld(failure_bound(0, FAILURE_FREE), ok, other=0.80, chance=0.25, sign=1)
-    assert withheld(failure_bound(1, FAILURE_FREE + 1), ok, other=0.80, chance=0.25, sign=1)
+def test_no_number_of_clean_runs_is_an_exception() -> None:
+    for runs in (14, 20, 40):
+        ok = np.full(runs, 0.81)
+        assert withheld(failure_bound(0, runs), ok, other=0.80, chance=0.25, sign=1)
+    ok = np.full(40, 0.86)
+    assert not withheld(failure_bound(0, 40), ok, other=0.80, chance=0.25, sign=1)
+    assert withheld(failure_bound(3, 43), ok, other=0.80, chance=0.25, sign=1)
 
 
 def test_of_losses_a_lower_one_is_better() -> None:

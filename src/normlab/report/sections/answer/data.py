@@ -243,6 +243,7 @@ def how_to_read(analysis: Analysis) -> tuple[str, ...]:
             f"(Holm, α = {rules.alpha:g}), so an interval may leave out zero and the pair still "
             "be undecided."
         )
+    odds = "a range that holds in four of five studies" if rules.method == 2 else "at even odds"
     return (
         "A block is one training of every arm from the same split, initial weights, order of "
         f"images and augmentation; differences are taken inside blocks. {intervals}",
@@ -250,7 +251,7 @@ def how_to_read(analysis: Analysis) -> tuple[str, ...]:
         f"{unit(rules.metric)}, the margin fixed in the plan. P(better): the share of blocks in "
         "which the arm was the better one, ties counting half. Time: of a training step, relative "
         "to the reference in the same block, median. More blocks: an "
-        "estimate from the spread so far, at even odds.",
+        f"estimate from the spread so far, {odds}.",
         "The blocks share one fixed test part: the verdict speaks of new trainings judged on "
         "these images. What can be said of new images is in the "
         'table "for whom it holds".',

@@ -48,7 +48,10 @@ from normlab.stats.inference.sign_flip import sign_flip_p_value
 Pair = tuple[str, str]
 _OPEN = ("missing", "unfinished", "interrupted")
 """What a cell is while its run has still to come."""
-_CONDITIONAL: Mapping[Decision, Decision] = {"better": "ahead", "worse": "behind"}
+_CONDITIONAL: Mapping[Decision, Decision] = {
+    "better": "better in finished runs",
+    "worse": "worse in finished runs",
+}
 
 
 @dataclass
@@ -373,16 +376,16 @@ def _forecast(found: _Found, decisions: SequentialDecisions, rules: SettingRules
 
 
 def _further(found: _Found, ahead: Forecast | None) -> int | None:
-    """The median of the range; 0 where it is decided, None where there is none."""
+    """The upper end of the range; 0 where it is decided, None where there is none."""
     if found.decision != "undecided":
         return 0
-    return None if ahead is None else ahead.median
+    return None if ahead is None else ahead.high
 
 
 def _with_failures(
     decision: Decision, table: PairedTable, pair: Pair, decisions: SequentialDecisions, sign: int
 ) -> Decision:
-    """The decision; better becomes ahead where possible failures would turn it around."""
+    """The decision; of finished runs only where possible failures would turn it around."""
     if decision not in _CONDITIONAL or decisions.rules is None:
         return decision
     winner, loser = (pair[1], pair[0]) if decision == "better" else pair
