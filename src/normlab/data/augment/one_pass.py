@@ -136,7 +136,8 @@ def _resampled(
     left, top = one - right, one - bottom
 
     def weighted(offset: int, by: Tensor) -> Tensor:
-        return packed.index_select(0, near + offset).view(by.shape) * by
+        found: Tensor = packed.index_select(0, near + offset).view(by.shape) * by
+        return found
 
     total = weighted(0, left * top) + weighted(1, right * top)
     total += weighted(size, left * bottom) + weighted(size + 1, right * bottom)

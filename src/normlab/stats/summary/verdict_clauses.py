@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from normlab.stats.data.metrics import LABELS, format_difference, orientation, unit
 from normlab.stats.inference.comparison import CONDITIONAL, SUPERIOR, Comparison
 from normlab.stats.inference.forecast import Forecast
-from normlab.stats.inference.looks.failures import FailureBound
 from normlab.stats.inference.looks.state import EXPLORATORY_BELOW, SequentialDecisions
 from normlab.text import count, join
 
@@ -101,9 +100,17 @@ def failure_clauses(decisions: SequentialDecisions) -> list[str]:
         for arm, bound in failures.items()
         if bound.failed
     ]
-    clean = {arm: bound for arm, bound in failures.items() if not bound.failed}
+    clean = [bound for bound in failures.values() if not bound.failed]
+    staying = [bound for arm, bound in failures.items() if arm not in decisions.dropped]
     if clean:
-        clauses.append(_clean(clean, some_failed=len(clean) < len(failures)))
+        who = "no run of the others failed" if clauses else "no run failed"
+        fewest = min((b for b in staying if not b.failed), default=None, key=lambda b: b.runs)
+        if fewest is not None:
+            runs = count(fewest.runs, "run")
+            who += (
+                f", but {runs} of an arm cannot rule out up to {100 * fewest.upper:.0f} % failures"
+            )
+        clauses.append(who)
     return clauses
 
 
@@ -154,14 +161,6 @@ def _in_blocks(comparison: Comparison) -> str:
         return ""
     won = share.share * share.n
     return f", better in {won:g} of {share.n} blocks"
-
-
-def _clean(bounds: Mapping[str, FailureBound], *, some_failed: bool) -> str:
-    who = "no run of the others failed" if some_failed else "no run failed"
-    may = {bound.runs: f"{100 * bound.upper:.0f} %" for bound in bounds.values()}
-    fewest, most = min(may), max(may)
-    still = f"{who}, but with {count(fewest, 'run')} of an arm up to {may[fewest]} still may"
-    return still if fewest == most else f"{still}, with {most} up to {may[most]}"
 
 
 def _size(metric: str, value: float) -> str:
