@@ -248,6 +248,20 @@ class RunningOptions(OptionGroup):
 
 
 @dataclass(frozen=True)
+class ProbeOptions(OptionGroup):
+    """Whether a study is tried for some seconds first."""
+
+    HEADING: ClassVar[str] = "Running"
+    no_probe: Annotated[
+        bool,
+        typer.Option(
+            "--no-probe",
+            help="Leave out the short run before a study that says whether it learns at all.",
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
 class ParallelOptions(OptionGroup):
     """How many runs are computed at the same time."""
 

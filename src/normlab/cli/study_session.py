@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -14,6 +15,7 @@ from normlab.cli.confirm import is_agreed, refuse_alone
 from normlab.cli.exit_codes import NOT_FINISHED, SOME_RUN_FAILED
 from normlab.cli.first_look import LOOK, taken_back_unless_agreed, write_look
 from normlab.cli.plan_lines import plan_lines
+from normlab.cli.probing import make_probe, tell_probe, wants_probe
 from normlab.cli.progress import Ended, choose_executor, run_with_progress
 from normlab.cli.scan_progress import load_with_progress
 from normlab.cli.screen.console import make_console, say, say_facts
@@ -25,6 +27,7 @@ from normlab.errors import PlanError
 from normlab.norms.fused.cpu.memory import keep_freed_memory
 from normlab.plugins import use_plugins
 from normlab.records.plan import StudyPlan, TuningPlan
+from normlab.records.probe import Probe
 from normlab.report.page.build import build_report
 from normlab.stats.data.reading import read_study
 from normlab.stats.inference.looks.boundaries import every_block
@@ -39,9 +42,11 @@ from normlab.study.budget import (
     measure_costs,
     parse_duration,
     run_seconds,
+    study_seconds,
 )
 from normlab.study.check import check_folder, check_plan
 from normlab.study.design import freeze, plan_runs, with_methods
+from normlab.study.probe import least_epochs
 from normlab.study.study import Study
 from normlab.text import count, format_seconds
 from normlab.train.step_mode import StepMode
@@ -69,6 +74,8 @@ class StudyRequest:
     """Who makes the runs; by itself this process, or several where there are several jobs."""
     compiled: bool = False
     """Whether steps go through torch.compile."""
+    probing: bool = True
+    """Whether one arm is tried for some seconds first: does it learn at all?"""
     tuning_if_it_fits: bool = False
     """Whether every arm tries some rates of its own first, where the budget has room for it."""
 
@@ -88,18 +95,28 @@ def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
     plan = _as_before(request) if begun else request.plan
     loaded = load_with_progress(plan.data, console, strict=request.strict)
     say_data(console, loaded, _frozen(plan, loaded.dataset), request.folder / LOOK)
+    probe = None
     if begun:
         kept = "its size stays, --budget says how long to go on"
         facts = ["begun before", *([kept] if request.budget else [])]
         say_facts(console, "go on", [str(request.folder), *facts])
     else:
-        plan = _sized(request, loaded.dataset, console)
+        plan, probe = _sized(request, loaded.dataset, console)
         if plan.data.image_size != request.plan.data.image_size:
             loaded = load_with_progress(plan.data, console, strict=request.strict)
     study = Study.planned(request.folder, plan, loaded.dataset, loaded.report)
+    study.probe = probe
     if plan_only:
         for line in plan_lines(study.plan):
             say(console, line)
+        if request.probing and wants_probe(study):
+            steps = StepMode(compiled=request.compiled)
+            costs, data = _calibrate(study.plan, loaded.dataset, request.device, steps, console)
+            total = study_seconds(study.missing(), costs, data)
+            study.probe = make_probe(
+                study.plan, loaded.dataset, data, costs, total, steps, console
+            )
+        tell_probe(study, console)
         request.folder.mkdir(parents=True, exist_ok=True)
         study.save()
         say_facts(console, "written", [str(study.path), f"start it: normlab run {request.folder}"])
@@ -114,6 +131,7 @@ def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
         jobs=request.jobs,
         executor=request.executor,
         compiled=request.compiled,
+        probing=request.probing,
     )
 
 
@@ -128,6 +146,7 @@ def continue_study(
     jobs: str = "1",
     executor: str | None = None,
     compiled: bool = False,
+    probing: bool = True,
 ) -> None:
     """Run what is missing, then print the answer and the paths.
 
@@ -142,9 +161,11 @@ def continue_study(
     if missing:
         costs, data = _calibrate(study.plan, dataset, device, steps, console)
         expected = {spec.id: run_seconds(spec, costs[cost_key(spec)], data) for spec in missing}
-        # a trial run of one arm belongs here, with its line, before the plan is agreed to
         say_facts(console, "plan", plan_facts(study.plan, missing, expected))
         total = sum(expected.values())
+        if probing and wants_probe(study):
+            study.probe = make_probe(study.plan, dataset, data, costs, total, steps, console)
+        tell_probe(study, console)
         left = total if deadline is None else min(total, max(deadline - time.monotonic(), 0.0))
         _ask(study, dataset, left, yes=yes)
         study.save()
@@ -245,19 +266,30 @@ def _calibrate(
         return measure_costs(specs, dataset, device, steps), data
 
 
-def _sized(request: StudyRequest, dataset: Dataset, console: Console) -> StudyPlan:
-    """The plan with blocks, epochs and size as the user or the budget chose them."""
+def _sized(
+    request: StudyRequest, dataset: Dataset, console: Console
+) -> tuple[StudyPlan, Probe | None]:
+    """The plan with blocks, epochs and size as the user or the budget chose them; and the probe
+    that a budget is spent by, which buys learning before blocks.
+    """
     plan = with_methods(request.plan, None)
     if {"blocks", "epochs"} <= request.chosen.keys() and request.budget is None:
-        return _with_looks(plan)
+        return _with_looks(plan), None
     seconds = parse_duration(request.budget or DEFAULT_BUDGET)
     frozen = _frozen(plan, dataset)
-    costs, data = _calibrate(
-        frozen, dataset, request.device, StepMode(compiled=request.compiled), console
-    )
-    choice = fit_to_budget(frozen, costs, data, seconds, fixed=request.chosen)
+    steps = StepMode(compiled=request.compiled)
+    costs, data = _calibrate(frozen, dataset, request.device, steps, console)
+    probe = None
+    if request.probing:
+        probe = make_probe(frozen, dataset, data, costs, seconds, steps, console)
+    allowed = partial(
+        fit_to_budget,
+        costs=costs, data=data, seconds=seconds, fixed=request.chosen,
+        least_epochs=least_epochs(probe),
+    )  # fmt: skip
+    choice = allowed(frozen)
     if request.tuning_if_it_fits:
-        plan, choice = _tuned_if_it_fits(plan, frozen, choice, costs, data, seconds, request.chosen)
+        plan, choice = _tuned_if_it_fits(plan, frozen, choice, allowed)
     sized = plan.model_copy(
         update={
             "blocks": choice.blocks,
@@ -265,29 +297,24 @@ def _sized(request: StudyRequest, dataset: Dataset, console: Console) -> StudyPl
             "training": plan.training.model_copy(update={"epochs": choice.epochs}),
         }
     )
-    allowed = f"{count(choice.blocks, 'block')} of {count(choice.epochs, 'epoch')}"
-    at = f"{allowed} at {choice.image_size} px"
+    size = f"{count(choice.blocks, 'block')} of {count(choice.epochs, 'epoch')}"
+    at = f"{size} at {choice.image_size} px"
     say_facts(console, "budget", [f"{format_seconds(seconds)} allows {at}"])
-    return _with_looks(sized)
+    return _with_looks(sized), probe
 
 
 def _tuned_if_it_fits(
     plan: StudyPlan,
     frozen: StudyPlan,
     choice: Choice,
-    costs: Mapping[CostKey, Cost],
-    data: BlockData,
-    seconds: float,
-    chosen: Mapping[str, int],
+    allowed: Callable[[StudyPlan], Choice],
 ) -> tuple[StudyPlan, Choice]:
     """The plan with its own rate for every arm, if five blocks of ten epochs fit beside the search;
     else as it is: a shared rate, which the verdict names.
     """
     with_tuning = {"tuning": MODEST_TUNING}
     try:
-        tuned = fit_to_budget(
-            frozen.model_copy(update=with_tuning), costs, data, seconds, fixed=chosen
-        )
+        tuned = allowed(frozen.model_copy(update=with_tuning))
     except PlanError:
         return plan, choice
     enough = tuned.blocks >= 5 and tuned.epochs >= 10 and tuned.image_size == choice.image_size

@@ -26,6 +26,7 @@ SAFE = 0.9
 """The share of a budget that is planned for: a calibration of a few steps is no promise."""
 PREFERRED = ((10, 30), (5, 30), (5, 20), (5, 15), (5, 10), (5, 7), (5, 5), (3, 15), (3, 10))
 """(blocks, epochs) from the best down: five blocks make a verdict, below it is exploratory."""
+EPOCHS = PREFERRED[0][1]
 MODEST = ((3, 5), (2, 5), (1, 5), (1, 3), (1, 1))
 
 
@@ -102,8 +103,12 @@ def fit_to_budget(
     seconds: float,
     *,
     fixed: Mapping[str, int],
+    least_epochs: int | None = 1,
 ) -> Choice:
     """The best study that fits: enough blocks first, then epochs, then the image's size.
+
+    Learning comes before blocks: fewer of `least_epochs` rather than more of fewer epochs. None:
+    nobody knows how many it takes, so as many as there are.
 
     The plan is a frozen one. `fixed` holds what the user chose ("blocks", "epochs", "image_size")
     and is not touched. A smaller image costs its share of pixels.
@@ -113,7 +118,8 @@ def fit_to_budget(
     """
     size = plan.data.image_size
     sizes = [size, *(s for s in SIZES if s < size and "image_size" not in fixed)]
-    candidates = [(b, e, s) for s in sizes for b, e in PREFERRED]
+    candidates = [(b, e, s) for s in sizes for b, e in _learning(least_epochs)]
+    candidates += [(b, e, s) for s in sizes for b, e in PREFERRED]
     candidates += [(b, e, sizes[-1]) for b, e in MODEST]
     expected = 0.0
     for blocks, epochs, image_size in candidates:
@@ -131,6 +137,15 @@ def fit_to_budget(
         f"the budget of {format_seconds(seconds)} is too small: the least study takes about "
         f"{format_seconds(expected)}; give more time with --budget, or fewer norms"
     )
+
+
+def _learning(least: int | None) -> list[tuple[int, int]]:
+    """(blocks, epochs) from the best down, of studies that learn."""
+    least = EPOCHS if least is None else least
+    enough = [(blocks, epochs) for blocks, epochs in PREFERRED if epochs >= least]
+    if least > min(epochs for _, epochs in PREFERRED):
+        enough += [(blocks, least) for blocks in (5, 3, 2, 1)]
+    return sorted(enough, key=lambda size: (-min(size[0], 5), -size[1]))
 
 
 def parse_duration(text: str) -> float:

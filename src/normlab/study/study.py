@@ -16,6 +16,7 @@ from normlab.plugins import approve, use_plugins
 from normlab.records.cells import Setting
 from normlab.records.data_report import DataReport
 from normlab.records.plan import StudyPlan, read_plan, write_plan
+from normlab.records.probe import PROBE, Probe
 from normlab.records.run import Outcome, RunSpec
 from normlab.records.store import (
     DATA,
@@ -61,6 +62,8 @@ class Study:
         self.folder = folder
         self.plan = plan
         self.data = data
+        self.probe: Probe | None = None
+        """What a short run before it showed, to be kept beside the plan."""
 
     @classmethod
     def create(cls, folder: str | Path, plan: StudyPlan, dataset: Dataset) -> Study:
@@ -155,7 +158,9 @@ class Study:
         """The same study with so many blocks, not written yet."""
         if blocks < 1:
             raise PlanError(f"a study has at least 1 block, got {blocks}")
-        return Study(self.folder, self.plan.model_copy(update={"blocks": blocks}), self.data)
+        study = Study(self.folder, self.plan.model_copy(update={"blocks": blocks}), self.data)
+        study.probe = self.probe
+        return study
 
     def save(self) -> None:
         """Write study.toml, and beside it what was found in the data.
@@ -172,6 +177,8 @@ class Study:
             write_plan(self.plan, self.path)  # first: without it the folder is no study
             if self.data is not None and not (self.folder / DATA).exists():
                 write_model(self.folder / DATA, self.data)
+            if self.probe is not None and not (self.folder / PROBE).exists():
+                write_model(self.folder / PROBE, self.probe)
         if self.plan.plugins:  # whoever came here has agreed to them
             approve(self.folder, self.plan.hash)
 

@@ -11,6 +11,7 @@ from normlab.records.data_report import DataReport
 from normlab.records.files import VOUCHED_FILES, unseal_checkpoint
 from normlab.records.plan import read_plan
 from normlab.records.predictions import check_agreement
+from normlab.records.probe import PROBE, Probe
 from normlab.records.robustness import read_robustness
 from normlab.records.run import EpochRow, Outcome
 from normlab.records.store import (
@@ -99,6 +100,7 @@ def verify_run(path: Path) -> tuple[str, tuple[str, ...]]:
 def _study_faults(study: Path) -> Iterator[Fault]:
     readers: dict[str, Callable[[], object]] = {
         DATA: lambda: read_optional(study / DATA, DataReport),
+        PROBE: lambda: read_optional(study / PROBE, Probe),
         TUNING_RESULTS: lambda: read_optional(study / TUNING_RESULTS, TuningResults),
         "stress.jsonl": lambda: read_robustness(study),
     }

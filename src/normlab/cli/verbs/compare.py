@@ -16,6 +16,7 @@ from normlab.cli.option_groups import (
     ImageOptions,
     ParallelOptions,
     PluginOptions,
+    ProbeOptions,
     RunningOptions,
     SourceOptions,
     StudyOptions,
@@ -53,6 +54,7 @@ def compare(
     running: RunningOptions,
     parallel: ParallelOptions,
     executing: ExecutorOptions,
+    probing: ProbeOptions,
     plugins: PluginOptions,
 ) -> None:
     """Train every norm under equal conditions and say which is better, and how sure that is."""
@@ -87,6 +89,7 @@ def compare(
         compiled=running.compiled,
         strict=opening.strict,
         yes=running.yes,
+        probing=not probing.no_probe,
         tuning_if_it_fits=_leaves_the_rate_open(context, study, factors),
     )
     conduct(request, plan_only=context.info_name == "plan")

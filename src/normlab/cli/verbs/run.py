@@ -12,6 +12,7 @@ from normlab.cli.expand import expand_groups
 from normlab.cli.option_groups import (
     ExecutorOptions,
     ParallelOptions,
+    ProbeOptions,
     RunningOptions,
     SourceOptions,
 )
@@ -35,6 +36,7 @@ def run(
     running: RunningOptions,
     parallel: ParallelOptions,
     executing: ExecutorOptions,
+    probing: ProbeOptions,
 ) -> None:
     """Run what is missing of a study; the same command again continues it."""
     from normlab.cli.first_look import LOOK
@@ -80,5 +82,5 @@ def run(
     continue_study(
         opened, loaded.dataset, console,
         device=device, yes=running.yes, deadline=deadline, jobs=parallel.jobs,
-        executor=executing.executor, compiled=running.compiled,
+        executor=executing.executor, compiled=running.compiled, probing=not probing.no_probe,
     )  # fmt: skip

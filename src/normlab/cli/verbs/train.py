@@ -60,6 +60,7 @@ def train(
             compiled=running.compiled,
             strict=opening.strict,
             yes=running.yes,
+            probing=False,
             executor=executing.executor,
         )
     )

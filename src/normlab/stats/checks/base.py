@@ -14,6 +14,7 @@ from typing import Literal
 from normlab.records.checks import RegisteredCheck, Severity, first_line, register
 from normlab.records.data_report import DataReport
 from normlab.records.plan import StudyPlan
+from normlab.records.probe import Probe
 from normlab.records.store import RunRecord
 from normlab.records.tuning_results import TuningResults
 
@@ -32,6 +33,8 @@ class StudyToCheck:
     """None where nothing was tuned, or the tuning has not ended."""
     data: DataReport | None = None
     """What was found in the data when the study began; None where they were not checked."""
+    probe: Probe | None = None
+    """What a short run before the study showed; None where there was none."""
 
 
 @dataclass(frozen=True)

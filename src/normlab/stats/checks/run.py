@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from normlab.records.checks import import_checks, registered_checks
 from normlab.records.data_report import DataReport
 from normlab.records.plan import StudyPlan
+from normlab.records.probe import Probe
 from normlab.records.store import RunRecord
 from normlab.records.tuning_results import TuningResults
 from normlab.stats.checks.base import Check, StudyCheck, StudyToCheck
@@ -23,7 +24,8 @@ def run_checks(
     runs: Sequence[RunRecord],
     tuning_results: TuningResults | None = None,
     data: DataReport | None = None,
+    probe: Probe | None = None,
 ) -> list[Check]:
     """One result a check, whether it found something or not."""
-    study = StudyToCheck(plan, runs, tuning_results, data)
+    study = StudyToCheck(plan, runs, tuning_results, data, probe)
     return [check(study) for check in study_checks()]

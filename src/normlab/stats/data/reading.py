@@ -8,6 +8,7 @@ from pathlib import Path
 from normlab.errors import StorageError
 from normlab.records.data_report import DataReport
 from normlab.records.plan import StudyPlan, read_plan
+from normlab.records.probe import PROBE, Probe
 from normlab.records.store import (
     DATA,
     TUNING_RESULTS,
@@ -40,6 +41,8 @@ class StudyRecords:
     """The account of the tuning, once it has ended."""
     data: DataReport | None = None
     """What was found in the data when the study began."""
+    probe: Probe | None = None
+    """What a short run before it showed."""
     planned_compare: str | None = None
     """The factor that the plan compares, where these records were regrouped by another one."""
 
@@ -74,6 +77,7 @@ def read_study(folder: Path) -> StudyRecords:
         tuple(unreadable),
         tuning_results=read_optional(folder / TUNING_RESULTS, TuningResults),
         data=read_optional(folder / DATA, DataReport),
+        probe=read_optional(folder / PROBE, Probe),
     )
 
 

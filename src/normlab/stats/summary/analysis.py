@@ -10,6 +10,7 @@ import numpy as np
 
 from normlab.records.data_report import DataReport
 from normlab.records.plan import StudyPlan
+from normlab.records.probe import Probe
 from normlab.records.run import METRICS
 from normlab.records.store import RunRecord
 from normlab.records.tuning_results import TuningResults
@@ -97,7 +98,7 @@ class Analysis:
 
 def analyse_study(study: StudyRecords) -> Analysis:
     """Judge the records of a study; of one that was regrouped every verdict is exploratory."""
-    analysis = analyse(study.plan, study.runs, study.tuning_results, study.data)
+    analysis = analyse(study.plan, study.runs, study.tuning_results, study.data, study.probe)
     if study.planned_compare is None:
         return analysis
     note = regrouping_note(study.plan.analysis.compare, study.planned_compare)
@@ -122,6 +123,7 @@ def analyse(
     runs: Sequence[RunRecord],
     tuning_results: TuningResults | None = None,
     data: DataReport | None = None,
+    probe: Probe | None = None,
 ) -> Analysis:
     """Judge a study by the analysis in its plan; the same at any time for the same records.
 
@@ -140,7 +142,7 @@ def analyse(
         plan=plan,
         settings=settings,
         interactions=interactions([setting.table for setting in settings]),
-        checks=tuple(run_checks(plan, runs, tuning_results, data)),
+        checks=tuple(run_checks(plan, runs, tuning_results, data, probe)),
         tuning_results=tuning_results,
         data=data,
         planned=outcomes.total() - outcomes["not needed"],
