@@ -113,9 +113,7 @@ def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
             steps = StepMode(compiled=request.compiled)
             costs, data = _calibrate(study.plan, loaded.dataset, request.device, steps, console)
             total = study_seconds(study.missing(), costs, data)
-            study.probe = make_probe(
-                study.plan, loaded.dataset, data, costs, total, steps, console
-            )
+            study.probe = make_probe(study.plan, loaded.dataset, data, costs, total, steps, console)
         tell_probe(study, console)
         request.folder.mkdir(parents=True, exist_ok=True)
         study.save()

@@ -61,8 +61,7 @@ def compare(
     from normlab.cli.study_plan import chosen_sizes, study_plan, with_preset
     from normlab.cli.study_session import StudyRequest, conduct
 
-    location = _location(source, demo)
-    fetch(location, download=opening.download)
+    location = _location(source, demo, opening)
     preset = _preset(context, study, demo)
     study, images = with_preset(study, preset), with_preset(images, preset)
     training = with_preset(training, preset)
@@ -95,10 +94,13 @@ def compare(
     conduct(request, plan_only=context.info_name == "plan")
 
 
-def _location(source: str | None, demo: bool) -> str:
+def _location(source: str | None, demo: bool, opening: SourceOptions) -> str:
+    """Where the images are, fetched if that was asked for."""
     if demo == (source is not None):
         raise UsageError("give a folder of images, or --demo: normlab compare photos/")
-    return DEMO if source is None else resolved(source)
+    location = DEMO if source is None else resolved(source)
+    fetch(location, download=opening.download)
+    return location
 
 
 def _preset(context: typer.Context, study: StudyOptions, demo: bool) -> Mapping[str, Any]:

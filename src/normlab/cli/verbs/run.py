@@ -77,8 +77,7 @@ def run(
         loaded = load_with_progress(plan.data, console, strict=opening.strict)
         opened = Study.planned(folder, plan, loaded.dataset, loaded.report)
     look = folder / LOOK
-    there = look.exists() or opened.data is not None
-    say_data(console, loaded, opened.plan, look if there else None)
+    say_data(console, loaded, opened.plan, look if look.exists() or opened.data else None)
     continue_study(
         opened, loaded.dataset, console,
         device=device, yes=running.yes, deadline=deadline, jobs=parallel.jobs,

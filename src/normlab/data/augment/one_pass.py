@@ -77,7 +77,8 @@ def apply(
     contrasts = to_device(moves.contrasts, device)
     arguments = (pixels, maps, matrices, contrasts, greys.to(device), mean, 1 / std)
     if device.type == "cpu" and pixels.is_contiguous() and kernel.is_compiled():
-        return torch.ops.normlab_data.one_pass(*arguments)  # type: ignore[no-any-return]
+        images: Tensor = torch.ops.normlab_data.one_pass(*arguments)
+        return images
     return by_operations(*arguments)
 
 
@@ -134,13 +135,10 @@ def _resampled(
     near = (first + place[1] * size + place[0]).flatten()
     (right, bottom), one = weight, 1 << WEIGHT
     left, top = one - right, one - bottom
-
-    def weighted(offset: int, by: Tensor) -> Tensor:
-        found: Tensor = packed.index_select(0, near + offset).view(by.shape) * by
-        return found
-
-    total = weighted(0, left * top) + weighted(1, right * top)
-    total += weighted(size, left * bottom) + weighted(size + 1, right * bottom)
+    corners = {0: left * top, 1: right * top, size: left * bottom, size + 1: right * bottom}
+    total = torch.zeros_like(right, dtype=torch.int64)
+    for offset, weight_there in corners.items():
+        total += packed.index_select(0, near + offset).view(total.shape) * weight_there
     mask = (1 << FIELD) - 1
     colours = torch.stack([(total >> (FIELD * channel)) & mask for channel in range(3)])
     return colours, within[0] & within[1]
@@ -151,8 +149,7 @@ def _in_pixels(maps: Float64[Tensor, "n 3 3"], size: int) -> Int32[Tensor, "n 6"
     half = size / 2
     x, y, offset = maps[:, :2].unbind(2)
     offset = half * offset + (x + y) * (0.5 - half) + (half - 0.5)
-    fixed: Tensor = torch.stack([x, y, offset], 2) * 2**FRACTION
-    return fixed.round().int().flatten(1)
+    return (torch.stack([x, y, offset], 2) * (1 << FRACTION)).round().int().flatten(1)
 
 
 def _jitter(draws: Float64[Tensor, "n 4"]) -> tuple[Tensor, Tensor]:
