@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from normlab.records.probe import PROBE, Probe
+from normlab.records.data_report import PROBE, Probe
 from normlab.records.store import read_optional
 from normlab.study import probe
 from normlab.study.study import Study

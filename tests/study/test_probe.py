@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from normlab.data.load import block_data
-from normlab.records.probe import Probe, probe_text, proposals_text
+from normlab.records.data_report import Probe, probe_text, proposals_text
 from normlab.stats.checks.base import StudyToCheck
 from normlab.stats.checks.measures.nl020_probe import probe_at_chance
 from normlab.study import probe as module

@@ -10,8 +10,8 @@ from normlab.cli.screen.console import say_facts
 from normlab.data.dataset import Dataset, typical_size
 from normlab.data.load import BlockData, block_data
 from normlab.errors import NormlabError
+from normlab.records.data_report import PROBE, Probe, probe_text, proposals_text
 from normlab.records.plan import StudyPlan
-from normlab.records.probe import PROBE, Probe, probe_text, proposals_text
 from normlab.records.store import read_optional
 from normlab.study.budget import Cost, CostKey, cost_key
 from normlab.study.design import plan_runs

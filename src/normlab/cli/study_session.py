@@ -26,8 +26,8 @@ from normlab.data.load import BlockData, block_data
 from normlab.errors import PlanError
 from normlab.norms.fused.cpu.memory import keep_freed_memory
 from normlab.plugins import use_plugins
+from normlab.records.data_report import Probe
 from normlab.records.plan import StudyPlan, TuningPlan
-from normlab.records.probe import Probe
 from normlab.report.page.build import build_report
 from normlab.stats.data.reading import read_study
 from normlab.stats.inference.looks.boundaries import every_block

@@ -12,8 +12,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 from normlab.data.load import BlockData
+from normlab.records.data_report import Probe
 from normlab.records.plan import StudyPlan
-from normlab.records.probe import Probe
 from normlab.records.run import RunSpec
 from normlab.study.budget import Cost
 from normlab.study.calibration import endless

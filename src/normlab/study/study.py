@@ -14,9 +14,8 @@ from normlab.data.locations import is_named
 from normlab.errors import PlanError, StorageError
 from normlab.plugins import approve, use_plugins
 from normlab.records.cells import Setting
-from normlab.records.data_report import DataReport
+from normlab.records.data_report import PROBE, DataReport, Probe
 from normlab.records.plan import StudyPlan, read_plan, write_plan
-from normlab.records.probe import PROBE, Probe
 from normlab.records.run import Outcome, RunSpec
 from normlab.records.store import (
     DATA,

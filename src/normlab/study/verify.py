@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from normlab.errors import NormlabError, StorageError
-from normlab.records.data_report import DataReport
+from normlab.records.data_report import PROBE, DataReport, Probe
 from normlab.records.files import VOUCHED_FILES, unseal_checkpoint
 from normlab.records.plan import read_plan
 from normlab.records.predictions import check_agreement
-from normlab.records.probe import PROBE, Probe
 from normlab.records.robustness import read_robustness
 from normlab.records.run import EpochRow, Outcome
 from normlab.records.store import (

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from normlab.records.checks import RegisteredCheck, Severity, first_line, register
-from normlab.records.data_report import DataReport
+from normlab.records.data_report import DataReport, Probe
 from normlab.records.plan import StudyPlan
-from normlab.records.probe import Probe
 from normlab.records.store import RunRecord
 from normlab.records.tuning_results import TuningResults
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from normlab.records.checks import import_checks, registered_checks
-from normlab.records.data_report import DataReport
+from normlab.records.data_report import DataReport, Probe
 from normlab.records.plan import StudyPlan
-from normlab.records.probe import Probe
 from normlab.records.store import RunRecord
 from normlab.records.tuning_results import TuningResults
 from normlab.stats.checks.base import Check, StudyCheck, StudyToCheck

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from normlab.errors import StorageError
-from normlab.records.data_report import DataReport
+from normlab.records.data_report import PROBE, DataReport, Probe
 from normlab.records.plan import StudyPlan, read_plan
-from normlab.records.probe import PROBE, Probe
 from normlab.records.store import (
     DATA,
     TUNING_RESULTS,

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from normlab.records.data_report import DataReport
+from normlab.records.data_report import DataReport, Probe
 from normlab.records.plan import StudyPlan
-from normlab.records.probe import Probe
 from normlab.records.run import METRICS
 from normlab.records.store import RunRecord
 from normlab.records.tuning_results import TuningResults

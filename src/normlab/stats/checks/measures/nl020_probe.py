@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from normlab.records.probe import probe_text, proposals_text
+from normlab.records.data_report import probe_text, proposals_text
 from normlab.stats.checks.base import Result, StudyToCheck, check, finding, not_applicable, passed
 
 
