@@ -45,6 +45,19 @@ def test_any_key_of_training_may_vary(normlab, photos, tiny) -> None:
     assert settings == {(a, n) for a in ("none", "light") for n in ("bn", "gn")}
 
 
+def test_networks_may_vary_and_be_named_by_their_depth(normlab, photos, tiny) -> None:
+    small = tiny[:6]  # without a model
+    options = ("--batch-sizes", "4", "--vary", "network=cifar-resnet8,cifar-resnet20")
+    result = normlab("plan", "photos", *small, *options, "--out", "several")
+    assert result.code == 0, result.err
+    names = {run.network.name for run in Study.open("several").specs()}
+    assert names == {"cifar-resnet8", "cifar-resnet20"}
+    deep = normlab("plan", "photos", *small, "--n", "3", "--shortcut", "B", "--out", "deep")
+    assert deep.code == 0, deep.err
+    network = Study.open("deep").plan.training.network
+    assert (network.name, network.options["shortcut"]) == ("cifar-resnet20", "B")
+
+
 def test_another_factor_can_be_compared(normlab, photos, tiny) -> None:
     options = ("--norms", "bn", "--compare", "learning_rate", "--learning-rates", "0.1,0.0001")
     result = normlab("compare", "photos", *tiny, *options)
@@ -123,6 +136,9 @@ def test_no_run_is_begun_that_would_end_too_late(normlab, photos, tiny) -> None:
         (("--norms", "bn as a,gn as a"), ("'a' stands for bn and for gn",)),
         (("--reference", "ln"), ("'ln' is not among the arms",)),
         (("--alpha", "0.9"), ("alpha",)),
+        (("--n", "2"), ("--n 2 is cifar-resnet14", "resnet8", "leave one of them out")),
+        (("--shortcut", "C"), ("shortcut", "C")),
+        (("--vary", "network=resnet9"), ("resnet9", "did you mean")),
     ],
 )
 def test_bad_plans_are_one_sentence(normlab, photos, tiny, options, parts) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import fields
 from typing import Annotated, Any
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
+from normlab.cli.help_text import EXAMPLES, FIRST, SYNONYMS, VERBS
 from normlab.cli.option_groups import OptionGroup
+from normlab.errors import UsageError
 
 Verb = Callable[..., None]
 
@@ -57,21 +60,102 @@ def expand_groups(verb: Verb) -> Verb:
 
 
 class GroupedCommand(TyperCommand):
-    """A command whose --help lists options under the headings of their groups."""
+    """A command with examples, the options to know first, and the others by their groups."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Arguments, then the options without a group, then group by group."""
-        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        """Examples, arguments, the first options, those without a group, then group by group."""
+        verb = ctx.info_name
+        if examples := EXAMPLES.get(verb, ()):
+            with formatter.section("Examples"):
+                for example in examples:
+                    formatter.write(f"{'':{formatter.current_indent}}{example}\n")
+        first = FIRST.get(verb, ())
+        start = "The first to know"
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], start: [], "Options": []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
                 option = parameter.param_type_name == "option"
                 heading = getattr(parameter, "rich_help_panel", None) or "Options"
+                heading = start if parameter.name in first else heading
                 sections.setdefault(heading if option else "Arguments", []).append(record)
         for heading, records in sections.items():
             if records:
                 with formatter.section(heading):
                     formatter.write_dl(records)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The options by their names, singular or plural; for another one the near ones are named.
+
+        Raises:
+            UsageError: an option that the verb does not have.
+        """
+        known = [
+            name for param in self.get_params(ctx) for name in (*param.opts, *param.secondary_opts)
+        ]
+        try:
+            rest: list[str] = super().parse_args(ctx, [_in_number(text, known) for text in args])
+        except Exception as error:
+            if type(error).__name__ != "NoSuchOption":  # whose home depends on typer's version
+                raise
+            name = str(getattr(error, "option_name", ""))
+            near = near_options(name, known)
+            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            raise UsageError(
+                f"there is no option {name}; {hint}all are in: normlab {ctx.info_name} --help"
+            ) from None
+        return rest
+
+
+class VerbGroup(TyperGroup):
+    """The tool itself: verbs under headings."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """One list a heading, in the order of the headings."""
+        left = dict.fromkeys(self.list_commands(ctx))
+        for number, (heading, verbs) in enumerate(VERBS.items(), start=1):
+            chosen = [verb for verb in verbs if verb in left]
+            left = {verb: None for verb in left if verb not in chosen}
+            chosen += list(left) if number == len(VERBS) else []
+            limit = formatter.width - 6 - max(map(len, self.commands))
+            rows = [(verb, self.commands[verb].get_short_help_str(limit)) for verb in chosen]
+            with formatter.section(heading):
+                formatter.write_dl(rows, col_max=12)
+
+
+def near_options(name: str, known: Sequence[str]) -> list[str]:
+    """The options that somebody may have meant, at most three.
+
+    By another tool's name for it, by the first letters of its words, by its beginning, by letters.
+
+    >>> near_options("--lr", ["--learning-rates", "--blocks", "--yes"])
+    ['--learning-rates']
+    >>> near_options("--augment", ["--augmentation", "--alpha"])
+    ['--augmentation']
+    """
+    asked = name.lstrip("-").lower().replace("_", "-")
+    words = {option.lstrip("-"): option for option in known if option.startswith("--")}
+    meant = SYNONYMS.get(asked, "")
+    if found := [option for word, option in words.items() if meant in (word, f"{word}s")]:
+        return found[:1]
+    initials = [o for w, o in words.items() if asked == "".join(part[0] for part in w.split("-"))]
+    begins = [o for w, o in words.items() if len(asked) > 1 and w.startswith(asked)]
+    if found := list(dict.fromkeys([*initials, *begins])):
+        return found[:3]
+    return [words[word] for word in difflib.get_close_matches(asked, words, n=3, cutoff=0.6)]
+
+
+def _in_number(text: str, known: Sequence[str]) -> str:
+    """An option in the number that the verb has it in: --norm and --norms are one.
+
+    >>> _in_number("--norm=bn", ["--norms"]), _in_number("--norms", ["--norms"])
+    ('--norms=bn', '--norms')
+    """
+    name, sign, value = text.partition("=")
+    if not name.startswith("--") or name in known:
+        return text
+    other = name[:-1] if name.endswith("s") else f"{name}s"
+    return f"{other}{sign}{value}" if other in known else text
 
 
 def _options(group: type[OptionGroup]) -> list[inspect.Parameter]:

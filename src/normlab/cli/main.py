@@ -12,7 +12,8 @@ import sys
 import typer
 
 from normlab.cli.exit_codes import INTERRUPTED, UNUSABLE
-from normlab.cli.expand import GroupedCommand
+from normlab.cli.expand import GroupedCommand, VerbGroup
+from normlab.cli.help_text import SHORT
 from normlab.cli.verbs.audit import audit
 from normlab.cli.verbs.bench import bench
 from normlab.cli.verbs.cache import cache
@@ -35,7 +36,11 @@ from normlab.train.interrupt import end_in_order
 
 app = typer.Typer(
     name="normlab",
-    help="Which normalization should your network use, how sure is that, and why.",
+    cls=VerbGroup,
+    help="Which normalization should your network use, how sure is that, and why.\n\n"
+    "Begin with: normlab compare photos/ (a folder per class), or normlab compare --demo",
+    epilog="normlab VERB --help has examples. Exit codes: 0 done, 1 some run failed, "
+    "2 unusable input, 3 stopped but not finished, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -46,8 +51,8 @@ _VERBS = (
     *(verify, audit, norms, networks, checks, executors, bench, cache),
 )
 for _verb in _VERBS:
-    app.command(cls=GroupedCommand)(_verb)
-app.command("plan", help=PLAN_HELP, cls=GroupedCommand)(
+    app.command(cls=GroupedCommand, short_help=SHORT.get(_verb.__name__))(_verb)
+app.command("plan", help=PLAN_HELP, cls=GroupedCommand, short_help=SHORT["plan"])(
     compare
 )  # takes the same options, and stops before the runs
 

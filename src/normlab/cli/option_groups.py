@@ -39,7 +39,11 @@ class FactorOptions(OptionGroup):
     batch_sizes: Annotated[str, typer.Option(help="With commas.")] = "32"
     vary: Annotated[
         list[str] | None,
-        typer.Option(help="One more factor out of [training]: augmentation=none,light"),
+        typer.Option(
+            help="One more factor, of any key of [training]: augmentation=none,light or "
+            "network=cifar-resnet8,cifar-resnet20. May be repeated.",
+            show_default="none",
+        ),
     ] = None
     compared: Annotated[
         str, typer.Option("--compare", help="The factor whose levels are the arms.")
@@ -90,18 +94,27 @@ class StudyOptions(OptionGroup):
 
     HEADING: ClassVar[str] = "Study"
     blocks: Annotated[
-        int | None, typer.Option(min=1, help="Repeats, each with its own split and seeds.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Repeats of every arm, each with its own split and seeds.",
+            show_default="what the budget allows",
+        ),
     ] = None
     budget: Annotated[
         str | None,
-        typer.Option(help="10m, 1h, night: chooses blocks, epochs and size, and ends in time."),
+        typer.Option(
+            help="10m, 1h, night: chooses what of blocks, epochs and size is left out, and ends "
+            "in time.",
+            show_default="plans for 1h",
+        ),
     ] = None
     tune: Annotated[
         int | None,
         typer.Option(
             min=0,
-            help="Learning rates that every arm tries in every block; 0: none, and all share one. "
-            "Left out: 4, if no rate is given and the budget has room for them.",
+            help="Learning rates that every arm tries in every block; 0: none, and all share one.",
+            show_default="4, if no rate is given and the budget has room",
         ),
     ] = None
     tune_once: Annotated[
@@ -114,7 +127,10 @@ class StudyOptions(OptionGroup):
     ] = False
     tune_range: Annotated[str, typer.Option(help="Lowest and highest of them.")] = "0.001,1"
     recipe: Annotated[
-        str | None, typer.Option(help="The course's normalization, optimizer or batch-size study.")
+        str | None,
+        typer.Option(
+            help="The course's normalization, optimizer or batch-size study.", show_default="none"
+        ),
     ] = None
     scale: Annotated[str, typer.Option(help="Of a recipe: small or course.")] = "small"
 
@@ -142,20 +158,26 @@ class AnalysisOptions(OptionGroup):
 
     HEADING: ClassVar[str] = "Analysis"
     reference: Annotated[
-        str | None, typer.Option(help="The arm that the others are compared with.")
+        str | None,
+        typer.Option(
+            help="The arm that the others are compared with.",
+            show_default="bn, else the first arm",
+        ),
     ] = None
     metric: Annotated[str, typer.Option(help="accuracy, loss, micro_f1 or macro_f1.")] = "accuracy"
     margin: Annotated[
         float | None,
         typer.Option(
-            help="Differences inside ± margin are practically equal; by default a tenth of the "
-            "reference's error rate in the first block."
+            help="Differences inside ± margin are practically equal.",
+            show_default="a tenth of the reference's error in the first block",
         ),
     ] = None
     alpha: Annotated[float, typer.Option(help="Chance of a false decision in a setting.")] = 0.05
     looks: Annotated[
         str | None,
-        typer.Option(help="Blocks after which to judge: 4,7,10 (from 8 blocks on by default)."),
+        typer.Option(
+            help="Blocks after which to judge: 4,7,10.", show_default="every one from the third on"
+        ),
     ] = None
 
 
@@ -165,7 +187,10 @@ class ImageOptions(OptionGroup):
 
     HEADING: ClassVar[str] = "Images"
     image_size: Annotated[
-        int | None, typer.Option(help="Side of the square images, in pixels.")
+        int | None,
+        typer.Option(
+            help="Side of the square images, in pixels.", show_default="theirs, at most 64"
+        ),
     ] = None
     resize: Annotated[str, typer.Option(help="squash, fit (letterbox) or crop (centre).")] = (
         "squash"
@@ -177,7 +202,10 @@ class ImageOptions(OptionGroup):
         ),
     ] = "duplicates"
     pairs: Annotated[
-        Path | None, typer.Option(help="A pairs.csv of `normlab check` with your decisions.")
+        Path | None,
+        typer.Option(
+            help="A pairs.csv of `normlab check` with your decisions.", show_default="none"
+        ),
     ] = None
 
 
@@ -195,15 +223,33 @@ class SourceOptions(OptionGroup):
     ] = False
 
 
+DEFAULT_MODEL = "cifar-resnet14"
+
+
 @dataclass(frozen=True)
 class TrainingOptions(OptionGroup):
     """What all arms share in training."""
 
     HEADING: ClassVar[str] = "Training"
-    model: Model = "cifar-resnet14"
+    model: Model = DEFAULT_MODEL
+    n: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="cifar-resnet of 6n+2 layers, n blocks a stage.", show_default="2"
+        ),
+    ] = None
+    shortcut: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a residual network, where it changes size: A (pad) or B (convolution).",
+            show_default="A",
+        ),
+    ] = None
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Epochs of every run; left out: what the budget allows, or 10."),
+        typer.Option(
+            min=1, help="Epochs of every run.", show_default="what the budget allows, or 10"
+        ),
     ] = None
     schedule: Annotated[
         str, typer.Option(help="constant, step, multistep, cosine or onecycle.")
@@ -211,7 +257,8 @@ class TrainingOptions(OptionGroup):
     augmentation: Annotated[
         str | None,
         typer.Option(
-            help="none, light, standard, strong, or parts: mirror+shift+crop+… Left out: light."
+            help="none, light, standard, strong, or parts: mirror+shift+crop+…",
+            show_default="light",
         ),
     ] = None
     weight_decay: Annotated[
@@ -219,10 +266,34 @@ class TrainingOptions(OptionGroup):
     ] = 5e-4
     patience: Annotated[
         int | None,
-        typer.Option(min=1, help="Stop after so many epochs without a better validation accuracy."),
+        typer.Option(
+            min=1,
+            help="Stop after so many epochs without a better validation accuracy.",
+            show_default="never",
+        ),
     ] = None
     precision: Annotated[str, typer.Option(help="float32, or bfloat16 (autocast).")] = "float32"
     seed: Annotated[int, typer.Option(help="Root of all random streams.")] = 0
+
+    def network(self) -> dict[str, Any]:
+        """The network of --model, --n and --shortcut, as a plan has it.
+
+        Raises:
+            UsageError: --n and --model name two networks.
+        """
+        from normlab.records.network import parse_network
+
+        network = parse_network(self.model)
+        if self.n is not None:
+            name = f"cifar-resnet{6 * self.n + 2}"
+            if self.model not in (DEFAULT_MODEL, name):
+                raise UsageError(
+                    f"--n {self.n} is {name}, and --model says {self.model}; leave one of them out"
+                )
+            network["name"] = name
+        if self.shortcut is not None:
+            network["options"] = {**network["options"], "shortcut": self.shortcut}
+        return network
 
 
 @dataclass(frozen=True)
@@ -276,7 +347,10 @@ class ExecutorOptions(OptionGroup):
     HEADING: ClassVar[str] = "Running"
     executor: Annotated[
         str | None,
-        typer.Option(help="Who makes the runs: inline, processes, …; see normlab executors."),
+        typer.Option(
+            help="Who makes the runs: inline, processes, …; see normlab executors.",
+            show_default="inline; with several jobs processes",
+        ),
     ] = None
 
 
@@ -287,5 +361,7 @@ class PluginOptions(OptionGroup):
     HEADING: ClassVar[str] = "Study"
     plugin: Annotated[
         list[str] | None,
-        typer.Option(help="A module that registers norms of your own; may be repeated."),
+        typer.Option(
+            help="A module that registers norms of your own; may be repeated.", show_default="none"
+        ),
     ] = None

@@ -57,7 +57,9 @@ def study_plan(
         UsageError: looks that are no numbers.
     """
     trained = asdict(training)
-    seed, model = trained.pop("seed"), trained.pop("model")
+    seed = trained.pop("seed")
+    for name in ("model", "n", "shortcut"):  # training.network() is what they say together
+        del trained[name]
     return parse_plan(
         {
             "name": short_name(location),
@@ -75,7 +77,7 @@ def study_plan(
             "tuning": tuning,
             "training": {
                 **trained,
-                "network": model,
+                "network": training.network(),
                 "epochs": training.epochs or DEFAULT_EPOCHS,
                 "augmentation": training.augmentation or DEFAULT_AUGMENTATION,
             },

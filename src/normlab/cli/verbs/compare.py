@@ -43,7 +43,9 @@ def compare(
     demo: Annotated[
         bool, typer.Option("--demo", help="Use scikit-learn's digits as the images.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="The study's folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The study's folder.", show_default="NAME-study")
+    ] = None,
     *,
     factors: FactorOptions,
     study: StudyOptions,

@@ -37,3 +37,7 @@ def networks(
             typer.echo(f"{'':<4}{name:<10}{lines[0]}")
             for line in lines[1:]:
                 typer.echo(f"{'':<14}{line}")
+    typer.echo(
+        "\n--model takes any of these with its options, as cifar-resnet20:shortcut=B; --n 3 is\n"
+        "cifar-resnet20 (6n+2 layers); --vary network=cifar-resnet8,cifar-resnet20 compares at both."
+    )

@@ -24,11 +24,23 @@ from normlab.errors import DataError, UsageError
 @expand_groups
 def run(
     study: Annotated[Path, typer.Argument(help="A study folder, or a study.toml.")],
-    blocks: Annotated[int | None, typer.Option(min=1, help="Extend to so many blocks.")] = None,
-    data: Annotated[str | None, typer.Option(help="Where the images are now.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The folder of a new study.")] = None,
+    blocks: Annotated[
+        int | None,
+        typer.Option(min=1, help="Extend to so many blocks.", show_default="those of the plan"),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Where the images are now.", show_default="where the plan says"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder of a new study.", show_default="NAME-study"),
+    ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="10m, 1h, night: no run is begun that would end later.")
+        str | None,
+        typer.Option(
+            help="10m, 1h, night: no run is begun that would end later.", show_default="none"
+        ),
     ] = None,
     trust_plugins: TrustPlugins = False,
     *,

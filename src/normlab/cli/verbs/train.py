@@ -25,7 +25,10 @@ from normlab.data.locations import resolved
 @expand_groups
 def train(
     source: Annotated[str, typer.Argument(help="What compare takes; or demo:digits.")],
-    out: Annotated[Path | None, typer.Option(help="The folder, a study of one run.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder, a study of one run.", show_default="NAME-NORM-run"),
+    ] = None,
     *,
     cell: CellOptions,
     images: ImageOptions,
