@@ -12,7 +12,15 @@ from typing import Annotated, Any, ClassVar
 
 import typer
 
-from normlab.cli.options import Device, Model, Yes, split_factor, split_list, split_numbers
+from normlab.cli.options import (
+    Device,
+    Model,
+    TrustPlugins,
+    Yes,
+    split_factor,
+    split_list,
+    split_numbers,
+)
 from normlab.errors import UsageError
 
 DEFAULT_NORMS = "bn,in,bin,ln,gn,none,torch-bn"
@@ -352,6 +360,31 @@ class ExecutorOptions(OptionGroup):
             show_default="inline; with several jobs processes",
         ),
     ] = None
+
+
+@dataclass(frozen=True)
+class ContinueOptions(OptionGroup):
+    """How a study is gone on with."""
+
+    blocks: Annotated[
+        int | None,
+        typer.Option(min=1, help="Extend to so many blocks.", show_default="those of the plan"),
+    ] = None
+    data: Annotated[
+        str | None,
+        typer.Option(help="Where the images are now.", show_default="where the plan says"),
+    ] = None
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder of a new study.", show_default="NAME-study"),
+    ] = None
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="10m, 1h, night: no run is begun that would end later.", show_default="none"
+        ),
+    ] = None
+    trust_plugins: TrustPlugins = False
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,14 @@ Value = TypeVar("Value")
 Model = Annotated[
     str, typer.Option(help="A network that normlab networks lists, name:option=value,…")
 ]
+Source = Annotated[
+    str | None,
+    typer.Argument(
+        help="A folder with a folder per class, a CSV/TSV table, a zip or tar, an .npz, "
+        "CIFAR's batches, torchvision:NAME or hf:NAME."
+    ),
+]
+Out = Annotated[Path | None, typer.Option(help="The study's folder.", show_default="NAME-study")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before long work.")]
 TrustPlugins = Annotated[
     bool,

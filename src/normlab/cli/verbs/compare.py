@@ -22,7 +22,7 @@ from normlab.cli.option_groups import (
     StudyOptions,
     TrainingOptions,
 )
-from normlab.cli.options import choose_device, fetch
+from normlab.cli.options import Out, Source, choose_device, fetch
 from normlab.data.locations import DEMO, resolved
 from normlab.errors import UsageError
 
@@ -33,19 +33,11 @@ DEMO_SIZES = {"blocks": 3, "epochs": 8, "image_size": 16}
 @expand_groups
 def compare(
     context: typer.Context,
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            help="A folder with a folder per class, a CSV/TSV table, a zip or tar, an .npz, "
-            "CIFAR's batches, torchvision:NAME or hf:NAME."
-        ),
-    ] = None,
+    source: Source = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Use scikit-learn's digits as the images.")
     ] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="The study's folder.", show_default="NAME-study")
-    ] = None,
+    out: Out = None,
     *,
     factors: FactorOptions,
     study: StudyOptions,

@@ -39,5 +39,5 @@ def networks(
                 typer.echo(f"{'':<14}{line}")
     typer.echo(
         "\n--model takes any of these with its options, as cifar-resnet20:shortcut=B; --n 3 is\n"
-        "cifar-resnet20 (6n+2 layers); --vary network=cifar-resnet8,cifar-resnet20 compares at both."
+        "cifar-resnet20 (6n+2 layers); --vary network=resnet18,resnet34 compares at both."
     )

@@ -10,13 +10,14 @@ import typer
 
 from normlab.cli.expand import expand_groups
 from normlab.cli.option_groups import (
+    ContinueOptions,
     ExecutorOptions,
     ParallelOptions,
     ProbeOptions,
     RunningOptions,
     SourceOptions,
 )
-from normlab.cli.options import TrustPlugins, choose_device, fetch, use_plugins
+from normlab.cli.options import choose_device, fetch, use_plugins
 from normlab.data.locations import is_named
 from normlab.errors import DataError, UsageError
 
@@ -24,26 +25,8 @@ from normlab.errors import DataError, UsageError
 @expand_groups
 def run(
     study: Annotated[Path, typer.Argument(help="A study folder, or a study.toml.")],
-    blocks: Annotated[
-        int | None,
-        typer.Option(min=1, help="Extend to so many blocks.", show_default="those of the plan"),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Where the images are now.", show_default="where the plan says"),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="The folder of a new study.", show_default="NAME-study"),
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            help="10m, 1h, night: no run is begun that would end later.", show_default="none"
-        ),
-    ] = None,
-    trust_plugins: TrustPlugins = False,
     *,
+    how: ContinueOptions,
     opening: SourceOptions,
     running: RunningOptions,
     parallel: ParallelOptions,
@@ -63,27 +46,27 @@ def run(
     from normlab.study.study import Study
 
     console = make_console()
-    deadline = None if budget is None else time.monotonic() + parse_duration(budget)
+    deadline = None if how.budget is None else time.monotonic() + parse_duration(how.budget)
     device = choose_device(running.device, deterministic=running.deterministic)
     folder = study.parent if study.name == "study.toml" else study
     plan = read_plan(folder / "study.toml" if study.is_dir() else study)
-    if blocks is not None:
-        plan = plan.model_copy(update={"blocks": blocks})
-    source = data or plan.data.source
+    if how.blocks is not None:
+        plan = plan.model_copy(update={"blocks": how.blocks})
+    source = how.data or plan.data.source
     fetch(source, download=opening.download)
     if not is_named(source) and not Path(source).exists():
         raise DataError(f"the study's images are not at {source}; say where they are with --data")
-    use_plugins(plan, folder, trusted=trust_plugins or running.yes)
+    use_plugins(plan, folder, trusted=how.trust_plugins or running.yes)
     check_plan(plan)
     if study.is_dir() or (study.name == "study.toml" and plan.frozen is not None):
-        if out is not None:
+        if how.out is not None:
             raise UsageError(f"{folder} is a study that has begun, and it stays; leave --out away")
         opened = Study.open(folder).with_blocks(plan.blocks)
-        loaded = load_with_progress(plan.data, console, strict=opening.strict, location=data)
+        loaded = load_with_progress(plan.data, console, strict=opening.strict, location=how.data)
         check_data(folder, plan, loaded.dataset)
     else:
         plan = plan.model_copy(update={"data": plan.data.model_copy(update={"source": source})})
-        folder = out or Path(f"{study.stem}-study")
+        folder = how.out or Path(f"{study.stem}-study")
         if not (folder / "study.toml").exists():
             check_folder(folder, source)
         loaded = load_with_progress(plan.data, console, strict=opening.strict)
