@@ -16,7 +16,10 @@ from normlab.errors import NormlabError, StorageError, UnknownNameError, UsageEr
 from normlab.explain.arms import choose_arms, run_of
 from normlab.explain.drawing import colour, overlay
 from normlab.explain.gallery import GalleryOptions, make_gallery
+from normlab.explain.photographs import Photograph, input_box
+from normlab.records.robustness import CORRUPTIONS
 from normlab.records.store import RunFolder
+from normlab.report.explanation import Explanation
 
 RIGHT = "<b>right & dark"
 
@@ -44,9 +47,15 @@ def test_gallery(study, tmp_path: Path) -> None:
     assert facts["arms"][0]["layers"] == ["stages.2.0.norm1", "stages.2.0.norm2"]
     assert all(image["true"] == RIGHT for image in facts["images"])
     assert set(facts["faithfulness"]) == {"bn", "gn"}
-    (sheet,) = tmp_path.glob("*.png")
-    with Image.open(sheet) as image:
-        assert image.width > 300
+    both, sheet = sorted(tmp_path.glob("*.png"), key=lambda path: path.name != "all-classes.png")
+    for path in (both, sheet):
+        with Image.open(path) as image:
+            assert image.width > 300
+    shown = Explanation.model_validate_json((tmp_path / "pictures.json").read_bytes())
+    assert set(shown.arms) == {"bn", "gn"}
+    assert all((tmp_path / one.overlay).is_file() for one in shown.maps)
+    assert all(one.note or one.correct is not None for one in shown.maps)
+    assert len(shown.corruptions) == len(CORRUPTIONS)
 
 
 def test_stored_probabilities_are_those_of_the_maps_network(study) -> None:
@@ -66,7 +75,7 @@ def test_one_run_and_one_picture(study, picture: Path, tmp_path: Path) -> None:
     said = explain(run, picture, "--out", tmp_path / "map.png")
     assert "%" in said
     with Image.open(tmp_path / "map.png") as image:
-        assert image.size == (512, 512)
+        assert image.size == (8 * 21, 8 * 35)  # the photograph's own proportions
 
 
 @pytest.mark.slow
@@ -125,7 +134,20 @@ def test_colours_grow_lighter_with_the_value() -> None:
 def test_the_overlay_is_where_the_map_is() -> None:
     values = np.zeros((8, 8))
     values[1, 6] = 1
-    drawn = overlay(np.full((8, 8, 3), 128, np.uint8), values, 80)
-    place = np.unravel_index(drawn.sum(2, dtype=int).argmax(), (80, 80))
-    assert abs(place[0] - 14.5) <= 1
-    assert abs(place[1] - 64.5) <= 1
+    drawn = overlay(np.full((8, 8, 3), 128, np.uint8), values)
+    assert np.unravel_index(drawn.sum(2, dtype=int).argmax(), (8, 8)) == (1, 6)
+    assert (drawn[values == 0] == 128).all()  # where there is no evidence the picture stays
+
+
+@pytest.mark.parametrize(
+    ("resize", "place"), [("squash", (3.5, 14.5)), ("fit", (2.5, 14.5)), ("crop", (3.5, 12))]
+)
+def test_a_map_lies_where_the_network_looked(resize: str, place: tuple[float, float]) -> None:
+    picture = Photograph(np.zeros((10, 20, 3), np.uint8), input_box(20, 10, resize))
+    values = np.zeros((10, 10))
+    values[3:5, 7] = 1
+    drawn = picture.laid_on(values)
+    assert drawn.shape == (10, 20)
+    centre = [float(np.average(index, weights=drawn)) for index in np.indices(drawn.shape)]
+    assert np.allclose(centre, place, atol=1.2)
+    assert picture.seen.all() == (resize != "crop")

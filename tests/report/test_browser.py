@@ -40,6 +40,7 @@ def opened(chromium, page):
     chromium.media("light")
     chromium.resize(1180)
     chromium.open(page.as_uri())
+    chromium.run("document.querySelectorAll('.folded > details').forEach(d => { d.open = true; })")
     yield chromium
     assert chromium.errors == []
     assert chromium.requests == [page.as_uri()]
@@ -53,6 +54,16 @@ def shown(chromium, selector):
     )
 
 
+def click(chromium, selector):
+    """Click in the middle of an element, which also works where scripts are off."""
+    x, y = chromium.run(
+        f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView();"
+        " const r = e.getBoundingClientRect(); return [r.x + 20, r.y + r.height / 2]; })()"
+    )
+    for kind in ("mousePressed", "mouseReleased"):
+        chromium.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+
 def text(chromium, selector):
     return chromium.run(f"document.querySelector({selector!r}).innerText")
 
@@ -62,8 +73,8 @@ def test_another_reference_changes_tables_figures_and_classes(opened):
     assert "against bn" in text(opened, "#answer .perspective:not([hidden])").replace("\n", " ")
     before = text(opened, "table.recall tbody tr")
     opened.choose("#reference", "none")
-    for part in (".perspective:not([hidden]) table", ".perspective:not([hidden]) figcaption"):
-        assert "none" in text(opened, f"#answer {part}")
+    assert "none" in text(opened, "#answer .perspective:not([hidden]) table")
+    assert "that of none" in text(opened, "#verdict .perspective:not([hidden]) figcaption")
     assert "against none" in text(opened, "#answer .perspective:not([hidden])").replace("\n", " ")
     assert text(opened, "table.recall tbody tr") != before
     assert text(opened, ".reference-name") == "none"
@@ -220,7 +231,7 @@ def test_nothing_sticks_out(opened, width):
 def test_print_hides_the_controls(opened):
     opened.media("light", "print")
     assert shown(opened, ".controls") == shown(opened, ".copies") == 0
-    assert shown(opened, ".panels svg") == 16 + 24  # by setting, by batch size of each norm
+    assert shown(opened, ".panels svg") == 12 + 24  # by setting, by batch size of each norm
 
 
 @pytest.mark.slow
@@ -236,7 +247,11 @@ def test_without_scripts_tables_and_figures_are_there(chromium, page):
                     break
         assert chromium.run("document.documentElement.dataset.ready === undefined")
         assert shown(chromium, "#answer table") >= 2
-        assert shown(chromium, ".panels svg") == 16 + 24
+        assert shown(chromium, ".panels svg") == 12 + 24
+        is_open = "document.querySelector('#by-factor').closest('details').open"
+        assert not chromium.run(is_open)
+        click(chromium, "summary:has(#by-factor-title)")
+        assert chromium.run(is_open)
         assert shown(chromium, "#tables table") == 11  # by norm, claims, curves; by batch size
         assert shown(chromium, ".controls, .copies, #units, #compare-runs") == 0
     finally:

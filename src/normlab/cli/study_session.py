@@ -14,6 +14,7 @@ from rich.console import Console
 from normlab.cli.confirm import is_agreed, refuse_alone
 from normlab.cli.exit_codes import NOT_FINISHED, SOME_RUN_FAILED
 from normlab.cli.first_look import LOOK, taken_back_unless_agreed, write_look
+from normlab.cli.pictures import make_pictures
 from normlab.cli.plan_lines import plan_lines
 from normlab.cli.probing import make_probe, tell_probe, wants_probe
 from normlab.cli.progress import Ended, choose_executor, run_with_progress
@@ -175,6 +176,7 @@ def continue_study(
     else:
         say_facts(console, "plan", plan_facts(study.plan, (), {}))
         study.save()
+    make_pictures(study, dataset, device, console, ended)
     _say_answer(study.folder, console, ended)
 
 

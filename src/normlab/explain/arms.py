@@ -14,6 +14,12 @@ from normlab.records.cells import Setting
 from normlab.records.plan import read_plan
 from normlab.records.run import known
 from normlab.records.store import Predictions, RunFolder, RunRecord, read_runs
+from normlab.stats.data.reading import read_study
+from normlab.stats.summary.analysis import SettingAnalysis, analyse_study
+from normlab.stats.summary.recommendation import recommend
+
+MOST_ARMS = 7
+"""Arms that are shown side by side where none was named."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +78,12 @@ def run_of(study: Path, folder: Path) -> ArmRun:
 
 
 def choose_arms(study: Path, wanted: Sequence[str] = ()) -> list[ArmRun]:
-    """The runs to explain, the best arm first.
+    """The runs to explain, the recommended or else the best arm first.
 
     Args:
         study: its folder.
-        wanted: names of arms; none for the best by mean test accuracy, "all" for every one.
+        wanted: names of arms; none for the first `MOST_ARMS` that learned something, "all" for
+            every one.
 
     An arm that was trained in several settings stands with its best one. All runs are of the first
     block in which all of them finished, so that they are compared in one split and from the same
@@ -98,7 +105,7 @@ def choose_arms(study: Path, wanted: Sequence[str] = ()) -> list[ArmRun]:
             best[arm] = (mean, setting)
     ranked = sorted(best, key=lambda arm: -best[arm][0])
     if not wanted:
-        ranked = ranked[:1]
+        ranked = _learned(study, ranked, best[ranked[0]][1])[:MOST_ARMS]
     chosen = {arm: groups[arm, best[arm][1]] for arm in ranked}
     blocks = set.intersection(*({r.spec.block for r in runs} for runs in chosen.values()))
     if not blocks:
@@ -111,6 +118,46 @@ def choose_arms(study: Path, wanted: Sequence[str] = ()) -> list[ArmRun]:
         _arm_run(next(r for r in runs if r.spec.block == block), best[arm][1], best[arm][0])
         for arm, runs in chosen.items()
     ]
+
+
+def nothing_learned(study: Path) -> str:
+    """Why no map of a study says anything; empty where an arm is better than guessing."""
+    analysis = analyse_study(read_study(study))
+    settings = [one for one in analysis.settings if one.verdict.arms]
+    if not settings or any(set(one.verdict.arms) - one.at_chance for one in settings):
+        return ""
+    return (
+        "every arm is at chance level, so a map would show where a network looks that has learned "
+        "nothing; train longer, at other learning rates or on larger images"
+    )
+
+
+def not_shown(study: Path, runs: Sequence[ArmRun]) -> tuple[str, ...]:
+    """Which finished arms `choose_arms` left out by itself, and why, a sentence each."""
+    shown = [run.arm for run in runs]
+    others = [a for a in dict.fromkeys(r.spec.arm for r in finished_runs(study)) if a not in shown]
+    if not others:
+        return ()
+    names = ", ".join(others)
+    return (
+        f"no maps of {names}: at chance level, or beyond the first {MOST_ARMS} arms; to see them "
+        f"all the same: normlab explain {study} --arms all",
+    )
+
+
+def _learned(study: Path, ranked: Sequence[str], setting: Setting) -> list[str]:
+    """Arms that are better than guessing, the recommended one first; all where none is."""
+    found = _setting(study, setting)
+    if found is None:
+        return list(ranked)
+    use = recommend(found, str(study)).use
+    kept = [arm for arm in ranked if arm not in found.at_chance] or list(ranked)
+    return sorted(kept, key=lambda arm: arm != use)
+
+
+def _setting(study: Path, setting: Setting) -> SettingAnalysis | None:
+    settings = analyse_study(read_study(study)).settings
+    return next((one for one in settings if one.setting.label == setting.label), None)
 
 
 def _arm_run(record: RunRecord, setting: Setting, accuracy: float | None = None) -> ArmRun:

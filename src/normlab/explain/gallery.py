@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from normlab.errors import UsageError
 from normlab.explain.arms import ArmRun
 from normlab.explain.layers import choose_layers
 from normlab.explain.maps import image_maps
+from normlab.explain.photographs import Photograph, photographs
 from normlab.explain.selection import (
     ClassChoice,
     choose_images,
@@ -24,8 +26,10 @@ from normlab.explain.selection import (
 from normlab.records.run import known
 from normlab.serving.predictor import Predictor
 
-SCALES = ("shared", "image")
+SCALES = ("arm", "shared", "image")
 TARGETS = ("true", "predicted")
+WEAK = 0.05
+"""A map below this share of its scale is said to be weak."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,9 @@ class GalleryOptions:
     """How maps are made: one of `gradcam.MODES`."""
     target: str = "true"
     """"true", "predicted", or the name of a class, which class:NAME gives in any case."""
-    scale: str = "shared"
-    """"shared": one maximum over all maps of all arms; "image": each map its own."""
+    scale: str = "arm"
+    """"arm": one maximum over all maps of an arm, for the logits of two networks have no common
+    unit; "shared": one over those of all arms; "image": each map its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,15 +83,42 @@ class Gallery:
     targets: tuple[int, ...]
     """The class that each map is for; of the first arm where it is the predicted one."""
     pixels: UInt8[np.ndarray, "n s s 3"]
+    photographs: tuple[Photograph, ...]
+    """The pictures as they were taken, in the order of `ids`."""
     arms: tuple[ArmMaps, ...]
+
+    def top(self, arm: ArmMaps, number: int) -> float:
+        """The value that is drawn as 1 in one map, by the scale that the options ask for."""
+        if self.options.scale == "shared":
+            return max(float(one.maps.max()) for one in self.arms)
+        return float(arm.maps.max() if self.options.scale == "arm" else arm.maps[number].max())
 
     def scaled(self, arm: ArmMaps, number: int) -> Float[np.ndarray, "s s"]:
         """One map in [0, 1], on the scale that the options ask for."""
         values: np.ndarray = arm.maps[number]
-        shared = self.options.scale == "shared"
-        top = max(float(a.maps.max()) for a in self.arms) if shared else float(values.max())
+        top = self.top(arm, number)
         scaled: np.ndarray = values / top if top > 0 else values
         return scaled
+
+    def note(self, arm: ArmMaps, number: int) -> str:
+        """Why there is little or no colour in a map; empty where there is."""
+        largest = float(arm.maps[number].max())
+        if largest <= 0:
+            return f"no evidence for {self.names[self.targets[number]]}: the map is 0"
+        share = largest / self.top(arm, number)
+        return f"weak: {share:.1%} of the scale" if share < WEAK else ""
+
+    @property
+    def key(self) -> str:
+        """What the colours stand for, in words."""
+        of = {
+            "arm": "the largest value of the arm's maps here",
+            "shared": "the largest value of all maps here",
+            "image": "the map's own largest value",
+        }[self.options.scale]
+        target = {"true": "the true class", "predicted": "the predicted class"}
+        name = target.get(self.options.target, class_named(self.options.target, self.names))
+        return f"Grad-CAM, evidence for {name}: 0 is none, 1 is {of} (scale “{self.options.scale}”)"
 
 
 def make_gallery(
@@ -94,8 +126,11 @@ def make_gallery(
     dataset: Dataset,
     options: GalleryOptions,
     device: torch.device | str = "cpu",
+    deadline: float | None = None,
 ) -> Gallery:
     """Choose the images by the first arm's predictions, and map them for all arms.
+
+    After `deadline` (by `time.monotonic`) no further arm is begun; the first one always is.
 
     Raises:
         UnknownNameError: no such class, rule, layer choice, mode, scale.
@@ -129,7 +164,12 @@ def make_gallery(
         labels,
         targets,
         pixels,
-        tuple(_arm_maps(run, ids, pixels, targets, options, device) for run in arms),
+        photographs(dataset, ids, pixels, first.record.spec.data.resize),
+        tuple(
+            _arm_maps(run, ids, pixels, targets, options, device)
+            for number, run in enumerate(arms)
+            if number == 0 or deadline is None or time.monotonic() < deadline
+        ),
     )
 
 

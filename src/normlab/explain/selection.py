@@ -12,6 +12,8 @@ from normlab.records.run import known
 from normlab.records.store import Predictions
 
 RULES = ("random", "confident", "unsure")
+EACH = 6
+"""Images of either kind that stand beside the answer."""
 
 
 @dataclass(frozen=True)
@@ -140,3 +142,32 @@ def _pick(
         certainty = predictions.probabilities[places].max(1)
         order = np.argsort(-certainty if rule == "confident" else certainty, kind="stable")
     return tuple(int(place) for place in places[order[:count]])
+
+
+@dataclass(frozen=True)
+class AnswerChoice:
+    """Places in the predictions."""
+
+    right: tuple[int, ...]
+    wrong: tuple[int, ...]
+
+
+def choose_answers(predictions: Predictions, seed: int = 0, each: int = EACH) -> AnswerChoice:
+    """Images right and images wrong, of as many classes as there are.
+
+    The order is a random one; the first image of every class comes before the second of any.
+    """
+    right = predictions.probabilities.argmax(1) == predictions.labels
+    chosen = []
+    for number, mask in enumerate((right, ~right)):
+        places = np.flatnonzero(mask)
+        order = np.random.default_rng([seed, number]).permutation(places)
+        turn: dict[int, int] = {}
+        turns = []
+        for place in order.tolist():
+            label = int(predictions.labels[place])
+            turns.append(turn.get(label, 0))
+            turn[label] = turns[-1] + 1
+        first = np.argsort(turns, kind="stable")[:each] if turns else np.empty(0, int)
+        chosen.append(tuple(int(place) for place in order[first]))
+    return AnswerChoice(chosen[0], chosen[1])

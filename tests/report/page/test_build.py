@@ -106,12 +106,14 @@ def test_a_whole_study(fabricate, tmp_path):
     told = []
     path = build_report(tmp_path, progress=told.append)
     assert told[0] == "reading the records"
-    page = check_page(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    page = check_page(text)
     assert path == tmp_path / "report" / "index.html"
     assert path.stat().st_size < 1_200_000
     assert "Exploratory, from 3 blocks at learning rate 0.1: " in page.text
     assert "diverged in 1 of 3" in page.text
-    assert page.tags.count("svg") == 1 + 7 + 8 + 1 + 1  # … cost, reliability
+    assert text.count('class="plot-line"') == 7 * (7 + 1)  # seven arms and an axis, seven times
+    assert text.count('role="img" aria-label') == 1 + 6 + 1 + 1  # values, … cost, reliability
     assert all(run.spec.id in page.text for run in runs)
     for fact in (plan.hash, "f" * 64, "Test Processor 9000", "torch 2.13.0", "egret", "--blocks 5"):
         assert fact in page.text

@@ -22,7 +22,7 @@ def study(fabricate, tmp_path):
 def test_the_page_says_the_words_and_the_file_too(study) -> None:
     page = build_report(study).read_text(encoding="utf-8")
     text = (study / "report" / "analysis.txt").read_text(encoding="utf-8")
-    assert page.index('id="answer"') < page.index('id="analysis"') < page.index('id="curves"')
+    assert page.index('id="answer"') < page.index('id="curves"') < page.index('id="analysis"')
     for part in ("What is seen", "What to try", "Across settings"):
         assert part in page
         assert part in text

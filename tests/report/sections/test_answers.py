@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from normlab.report.export.formats import to_csv, to_latex
 from normlab.report.sections.answer.data import answer, answer_table
-from normlab.report.sections.verdict.data import change, sentence
+from normlab.report.sections.answer.sentence import change, sentence
 from normlab.stats.summary.analysis import analyse
 
 
@@ -13,7 +13,7 @@ def answered(fabricate, **options):
         analysis=options.pop("analysis", None),
     )
     (setting,) = analyse(plan, fabricate.make_runs(plan, **options)).settings
-    return answer(setting, None, {}).perspectives[0], setting
+    return answer(setting, sentence(setting, "study"), None, {}).perspectives[0], setting
 
 
 def test_every_number_is_printed_as_the_analysis_has_it(fabricate):
@@ -52,7 +52,7 @@ def test_without_the_reference_nothing_is_compared(fabricate):
 
 def test_every_arm_may_be_the_reference(fabricate):
     _, setting = answered(fabricate, sd=0.002)
-    views = answer(setting, None, {}).perspectives
+    views = answer(setting, sentence(setting, "study"), None, {}).perspectives
     assert [view.reference for view in views] == ["bn", "bin", "none"]
     seen_from_bin = {row.arm: row for row in views[1].rows}
     assert seen_from_bin["bin"].decision == "reference"
@@ -73,7 +73,9 @@ def test_a_sentence_says_what_it_rests_on_and_what_would_change_it(fabricate):
 
 def test_the_answer_for_a_paper_says_n_interval_and_correction(fabricate):
     _, setting = answered(fabricate, sd=0.002)
-    table = answer_table(setting, answer(setting, None, {}).perspectives[0])
+    table = answer_table(
+        setting, answer(setting, sentence(setting, "study"), None, {}).perspectives[0]
+    )
     for part in ("over n blocks", "t interval (95 %", "Holm's method over all 3 pairs"):
         assert part in table.caption
     assert table.head[-1] == "n"

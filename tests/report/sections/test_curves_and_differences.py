@@ -78,11 +78,11 @@ def test_without_a_reference_there_is_no_difference_figure(fabricate):
     assert difference_figure(setting, strokes(["bn", "gn"])) is None
 
 
-def test_one_arm_far_out_does_not_stretch_the_axis():
-    def row(arm, mean):
-        return DifferenceRow(arm, mean, mean - 0.5, mean + 0.5, "", "undecided", {0: mean})
+def test_every_mean_is_on_the_axis_and_far_ends_of_intervals_are_cut():
+    def row(arm, mean, above=0.5):
+        return DifferenceRow(arm, mean, mean - 0.5, mean + above, "", "undecided", {0: mean})
 
-    low, high = axis_limits([row("a", 1.0), row("b", -1.5), row("c", -40.0)], margin=1.0)
-    assert -3 < low < -2
-    assert 1.5 < high < 2
+    low, high = axis_limits([row("a", 1.0, 90), row("b", -1.5), row("c", -40.0)], margin=1.0)
+    assert -45 < low < -40
+    assert 1.4 < high < 20
     assert math.isclose(*map(abs, axis_limits([row("a", 0.0)], margin=1.0)))

@@ -72,20 +72,9 @@ def registered():
 def test_the_built_in_sections_stand_in_their_order():
     found = registry.sections()
     assert [one.anchor for one in found] == [
-        *(
-            "verdict",
-            "answer",
-            "analysis",
-            "where",
-            "curves",
-            "across",
-            "rates",
-            "tables",
-            "cost",
-            "robustness",
-            "classes",
-        ),
-        *("ensembles", "explain", "layers", "stress", "data", "checks", "methods", "runs"),
+        *("verdict", "answer", "where", "curves", "explain", "data"),
+        *("analysis", "by-factor", "rates", "tables", "cost", "robustness", "classes"),
+        *("ensembles", "layers", "stress", "checks", "methods", "glossary", "runs"),
     ]
     assert all(one.template.name == "section.html.j2" for one in found)
 
@@ -95,8 +84,8 @@ def test_an_own_section_is_on_the_page_and_among_the_files(study, own, registere
     page = build_report(study).read_text()
     assert '<a href="#own">Own</a>' in page
     assert '<h2 id="own-title">A section of one&#39;s own</h2>' in page
-    assert page.index('<section id="answer"') < page.index('<section id="own"')
-    assert page.index('<section id="own"') < page.index('<section id="curves"')
+    assert page.index('<section id="answer"') < page.index('<div id="own" class="body"')
+    assert page.index('<div id="own" class="body"') < page.index('<section id="curves"')
     assert "&lt;three&gt; of birds" in page
     assert 'aria-label="Two bars"' in page
     assert '"own": [3, 4]' in page

@@ -11,7 +11,9 @@ from normlab.cli import options
 from normlab.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from normlab.explain.gallery import Gallery
+    from normlab.explain.arms import ArmRun
+    from normlab.explain.gallery import Gallery, GalleryOptions
+    from normlab.study.study import Study
 
 ClassNames = Annotated[
     list[str] | None,
@@ -31,13 +33,17 @@ def explain(
     ] = 5,
     choose: Annotated[str, typer.Option(help="random, confident or unsure images.")] = "random",
     seed: Annotated[int, typer.Option(min=0, help="Of the random choice.")] = 0,
-    arms: Annotated[str, typer.Option(help="Names with commas, or all; else the best.")] = "",
+    arms: Annotated[
+        str, typer.Option(help="Names with commas, or all; else all that learned something.")
+    ] = "",
     of: Annotated[
         str, typer.Option(help="The map's class: true, predicted, a name, or class:NAME.")
     ] = "true",
     layers: Annotated[str, typer.Option(help="last-stage or last.")] = "last-stage",
     mode: Annotated[str, typer.Option(help="raw, or per-layer as pytorch-grad-cam.")] = "raw",
-    scale: Annotated[str, typer.Option(help="shared, or image: each map its own.")] = "shared",
+    scale: Annotated[
+        str, typer.Option(help="arm, shared by all arms, or image: each map its own.")
+    ] = "arm",
     faithfulness: Annotated[
         bool, typer.Option("--faithfulness", help="Measure whether the maps are true.")
     ] = False,
@@ -59,8 +65,7 @@ def explain(
         _one_picture(target, image, of, layers, mode, out, chosen_device)
         return
     from normlab.explain.arms import choose_arms, run_of
-    from normlab.explain.gallery import GalleryOptions, make_gallery
-    from normlab.explain.write import write_gallery
+    from normlab.explain.gallery import GalleryOptions
     from normlab.study.study import Study
 
     wanted = options.split_list(arms)
@@ -79,11 +84,45 @@ def explain(
         target=of,
         scale=scale,
     )
-    gallery = make_gallery(runs, study.load_data(data), settings, chosen_device)
-    found = _faithfulness(gallery, chosen_device) if faithfulness else None
-    page = write_gallery(gallery, out or study.folder / "explain", study.plan.name, found)
-    _print_choices(gallery, images)
-    typer.echo(f"Page     {page}")
+    _explain_study(
+        study, runs, settings, chosen=is_run or bool(wanted),
+        data=data, out=out, device=chosen_device, faithfulness=faithfulness,
+    )  # fmt: skip
+
+
+def _explain_study(
+    study: Study,
+    runs: list[ArmRun],
+    settings: GalleryOptions,
+    *,
+    chosen: bool,
+    data: str | None,
+    out: Path | None,
+    device: str,
+    faithfulness: bool,
+) -> None:
+    """Write the pictures of some runs and say which they are.
+
+    Maps of a study that learned nothing are withheld unless somebody has `chosen` the runs.
+    """
+    from normlab.explain.arms import not_shown, nothing_learned
+    from normlab.explain.gallery import make_gallery
+    from normlab.explain.study_pictures import write_study_pictures
+
+    dataset = study.load_data(data)
+    why = "" if chosen else nothing_learned(study.folder)
+    gallery = None if why else make_gallery(runs, dataset, settings, device)
+    written = write_study_pictures(
+        study, dataset, runs, settings,
+        folder=out, device=device, gallery=gallery, withheld=why,
+        faithfulness=_faithfulness(gallery, device) if faithfulness and gallery else None,
+        left_out=() if chosen else not_shown(study.folder, runs),
+    )  # fmt: skip
+    if gallery is None:
+        typer.echo(f"No maps  {why} (name arms with --arms to see them all the same)")
+        return
+    _print_choices(gallery, settings.images)
+    typer.echo(f"Page     {written.page}")
 
 
 def _faithfulness(gallery: Gallery, device: str) -> dict[str, dict[str, Any]]:
@@ -118,6 +157,7 @@ def _one_picture(
     from normlab.explain.drawing import overlay, png
     from normlab.explain.gallery import TARGETS, class_named
     from normlab.explain.maps import image_maps
+    from normlab.explain.photographs import photograph
     from normlab.records.run import known
     from normlab.records.store import RunFolder, atomic_write
     from normlab.serving.predictor import Predictor
@@ -131,7 +171,7 @@ def _one_picture(
     try:
         with quiet_pillow():
             pixels = decode(image.read_bytes(), spec.image_size, spec.resize)[0]
-            large = decode(image.read_bytes(), max(512, spec.image_size), spec.resize)[0]
+            large = photograph(image.read_bytes(), spec.resize)
     except DataError as error:
         raise DataError(f"{image} {error}") from None
     # Of one picture the true class is not known: "true" means the predicted one here.
@@ -143,7 +183,11 @@ def _one_picture(
     for index in order[:5]:
         typer.echo(f"{found.probabilities[0, index]:7.1%}  {spec.classes[index]}")
     top = float(found.maps.max())
-    drawn = overlay(large, found.maps[0] / top if top > 0 else found.maps[0], large.shape[0])
+    scaled = found.maps[0] / top if top > 0 else found.maps[0]
+    drawn = overlay(large.pixels, large.laid_on(scaled), seen=large.seen)
     path = out or Path(f"{image.stem}-explained.png")
     atomic_write(path, png(drawn))
-    typer.echo(f"Map of {name if named else spec.classes[order[0]]}: {path}")
+    shown = name if named else spec.classes[order[0]]
+    typer.echo(f"Map of {shown}: {path}")
+    if top <= 0:
+        typer.echo(f"No colour in it: the network has no evidence for {shown} here")

@@ -49,6 +49,8 @@ class PageSection:
     entry: str
     title: str
     body: Markup
+    folded: bool
+    """Whether it is closed at first."""
 
 
 def build_report(
@@ -193,4 +195,5 @@ def page_section(
     else:
         template = environment.from_string(section.template.read_text(encoding="utf-8"))
         body = template.render(view=section.content(one.view, drawn), page=frame)
-    return PageSection(section.anchor, section.entry or section.title, section.title, Markup(body))
+    entry, folded = section.entry or section.title, section.folded(context)
+    return PageSection(section.anchor, entry, section.title, Markup(body), folded)

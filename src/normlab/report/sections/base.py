@@ -15,9 +15,12 @@ from typing import Any, Generic, TypeVar
 
 from markupsafe import Markup
 
+from normlab.errors import StorageError
+from normlab.records.store import RunRecord
 from normlab.report.charts.colours import Stroke
 from normlab.report.charts.drawing import inline_svg, shown_again
 from normlab.report.charts.parallel_drawing import ChartCall
+from normlab.report.explanation import Explanation, read_explanation
 from normlab.report.export.table import Table
 from normlab.stats.data.layout import Layout
 from normlab.stats.data.reading import StudyRecords
@@ -29,6 +32,7 @@ from normlab.stats.summary.layer_diagnostics import (
     LayerSummaries,
     read_layer_summaries,
 )
+from normlab.stats.summary.recommendation import recommend
 
 View = TypeVar("View")
 Rows = Sequence[tuple[str, ...]]
@@ -62,6 +66,38 @@ class ReportContext:
     def study_folder(self) -> str:
         """The study's folder as the user would type it."""
         return shown_folder(self.study.folder)
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes there are; None where no run and no plan says so."""
+        if self.study.plan.frozen is not None:
+            return len(self.study.plan.frozen.classes)
+        return next((len(run.spec.data.classes) for run in self.study.runs), None)
+
+    @property
+    def test_images(self) -> int | None:
+        """Images of the test part; None where no run was judged."""
+        outcomes = (run.outcome for run in self.study.runs)
+        return next((one.test.images for one in outcomes if one and one.test), None)
+
+    @cached_property
+    def recommended_run(self) -> RunRecord | None:
+        """The run to use: of the recommended arm of the first setting, in its first block."""
+        for setting, layout in zip(self.settings, self.layouts, strict=True):
+            arm = recommend(setting, self.study_folder).use
+            for block in layout.blocks if arm else ():
+                run = layout.record(arm, block)
+                if run is not None and run.outcome is not None and run.outcome.test is not None:
+                    return run
+        return None
+
+    @cached_property
+    def explanation(self) -> Explanation | None:
+        """The pictures that `normlab explain` left; None where there are none that can be read."""
+        try:
+            return read_explanation(self.study.folder)
+        except StorageError:
+            return None
 
     @cached_property
     def layer_summaries(self) -> tuple[LayerSummaries | None, ...]:
@@ -150,6 +186,16 @@ def as_it_is(view: View, drawn: DrawnCharts) -> Any:
     return view
 
 
+def always(context: ReportContext) -> bool:
+    """A section that is closed at first."""
+    return True
+
+
+def never(context: ReportContext) -> bool:
+    """A section that is open at first."""
+    return False
+
+
 def left_out(context: ReportContext) -> Nothing | None:
     """A section that is not in the page at all where it has nothing to show."""
     return None
@@ -189,6 +235,9 @@ class Section(Generic[View]):
     """Further files of report/ by name."""
     script_data: Callable[[View], Mapping[str, Any]] = no_entries
     """What the page's script reads; all of it stands in the page as text or figure too."""
+    folded: Callable[[ReportContext], bool] = always
+    """Whether the page shows it closed, with its heading to open it: the first screens are for
+    the answer, the curves, the pictures and the data."""
     in_regrouping: bool = True
     """Whether it belongs in a page of runs that are regrouped by another factor; what only says
     how the runs were made does not."""

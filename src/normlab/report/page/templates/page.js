@@ -29,6 +29,7 @@
   }
   function goTo(anchor) {
     const target = anchor && document.getElementById(anchor);
+    for (let fold = target && target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
     if (target) target.scrollIntoView({ behavior: "instant" });
   }
 
@@ -40,8 +41,9 @@
   };
 
   function showReference(arm) {
-    for (const article of all("#answer article")) {
+    for (const article of all("article")) {
       const views = all(".perspective", article);
+      if (!views.length) continue;
       const known = views.some((view) => view.dataset.reference === arm);
       const wanted = known ? arm : views.length ? views[0].dataset.reference : "";
       for (const view of views) view.hidden = view.dataset.reference !== wanted;
@@ -291,7 +293,7 @@
       try { localStorage.setItem("normlab-theme", theme.value); } catch { /* it holds for this visit */ }
     });
   }
-  for (const link of all("nav a")) link.addEventListener("click", (event) => {
+  for (const link of all('nav a, main a[href^="#"]')) link.addEventListener("click", (event) => {
     event.preventDefault();
     section = link.getAttribute("href").slice(1);
     writeAddress();
@@ -312,7 +314,7 @@
   prepareRuns();
   readAddress();
   apply();
-  if (section && Object.keys(state).some((name) => state[name] !== defaults[name])) goTo(section);
+  if (section) goTo(section);
   page.dataset.ready = "";
 
   // ---- while the study runs: the server marks the page, and tells when there is a newer one -------

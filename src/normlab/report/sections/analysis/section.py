@@ -51,9 +51,9 @@ def texts(view: AnalysisView) -> Mapping[str, str]:
 
 SECTION = Section(
     name="analysis",
-    title="Analysis in words",
-    entry="Analysis",
-    order=25,
+    title="Why: the analysis in words",
+    entry="Why",
+    order=60,
     template=section_template(__file__),
     build=build,
     tables=tables,

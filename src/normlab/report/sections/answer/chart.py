@@ -36,7 +36,9 @@ def value_chart(figure: ValueFigure, width: int = 520) -> alt.TopLevelMixin:
         columns=["arm", "value"],
     )
     layers: list[alt.Chart] = [
-        alt.Chart(points)
+        _spread(points, (low, high), x_scale, y, colour)
+        if figure.many
+        else alt.Chart(points)
         .mark_line(color=MUTED, strokeWidth=0.9, strokeOpacity=0.4, clip=True)
         .encode(x=x, y=y, detail="block:N", order="order:Q", description="line:N"),
         alt.Chart(inside)
@@ -62,6 +64,27 @@ def value_chart(figure: ValueFigure, width: int = 520) -> alt.TopLevelMixin:
         if len(cut):
             layers += arrow_layers(cut, side, edge, x_scale, y, colour)
     return alt.layer(*layers).properties(width=width, height=30 * len(arms) + 10)
+
+
+def _spread(
+    points: pd.DataFrame,
+    limits: tuple[float, float],
+    x_scale: alt.Scale,
+    y: alt.Y,
+    colour: alt.Color,
+) -> alt.Chart:
+    """A pale bar an arm, from its mean minus to its mean plus one standard deviation."""
+    found = points.groupby("arm", sort=False)["value"].agg(["mean", "std"]).fillna(0.0)
+    bars = pd.DataFrame(
+        {
+            "arm": found.index,
+            "from": (found["mean"] - found["std"]).clip(*limits),
+            "to": (found["mean"] + found["std"]).clip(*limits),
+        }
+    )
+    x = alt.X("from:Q", scale=x_scale)
+    bar: alt.Chart = alt.Chart(bars).mark_bar(opacity=0.25, height=18)
+    return bar.encode(x=x, x2="to:Q", y=y, color=colour)
 
 
 def difference_chart(figure: DifferenceFigure, width: int = 520) -> alt.TopLevelMixin:

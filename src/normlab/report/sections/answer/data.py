@@ -7,12 +7,17 @@ from dataclasses import dataclass
 
 from normlab.report.export.formats import NOTHING
 from normlab.report.export.table import Printed, Table
+from normlab.report.sections.answer.differences import DifferenceFigure
+from normlab.report.sections.answer.sentence import Sentence
 from normlab.report.sections.base import PageFigure
 from normlab.stats.data.metrics import LABELS, format_difference, format_value, unit
 from normlab.stats.summary.analysis import Analysis, ArmRow, SettingAnalysis
 from normlab.stats.summary.timing import relative_time
 from normlab.stats.summary.verdict_text import further_blocks
 from normlab.text import count
+
+BlockTable = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
+"""Head and rows, a row a block."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class Perspective:
     head: tuple[str, ...]
     """Heads of the columns after the arm, in the order of AnswerRow."""
     rows: tuple[AnswerRow, ...]
-    figure: PageFigure | None
+    behind: BlockTable | None
+    """The difference of every block; None where nothing can be compared."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Answer:
 
     setting: str
     slug: str
+    sentence: Sentence
     values: PageFigure | None
     perspectives: tuple[Perspective, ...]
     """The plan's reference first."""
@@ -55,16 +62,18 @@ class Answer:
 
 def answer(
     setting: SettingAnalysis,
+    sentence: Sentence,
     values: PageFigure | None,
-    differences: Mapping[str, PageFigure],
+    behind: Mapping[str, BlockTable],
 ) -> Answer:
     """The tables and figures of a setting; the plan's reference comes first."""
     return Answer(
         setting=setting.setting.label,
         slug=setting.setting.slug,
+        sentence=sentence,
         values=values,
         perspectives=tuple(
-            perspective(setting, reference, differences.get(reference or ""))
+            perspective(setting, reference, behind.get(reference or ""))
             for reference in references(setting)
         ),
     )
@@ -79,7 +88,7 @@ def references(setting: SettingAnalysis) -> tuple[str | None, ...]:
 
 
 def perspective(
-    setting: SettingAnalysis, reference: str | None, figure: PageFigure | None
+    setting: SettingAnalysis, reference: str | None, behind: BlockTable | None = None
 ) -> Perspective:
     """The answer table seen from one arm."""
     verdict = setting.verdict
@@ -101,7 +110,7 @@ def perspective(
             answer_row(row, setting, reference, speeds.get(reference or "", {}))
             for row in setting.rows
         ),
-        figure=figure,
+        behind=behind,
     )
 
 
@@ -206,7 +215,26 @@ def _mean(setting: SettingAnalysis, arm: str, reference: str) -> float | None:
     return None if comparison is None else comparison.difference.mean
 
 
-def block_table(setting: SettingAnalysis) -> tuple[tuple[str, ...], Sequence[tuple[str, ...]]]:
+def difference_table(figure: DifferenceFigure, setting: SettingAnalysis) -> BlockTable:
+    """The differences of every block to the arm that the figure is seen from."""
+    metric = setting.verdict.metric
+    scale = 100.0 if unit(metric) == "points" else 1.0
+    rows = [
+        (
+            str(block),
+            *(
+                format_difference(metric, row.blocks[block] / scale)
+                if block in row.blocks
+                else NOTHING
+                for row in figure.rows
+            ),
+        )
+        for block in setting.table.blocks
+    ]
+    return ("block", *(row.arm for row in figure.rows)), rows
+
+
+def block_table(setting: SettingAnalysis) -> BlockTable:
     """The table behind the answer plot: a row a block, a column an arm."""
     table = setting.table
     head = ("block", *table.arms)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -104,15 +103,17 @@ def difference_figure(
 
 
 def axis_limits(rows: Sequence[DifferenceRow], margin: float) -> tuple[float, float]:
-    """Limits that show the band and the arms that are near each other.
+    """Limits that show the band, zero and every mean.
 
-    An arm further out than four times the median distance (and twice the band) does not stretch
-    the axis: a network without normalization may lose 40 points where the others differ by one.
+    Blocks and ends of intervals that lie far out do not stretch the axis (beyond the means by
+    more than twice the band, and by more than a third of what the means span): they are cut, and
+    marked where they are cut.
     """
-    limit = max(2 * margin, 4 * statistics.median(abs(row.mean) for row in rows))
-    shown = [value for row in rows for value in row.blocks.values() if abs(value) <= limit]
-    shown += [row.mean for row in rows if abs(row.mean) <= limit]
-    shown += [end for row in rows for end in (row.low, row.high) if end and abs(end) <= limit]
-    low, high = min([*shown, -1.4 * margin]), max([*shown, 1.4 * margin])
+    means = [row.mean for row in rows]
+    low, high = min([*means, -1.4 * margin]), max([*means, 1.4 * margin])
+    room = max(2 * margin, (high - low) / 3)
+    ends = [end for row in rows for end in (row.low, row.high, *row.blocks.values())]
+    known = [min(max(end, low - room), high + room) for end in ends if end is not None]
+    low, high = min([low, *known]), max([high, *known])
     padding = 0.06 * (high - low)
     return (low - padding, high + padding)

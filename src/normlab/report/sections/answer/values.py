@@ -12,6 +12,9 @@ from normlab.stats.data.metrics import LABELS, format_value, is_share
 from normlab.stats.summary.analysis import SettingAnalysis
 from normlab.text import count
 
+MANY = 6
+"""Blocks up to which a line joins the runs of each."""
+
 
 @dataclass(frozen=True)
 class ValueRow:
@@ -35,6 +38,11 @@ class ValueFigure:
     rows: tuple[ValueRow, ...]
     strokes: dict[str, Stroke]
     description: str
+
+    @property
+    def many(self) -> bool:
+        """Whether lines from arm to arm would be a zigzag that nobody can read."""
+        return len(self.rows) > 2 and max(len(row.blocks) for row in self.rows) > MANY
 
 
 def value_figure(setting: SettingAnalysis, strokes: Mapping[str, Stroke]) -> ValueFigure | None:

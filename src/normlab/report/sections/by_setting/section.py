@@ -11,6 +11,7 @@ from normlab.report.sections.base import (
     PageFigure,
     ReportContext,
     Section,
+    never,
     section_template,
 )
 from normlab.report.sections.by_setting.chart import settings_chart
@@ -82,7 +83,8 @@ def content(view: SettingsView, drawn: DrawnCharts) -> SettingsContent:
 SECTION = Section(
     name="by_setting",
     title="Where it holds",
-    order=30,
+    order=25,
+    folded=never,
     template=section_template(__file__),
     build=build,
     id="where",

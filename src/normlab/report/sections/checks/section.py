@@ -29,7 +29,7 @@ SECTION = Section(
     name="checks",
     title="Checks of validity",
     entry="Checks",
-    order=140,
+    order=130,
     template=section_template(__file__),
     build=build,
 )

@@ -82,7 +82,7 @@ def content(view: tuple[SettingCost, ...], drawn: DrawnCharts) -> tuple[CostCont
 SECTION = Section(
     name="cost",
     title="Cost",
-    order=60,
+    order=80,
     template=section_template(__file__),
     build=build,
     content=content,

@@ -57,6 +57,20 @@ class CurveFigure:
         return None
 
     @property
+    def same(self) -> tuple[str, ...]:
+        """Which metrics are no panels of their own, a sentence each."""
+        found = {}
+        for number, panel in enumerate(self.panels):
+            twin = self.twin(number)
+            if twin is not None:
+                found[panel.axis_title] = self.panels[twin].axis_title
+        return tuple(
+            f"{metric.capitalize()} is {other} here, to the last digit (every image has one class),"
+            " so it is not drawn again; the tables have both."
+            for metric, other in found.items()
+        )
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is not one epoch to draw."""
         return all(panel.blocks.empty for panel in self.panels)

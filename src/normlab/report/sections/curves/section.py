@@ -15,6 +15,7 @@ from normlab.report.sections.base import (
     ReportContext,
     Rows,
     Section,
+    never,
     section_template,
 )
 from normlab.report.sections.curves.axes import Axes, as_data, curve_axes, units
@@ -67,6 +68,8 @@ class PanelsOfSetting:
     slug: str
     arms: tuple[str, ...]
     panels: tuple[Panel, ...]
+    same: tuple[str, ...]
+    """Which metrics are not drawn because another one shows the same, a sentence each."""
     head: tuple[str, ...]
     rows: Rows
 
@@ -137,13 +140,14 @@ def _panels(one: SettingCurves, drawn: DrawnCharts) -> PanelsOfSetting:
             f"{panel.axis_title}, {panel.part}, for {', '.join(figure.arms)}; the medians are in "
             "the table behind the curves"
         )
-        if figure.twin(number) is None:
-            svg = drawn.inline(one.chart(number), description, marks=True, shared=True)
-        else:
-            svg = drawn.again(one.chart(number), description)
+        if figure.twin(number) is not None:
+            continue
+        svg = drawn.inline(one.chart(number), description, marks=True)
         panels.append(Panel(panel.axis_title, panel.part, svg))
     head, rows = curve_table(figure)
-    return PanelsOfSetting(one.setting, one.slug, figure.arms, tuple(panels), head, rows)
+    return PanelsOfSetting(
+        one.setting, one.slug, figure.arms, tuple(panels), figure.same, head, rows
+    )
 
 
 def script_data(view: CurvesView) -> dict[str, object]:
@@ -160,7 +164,8 @@ SECTION = Section(
     name="curves",
     title="Learning curves",
     entry="Curves",
-    order=40,
+    order=30,
+    folded=never,
     template=section_template(__file__),
     build=build,
     nothing=nothing,

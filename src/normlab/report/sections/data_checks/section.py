@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from normlab.records.data_report import DataReport
-from normlab.report.sections.base import Nothing, ReportContext, Section, section_template
+from normlab.report.sections.base import Nothing, ReportContext, Section, never, section_template
 from normlab.report.sections.data_checks.data import read_data_report
 
 
@@ -20,10 +20,10 @@ def nothing(context: ReportContext) -> Nothing:
 
 SECTION = Section(
     name="data_checks",
-    title="Checks of the data",
-    entry="Data",
+    title="Data",
     id="data",
-    order=130,
+    order=50,
+    folded=never,
     template=section_template(__file__),
     build=build,
     nothing=nothing,

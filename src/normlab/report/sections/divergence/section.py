@@ -28,10 +28,10 @@ def build(context: ReportContext) -> tuple[SettingReliability, ...]:
 
 SECTION = Section(
     name="divergence",
-    title="Robustness and divergence",
-    entry="Robustness",
+    title="How runs ended",
+    entry="Failures",
     id="robustness",
-    order=70,
+    order=85,
     template=section_template(__file__),
     build=build,
 )

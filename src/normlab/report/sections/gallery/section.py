@@ -1,18 +1,27 @@
-"""The pictures that `normlab explain` left in the study."""
+"""Photographs with the places that spoke for a class, an arm beside the other."""
 
 from __future__ import annotations
 
-from normlab.report.sections.base import Nothing, ReportContext, Section, section_template
-from normlab.report.sections.gallery.data import PictureGallery, pictures
+from normlab.errors import StorageError
+from normlab.report.explanation import FOLDER, read_explanation
+from normlab.report.sections.base import Nothing, ReportContext, Section, never, section_template
+from normlab.report.sections.gallery.data import GalleryView, gallery_view, pictures
 
 
-def build(context: ReportContext) -> PictureGallery | None:
-    """Collect the pictures of explain/; None where nothing was explained."""
-    return pictures(context.study.folder, "explain")
+def build(context: ReportContext) -> GalleryView | None:
+    """The pictures of explain/; None where nothing was explained."""
+    if context.explanation is not None:
+        return gallery_view(context.explanation, context.study.folder / FOLDER)
+    older = pictures(context.study.folder, FOLDER)
+    return None if older is None else GalleryView((), "", "", (), (), older)
 
 
 def nothing(context: ReportContext) -> Nothing:
-    """Say how to get pictures."""
+    """Say how to get pictures, or why those that are there cannot be read."""
+    try:
+        read_explanation(context.study.folder)
+    except StorageError as error:
+        return Nothing(f"{error}.", is_note=True)
     return Nothing(
         "Nothing was explained yet. To see which parts of the images decide:",
         f"normlab explain {context.study_folder}",
@@ -21,9 +30,11 @@ def nothing(context: ReportContext) -> Nothing:
 
 SECTION = Section(
     name="gallery",
-    title="What it looks at",
+    title="Pictures: where the networks look",
+    entry="Pictures",
     id="explain",
-    order=100,
+    order=40,
+    folded=never,
     template=section_template(__file__),
     build=build,
     nothing=nothing,

@@ -19,7 +19,7 @@ def texts(view: str) -> dict[str, str]:
 SECTION = Section(
     name="methods",
     title="Methods",
-    order=150,
+    order=140,
     template=section_template(__file__),
     build=build,
     texts=texts,

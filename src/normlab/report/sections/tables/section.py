@@ -21,7 +21,7 @@ def tables(view: tuple[Table, ...]) -> tuple[Table, ...]:
 SECTION = Section(
     name="tables",
     title="Tables",
-    order=50,
+    order=70,
     template=section_template(__file__),
     build=build,
     tables=tables,

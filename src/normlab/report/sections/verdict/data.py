@@ -1,51 +1,73 @@
-"""The verdict of a setting in words, what it rests on, and what would change it."""
+"""The first screen of a setting: what to use, how sure that is and on what, and what to do next."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from normlab.stats.data.metrics import format_difference, unit
+from normlab.report.charts.colours import Stroke
+from normlab.report.sections.answer.differences import difference_figure
+from normlab.report.sections.answer.sentence import Sentence, sentence
+from normlab.report.sections.verdict.plot import DifferencePlot, difference_plot
+from normlab.stats.data.metrics import LABELS, chance_level, format_difference, is_share, unit
 from normlab.stats.summary.analysis import SettingAnalysis
-from normlab.stats.summary.recommendation import Recommendation, recommend
-from normlab.stats.summary.verdict_text import further_blocks
 from normlab.text import count
 
 
 @dataclass(frozen=True)
-class Sentence:
-    """The verdict of one setting in words."""
+class FirstScreen:
+    """What one setting shows first."""
 
-    setting: str
-    slug: str
-    recommendation: Recommendation
-    text: str
-    rests_on: str
-    change: str
+    sentence: Sentence
+    sure: str
+    """How sure, and on what."""
+    plots: tuple[DifferencePlot, ...]
+    """Seen from the plan's reference, then from every other arm."""
 
 
-def sentence(setting: SettingAnalysis, study: str) -> Sentence:
-    """The verdict of a setting, what it rests on, and what would change it."""
+def first_screen(
+    setting: SettingAnalysis,
+    study: str,
+    references: tuple[str, ...],
+    strokes: Mapping[str, Stroke],
+    images: int | None,
+    classes: int | None,
+) -> FirstScreen:
+    """The first screen of a setting.
+
+    Args:
+        setting: what was concluded of it.
+        study: the folder as the user would type it.
+        references: arms that the plot can be seen from, the plan's first.
+        strokes: of all arms.
+        images: of the test part; None where no run has told.
+        classes: how many there are; None where that is not known.
+    """
+    numbers = {arm: number for number, arm in enumerate(strokes)}
+    plots = []
+    for reference in references:
+        figure = difference_figure(setting, strokes, reference)
+        if figure is not None:
+            plots.append(difference_plot(figure, setting, reference, numbers, strokes, classes))
+    return FirstScreen(sentence(setting, study), how_sure(setting, images, classes), tuple(plots))
+
+
+def how_sure(setting: SettingAnalysis, images: int | None, classes: int | None) -> str:
+    """On how many trainings and images it rests, and what a decision means."""
     verdict = setting.verdict
+    if not verdict.blocks:
+        return ""
+    trained = f"{count(verdict.blocks, 'training')} of every arm"
+    judged = f", each judged on the same {images:,} test images" if images else ""
+    parts = [f"{trained}{judged}"]
+    if classes:
+        guess = chance_level(verdict.metric, classes)
+        printed = f"{100 * guess:.1f} %" if is_share(verdict.metric) else f"{guess:.3f}"
+        parts.append(f"guessing gives a {LABELS[verdict.metric]} of {printed}")
     margin = format_difference(verdict.metric, verdict.margin).removeprefix("+")
-    rests_on = f"{count(verdict.blocks, 'block')}, margin ±{margin} {unit(verdict.metric)}"
-    return Sentence(
-        setting=setting.setting.label,
-        slug=setting.setting.slug,
-        recommendation=recommend(setting, study),
-        text=verdict.sentence,
-        rests_on=rests_on,
-        change=change(setting),
-    )
-
-
-def change(setting: SettingAnalysis) -> str:
-    """What would change the verdict of a setting, in a few words."""
-    verdict = setting.verdict
-    if len(verdict.arms) < 2:
-        return "results of a second arm"
-    open_ones = [c for c in verdict.against_reference() if c.decision == "undecided"]
-    if open_ones:
-        return f"{further_blocks(open_ones)} for what is undecided"
-    if verdict.blocks < 2:
-        return "more blocks"
-    return "other images or settings; more blocks would only narrow the intervals"
+    if len(verdict.arms) > 1 and verdict.blocks > 1:
+        parts.append(
+            f"where a difference is shown, the chance that this is wrong anywhere is at most "
+            f"{100 * verdict.alpha:g} %; level means closer than {margin} {unit(verdict.metric)}"
+        )
+    return "; ".join(parts) + "."

@@ -1,20 +1,62 @@
-"""The verdict of every setting in words."""
+"""The first screen: the answer of every setting, the differences, and pictures of both kinds."""
 
 from __future__ import annotations
 
-from normlab.report.sections.base import ReportContext, Section, section_template
-from normlab.report.sections.verdict.data import Sentence, sentence
+from dataclasses import dataclass
+
+from normlab.report.explanation import FOLDER
+from normlab.report.sections.answer.data import references
+from normlab.report.sections.base import ReportContext, Section, never, section_template
+from normlab.report.sections.gallery.data import AnswersView, answers_view
+from normlab.report.sections.verdict.data import FirstScreen, first_screen
 
 
-def build(context: ReportContext) -> tuple[Sentence, ...]:
-    """Make the verdict's sentence of every setting."""
-    return tuple(sentence(setting, context.study_folder) for setting in context.settings)
+@dataclass(frozen=True)
+class VerdictView:
+    """What stands above everything else."""
+
+    settings: tuple[FirstScreen, ...]
+    answers: AnswersView | None
+    """Pictures that the recommended network got right and wrong; None without `normlab explain`."""
+    guessing: bool
+    """Whether nothing was learned, so that right answers are luck."""
+    study: str
+    try_it: str
+    """The run to predict with; empty where no run has weights."""
+
+
+def build(context: ReportContext) -> VerdictView:
+    """The first screen of every setting, and the pictures of the recommended network."""
+    settings = tuple(
+        first_screen(
+            one,
+            context.study_folder,
+            tuple(filter(None, references(one))),
+            context.strokes,
+            context.test_images,
+            context.classes,
+        )
+        for one in context.settings
+    )
+    explanation = None if context.study.planned_compare is not None else context.explanation
+    answers = None
+    if explanation is not None and explanation.answers is not None:
+        answers = answers_view(explanation.answers, context.study.folder / FOLDER)
+    chosen = context.recommended_run
+    return VerdictView(
+        settings,
+        answers,
+        explanation is not None and bool(explanation.withheld),
+        context.study_folder,
+        "" if chosen is None else chosen.folder.name,
+    )
 
 
 SECTION = Section(
     name="verdict",
-    title="Verdict",
+    title="In short",
     order=10,
     template=section_template(__file__),
     build=build,
+    folded=never,
 )

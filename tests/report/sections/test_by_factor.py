@@ -7,9 +7,9 @@ import statistics
 import pytest
 
 from normlab.report.page.build import build_report
-from normlab.report.sections.across.data import across_groups
-from normlab.report.sections.across.section import MAX_FIGURES, SECTION
 from normlab.report.sections.base import ReportContext
+from normlab.report.sections.by_factor.data import factor_groups
+from normlab.report.sections.by_factor.section import MAX_FIGURES, SECTION
 from normlab.stats.data.reading import StudyRecords
 
 
@@ -24,7 +24,7 @@ def study(fabricate, tmp_path):
 
 def test_tables_four_to_seven_of_the_original(study):
     records = study(batch_size=(128, 8, 32))
-    bn, gn = across_groups(records)
+    bn, gn = factor_groups(records)
     assert (bn.label, gn.label) == ("bn, sgd, learning rate 0.1", "gn, sgd, learning rate 0.1")
     train, test = gn.tables
     assert train.title == "Training by batch size: gn, sgd, learning rate 0.1"
@@ -41,28 +41,28 @@ def test_tables_four_to_seven_of_the_original(study):
 
 
 def test_a_line_a_batch_size(study):
-    bn, _ = across_groups(study(batch_size=(8, 32, 128)))
+    bn, _ = factor_groups(study(batch_size=(8, 32, 128)))
     assert len(bn.figure.panels) == 8
     assert set(bn.figure.panels[0].medians["arm"]) == {"batch 8", "batch 32", "batch 128"}
     assert len(bn.strokes) == 3
 
 
-def test_an_optimizer_study_has_figures_across_optimizers(study):
-    groups = across_groups(study(optimizer=("sgd", "adam"), learning_rate=(0.1, 0.01)))
+def test_an_optimizer_study_has_figures_by_optimizer(study):
+    groups = factor_groups(study(optimizer=("sgd", "adam"), learning_rate=(0.1, 0.01)))
     assert [group.factor for group in groups] == ["optimizer"] * 4 + ["learning rate"] * 4
     assert groups[0].levels == ("sgd", "adam")
     assert groups[4].levels == ("learning rate 0.01", "learning rate 0.1")
 
 
-def test_one_factor_has_nothing_across(study):
+def test_one_factor_has_nothing_by_factor(study):
     records = study()
-    assert across_groups(records) == ()
+    assert factor_groups(records) == ()
 
 
 def test_levels_that_were_never_run_are_not_there(study):
     records = study(batch_size=(8, 32, 128))
     kept = tuple(run for run in records.runs if run.spec.batch_size != 32)
-    bn, _ = across_groups(StudyRecords(records.folder, records.plan, kept, ()))
+    bn, _ = factor_groups(StudyRecords(records.folder, records.plan, kept, ()))
     assert bn.levels == ("batch 8", "batch 128")
 
 

@@ -30,7 +30,7 @@ from normlab.stats.inference.intervals import summarise
 
 
 @dataclass(frozen=True, eq=False)
-class AcrossGroup:
+class FactorGroup:
     """All levels of a factor with everything else held still."""
 
     factor: str
@@ -45,7 +45,7 @@ class AcrossGroup:
     """Training, then test."""
 
 
-def across_groups(study: StudyRecords) -> tuple[AcrossGroup, ...]:
+def factor_groups(study: StudyRecords) -> tuple[FactorGroup, ...]:
     """Every factor but the compared one, with every combination of the others that has two levels.
 
     Only levels of which something was recorded are there.
@@ -76,7 +76,7 @@ def _levels(layout: Layout, factor: str) -> tuple[str, ...]:
     return tuple(sorted(numbers, key=lambda level: numbers[level]))
 
 
-def _group(layout: Layout, factor: str, levels: tuple[str, ...]) -> AcrossGroup:
+def _group(layout: Layout, factor: str, levels: tuple[str, ...]) -> FactorGroup:
     name = factor.replace("_", " ")
     label = layout.setting.label
     slug = f"by-{factor}-{layout.setting.slug}"
@@ -85,7 +85,7 @@ def _group(layout: Layout, factor: str, levels: tuple[str, ...]) -> AcrossGroup:
     figure = figure_of(f"curves-{slug}", f"Learning curves by {name}: {label}", levels, curves,
                        colours)  # fmt: skip
     tables = tuple(_table(layout, name, slug, levels, part) for part in PART_TITLES)
-    return AcrossGroup(name, label, slug, levels, colours, figure, tables)
+    return FactorGroup(name, label, slug, levels, colours, figure, tables)
 
 
 def _table(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from normlab.report.charts.parallel_drawing import ChartCall
 from normlab.report.charts.sheet import sheet
 from normlab.report.export.table import Table
-from normlab.report.sections.across.data import AcrossGroup, across_groups
 from normlab.report.sections.base import DrawnCharts, ReportContext, Section, section_template
+from normlab.report.sections.by_factor.data import FactorGroup, factor_groups
 from normlab.report.sections.curves.chart import panel_chart
 from normlab.report.sections.curves.section import Panel
 
@@ -17,37 +17,37 @@ MAX_FIGURES = 12
 
 
 @dataclass(frozen=True, eq=False)
-class AcrossView:
+class FactorView:
     """Every group, and those whose curves are drawn."""
 
-    groups: tuple[AcrossGroup, ...]
-    drawn: tuple[AcrossGroup, ...]
+    groups: tuple[FactorGroup, ...]
+    drawn: tuple[FactorGroup, ...]
 
 
 @dataclass(frozen=True)
 class GroupContent:
     """One group as the template prints it."""
 
-    group: AcrossGroup
+    group: FactorGroup
     panels: tuple[Panel, ...]
 
 
 @dataclass(frozen=True)
-class AcrossContent:
+class FactorContent:
     """What the template prints."""
 
     groups: tuple[GroupContent, ...]
     note: str
 
 
-def build(context: ReportContext) -> AcrossView | None:
+def build(context: ReportContext) -> FactorView | None:
     """None where nothing but the compared factor varies, or nothing was recorded."""
-    groups = across_groups(context.study)
+    groups = factor_groups(context.study)
     with_curves = [group for group in groups if not group.figure.is_empty]
-    return AcrossView(groups, tuple(with_curves[:MAX_FIGURES])) if groups else None
+    return FactorView(groups, tuple(with_curves[:MAX_FIGURES])) if groups else None
 
 
-def charts(view: AcrossView) -> dict[str, ChartCall]:
+def charts(view: FactorView) -> dict[str, ChartCall]:
     """Every panel that is no twin of an earlier one, medians alone."""
     return {
         _chart(group, number): (panel_chart, (panel, group.figure, False))
@@ -57,7 +57,7 @@ def charts(view: AcrossView) -> dict[str, ChartCall]:
     }
 
 
-def figures(view: AcrossView, drawn: DrawnCharts) -> dict[str, str]:
+def figures(view: FactorView, drawn: DrawnCharts) -> dict[str, str]:
     """All panels of a group on one sheet with a legend."""
     found = {}
     for group in view.drawn:
@@ -70,12 +70,12 @@ def figures(view: AcrossView, drawn: DrawnCharts) -> dict[str, str]:
     return found
 
 
-def tables(view: AcrossView) -> tuple[Table, ...]:
+def tables(view: FactorView) -> tuple[Table, ...]:
     """Training and test of every group."""
     return tuple(table for group in view.groups for table in group.tables)
 
 
-def content(view: AcrossView, drawn: DrawnCharts) -> AcrossContent:
+def content(view: FactorView, drawn: DrawnCharts) -> FactorContent:
     """The panels and tables of every group."""
     shown = set(map(id, view.drawn))
     groups = tuple(
@@ -89,10 +89,10 @@ def content(view: AcrossView, drawn: DrawnCharts) -> AcrossContent:
             f" Curves are drawn for {len(view.drawn)} of {len(view.groups)} groups; the tables "
             "are there for all."
         )
-    return AcrossContent(groups, note)
+    return FactorContent(groups, note)
 
 
-def _panels(group: AcrossGroup, drawn: DrawnCharts) -> tuple[Panel, ...]:
+def _panels(group: FactorGroup, drawn: DrawnCharts) -> tuple[Panel, ...]:
     found = []
     for number, panel in enumerate(group.figure.panels):
         description = (
@@ -106,17 +106,18 @@ def _panels(group: AcrossGroup, drawn: DrawnCharts) -> tuple[Panel, ...]:
     return tuple(found)
 
 
-def _chart(group: AcrossGroup, number: int) -> str:
+def _chart(group: FactorGroup, number: int) -> str:
     """The name of a panel's chart: that of its twin, where the two show the same."""
     twin = group.figure.twin(number)
-    return f"across/{group.slug}/{number if twin is None else twin}"
+    return f"by-factor/{group.slug}/{number if twin is None else twin}"
 
 
 SECTION = Section(
-    name="across",
-    title="One arm at a time, across the other factors",
-    entry="Across",
-    order=42,
+    name="by_factor",
+    title="One arm at a time, by batch size, optimizer and other factors",
+    entry="By factor",
+    id="by-factor",
+    order=62,
     template=section_template(__file__),
     build=build,
     content=content,

@@ -1,1 +1,0 @@
-"""The section “across” of the page."""

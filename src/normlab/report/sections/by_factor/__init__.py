@@ -1,0 +1,1 @@
+"""The section “by_factor” of the page."""

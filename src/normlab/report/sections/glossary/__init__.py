@@ -1,0 +1,1 @@
+"""The section “glossary” of the page."""
