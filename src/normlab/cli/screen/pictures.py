@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from normlab.cli.screen.console import say_facts
 from normlab.data.dataset import Dataset
 from normlab.study.study import Study
 
@@ -22,4 +23,4 @@ def make_pictures(
     except KeyboardInterrupt:
         note = f"stopped; make them with: normlab explain {study.folder}"
     if note:
-        console.print(f"Pictures {note}", soft_wrap=True, markup=False, highlight=False)
+        say_facts(console, "pictures", [note])
