@@ -26,6 +26,8 @@ def test_plan_writes_a_frozen_plan_and_run_starts_it(normlab, photos, tiny, scra
     assert "start it: normlab run photos-study" in result.out
     assert not (scratch / "photos-study" / "runs").exists()
     assert (scratch / "photos-study" / "data.json").exists()
+    assert result.out.index("photos-study/look.html") < result.out.index("start it: normlab run")
+    assert (scratch / "photos-study" / "look.html").exists()
     assert normlab("run", "photos-study").code == 0
     assert len(Study.open("photos-study").records()) == 6
 

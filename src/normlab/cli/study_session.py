@@ -118,6 +118,8 @@ def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
         tell_probe(study, console)
         request.folder.mkdir(parents=True, exist_ok=True)
         study.save()
+        if study.data is not None and not (study.folder / LOOK).exists():
+            write_look(study.folder, loaded.dataset, study.data)
         say_facts(console, "written", [str(study.path), f"start it: normlab run {request.folder}"])
         return
     continue_study(

@@ -139,7 +139,7 @@ def _parquet(content: bytes, location: str) -> Table:
     try:
         import pyarrow.parquet as parquet
     except ImportError:
-        raise MissingExtraError("pyarrow", "hf") from None
+        raise MissingExtraError("pyarrow", "parquet") from None
     try:
         table = parquet.read_table(io.BytesIO(content))
     except (OSError, ValueError) as error:  # pyarrow's own derive from these

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,19 +12,10 @@ from PIL import Image
 from normlab._version import __version__
 from normlab.records.data_report import DataReport, Evidence, Finding
 from normlab.report.page.render import stylesheet, template_environment
+from normlab.report.page.thumbnails import Picture, thumbnail
 
-THUMBNAIL = 64
 Pixels = Callable[[str], UInt8[np.ndarray, "s s 3"] | None]
 """The prepared pixels of an image by its name; None where there are none."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image in the page."""
-
-    name: str
-    address: str
-    """A data: address."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +54,7 @@ def _exhibits(evidence: Sequence[Evidence], pixels: Pixels) -> list[Exhibit]:
         for name in piece.names:
             values = pixels(name)
             if values is not None:
-                pictures.append(Picture(name, _address(values)))
+                pictures.append(thumbnail(name, values))
         if pictures:
             found.append(Exhibit(tuple(pictures), piece.caption, _difference(piece, pixels)))
     return found
@@ -89,14 +78,5 @@ def _difference(piece: Evidence, pixels: Pixels) -> Picture | None:
         layer.transform((side, side), Image.Transform.AFFINE, steps, Image.Resampling.BILINEAR)
     ).astype(np.int16)
     apart = np.abs(laid[..., :3] - second.astype(np.int16)) * 2 * (laid[..., 3:] == 255)
-    address = _address(apart.clip(0, 255).astype(np.uint8))
-    return Picture(f"difference of {' and '.join(piece.names)}", address)
-
-
-def _address(values: UInt8[np.ndarray, "s s 3"]) -> str:
-    image = Image.fromarray(values)
-    if image.width > THUMBNAIL:
-        image = image.resize((THUMBNAIL, THUMBNAIL))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    name = f"difference of {' and '.join(piece.names)}"
+    return thumbnail(name, apart.clip(0, 255).astype(np.uint8))

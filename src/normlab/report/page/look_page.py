@@ -5,19 +5,17 @@ One file that needs no network, written before anything is trained.
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int, UInt8
-from PIL import Image
 
 from normlab._version import __version__
 from normlab.records.checks import SEVERITIES
 from normlab.records.data_report import DataReport, Finding
 from normlab.report.page.render import stylesheet, template_environment
+from normlab.report.page.thumbnails import Picture, thumbnail
 
 EACH = 6
 """Images of a class in a part."""
@@ -25,20 +23,10 @@ CLASSES = 60
 """Classes that are shown; a page of more takes long to load and nobody looks at it."""
 FINDINGS = 5
 """Findings that are shown beside, the most severe first."""
-THUMBNAIL = 64
 PART_NAMES = {"train": "train", "val": "validation", "test": "test", "": "images"}
 
 Pixels = Callable[[int], UInt8[np.ndarray, "s s 3"]]
 """The prepared pixels of an image by its number."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image in the page."""
-
-    name: str
-    address: str
-    """A data: address."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +92,7 @@ def _cell(
     """Images spread evenly over those of a class in a part: neighbours are often one scene."""
     places = np.unique(np.linspace(0, len(images) - 1, EACH).round().astype(int))
     chosen = images[places] if len(images) else images
-    pictures = tuple(Picture(names[index], _address(pixels(index))) for index in chosen.tolist())
+    pictures = tuple(thumbnail(names[index], pixels(index)) for index in chosen.tolist())
     return Cell(part, len(images), pictures)
 
 
@@ -116,18 +104,9 @@ def _worst(report: DataReport, names: Sequence[str], pixels: Pixels) -> list[Sho
         ShownFinding(
             finding,
             tuple(
-                Picture(name, _address(pixels(places[name])))
+                thumbnail(name, pixels(places[name]))
                 for name in [n for e in finding.evidence for n in e.names if n in places][:EACH]
             ),
         )
         for finding in ordered[:FINDINGS]
     ]
-
-
-def _address(values: UInt8[np.ndarray, "s s 3"]) -> str:
-    image = Image.fromarray(values)
-    if image.width > THUMBNAIL:
-        image = image.resize((THUMBNAIL, THUMBNAIL))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
