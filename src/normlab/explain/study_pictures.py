@@ -9,7 +9,7 @@ from pathlib import Path
 
 from normlab.data.dataset import Dataset
 from normlab.errors import NormlabError, StorageError
-from normlab.explain.arms import ArmRun, choose_arms, nothing_learned
+from normlab.explain.arms import ArmRun, choose_arms, not_shown, nothing_learned
 from normlab.explain.gallery import Gallery, GalleryOptions, make_gallery, pixels_of
 from normlab.explain.page_pictures import write_answers, write_corruptions
 from normlab.explain.write import Faithfulness, Parts, write_gallery
