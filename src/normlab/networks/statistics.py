@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from normlab.norms.surgery.recognize import layout_of
+
 Over = Literal["batch", "instance", "group", "layer", "pixel", "nothing", "unknown"]
 Shape = tuple[int, int, int, int]
 SIDE = 2
@@ -77,7 +79,7 @@ def _measure(norm: nn.Module, shape: Shape, asked: Shape) -> Statistics:
     ):
         probe = _copy(norm, generator)
         x = torch.randn(asked, generator=generator, dtype=torch.float64).requires_grad_()
-        y: Tensor = probe(x)
+        y = _ask(probe, x)
         if y.shape != x.shape:
             return UNKNOWN
         last = asked[1] - 1
@@ -86,6 +88,21 @@ def _measure(norm: nn.Module, shape: Shape, asked: Shape) -> Statistics:
     first = next((each for each in (*by_batch, *found) if each.over != "nothing"), _NOTHING)
     alike = all(each == first for each in found)
     return first if alike else Statistics(first.over, first.values, standardizes=False)
+
+
+def _ask(probe: nn.Module, x: Float[Tensor, "n c h w"]) -> Tensor:
+    """What the layer makes of planes, which it is given along the axes that it takes."""
+    if layout_of(probe) == "channels last":
+        last: Tensor = probe(x.permute(0, 2, 3, 1))
+        return last.permute(0, 3, 1, 2)
+    if isinstance(probe, (nn.BatchNorm1d, nn.InstanceNorm1d)):
+        x_as_taken = x.flatten(2)
+    elif isinstance(probe, (nn.BatchNorm3d, nn.InstanceNorm3d)):
+        x_as_taken = x[:, :, None]
+    else:
+        x_as_taken = x
+    y: Tensor = probe(x_as_taken)
+    return y.reshape(x.shape) if y.shape == x_as_taken.shape else y
 
 
 def _copy(norm: nn.Module, generator: torch.Generator) -> nn.Module:

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from normlab.networks.statistics import UNKNOWN, Shape, Statistics, statistics_of
+from normlab.norms.functional.layout import as_planes
 from normlab.norms.surgery import recognize
 from normlab.records.run import NormSite
 
@@ -171,7 +172,7 @@ def _site_views(
         call = first.get(name)
         if call is None:
             continue
-        shape = _shape(call.input)
+        shape = _shape(module, call.input)
         key = (type(module), repr(module), module.training, shape)
         if key not in known:
             known[key] = UNKNOWN if shape is None else statistics_of(module, shape)
@@ -194,10 +195,11 @@ def _site_views(
 _Convolution = nn.modules.conv._ConvNd
 
 
-def _shape(x: Any) -> Shape | None:
-    if not isinstance(x, Tensor) or x.dim() != 4:
+def _shape(module: nn.Module, x: Any) -> Shape | None:
+    layout = recognize.layout_of(module)
+    if not isinstance(x, Tensor) or x.dim() < 2 or (layout == "nchw" and x.dim() != 4):
         return None
-    samples, channels, height, width = x.shape
+    samples, channels, height, width = as_planes(x, layout).shape
     return samples, channels, height, width
 
 

@@ -13,6 +13,7 @@ from normlab.errors import UsageError
 from normlab.norms.functional import rules
 from normlab.norms.functional.activation import ACTIVATIONS, Activation
 from normlab.norms.functional.engine import fixed_affine
+from normlab.norms.functional.layout import Layout, as_planes, from_planes
 from normlab.norms.functional.planes import statistics_dtype
 from normlab.norms.fused.arguments import RunningStatistics
 
@@ -38,6 +39,8 @@ class Normalization(nn.Module, ABC):
 
     weight: nn.Parameter | None
     bias: nn.Parameter | None
+    layout: Layout = "nchw"
+    """Which tensors it takes; of a layer that took another's place, those that the other took."""
 
     def __init__(
         self,
@@ -61,7 +64,6 @@ class Normalization(nn.Module, ABC):
             self.register_parameter("weight", None)
             self.register_parameter("bias", None)
 
-    @abstractmethod
     def forward(
         self,
         x: Images,
@@ -71,7 +73,8 @@ class Normalization(nn.Module, ABC):
         """Normalize, add the residual, apply the activation.
 
         Args:
-            x: (N, C, H, W), any floating dtype, NCHW or channels_last.
+            x: (N, C, H, W), any floating dtype, NCHW or channels_last; of another `layout` (which
+                `convert_norms` sets) the axes that it says.
             residual: of the shape of x, added to the normalized x.
             activation: "none", "relu", "leaky_relu" (slope 0.01) or "silu".
 
@@ -82,6 +85,22 @@ class Normalization(nn.Module, ABC):
             UsageError: x has another shape, dtype or device than the layer was made for, or too
                 few values for a statistic in training.
         """
+        if self.layout == "nchw":
+            self.check(x, residual, activation)
+            return self.normalize(x, residual, activation)
+        if x.dim() < 2:
+            raise UsageError(
+                f"{type(self).__name__} takes (N, C, …) or (N, …, C), got shape {tuple(x.shape)}"
+            )
+        check_residual_and_activation(x, residual, activation)
+        planes = as_planes(x, self.layout)
+        added = None if residual is None else as_planes(residual, self.layout)
+        self.check(planes, added, activation)
+        return from_planes(self.normalize(planes, added, activation), x, self.layout)
+
+    @abstractmethod
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """The same for planes (N, C, H, W) that were checked already."""
 
     @property
     @abstractmethod

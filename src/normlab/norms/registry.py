@@ -32,7 +32,7 @@ from normlab.norms.layers.batch_variants import (
     HalfInstanceNorm2d,
     SwitchableNorm2d,
 )
-from normlab.norms.layers.group import GroupNorm2d
+from normlab.norms.layers.group import GroupNorm2d, groups_for
 from normlab.norms.layers.instance import InstanceNorm2d
 from normlab.norms.layers.layer import ChannelLayerNorm2d, LayerNorm2d
 from normlab.norms.layers.rms import FilterResponseNorm2d, GlobalResponseNorm2d, RMSNorm2d
@@ -56,6 +56,8 @@ class NormInfo:
     """make(channels, **options) -> layer."""
     make_last: Callable[..., nn.Module] | None = None
     """make_last(channels, **options) -> layer for the end of a residual branch, if another."""
+    nearest: tuple[str, ...] = ()
+    """Integers that may have "~" behind them: the nearest that fits, layer by layer."""
 
 
 def _layer_norm(channels: int, *, axes: str, eps: float) -> nn.Module:
@@ -74,6 +76,12 @@ def _batch_norm(
     if frozen:
         raise UsageError("a frozen batch norm has no virtual batch; leave one of the two out")
     return GhostBatchNorm2d(channels, virtual_batch, eps, momentum)
+
+
+def _group_norm(
+    num_channels: int, *, groups: int | str, channels: int | str, eps: float
+) -> nn.Module:
+    return GroupNorm2d(groups_for(num_channels, groups, channels), num_channels, eps)
 
 
 def _rms_norm(channels: int, *, axes: str, eps: float) -> nn.Module:
@@ -150,9 +158,10 @@ _norms: dict[str, NormInfo] = {
             name="Group Normalization",
             paper="Wu & He 2018, arXiv:1803.08494",
             normalizes_over="H, W and the channels of a group, per sample",
-            options={"groups": 8, "eps": 1e-5},
+            options={"groups": 8, "channels": 0, "eps": 1e-5},
             parameters_per_channel=2,
-            make=lambda channels, groups, eps: GroupNorm2d(groups, channels, eps),
+            make=_group_norm,
+            nearest=("groups", "channels"),
         ),
         NormInfo(
             code="none",
@@ -228,8 +237,13 @@ _norms: dict[str, NormInfo] = {
             "x·σ(v·x) is its activation",
             options={"groups": 8, "eps": 1e-5},
             parameters_per_channel=3,
-            make=lambda channels, groups, eps: EvoNormS0(groups, channels, eps),
-            make_last=lambda channels, groups, eps: EvoNormS0(groups, channels, eps, gated=False),
+            make=lambda channels, groups, eps: EvoNormS0(
+                groups_for(channels, groups), channels, eps
+            ),
+            make_last=lambda channels, groups, eps: EvoNormS0(
+                groups_for(channels, groups), channels, eps, gated=False
+            ),
+            nearest=("groups",),
         ),
         NormInfo(
             code="grn",

@@ -78,6 +78,9 @@ def parse_norm(text: str) -> NormSpec:
         if key in given:
             raise UsageError(f"option {key!r} of {code} is given twice; keep one")
         given.add(key)
+        if key in info.nearest and value.removesuffix("~").isdecimal() and value.endswith("~"):
+            options[key] = value
+            continue
         options[key] = _convert(code, key, value, info.options[key])
     return NormSpec(info, options, standardized)
 

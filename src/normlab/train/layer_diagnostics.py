@@ -19,7 +19,9 @@ from torch import Tensor, nn
 
 from normlab.networks.view import NetworkView
 from normlab.norms.functional import planes, rules
+from normlab.norms.functional.layout import as_planes
 from normlab.norms.layers.batch_instance import BatchInstanceNorm2d
+from normlab.norms.surgery.recognize import layout_of
 from normlab.records.layer_diagnostics import PERCENTILES, LayerDiagnosticsRow
 
 MAX_FEATURES = 4_000_000
@@ -98,6 +100,8 @@ class LayerDiagnostics:
         self._features.append(args[0][:: self._stride].detach().float().flatten())
 
     def _see_norm(self, name: str, x: Tensor, activation: str, y: Tensor) -> None:
+        layout = layout_of(self._sites[name].module)
+        x, y = as_planes(x, layout), as_planes(y, layout)
         if name in self._inputs:
             self._inputs[name].add(x.detach())
         if activation == "relu" or self._sites[name].before_relu:

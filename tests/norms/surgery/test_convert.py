@@ -311,18 +311,25 @@ def test_a_forward_patched_on_the_instance() -> None:
 def test_what_is_left_is_reported() -> None:
     model = nn.Sequential(
         OwnForward(8),
-        nn.BatchNorm1d(8),
-        nn.LayerNorm(8),
+        nn.LocalResponseNorm(2),
         nn.LazyBatchNorm2d(),
         make_norm("none", 8),
     )
     conversion = normlab.convert_norms(model, "gn")
     assert not conversion.layers
     reasons = dict(conversion.left)
-    assert list(reasons) == ["0", "1", "2", "3", "4"]
+    assert list(reasons) == ["0", "1", "2", "3"]
+    assert conversion.missed == conversion.left
     assert "a forward of its own" in reasons["0"]
-    assert "not know its channels yet" in reasons["3"]
-    assert "left: 1: BatchNorm1d is not a normalization of (N, C, H, W)" in str(conversion)
+    assert "not know its channels yet" in reasons["2"]
+    assert "left: 1: LocalResponseNorm is not a normalization that normlab" in str(conversion)
+
+
+def test_what_was_chosen_is_not_missed() -> None:
+    model = nn.Sequential(nn.BatchNorm2d(8), nn.BatchNorm2d(8))
+    conversion = normlab.convert_norms(model, "gn", where=lambda name, _: name == "1")
+    assert [name for name, _ in conversion.left] == ["0"]
+    assert conversion.missed == ()
 
 
 def test_an_error_names_the_layer_and_changes_nothing(libraries: ModuleType) -> None:

@@ -60,11 +60,8 @@ class EvoNormS0(ChannelNormalization):
         if self.slope is not None:
             nn.init.ones_(self.slope)
 
-    def forward(
-        self, x: Images, residual: Images | None = None, activation: Activation = "none"
-    ) -> Images:
-        """Normalize x: see `Normalization.forward`."""
-        self.check(x, residual, activation)
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """See `Normalization.normalize`."""
         assert self.weight is not None
         assert self.bias is not None
         values = to_statistics_dtype(x)
@@ -119,11 +116,8 @@ class DynamicTanh2d(ChannelNormalization):
         super().reset_parameters()
         nn.init.constant_(self.alpha, self.initial_alpha)
 
-    def forward(
-        self, x: Images, residual: Images | None = None, activation: Activation = "none"
-    ) -> Images:
-        """Normalize x: see `Normalization.forward`."""
-        self.check(x, residual, activation)
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """See `Normalization.normalize`."""
         assert self.weight is not None
         assert self.bias is not None
         z = _channel(self.weight) * torch.tanh(self.alpha * to_statistics_dtype(x)) + _channel(

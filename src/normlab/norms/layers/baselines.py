@@ -68,11 +68,8 @@ class TorchBatchNorm2d(RunningNormalization, nn.BatchNorm2d):  # type: ignore[mi
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
 
-    def forward(
-        self, x: Images, residual: Images | None = None, activation: Activation = "none"
-    ) -> Images:
-        """Normalize x: see `Normalization.forward`."""
-        self.check(x, residual, activation)
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """See `Normalization.normalize`."""
         by_batch = not self.uses_running
         if by_batch:
             count = x.shape[0] * x.shape[2] * x.shape[3]

@@ -62,11 +62,8 @@ class BatchNorm2d(RunningNormalization, nn.BatchNorm2d):  # type: ignore[misc]  
             raise UsageError("a frozen batch norm needs running statistics; leave them tracked")
         self.frozen = self.needs_running = frozen
 
-    def forward(
-        self, x: Images, residual: Images | None = None, activation: Activation = "none"
-    ) -> Images:
-        """Normalize x: see `Normalization.forward`."""
-        self.check(x, residual, activation)
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """See `Normalization.normalize`."""
         if self.uses_running or self.frozen:
             return self.normalize_by_running(x, residual, activation)
         rule = partial(rules.batch, eps=self.eps)

@@ -69,11 +69,8 @@ class BatchInstanceNorm2d(RunningNormalization):
         """The gate ρ that the layer computes with, in [0, 1]; see `into_unit_interval`."""
         return into_unit_interval(self.gate)
 
-    def forward(
-        self, x: Images, residual: Images | None = None, activation: Activation = "none"
-    ) -> Images:
-        """Normalize x: see `Normalization.forward`."""
-        self.check(x, residual, activation)
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """See `Normalization.normalize`."""
         running = self.running_for(x) if self.uses_running else None
         rule = partial(rules.batch_instance, eps=self.eps, running=running)
         parameters = (self.weight, self.bias, self.blend)

@@ -83,11 +83,8 @@ class GhostBatchNorm2d(RunningNormalization):
             raise UsageError(f"a virtual batch has at least 1 sample, got {virtual_batch}")
         self.virtual_batch = virtual_batch
 
-    def forward(
-        self, x: Images, residual: Images | None = None, activation: Activation = "none"
-    ) -> Images:
-        """Normalize x: see `Normalization.forward`."""
-        self.check(x, residual, activation)
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """See `Normalization.normalize`."""
         if self.uses_running:
             return self.normalize_by_running(x, residual, activation)
         size, plane = self.virtual_batch, x.shape[2] * x.shape[3]
@@ -173,11 +170,8 @@ class BatchRenorm2d(RunningNormalization):
         self.r_max, self.d_max, self.warmup = r_max, d_max, warmup
         self._calls: deque[tuple[Tensor, ...]] = deque(maxlen=16)
 
-    def forward(
-        self, x: Images, residual: Images | None = None, activation: Activation = "none"
-    ) -> Images:
-        """Normalize x: see `Normalization.forward`."""
-        self.check(x, residual, activation)
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """See `Normalization.normalize`."""
         if self.uses_running:
             return self.normalize_by_running(x, residual, activation)
         mean, variance, grown = self._state_before_it_moves(x)
@@ -265,11 +259,8 @@ class SwitchableNorm2d(RunningNormalization):
         self.mean_weight = nn.Parameter(torch.ones(3, device=device, dtype=dtype))
         self.var_weight = nn.Parameter(torch.ones(3, device=device, dtype=dtype))
 
-    def forward(
-        self, x: Images, residual: Images | None = None, activation: Activation = "none"
-    ) -> Images:
-        """Normalize x: see `Normalization.forward`."""
-        self.check(x, residual, activation)
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """See `Normalization.normalize`."""
         running = self.running_for(x) if self.uses_running else None
         rule = partial(rules.switchable, eps=self.eps, running=running)
         parameters = (self.weight, self.bias, self.mean_weight, self.var_weight)
@@ -323,11 +314,8 @@ class HalfInstanceNorm2d(RunningNormalization):
         self.running_mean = torch.zeros(batch_channels, device=device, dtype=dtype)
         self.running_var = torch.ones(batch_channels, device=device, dtype=dtype)
 
-    def forward(
-        self, x: Images, residual: Images | None = None, activation: Activation = "none"
-    ) -> Images:
-        """Normalize x: see `Normalization.forward`."""
-        self.check(x, residual, activation)
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """See `Normalization.normalize`."""
         if self.instances:
             self.check_count(x.shape[2] * x.shape[3], "use a larger image")
         running = self.running_for(x) if self.uses_running else None

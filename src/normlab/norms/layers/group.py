@@ -17,14 +17,56 @@ def check_groups(num_groups: int, num_channels: int) -> None:
     """Refuse groups that do not divide the channels.
 
     Raises:
-        UsageError: names the numbers of groups that do.
+        UsageError: names the numbers of groups that do, and how to have any.
     """
     if num_groups < 1 or num_channels % num_groups:
-        divisors = [str(d) for d in range(1, num_channels + 1) if num_channels % d == 0]
+        divisors = ", ".join(map(str, _divisors(num_channels)))
         raise UsageError(
             f"{num_groups} groups do not divide {num_channels} channels; "
-            f"choose one of {', '.join(divisors)}"
+            f"choose one of {divisors}, or let it fit any number: groups={max(num_groups, 1)}~ "
+            "takes the nearest of them, channels=16 so many channels a group"
         )
+
+
+def groups_for(num_channels: int, groups: int | str = 8, channels: int | str = 0) -> int:
+    """The number of groups that an option names for so many channels.
+
+    Args:
+        num_channels: C.
+        groups: G; with "~" behind it, the divisor of C that is nearest to G, the smaller of two.
+        channels: C/G instead of G, likewise; 0 to go by `groups`.
+
+    Returns:
+        G, for `GroupNorm2d` to check.
+
+    Raises:
+        UsageError: `channels` does not divide C.
+
+    >>> groups_for(12, "8~"), groups_for(64, channels=16), groups_for(24, channels="16~")
+    (6, 4, 2)
+    """
+    if not channels:
+        return _nearest(groups, num_channels)
+    of_a_group = _nearest(channels, num_channels)
+    if of_a_group < 1 or num_channels % of_a_group:
+        divisors = ", ".join(map(str, _divisors(num_channels)))
+        raise UsageError(
+            f"groups of {channels} channels do not divide {num_channels} channels; choose one of "
+            f"{divisors}, or let it fit any number: channels={channels}~ takes the nearest of "
+            "them, groups=8~ so many groups"
+        )
+    return num_channels // of_a_group
+
+
+def _nearest(number: int | str, total: int) -> int:
+    if isinstance(number, int):
+        return number
+    wanted = int(number.removesuffix("~"))
+    return min(_divisors(total), key=lambda divisor: (abs(divisor - wanted), divisor))
+
+
+def _divisors(total: int) -> list[int]:
+    return [d for d in range(1, total + 1) if total % d == 0]
 
 
 class GroupNorm2d(ChannelNormalization):
@@ -64,11 +106,8 @@ class GroupNorm2d(ChannelNormalization):
         check_groups(num_groups, num_channels)
         self.num_groups = num_groups
 
-    def forward(
-        self, x: Images, residual: Images | None = None, activation: Activation = "none"
-    ) -> Images:
-        """Normalize x: see `Normalization.forward`."""
-        self.check(x, residual, activation)
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """See `Normalization.normalize`."""
         values = x.shape[1] // self.num_groups * x.shape[2] * x.shape[3]
         self.check_count(values, "use fewer groups or a larger image")
         rule = partial(rules.group, num_groups=self.num_groups, eps=self.eps)

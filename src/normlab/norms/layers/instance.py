@@ -54,11 +54,8 @@ class InstanceNorm2d(RunningNormalization):
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
 
-    def forward(
-        self, x: Images, residual: Images | None = None, activation: Activation = "none"
-    ) -> Images:
-        """Normalize x: see `Normalization.forward`."""
-        self.check(x, residual, activation)
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """See `Normalization.normalize`."""
         if self.uses_running:
             return self.normalize_by_running(x, residual, activation)
         count = x.shape[2] * x.shape[3]

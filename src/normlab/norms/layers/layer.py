@@ -37,11 +37,8 @@ class LayerNorm2d(ChannelNormalization):
     torch.Size([4, 8, 6, 6])
     """
 
-    def forward(
-        self, x: Images, residual: Images | None = None, activation: Activation = "none"
-    ) -> Images:
-        """Normalize x: see `Normalization.forward`."""
-        self.check(x, residual, activation)
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """See `Normalization.normalize`."""
         self.check_count(x.shape[1] * x.shape[2] * x.shape[3], "use more channels")
         rule = partial(rules.layer, eps=self.eps)
         return normalize_by_sample(self, x, 1, rule, residual, activation)
@@ -72,11 +69,8 @@ class ChannelLayerNorm2d(ChannelNormalization):
     torch.Size([4, 8, 6, 6])
     """
 
-    def forward(
-        self, x: Images, residual: Images | None = None, activation: Activation = "none"
-    ) -> Images:
-        """Normalize x: see `Normalization.forward`."""
-        self.check(x, residual, activation)
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """See `Normalization.normalize`."""
         pixels = x.permute(0, 2, 3, 1)  # free for channels_last
         z = functional.layer_norm(pixels, (self.num_channels,), self.weight, self.bias, self.eps)
         z = z.permute(0, 3, 1, 2)

@@ -51,11 +51,8 @@ class RMSNorm2d(ChannelNormalization):
         assert self.weight is not None
         nn.init.ones_(self.weight)
 
-    def forward(
-        self, x: Images, residual: Images | None = None, activation: Activation = "none"
-    ) -> Images:
-        """Normalize x: see `Normalization.forward`."""
-        self.check(x, residual, activation)
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """See `Normalization.normalize`."""
         if self.axes == "chw":
             rule = partial(rules.root_mean_square, eps=self.eps)
             return plane_norm(x, rule, (self.weight,), residual, activation)[0]
@@ -104,11 +101,8 @@ class FilterResponseNorm2d(ChannelNormalization):
         super().reset_parameters()
         nn.init.zeros_(self.threshold)
 
-    def forward(
-        self, x: Images, residual: Images | None = None, activation: Activation = "none"
-    ) -> Images:
-        """Normalize x: see `Normalization.forward`."""
-        self.check(x, residual, activation)
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """See `Normalization.normalize`."""
         assert self.bias is not None
         rule = partial(rules.filter_response, eps=self.eps)
         # max(z, τ) = relu(z − τ) + τ, in the sweep: rounded to half precision, z could fall on τ.
@@ -159,11 +153,8 @@ class GlobalResponseNorm2d(ChannelNormalization):
         nn.init.zeros_(self.weight)
         nn.init.zeros_(self.bias)
 
-    def forward(
-        self, x: Images, residual: Images | None = None, activation: Activation = "none"
-    ) -> Images:
-        """Normalize x: see `Normalization.forward`."""
-        self.check(x, residual, activation)
+    def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
+        """See `Normalization.normalize`."""
         rule = partial(rules.global_response, plane_size=x.shape[2] * x.shape[3], eps=self.eps)
         return plane_norm(x, rule, (self.weight, self.bias), residual, activation)[0]
 

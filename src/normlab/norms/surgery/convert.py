@@ -3,30 +3,35 @@
     conversion = convert_norms(model, "gn:groups=8")
     print(conversion)          # one row a layer: what it was, what it is, what was carried over
 
-Every known normalization of (N, C, H, W) tensors (see recognize.py) is replaced by the named one,
-under its old attribute name and place. What means the same is carried over: γ and β always, as
-the same Parameter objects, so that an optimizer made before still trains them; running statistics,
-ε and momentum between norms that take their statistics in the same way, unless the spec states
-them. So a conversion within a scheme (a framework's batch norm → "bn" or "bin", SyncBatchNorm →
-"torch-bn", a framework's group norm → "gn" of as many groups) does not change the function.
+Every known normalization (see recognize.py) is replaced by the named one, under its old attribute
+name and place. Those of signals, volumes, tokens and images with channels last are, too: the new
+norm takes the same tensors, and its planes are the channels of a sample (functional/layout.py).
+What means the same is carried over: γ and β always, as the same Parameter objects, so that an
+optimizer made before still trains them; running statistics, ε and momentum between norms that take
+their statistics in the same way, unless the spec states them. So a conversion within a scheme (a
+framework's batch norm → "bn" or "bin", SyncBatchNorm → "torch-bn", a framework's group norm → "gn"
+of as many groups) does not change the function.
 
 Everything is made before anything is replaced: an error leaves the model as it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from normlab.errors import UsageError
-from normlab.norms.spec import parse_norm
+from normlab.norms.spec import NormSpec, parse_norm
 from normlab.norms.surgery.recognize import view, why_not
 from normlab.norms.surgery.tables import table
 from normlab.norms.surgery.transfer_state import make_like, move_hooks
 from normlab.norms.surgery.with_activation import ActivatedNorm
+
+BESIDE = "it stands beside a normalization and is none: it scales by shares of the response"
+INSIDE = "torch's transformer layer computes its norms itself in evaluation, whatever stands there"
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,13 @@ class Conversion:
     layers: tuple[ConvertedLayer, ...]
     left: tuple[tuple[str, str], ...]
     """(name, reason) of everything that is called a norm and was left as it is."""
+    chosen: frozenset[str] = frozenset()
+    """Those of `left` that `where` left out, or that stand beside a normalization (grn)."""
+
+    @property
+    def missed(self) -> tuple[tuple[str, str], ...]:
+        """Those of `left` that nobody chose to leave: with them the network has two norms."""
+        return tuple((name, reason) for name, reason in self.left if name not in self.chosen)
 
     def __str__(self) -> str:
         """One row a layer, then what was left."""
@@ -110,9 +122,15 @@ def convert_norms(
     names: dict[nn.Module, list[str]] = {}
     left: list[tuple[str, str]] = []
     _find(model, "", names, left, [])
+    chosen = set()
+    if spec.info.code != "grn":
+        for module in [m for m in names if (seen := view(m)) is not None and seen.kind == "grn"]:
+            left += [(place, BESIDE) for place in names[module]]
+            chosen |= set(names.pop(module))
     for module, places in list(names.items()):
         if not all(where(place, module) for place in places):
             left += [(place, "left out by where=…") for place in places]
+            chosen |= set(places)
             del names[module]
     made: dict[nn.Module, nn.Module] = {}
     layers = []
@@ -127,18 +145,17 @@ def convert_norms(
                 f"layer {places[0] or '(the model)'} with {seen.channels} channels cannot become "
                 f"{spec}: {error}; or leave the layer out with where=…; the model is unchanged"
             ) from error
-        layers.append(
-            ConvertedLayer(
-                tuple(places), type(old).__name__, _describe(made[old]), transferred, notes
-            )
-        )
+        notes = (*_shape_of(spec, made[old]), *notes)
+        after = _describe(made[old])
+        layers.append(ConvertedLayer(tuple(places), type(old).__name__, after, transferred, notes))
     for old, new in made.items():
         move_hooks(old, new)
     for parent in list(model.modules()):
         for key, child in parent._modules.items():
             if child in made:
                 parent._modules[key] = made[child]
-    return Conversion(made.get(model, model), str(spec), tuple(layers), tuple(left))
+    converted = made.get(model, model)
+    return Conversion(converted, str(spec), tuple(layers), tuple(left), frozenset(chosen))
 
 
 def _find(
@@ -157,8 +174,11 @@ def _find(
     reason = why_not(module)
     if reason is not None:
         left.append((name, reason))
+    computes_itself = isinstance(module, (nn.TransformerEncoderLayer, nn.TransformerEncoder))
     for key, child in module._modules.items():
-        if child is not None:
+        if child is not None and computes_itself and view(child) is not None:
+            left.append((f"{name}.{key}" if name else key, INSIDE))
+        elif child is not None:
             _find(child, f"{name}.{key}" if name else key, found, left, [*above, module])
 
 
@@ -166,6 +186,16 @@ def _given(norm: str) -> frozenset[str]:
     """The options that the spec string states, also those it states at their default."""
     options = norm.partition(":")[2].split(",")
     return frozenset(option.partition("=")[0].strip() for option in options)
+
+
+def _shape_of(spec: NormSpec, new: nn.Module) -> Iterator[str]:
+    """What the spec leaves to the layer: its groups, and which tensors it takes."""
+    inner = new.norm if isinstance(new, ActivatedNorm) else new
+    groups = getattr(inner, "num_groups", None)
+    if groups is not None and ("channels" in str(spec) or "~" in str(spec)):
+        yield f"{groups} groups"
+    if getattr(inner, "layout", "nchw") == "channels last":
+        yield "channels last"
 
 
 def _describe(new: nn.Module) -> str:

@@ -1,11 +1,15 @@
 """What a module of any library normalizes: kind, channels, weights, statistics, activation.
 
-torchvision and timm are not imported; their classes are known by name, also of a base class:
+Other libraries are not imported; their classes are known by name (known_classes.py), also of a base
+class:
 
-    torch          BatchNorm2d, SyncBatchNorm, InstanceNorm2d, GroupNorm
+    torch          BatchNorm1d, 2d, 3d, SyncBatchNorm, InstanceNorm1d, 2d, 3d, GroupNorm,
+                   LayerNorm and RMSNorm over the last axis
     torchvision    FrozenBatchNorm2d, LayerNorm2d
-    timm           BatchNormAct2d, SyncBatchNormAct, FrozenBatchNormAct2d, GroupNormAct,
-                   GroupNorm1, GroupNorm1Act, LayerNorm2d, LayerNormAct2d
+    timm           BatchNormAct2d and its like, GroupNormAct, GroupNorm1, LayerNorm, LayerNorm2d,
+                   RmsNorm, RmsNorm2d, … with their activations, FilterResponseNormTlu2d,
+                   EvoNorm2dS0, GlobalResponseNorm
+    transformers   ConvNextLayerNorm, ConvNextV2LayerNorm
     normlab        every Normalization
 
 A subclass whose `forward` is its own and whose name is not in the list may compute anything, so it
@@ -14,13 +18,16 @@ is not recognized: `why_not` says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from normlab.norms.base import Normalization, RunningNormalization
+from normlab.norms.functional.layout import Layout
+from normlab.norms.layers.activation_norms import EvoNormS0
 from normlab.norms.layers.baselines import TorchBatchNorm2d
 from normlab.norms.layers.batch import BatchNorm2d
 from normlab.norms.layers.batch_instance import BatchInstanceNorm2d
@@ -28,18 +35,9 @@ from normlab.norms.layers.batch_variants import BatchRenorm2d, GhostBatchNorm2d
 from normlab.norms.layers.group import GroupNorm2d
 from normlab.norms.layers.instance import InstanceNorm2d
 from normlab.norms.layers.layer import ChannelLayerNorm2d, LayerNorm2d
+from normlab.norms.layers.rms import FilterResponseNorm2d, GlobalResponseNorm2d, RMSNorm2d
+from normlab.norms.surgery.known_classes import TORCH_CLASSES, KnownClass, known_class
 
-_KIND_BY_NAME = {
-    "FrozenBatchNorm2d": "batch",
-    "FrozenBatchNormAct2d": "batch",
-    "BatchNormAct2d": "batch",
-    "SyncBatchNormAct": "batch",
-    "GroupNormAct": "group",
-    "GroupNorm1": "group",
-    "GroupNorm1Act": "group",
-    "LayerNorm2d": "pixel",
-    "LayerNormAct2d": "pixel",
-}
 _KIND_OF_OURS: dict[type[nn.Module], str] = {
     BatchNorm2d: "batch",
     GhostBatchNorm2d: "batch",
@@ -50,12 +48,9 @@ _KIND_OF_OURS: dict[type[nn.Module], str] = {
     GroupNorm2d: "group",
     LayerNorm2d: "layer",
     ChannelLayerNorm2d: "pixel",
-}
-_KIND_BY_CLASS: dict[type[nn.Module], str] = {
-    nn.BatchNorm2d: "batch",
-    nn.SyncBatchNorm: "batch",
-    nn.InstanceNorm2d: "instance",
-    nn.GroupNorm: "group",
+    FilterResponseNorm2d: "frn",
+    EvoNormS0: "evonorm-s0",
+    GlobalResponseNorm2d: "grn",
 }
 
 
@@ -64,7 +59,8 @@ class NormView:
     """A normalization of any library, seen as normlab sees its own."""
 
     kind: str
-    """What statistics it takes: "batch", "instance", "8 groups", "layer", "pixel", a class name."""
+    """What statistics it takes: "batch", "instance", "8 groups", "layer", "pixel", "rms", "rms
+    pixel", "frn", "8 groups of evonorm-s0", "grn", a class name."""
     channels: int
     eps: float
     momentum: float | None
@@ -77,6 +73,12 @@ class NormView:
     """Normalizes by the running statistics in training too (FrozenBatchNorm2d)."""
     after: tuple[nn.Module, nn.Module] | None
     """timm's drop and activation, which its norms apply after normalizing."""
+    layout: Layout = "nchw"
+    """Which tensors it takes."""
+    further: Mapping[str, Tensor] = field(default_factory=dict)
+    """Parameters that its kind alone has, by the name that they have here."""
+    own_activation: type[nn.Module] | None = None
+    """What another norm in its place must be followed by, where it has its own activation."""
 
     @property
     def tracks(self) -> bool:
@@ -85,7 +87,7 @@ class NormView:
 
 
 def view(module: nn.Module) -> NormView | None:
-    """The module as a normalization of (N, C, H, W) tensors; None if it is not known as one.
+    """The module as a normalization; None if it is not known as one.
 
     Args:
         module: a layer of any library.
@@ -96,25 +98,23 @@ def view(module: nn.Module) -> NormView | None:
     >>> view(nn.GroupNorm(8, 64)).kind, view(nn.ReLU())
     ('8 groups', None)
     """
-    kind = _kind(module)
-    if kind is None or parametrize.is_parametrized(module):
+    known = _known(module)
+    if known is None or parametrize.is_parametrized(module):
         return None
     channels = _channels(module)
     if channels is None:
         return None
-    if kind == "group":
-        assert isinstance(module.num_groups, int)
-        by_groups = {channels: "instance", 1: "layer"}
-        kind = by_groups.get(module.num_groups, f"{module.num_groups} groups")
     frozen = _named(module, "FrozenBatchNorm2d") or _named(module, "FrozenBatchNormAct2d")
     drop, act = getattr(module, "drop", None), getattr(module, "act", None)
     after = None
     if isinstance(act, nn.Module):
         after = (drop if isinstance(drop, nn.Module) else nn.Identity(), act)
+    eps = getattr(module, "eps", 0.0)  # torchvision's first FrozenBatchNorm2d had none
+    found = {ours: _tensor(module, theirs) for ours, theirs in known.further.items()}
     return NormView(
-        kind=kind,
+        kind=_kind_with_groups(module, known.kind, channels),
         channels=channels,
-        eps=float(getattr(module, "eps", 0.0)),  # torchvision's first FrozenBatchNorm2d had none
+        eps=torch.finfo(torch.float32).eps if eps is None else float(eps),  # torch's RMSNorm
         momentum=getattr(module, "momentum", 0.1),
         weight=_tensor(module, "weight"),
         bias=_tensor(module, "bias"),
@@ -123,7 +123,16 @@ def view(module: nn.Module) -> NormView | None:
         num_batches_tracked=_tensor(module, "num_batches_tracked"),
         always_running=frozen,
         after=after,
+        layout=known.layout,
+        further={name: value for name, value in found.items() if value is not None},
+        own_activation=known.own_activation,
     )
+
+
+def layout_of(module: nn.Module) -> Layout:
+    """Which tensors a norm takes; of one that is not known (N, C, H, W)."""
+    seen = view(module)
+    return "nchw" if seen is None else seen.layout
 
 
 def why_not(module: nn.Module) -> str | None:
@@ -136,7 +145,7 @@ def why_not(module: nn.Module) -> str | None:
             if "norm" in original.lower() and not list(module.children())
             else None
         )
-    derived = isinstance(module, tuple(_KIND_BY_CLASS))
+    derived = isinstance(module, TORCH_CLASSES)
     called_norm = "norm" in name.lower() and not list(module.children())
     if not (derived or called_norm) or view(module) is not None:
         return None
@@ -146,9 +155,12 @@ def why_not(module: nn.Module) -> str | None:
         return "it has no channels to go by; build the network with the norm instead"
     if isinstance(module, nn.modules.batchnorm._LazyNormBase):
         return "it does not know its channels yet; call the model once first"
+    shape = getattr(module, "normalized_shape", None)
+    if isinstance(shape, (tuple, list)) and len(shape) > 1:
+        return f"{name} is made for the size {tuple(shape)} and has a scale for each of its values"
     if derived:
         return f"{name} has a forward of its own, which may do more than normalize"
-    return f"{name} is not a normalization of (N, C, H, W) tensors that normlab knows"
+    return f"{name} is not a normalization that normlab knows"
 
 
 def is_running(module: nn.Module) -> bool:
@@ -158,22 +170,26 @@ def is_running(module: nn.Module) -> bool:
     return False
 
 
-def _kind(module: nn.Module) -> str | None:
+def _known(module: nn.Module) -> KnownClass | None:
     if "forward" in vars(module):  # patched on this very instance
         return None
     if isinstance(module, Normalization):
-        return _KIND_OF_OURS.get(type(module), type(module).__name__)
-    for name, kind in _KIND_BY_NAME.items():
-        if type(module).__name__ == name:
-            return kind
-    for known, kind in _KIND_BY_CLASS.items():
-        if isinstance(module, known) and type(module).forward is known.forward:
-            return kind
-    for base in type(module).__mro__[1:]:
-        named = _KIND_BY_NAME.get(base.__name__)
-        if named is not None and type(module).forward is getattr(base, "forward", None):
-            return named
-    return None
+        kind = _KIND_OF_OURS.get(type(module), type(module).__name__)
+        if isinstance(module, RMSNorm2d):
+            kind = "rms" if module.axes == "chw" else "rms pixel"
+        return KnownClass(kind, module.layout)
+    return known_class(module)
+
+
+def _kind_with_groups(module: nn.Module, kind: str, channels: int) -> str:
+    if kind not in ("group", "evonorm-s0"):
+        return kind
+    groups = getattr(module, "num_groups", getattr(module, "groups", None))
+    if kind == "evonorm-s0":
+        return f"{groups} groups of {kind}"
+    if groups == channels:
+        return "instance"
+    return "layer" if groups == 1 else f"{groups} groups"
 
 
 def _channels(module: nn.Module) -> int | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from normlab.errors import UsageError
 from normlab.norms.base import Normalization, RunningNormalization
+from normlab.norms.layers.baselines import NoNorm2d
 from normlab.norms.spec import NormSpec
 from normlab.norms.surgery.freeze import freeze, is_frozen, release
 from normlab.norms.surgery.recognize import NormView, view
@@ -42,6 +44,15 @@ def make_like(
     `old` stays as it is; the new norm shares its parameters and buffers.
     """
     new = spec.make(seen.channels)
+    if seen.layout != "nchw":
+        if not isinstance(new, Normalization):
+            if not isinstance(new, NoNorm2d):
+                raise UsageError(
+                    f"{type(new).__name__} takes (N, C, H, W) alone, and this layer others "
+                    f"({seen.layout})"
+                )
+        else:
+            new.layout = seen.layout
     transferred: list[str] = []
     notes: list[str] = []
     reference = next(iter([*old.parameters(), *old.buffers()]), None)
@@ -69,8 +80,12 @@ def make_like(
     if seen.always_running and isinstance(new, RunningNormalization):
         freeze(new)
         notes.append("frozen, as it was")
-    if seen.after is not None:
-        new = ActivatedNorm(new, *seen.after)
+    after = seen.after
+    if after is None and seen.own_activation is not None and _kind_of(new) != seen.kind:
+        after = (nn.Identity(), seen.own_activation())
+        notes.append(f"its own activation became {seen.own_activation.__name__}")
+    if after is not None:
+        new = ActivatedNorm(new, *after)
         new.training = old.training
         transferred.append("activation")
     return new, tuple(transferred), tuple(notes)
@@ -86,6 +101,7 @@ def _transfer_weights(
 ) -> None:
     own = dict(new.named_parameters())
     same_class = type(old) is type(new)
+    known = {"weight": seen.weight, "bias": seen.bias, **seen.further}
     if same_class:  # also what no other norm has
         for name, buffer in old.named_buffers(recurse=False):
             if new._buffers.get(name) is not None:
@@ -94,7 +110,7 @@ def _transfer_weights(
         if name in given:
             notes.append(f"{name} starts as the spec states")
             continue
-        value = getattr(old, name, None) if same_class else getattr(seen, name, None)
+        value = getattr(old, name, None) if same_class else known.get(name)
         if not isinstance(value, torch.Tensor) or value.shape != own[name].shape:
             notes.append(f"{name} starts anew: the old norm has none")
             continue
@@ -103,7 +119,12 @@ def _transfer_weights(
         setattr(new, name, value)
         transferred.append(name)
     named = [name for name in ("weight", "bias") if getattr(seen, name) is not None]
-    named += [name for name, _ in old.named_parameters(recurse=False) if name not in named]
+    carried = {id(value) for value in new.parameters()}
+    named += [
+        name
+        for name, value in old.named_parameters(recurse=False)
+        if name not in named and id(value) not in carried
+    ]
     notes += [f"{name} dropped: the new norm has none" for name in named if name not in own]
 
 

@@ -24,9 +24,10 @@ import torch
 from torch import Tensor, nn
 
 from normlab.errors import UsageError
+from normlab.norms.functional.layout import as_planes
 from normlab.norms.layers.instance import InstanceNorm2d
 from normlab.norms.surgery.freeze import is_frozen
-from normlab.norms.surgery.recognize import is_running
+from normlab.norms.surgery.recognize import is_running, layout_of
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def _collecting(model: nn.Module, pools: Mapping[nn.Module, _Pool]) -> Iterator[
 
 def _adder(pool: _Pool) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     def add(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        x = inputs[0].detach()
+        x = as_planes(inputs[0].detach(), layout_of(module))
         running = module._buffers["running_mean"]
         assert running is not None
         pool.add(x[:, x.shape[1] - len(running) :])  # of `ibn`: the channels that go by batch
