@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import nn
 
 from normlab.norms.functional.layout import Layout
@@ -87,6 +88,8 @@ def known_class(module: nn.Module) -> KnownClass | None:
     Returns:
         The row of its class, or of the base whose `forward` it has.
     """
+    if isinstance(module, torch.jit.ScriptModule):
+        return None
     found = _by_name(type(module))
     for known, row in _BY_CLASS.items():
         if found is None and isinstance(module, known) and type(module).forward is known.forward:
