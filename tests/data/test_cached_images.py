@@ -30,10 +30,10 @@ def flip(path: Path, image: int) -> None:
 @pytest.mark.parametrize("image", [0, SHARD, SHAPE[0] - 1])
 def test_few_are_checked_when_they_are_opened(written, image: int) -> None:
     path, pixels, checksums = written
-    np.testing.assert_array_equal(open_images(path, SHAPE, checksums), pixels)
+    np.testing.assert_array_equal(open_images(path.parent, SHAPE, checksums), pixels)
     flip(path, image)
-    assert open_images(path, SHAPE, checksums) is None
-    assert open_images(path, SHAPE, checksums[:-1]) is None
+    assert open_images(path.parent, SHAPE, checksums) is None
+    assert open_images(path.parent, SHAPE, checksums[:-1]) is None
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ def test_few_are_checked_when_they_are_opened(written, image: int) -> None:
 def test_many_are_checked_while_they_are_read(written, monkeypatch, index) -> None:
     path, pixels, checksums = written
     monkeypatch.setattr(cached_images, "CHECKED_AT_ONCE", 0)
-    np.testing.assert_array_equal(open_images(path, SHAPE, checksums)[index], pixels[index])
+    np.testing.assert_array_equal(open_images(path.parent, SHAPE, checksums)[index], pixels[index])
     flip(path, SHARD + 100)
-    images = open_images(path, SHAPE, checksums)
+    images = open_images(path.parent, SHAPE, checksums)
     np.testing.assert_array_equal(images[:SHARD], pixels[:SHARD])
     np.testing.assert_array_equal(images[-10:], pixels[-10:])
     with pytest.raises(StorageError, match=r"images 256 to 511 differs\); delete this folder"):
@@ -57,7 +57,7 @@ def test_many_are_checked_while_they_are_read(written, monkeypatch, index) -> No
 def test_a_shard_is_checked_once(written, monkeypatch) -> None:
     path, _, checksums = written
     monkeypatch.setattr(cached_images, "CHECKED_AT_ONCE", 0)
-    images = open_images(path, SHAPE, checksums)
+    images = open_images(path.parent, SHAPE, checksums)
     calls = []
     monkeypatch.setattr(
         cached_images, "shard_checksum", lambda pixels: checksums[len(calls.append(1) or calls) - 1]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from normlab.data import prepare as module
+from normlab.data import read_images as module
 from normlab.data.dataset import load_data, typical_size
 from normlab.data.decode import decode
 from normlab.errors import DataError, UnknownNameError

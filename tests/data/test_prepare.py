@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from normlab.data import prepare as module
+from normlab.data import read_images
 from normlab.data.dataset import load_data
 from normlab.data.decode import decode
 from normlab.errors import DataError, StorageError
@@ -65,13 +66,13 @@ def test_a_system_without_reservation(photos: Path, monkeypatch) -> None:
 LOADER = textwrap.dedent(
     """
     import sys, time
-    from normlab.data import dataset, prepare
+    from normlab.data import dataset, prepare, read_images
     prepare.CHUNK = 2
-    decode = prepare.decode
+    decode = read_images.decode
     def slow(*arguments):
         time.sleep(float(sys.argv[2]))
         return decode(*arguments)
-    prepare.decode = slow
+    read_images.decode = slow
     print("ready", flush=True)
     dataset.load_data(sys.argv[1], 8, progress=lambda what, done, total: print(what, done))
     """
@@ -111,7 +112,7 @@ def counted_decodes(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         contents.append(content)
         return decode(content, *arguments)
 
-    monkeypatch.setattr(module, "decode", counting)
+    monkeypatch.setattr(read_images, "decode", counting)
     return contents
 
 

@@ -46,8 +46,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 @contextlib.contextmanager
-def entry_lock(entry: Path) -> Iterator[None]:
+def entry_lock(entry: Path, *, passing: bool = False) -> Iterator[None]:
     """Hold an entry while it is made; another process waits and then finds it finished.
+
+    `passing`: nothing of this name stays, nor does the lock; see `entry_unused` for who waits.
 
     Raises:
         StorageError: its folder cannot be written.
@@ -59,6 +61,9 @@ def entry_lock(entry: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        if passing:
+            with contextlib.suppress(OSError):
+                lock_path(entry).unlink()
         lock.release()
 
 

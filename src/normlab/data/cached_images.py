@@ -10,11 +10,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import UInt8
 
+from normlab.data.sharded_images import ShardedImages, file_names, images_a_file, parts_of
 from normlab.errors import StorageError
 
 SHARD = 256
@@ -35,19 +36,38 @@ def shard_checksums(images: Pixels) -> list[int]:
     return [shard_checksum(images[n : n + SHARD]) for n in range(0, len(images), SHARD)]
 
 
-def open_images(path: Path, shape: tuple[int, ...], checksums: Sequence[int]) -> Pixels | None:
-    """The pixels, mapped and read-only; None where the file is not what was written.
+def open_images(folder: Path, shape: tuple[int, ...], checksums: Sequence[int]) -> Pixels | None:
+    """The pixels of an entry, mapped and read-only; None where they are not what was written.
 
     Raises:
-        OSError: there is no such file.
-        ValueError: it is too short, or there are not as many checksums as shards.
+        OSError: a file is missing.
+        ValueError: a file is too short.
     """
-    images = np.memmap(path, np.uint8, "r", shape=shape)
-    if path.stat().st_size != images.nbytes or len(checksums) != -(-len(images) // SHARD):
+    if len(checksums) != -(-shape[0] // SHARD):
         return None
+    each, paths = images_a_file(shape), [folder / f"{name}.u8" for name in file_names(shape)]
+    shapes = [(min(each, shape[0] - k * each), *shape[1:]) for k in range(len(paths))]
+    if any(path.stat().st_size != np.prod(own) for path, own in zip(paths, shapes, strict=True)):
+        return None
+    if len(paths) == 1:
+        return _open_file(paths[0], shape, checksums)
+    sums = parts_of(checksums, shape)
+
+    def open_one(number: int) -> Pixels:
+        return _watched(paths[number], shapes[number], sums[number])
+
+    return cast("np.ndarray", ShardedImages(shape, open_one))
+
+
+def _open_file(path: Path, shape: tuple[int, ...], checksums: Sequence[int]) -> Pixels | None:
+    images = np.memmap(path, np.uint8, "r", shape=shape)
     if images.nbytes <= CHECKED_AT_ONCE:
         return images if shard_checksums(images) == list(checksums) else None
-    checked = images.view(CheckedImages)
+    return _watched(path, shape, checksums)
+
+
+def _watched(path: Path, shape: tuple[int, ...], checksums: Sequence[int]) -> CheckedImages:
+    checked = np.memmap(path, np.uint8, "r", shape=shape).view(CheckedImages)
     checked.watch(checksums)
     return checked
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from normlab.data.cache import DAMAGED, cache_folder, entry_lock, note_use, read_arrays
+from normlab.data.cache import DAMAGED, cache_folder, entry_lock, note_use, read_arrays, storing
 from normlab.data.cached_images import open_images
 from normlab.data.decode import DECODER_VERSION, RESIZES, header_size
 from normlab.data.layout import Note
@@ -26,7 +27,9 @@ from normlab.data.scan import (
     check_classes,
     check_parts,
     hash_items,
+    known_hashes,
     no_progress,
+    store_hashes,
 )
 from normlab.data.sources.base import Source
 from normlab.data.sources.by_location import open_source
@@ -76,18 +79,72 @@ def load_data(
         check_parts(source.items(), location)
     check_classes([item.label for item in source.items()], location)
     cache = cache_folder(cache)
+    form = (image_size, resize)
+    if known_hashes(source, cache) is None and not _may_be_there(cache, source, image_size):
+        _prepare_unseen(source, form, cache, progress)
     hashes = hash_items(source, cache, progress)
-    entry = cache / "images" / _entry_key(source, hashes, image_size, resize)
-    with entry_lock(entry):
-        dataset = _open_entry(entry, source, image_size)
-        if dataset is None:
-            make_entry(entry, source, hashes, image_size, resize, progress)
-            dataset = _open_entry(entry, source, image_size)
-    assert dataset is not None
+    entry = cache / "images" / _entry_key(source, hashes, *form)
+    dataset = _open_entry(entry, source, image_size)
+    if dataset is None:
+        dataset = _prepare(entry, source, form, progress)
     if strict and dataset.manifest.unreadable:
         name, reason = dataset.manifest.unreadable[0]
         raise DataError(f"{location}: {name} {reason}; repair or remove it, or leave --strict out")
     return dataset
+
+
+def _prepare(entry: Path, source: Source, form: tuple[int, str], progress: Progress) -> Dataset:
+    """Make an entry whose name is known, unless another process has done so meanwhile."""
+
+    def publish(partial: Path, hashes: Sequence[str]) -> None:
+        if _entry_key(source, hashes, *form) != entry.name:
+            raise DataError(
+                f"{source.location} was changed while it was read; run the command again when "
+                "nothing writes there"
+            )
+        partial.replace(entry)
+
+    with entry_lock(entry):
+        dataset = _open_entry(entry, source, form[0])
+        if dataset is None:
+            with storing(entry.parent):
+                shutil.rmtree(entry, ignore_errors=True)
+            make_entry(entry.with_name(f"{entry.name}.partial"), source, *form, progress, publish)
+            dataset = _open_entry(entry, source, form[0])
+    assert dataset is not None
+    return dataset
+
+
+def _prepare_unseen(source: Source, form: tuple[int, str], cache: Path, progress: Progress) -> None:
+    """Hash and decode in one pass what was never read: only then is the entry's name known."""
+    new = cache / "images" / f"new-{list_hash([source.signature, *form, DECODER_VERSION])[:28]}"
+
+    def publish(partial: Path, hashes: Sequence[str]) -> None:
+        entry = new.with_name(_entry_key(source, hashes, *form))
+        with entry_lock(entry):
+            if _open_entry(entry, source, form[0]) is None:
+                shutil.rmtree(entry, ignore_errors=True)
+                partial.replace(entry)
+            else:
+                shutil.rmtree(partial, ignore_errors=True)
+
+    with entry_lock(new, passing=True):
+        if known_hashes(source, cache) is None:  # else another process was here first
+            partial = new.with_name(f"{new.name}.partial")
+            hashes = make_entry(partial, source, *form, progress, publish)
+            with storing(cache):
+                store_hashes(source, cache, hashes)
+
+
+def _may_be_there(cache: Path, source: Source, size: int) -> bool:
+    """Whether an entry has as many files at this size: the same images may have moved here."""
+    for path in (cache / "images").glob("*/checks.json"):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            checks = json.loads(path.read_bytes())
+            count = checks.get("files", checks.get("images"))
+            if (count, checks.get("size")) == (len(source.items()), size):
+                return True
+    return False
 
 
 def typical_size(location: str, sample: int = 64) -> int:
@@ -123,7 +180,7 @@ def _open_entry(entry: Path, source: Source, size: int) -> Dataset | None:
             return None  # entries from before there were checksums are made again, too
         content = read_arrays(entry / "manifest.npz")
         shape = (len(content["names"]), size, size, 3)
-        images = open_images(entry / "images.u8", shape, checks["shards"])
+        images = open_images(entry, shape, checks["shards"])
         if images is None:
             return None
         unreadable = tuple((str(name), str(why)) for name, why in content["unreadable"])

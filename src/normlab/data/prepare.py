@@ -3,7 +3,7 @@
 An entry is made in chunks beside its final name: a process that dies leaves its finished chunks to
 the next one, and nobody ever opens a half entry.
 
-    <key>/ images.u8     (images, size, size, 3), unsigned bytes
+    <key>/ images.u8     (images, size, size, 3), unsigned bytes; over 1 GiB images-00000.u8, …
            manifest.npz  names, labels, …, per-image sums of pixels and of their squares
            checks.json   checksums of both: a CRC-32 for every 256 images, a SHA-256 of the manifest
 """
@@ -15,79 +15,118 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from jaxtyping import UInt8
 
 from normlab.data.cache import DAMAGED, read_arrays, storing
 from normlab.data.cached_images import shard_checksum, shard_checksums
-from normlab.data.decode import decode, quiet_pillow
+from normlab.data.decode import quiet_pillow
 from normlab.data.layout import Item
+from normlab.data.read_images import FACTS, Facts, Reader, facts_of, reads_best_alone
 from normlab.data.scan import Progress, check_classes
+from normlab.data.sharded_images import ShardedImages, file_names, images_a_file
 from normlab.data.sources.base import Source
 from normlab.errors import DataError, StorageError
 from normlab.records.files import atomic_write, checksum, seal
 
 CHUNK = 256
 """Images between two points from which a cut preparation can go on."""
-SMALL = 64 * 64
-"""Pixels of an image up to which one thread decodes faster than two, which wait for each other."""
-FACTS = ("widths", "heights", "reasons", "pixel_sums", "pixel_squares")
-"""What a chunk notes of each of its images; the reason is "" where it could be decoded."""
 PIXELS = "checksum"
-"""The checksum of the chunk's pixels, in the same note."""
+"""The checksum of the chunk's pixels, in its note beside the facts of its images."""
+DECODED = "decoded"
+"""What the files of images are called while they may have gaps."""
 
-Facts = dict[str, np.ndarray]
 Pixels = UInt8[np.ndarray, "images s s 3"]
+Publish = Callable[[Path, Sequence[str]], None]
+"""publish(folder, hashes) gives the finished folder its name."""
 
 
 def make_entry(
-    entry: Path,
+    partial: Path,
     source: Source,
-    hashes: Sequence[str],
     size: int,
     resize: str,
     progress: Progress,
-) -> None:
+    publish: Publish,
+) -> list[str]:
     """Decode a source's images to squares of `size` pixels and store them, whole or not at all.
 
-    The caller holds the entry's lock. `hashes` go into the manifest beside the names.
+    The caller holds the lock of what `partial` becomes. Returns the hashes of the files, which go
+    into the manifest beside the names.
 
     Raises:
         DataError: too few images can be decoded; nothing is left behind.
         StorageError: the disk is full; finished chunks stay for the next attempt.
     """
     items = source.items()
-    partial = entry.with_name(f"{entry.name}.partial")
-    with storing(entry.parent):
-        shutil.rmtree(entry, ignore_errors=True)
-        if not (partial / "decoded.u8").exists():  # died while finishing: the pixels have moved on
+    shape = (len(items), size, size, 3)
+    with storing(partial.parent):
+        there = [(partial / f"{name}.u8").exists() for name in _names(DECODED, shape)]
+        if not all(there):  # died while finishing: the pixels have moved on
             shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(exist_ok=True)
-    images = _allocate(partial / "decoded.u8", (len(items), size, size, 3))
+    images = _allocate(partial, DECODED, shape)
+    assert images_a_file(shape) in (len(items), images_a_file(shape) // CHUNK * CHUNK)
     chunks = []
-    for first in range(0, len(items), CHUNK):
-        last = min(first + CHUNK, len(items))
-        path = partial / f"chunk-{first:09d}.npz"
-        facts = _noted(path, images[first:last])
-        if facts is None:
-            facts = _decode_chunk(source, items[first:last], images[first:last], resize)
-            with storing(partial):
-                images.flush()  # the pixels before the note that says they are there
-                _save(path, facts)
+    for last, facts in _chunks(partial, source, images, resize):
         chunks.append(facts)
         progress("decoding", last, len(items))
     facts = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in FACTS}
+    hashes: list[str] = facts["hashes"].tolist()
     try:
         with storing(partial):
-            _finish(partial, items, hashes, facts, images, source.location)
-            partial.replace(entry)
+            _finish(partial, items, facts, images, source.location)
+            publish(partial, hashes)
     except DataError:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    return hashes
+
+
+def _chunks(
+    partial: Path, source: Source, images: Pixels, resize: str
+) -> Iterator[tuple[int, Facts]]:
+    """(images so far, facts) of every chunk, from its note or read now; one is read ahead."""
+    items = source.items()
+    begun: deque[tuple[int, int, Facts | list[Future[Facts]]]] = deque()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(quiet_pillow())
+        pool = None if reads_best_alone(source) else stack.enter_context(ThreadPoolExecutor())
+        reader = Reader(source, resize, pool)
+        for first in range(0, len(items), CHUNK):
+            last = min(first + CHUNK, len(items))
+            found = _noted(_note(partial, first), images[first:last])
+            begun.append(
+                (first, last, found or reader.begin(items[first:last], images[first:last]))
+            )
+            if len(begun) > 1:
+                yield _ended(partial, images, *begun.popleft())
+        while begun:
+            yield _ended(partial, images, *begun.popleft())
+
+
+def _ended(
+    partial: Path, images: Pixels, first: int, last: int, found: Facts | list[Future[Facts]]
+) -> tuple[int, Facts]:
+    """The facts of a chunk, noted once they and its pixels are there."""
+    if isinstance(found, dict):
+        return last, found
+    facts = facts_of(found)
+    with storing(partial):
+        _flush(images)  # the pixels before the note that says they are there
+        pixels = np.array(shard_checksum(images[first:last]))
+        _save(_note(partial, first), {**facts, PIXELS: pixels})
+    return last, facts
+
+
+def _note(partial: Path, first: int) -> Path:
+    return partial / f"chunk-{first:09d}.npz"
 
 
 def _noted(path: Path, images: Pixels) -> Facts | None:
@@ -100,46 +139,11 @@ def _noted(path: Path, images: Pixels) -> Facts | None:
         return None
 
 
-def _decode_chunk(source: Source, items: Sequence[Item], out: Pixels, resize: str) -> Facts:
-    """Decode into `out`; returns what is known of each image, with a reason where it failed."""
-
-    def one(index: int) -> tuple[int, int, str]:
-        try:
-            content = source.read(items[index].name)
-            out[index], width, height = decode(content, out.shape[1], resize)
-        except DataError as error:
-            return 0, 0, str(error)
-        except OSError as error:
-            return 0, 0, error.strerror or str(error) or type(error).__name__
-        return width, height, ""
-
-    with quiet_pillow():
-        results = [one(0)]
-        width, height, _ = results[0]
-        rest = range(1, len(items))
-        if width * height <= SMALL:
-            results += map(one, rest)
-        else:
-            with ThreadPoolExecutor() as pool:
-                results += pool.map(one, rest)
-    # One after the other in memory, a channel's bytes are summed several times as fast.
-    planes = np.ascontiguousarray(out.reshape(len(items), -1, 3).transpose(0, 2, 1))
-    return {
-        "widths": np.array([width for width, _, _ in results]),
-        "heights": np.array([height for _, height, _ in results]),
-        "reasons": np.array([reason for _, _, reason in results], dtype=np.str_),
-        "pixel_sums": planes.sum(2, dtype=np.int64),
-        "pixel_squares": np.square(planes, dtype=np.int32).sum(2, dtype=np.int64),
-        PIXELS: np.array(shard_checksum(out)),
-    }
-
-
 def _finish(
     partial: Path,
     items: Sequence[Item],
-    hashes: Sequence[str],
     facts: Facts,
-    images: np.memmap,
+    images: Pixels,
     location: str,
 ) -> None:
     """Close the gaps that unreadable images left, and write manifest and checks."""
@@ -155,15 +159,7 @@ def _finish(
     classes = check_classes([item.label for item in kept], location)
     number = {name: index for index, name in enumerate(classes)}
     rows = np.flatnonzero(facts["reasons"] == "")
-    if bad:
-        compact = _allocate(partial / "images.u8", (len(rows), *images.shape[1:]))
-        for first in range(0, len(rows), CHUNK):
-            compact[first : first + CHUNK] = images[rows[first : first + CHUNK]]
-        compact.flush()
-        (partial / "decoded.u8").unlink()
-    else:
-        compact = images
-        (partial / "decoded.u8").replace(partial / "images.u8")
+    compact = _without_gaps(partial, images, rows)
     measured = ("widths", "heights", "pixel_sums", "pixel_squares")
     _save(
         partial / "manifest.npz",
@@ -173,7 +169,7 @@ def _finish(
             "labels": np.array([number[item.label] for item in kept]),
             "parts": np.array([item.part for item in kept], dtype=np.str_),
             "groups": np.array([item.group for item in kept], dtype=np.str_),
-            "hashes": np.array(hashes, dtype=np.str_)[rows],
+            "hashes": facts["hashes"][rows],
             "unreadable": np.array(bad, dtype=np.str_).reshape(-1, 2),
             **{name: facts[name][rows] for name in measured},
         },
@@ -184,6 +180,7 @@ def _finish(
         "manifest": checksum(partial / "manifest.npz"),
         "source": location,  # the rest is for `normlab cache` to show
         "images": len(compact),
+        "files": len(items),
         "size": compact.shape[1],
     }
     atomic_write(partial / "checks.json", seal(json.dumps(checks).encode()))
@@ -191,11 +188,46 @@ def _finish(
         path.unlink()
 
 
-def _allocate(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    """A writable array on disk whose space is reserved now.
+def _without_gaps(partial: Path, images: Pixels, rows: np.ndarray) -> Pixels:
+    """The images of these rows, under their final names."""
+    before = _names(DECODED, images.shape)
+    if len(rows) == len(images):
+        for old, new in zip(before, file_names(images.shape), strict=True):
+            (partial / f"{old}.u8").replace(partial / f"{new}.u8")
+        return images
+    compact = _allocate(partial, "images", (len(rows), *images.shape[1:]))
+    for first in range(0, len(rows), CHUNK):
+        compact[first : first + CHUNK] = images[rows[first : first + CHUNK]]
+    _flush(compact)
+    for old in before:
+        (partial / f"{old}.u8").unlink()
+    return compact
+
+
+def _names(name: str, shape: tuple[int, ...]) -> list[str]:
+    return [file.replace("images", name, 1) for file in file_names(shape)]
+
+
+def _flush(images: Pixels) -> None:
+    cast("np.memmap", images).flush()  # a ShardedImages has one, too
+
+
+def _allocate(folder: Path, name: str, shape: tuple[int, ...]) -> Pixels:
+    """A writable array on disk whose space is reserved now, in as many files as it takes.
 
     Writing to a mapped page for which the disk has no room would kill the process.
     """
+    each, names = images_a_file(shape), _names(name, shape)
+    files = [
+        _allocate_file(folder / f"{one}.u8", (min(each, shape[0] - k * each), *shape[1:]))
+        for k, one in enumerate(names)
+    ]
+    if len(files) == 1:
+        return files[0]
+    return cast("np.ndarray", ShardedImages(shape, files.__getitem__))
+
+
+def _allocate_file(path: Path, shape: tuple[int, ...]) -> np.memmap:
     size = int(np.prod(shape))
     try:
         with path.open("a+b") as file:

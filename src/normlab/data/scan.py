@@ -136,10 +136,8 @@ def hash_items(source: Source, cache: Path, progress: Progress = no_progress) ->
 
     Files that could not be read the last time are tried again.
     """
-    path = cache / "scans" / f"{source.signature[:32]}.npz"
     items = source.items()
-    hashes = _known_hashes(path, len(items))
-    note_use(path)
+    hashes = known_hashes(source, cache) or [UNREADABLE] * len(items)
     missing = [index for index, value in enumerate(hashes) if value == UNREADABLE]
     if not missing:
         return hashes
@@ -155,19 +153,30 @@ def hash_items(source: Source, cache: Path, progress: Progress = no_progress) ->
         for done, (index, value) in enumerate(zip(missing, values, strict=True), start=1):
             hashes[index] = value
             progress("reading", done, len(missing))
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, hashes=np.array(hashes, dtype=np.str_))
-    atomic_write(path, buffer.getvalue())
+    store_hashes(source, cache, hashes)
     return hashes
 
 
-def _known_hashes(path: Path, count: int) -> list[str]:
-    """What an earlier scan of the same signature found; UNREADABLE where there is none."""
+def store_hashes(source: Source, cache: Path, hashes: Sequence[str]) -> None:
+    """Keep what was read, for the next time that nothing has changed."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, hashes=np.array(hashes, dtype=np.str_))
+    atomic_write(_scan_path(source, cache), buffer.getvalue())
+
+
+def known_hashes(source: Source, cache: Path) -> list[str] | None:
+    """What an earlier scan of the same signature found; None where there was none."""
+    path = _scan_path(source, cache)
     try:
-        hashes = [str(value) for value in read_arrays(path)["hashes"]]
+        hashes: list[str] = read_arrays(path)["hashes"].tolist()
     except DAMAGED:
-        hashes = []
-    return hashes if len(hashes) == count else [UNREADABLE] * count
+        return None
+    note_use(path)
+    return hashes if len(hashes) == len(source.items()) else None
+
+
+def _scan_path(source: Source, cache: Path) -> Path:
+    return cache / "scans" / f"{source.signature[:32]}.npz"
 
 
 def check_classes(labels: Sequence[str], location: str) -> tuple[str, ...]:
