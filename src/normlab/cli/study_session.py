@@ -15,12 +15,12 @@ from normlab.cli.confirm import is_agreed, refuse_alone
 from normlab.cli.exit_codes import NOT_FINISHED, SOME_RUN_FAILED
 from normlab.cli.first_look import LOOK, taken_back_unless_agreed, write_look
 from normlab.cli.plan_lines import plan_lines
-from normlab.cli.probing import make_probe, tell_probe, wants_probe
 from normlab.cli.progress import Ended, choose_executor, run_with_progress
 from normlab.cli.scan_progress import load_with_progress
 from normlab.cli.screen.console import make_console, say, say_facts
 from normlab.cli.screen.head import plan_facts, say_data
 from normlab.cli.screen.pictures import make_pictures
+from normlab.cli.screen.probing import make_probe, tell_probe, wants_probe
 from normlab.cli.summary import print_answer, print_paths
 from normlab.data.dataset import Dataset
 from normlab.data.load import BlockData, block_data
