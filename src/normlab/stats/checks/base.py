@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from normlab.records.checks import RegisteredCheck, Severity, first_line, register
@@ -16,6 +17,9 @@ from normlab.records.data_report import DataReport, Probe
 from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
 from normlab.records.tuning_results import TuningResults
+from normlab.stats.data.layout import Layout
+from normlab.stats.inference.looks.state import SequentialDecisions
+from normlab.stats.inference.sequential import sequential_layouts
 
 State = Literal["passed", "finding", "not applicable"]
 
@@ -34,6 +38,11 @@ class StudyToCheck:
     """What was found in the data when the study began; None where they were not checked."""
     probe: Probe | None = None
     """What a short run before the study showed; None where there was none."""
+
+    @cached_property
+    def settings(self) -> tuple[tuple[Layout, SequentialDecisions], ...]:
+        """Every setting with its decisions, worked out once for all checks."""
+        return sequential_layouts(self.plan, self.runs)
 
 
 @dataclass(frozen=True)

@@ -25,27 +25,16 @@ def chance_bound(chance: float, images: int) -> float:
     return chance + STANDARD_ERRORS * math.sqrt(chance * (1 - chance) / images)
 
 
-def guessing(runs: Sequence[RunRecord]) -> float:
-    """The highest accuracy that guessing reaches on the test part of these runs.
+def chance_share(runs: Sequence[RunRecord]) -> float:
+    """The accuracy of always naming the largest class of the test part, which all runs share.
 
-    A network that always names the largest class is right in its share of the images. Where no run
-    kept its predictions, 1/r stands for it with r classes.
-
-    Raises:
-        AssertionError: a run without test figures.
+    Where no run kept its predictions, 1/r stands for it with r classes.
     """
-    outcome = runs[0].outcome
-    assert outcome is not None
-    assert outcome.test is not None
-    return chance_bound(_largest_share(runs), outcome.test.images)
-
-
-def _largest_share(runs: Sequence[RunRecord]) -> float:
     for run in runs:
         predictions = usable_predictions(run)
         if predictions is not None:
             return float(np.bincount(predictions.labels).max() / predictions.labels.size)
-    return 1 / len(runs[0].spec.data.classes)
+    return 1 / len(runs[0].spec.data.classes) if runs else 0.0
 
 
 def mean_accuracy(runs: Sequence[RunRecord]) -> float:
@@ -54,7 +43,11 @@ def mean_accuracy(runs: Sequence[RunRecord]) -> float:
     return sum(values) / len(values)
 
 
-def at_chance(runs: Sequence[RunRecord]) -> bool:
-    """Whether the runs of an arm are no better than guessing; runs without figures do not count."""
+def at_chance(runs: Sequence[RunRecord], chance: float) -> bool:
+    """Whether the runs of an arm are no better than guessing; runs without figures do not count.
+
+    `chance` is that of `chance_share`.
+    """
     tested = [run for run in runs if run.outcome is not None and run.outcome.test is not None]
-    return bool(tested) and mean_accuracy(tested) <= guessing(tested)
+    images = [run.outcome.test.images for run in tested if run.outcome and run.outcome.test]
+    return bool(tested) and mean_accuracy(tested) <= chance_bound(chance, images[0])

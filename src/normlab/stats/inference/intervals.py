@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 from scipy import special
-from statsmodels.stats.proportion import proportion_confint
 
 SAME = 1e-12
 """Values closer than this (relative to their size, if above 1) are the same number: what remains
@@ -162,5 +161,8 @@ def share_better(
         return None
     ties = np.abs(advantages) <= SAME
     wins = float(np.count_nonzero((advantages > 0) & ~ties) + 0.5 * np.count_nonzero(ties))
-    low, high = proportion_confint(wins, n, alpha=alpha, method="wilson")
-    return ShareBetter(n, wins / n, Interval(float(low), float(high), 1 - alpha))
+    z2 = float(special.ndtri(1 - alpha / 2)) ** 2
+    centre = (wins + z2 / 2) / (n + z2)
+    half = math.sqrt(z2 * (wins * (n - wins) / n + z2 / 4)) / (n + z2)
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return ShareBetter(n, wins / n, Interval(low, high, 1 - alpha))

@@ -15,7 +15,7 @@ from normlab.records.store import RunRecord
 from normlab.records.tuning_results import TuningResults
 from normlab.stats.checks.base import Check
 from normlab.stats.checks.run import run_checks
-from normlab.stats.data.chance import at_chance
+from normlab.stats.data.chance import at_chance, chance_share
 from normlab.stats.data.layout import CellStatus, Layout, first_blocks
 from normlab.stats.data.pairing import PairedTable, paired_table
 from normlab.stats.data.reading import StudyRecords
@@ -189,7 +189,9 @@ def _analyse_setting(
             )
         )
     facts = curve_facts(part, plan.analysis.alpha)
-    guessing = frozenset(arm for arm in everything.arms if at_chance(_runs(part, arm)))
+    runs = {arm: _runs(part, arm) for arm in everything.arms}
+    chance = chance_share([run for own in runs.values() for run in own])
+    guessing = frozenset(arm for arm, own in runs.items() if at_chance(own, chance))
     return SettingAnalysis(layout.setting, tuple(rows), verdict, primary, facts, guessing)
 
 

@@ -13,7 +13,6 @@ from normlab.stats.checks.base import (
 )
 from normlab.stats.data.metrics import is_share
 from normlab.stats.inference.looks.margins import FEWEST_IMAGES, margin_of
-from normlab.stats.inference.sequential import sequential_layouts
 
 
 @check("NL018", "The test part can show the margin", severity="warning")
@@ -22,9 +21,7 @@ def few_test_images(study: StudyToCheck) -> Result:
     analysis = study.plan.analysis
     if not is_share(analysis.metric):
         return not_applicable(f"{analysis.metric} is no share of images")
-    found = [
-        margin_of(layout, analysis) for layout, _ in sequential_layouts(study.plan, study.runs)
-    ]
+    found = [margin_of(layout, analysis) for layout, _ in study.settings]
     known = [each for each in found if each.images is not None]
     if not known:
         return not_applicable("no run has finished yet")

@@ -13,7 +13,7 @@ from normlab.stats.checks.base import (
     passed,
 )
 from normlab.stats.data.pairing import paired_table
-from normlab.stats.inference.sequential import EXPLORATORY_BELOW, sequential_layouts
+from normlab.stats.inference.sequential import EXPLORATORY_BELOW
 from normlab.text import count
 
 
@@ -27,7 +27,7 @@ def few_blocks(study: StudyToCheck) -> Result:
     above .05, and the verdict is exploratory (a warning).
     """
     tables = []
-    for layout, decisions in sequential_layouts(study.plan, study.runs):
+    for layout, decisions in study.settings:
         table = paired_table(layout, study.plan.analysis.metric)
         table = table.only([arm for arm in table.arms if arm not in decisions.dropped])
         if len(table.measured_arms()) >= 2:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from normlab.stats.checks.base import Result, StudyToCheck, check, finding, listed, passed
 from normlab.stats.data.pairing import paired_table
-from normlab.stats.inference.sequential import sequential_layouts
 
 
 @check("NL014", "Every planned run has a result", severity="warning")
 def missing_runs(study: StudyToCheck) -> Result:
     """Diverged runs count as chance level; cells without a result leave their pairs out."""
-    tables = [
-        paired_table(layout, study.plan.analysis.metric)
-        for layout, _ in sequential_layouts(study.plan, study.runs)
-    ]
+    tables = [paired_table(layout, study.plan.analysis.metric) for layout, _ in study.settings]
     several = len(tables) > 1
     diverged = []
     absent = []

@@ -14,7 +14,7 @@ from normlab.stats.checks.base import (
     not_applicable,
     passed,
 )
-from normlab.stats.data.chance import at_chance, mean_accuracy
+from normlab.stats.data.chance import at_chance, chance_share, mean_accuracy
 from normlab.stats.data.setting import Setting
 
 STEEP = 0.05
@@ -35,9 +35,10 @@ def nothing_learned(study: StudyToCheck) -> Result:
     if not arms:
         return not_applicable("no run has finished yet")
     faults = []
+    chance = chance_share(study.runs)
     for (setting, arm), runs in arms.items():
         where = f"{arm} ({setting})"
-        if at_chance(runs):
+        if at_chance(runs, chance):
             faults.append(f"{where} is at chance level, {100 * mean_accuracy(runs):.1f} %")
         elif (gained := last_quarter(runs)) > STEEP:
             faults.append(f"{where} still rose {100 * gained:.1f} points in the last quarter")
