@@ -40,10 +40,12 @@ def test_what_is_not_told_apart_is_open_with_a_command_that_goes_on(fabricate) -
 
 
 def test_arms_that_only_guess_are_said_first_and_nothing_is_recommended(fabricate) -> None:
-    _, found = recommendation(fabricate, {"bn": -0.55, "gn": -0.55})
+    setting, found = recommendation(fabricate, {"bn": -0.55, "gn": -0.55})
     assert found.use == ""
     assert found.warning.startswith("nothing was learned")
     assert [mark for mark, _, _ in found.lines] == ["FIRST"]
+    assert found.command == ""  # more blocks of guessing would settle nothing
+    assert setting.verdict.sentence.startswith("Nothing was learned in 8 blocks")
 
 
 @pytest.mark.parametrize("blocks", [1, 2])

@@ -31,6 +31,7 @@ from normlab.stats.inference.sequential import SequentialDecisions, sequential_l
 from normlab.stats.inference.verdict import SettingVerdict, judge, judged_part
 from normlab.stats.summary.curve_facts import SettingCurves, curve_facts
 from normlab.stats.summary.timing import relative_time, speeds
+from normlab.stats.summary.verdict_clauses import nothing_learned
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,11 @@ class SettingAnalysis:
     """How rough, how fast, how far from training."""
     at_chance: frozenset[str] = frozenset()
     """Arms that are no better than guessing on the test part."""
+
+    @property
+    def only_guesses(self) -> bool:
+        """Whether there are arms with a value, and none of them has learned anything."""
+        return bool(self.verdict.arms) and self.at_chance >= {*self.verdict.arms}
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +198,8 @@ def _analyse_setting(
     runs = {arm: _runs(part, arm) for arm in everything.arms}
     chance = chance_share([run for own in runs.values() for run in own])
     guessing = frozenset(arm for arm, own in runs.items() if at_chance(own, chance))
+    if verdict.arms and guessing >= {*verdict.arms}:
+        verdict = replace(verdict, sentence=nothing_learned(verdict.blocks))
     return SettingAnalysis(layout.setting, tuple(rows), verdict, primary, facts, guessing)
 
 

@@ -75,10 +75,12 @@ def recommend(setting: SettingAnalysis, study: str) -> Recommendation:
     chance = [arm for arm in verdict.arms if arm in setting.at_chance]
     warning = _warning(setting, chance)
     if len(verdict.arms) < 2 or verdict.blocks < 2 or len(chance) == len(verdict.arms):
+        # more blocks of what only guesses would settle nothing
+        command = "" if setting.only_guesses else _go_on(setting, study)
+        blocks = 0 if setting.only_guesses else _next_blocks(setting)
         return Recommendation(
-            setting.setting.label, warning, "", "", (), (), "", (), "",
-            _go_on(setting, study), _next_blocks(setting),
-        )  # fmt: skip
+            setting.setting.label, warning, "", "", (), (), "", (), "", command, blocks
+        )
     use = _chosen(setting)
     others = [arm for arm in verdict.arms if arm != use]
     pairs = {arm: verdict.comparison(arm, use) for arm in others}

@@ -38,6 +38,16 @@ def basis(blocks: int, stage: str, decisions: SequentialDecisions) -> str:
     return f"From {count(blocks, 'block')}"
 
 
+def nothing_learned(blocks: int) -> str:
+    """The verdict where every arm is at chance level.
+
+    >>> nothing_learned(3)
+    'Nothing was learned in 3 blocks: every arm only guesses, so there is no difference to see.'
+    """
+    where = f"in {count(blocks, 'block')}"
+    return f"Nothing was learned {where}: every arm only guesses, so there is no difference to see."
+
+
 def arm_clause(comparison: Comparison, metric: str, decisions: SequentialDecisions) -> str:
     """What is known of one arm against another, e.g. "bin is better than bn by 0.9 points"."""
     arm, other = shown(comparison.arm), shown(comparison.other)

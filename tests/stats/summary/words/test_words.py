@@ -161,11 +161,19 @@ def test_an_arm_that_diverged_in_every_block():
     assert "First epoch with a validation accuracy" in text
 
 
+def test_arms_that_only_guess_are_not_described():
+    plan, runs = make({("bn", 32): flat(0.25), ("gn", 32): flat(0.24)})
+    words = say(plan, runs)
+    assert [one.kind for one in words.settings[0].seen] == ["chance"]
+    assert words.settings[0].why == ()
+    assert "--tune 4" in words.tries[0].command
+
+
 def test_one_image_a_class_and_three_epochs(fabricate):
     plan = fabricate.make_plan(norms=("bn", "gn"), blocks=3, epochs=2)
     runs = []
     for run in fabricate.make_runs(plan):
-        tiny = fabricate.make_measures(0.5, 4)
+        tiny = fabricate.make_measures(1.0, 4)
         outcome = run.outcome.model_copy(
             update=dict.fromkeys(("train", "validation", "test"), tiny)
         )

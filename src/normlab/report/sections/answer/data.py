@@ -154,7 +154,8 @@ def decision_text(row: ArmRow, setting: SettingAnalysis, reference: str | None) 
     remarks = []
     comparison = reference and setting.verdict.comparison(row.arm, reference)
     if comparison and comparison.decision == "undecided":
-        remarks.append(further_blocks([comparison]))
+        both = {row.arm, reference} <= setting.at_chance
+        remarks.append("both only guess" if both else further_blocks([comparison]))
     if row.outcomes.get("diverged"):
         remarks.append(f"diverged in {row.outcomes['diverged']} of {len(setting.table.blocks)}")
     if row.arm == reference:

@@ -65,6 +65,8 @@ def change(setting: SettingAnalysis) -> str:
     verdict = setting.verdict
     if len(verdict.arms) < 2:
         return "results of a second arm"
+    if setting.only_guesses:
+        return "other learning rates, longer training or larger images"
     open_ones = [c for c in verdict.against_reference() if c.decision == "undecided"]
     if open_ones:
         return f"{further_blocks(open_ones)} for what is undecided"

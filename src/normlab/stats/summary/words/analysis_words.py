@@ -20,7 +20,7 @@ from normlab.stats.summary.words.dependence import depends
 from normlab.stats.summary.words.description import base_arm, describe
 from normlab.stats.summary.words.evidence import Statement
 from normlab.stats.summary.words.reasons import reasons, values_by_batch
-from normlab.stats.summary.words.strategies import strategies
+from normlab.stats.summary.words.strategies import strategies, where_nothing_was_learned
 from normlab.text import count
 
 POINT = 0.01
@@ -28,6 +28,12 @@ POINT = 0.01
 BRIEF = 5
 """Lines for a terminal."""
 HEADINGS = {"seen": "What is seen", "why": "Why it may be so", "try": "What to try"}
+
+
+GUESSES = Statement(
+    "chance",
+    "Every arm is at chance level: what differs between them is the noise of guessing.",
+)
 
 
 @dataclass(frozen=True)
@@ -89,12 +95,18 @@ def analysis_words(
         base = base_arm(layout, plan.analysis.reference)
         if base is None:
             continue
+        label, slug = one.setting.label, one.setting.slug
+        if one.only_guesses:
+            settings.append(SettingWords(label, slug, len(layout.blocks), (GUESSES,), ()))
+            continue
         inside = layers[number] if number < len(layers) else None
         margin = one.verdict.margin if is_share(plan.analysis.metric) else POINT
         why = reasons(layout, base, alpha, margin, inside, by_label.get(one.setting.label))
         seen = describe(layout, plan)
-        label, slug = one.setting.label, one.setting.slug
         settings.append(SettingWords(label, slug, len(layout.blocks), seen, why))
+    if settings and all(one.only_guesses for one in analysis.settings):
+        tries = where_nothing_was_learned(plan, folder)
+        return AnalysisWords(_rule(alpha, analysis), (), tuple(settings), tries)
     across = (*depends(parts, plan), *values_by_batch(parts, alpha))
     said = [*across, *(word for one in settings for word in (*one.seen, *one.why))]
     margin = plan.analysis.margin if is_share(plan.analysis.metric) else POINT

@@ -51,6 +51,16 @@ def strategies(
     return tuple(one for one in found if one is not None)
 
 
+def where_nothing_was_learned(plan: StudyPlan, folder: str) -> tuple[Statement, ...]:
+    """What to try where every arm only guesses: rates first, then time."""
+    text = "Every arm only guesses: find out at which learning rates something is learned"
+    change = Change("tuned", tune=TUNING_POINTS)
+    if plan.tuning is not None:
+        text = "Every arm only guesses at every rate that was tried: train longer"
+        change = Change("longer", epochs=4 * plan.training.epochs)
+    return (Statement("learning", f"{text}.", command=compare_command(plan, folder, change)),)
+
+
 def _tuning(plan: StudyPlan, folder: str, said: Sequence[Statement]) -> Statement | None:
     """One rate for all, and arms that differ or diverge at it."""
     differ = any(
