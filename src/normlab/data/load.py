@@ -22,6 +22,7 @@ from normlab.data.device import read_ahead, resident_images, to_device
 from normlab.data.split import Split, make_split
 from normlab.errors import PlanError
 from normlab.randomness import torch_stream
+from normlab.records.network import input_statistics
 from normlab.records.run import Policy, RunSpec
 
 Pixels = UInt8[Tensor, "n s s 3"]
@@ -173,7 +174,11 @@ def block_data(dataset: Dataset, spec: RunSpec, device: torch.device | str = "cp
             f"a batch of {spec.batch_size} is larger than the training part of "
             f"{len(split.train)} images; choose a batch size up to {len(split.train)}"
         )
-    mean, std = channel_statistics(dataset, split.train)
+    wanted = input_statistics(spec.network.options)
+    if wanted is None:
+        mean, std = channel_statistics(dataset, split.train)
+    else:  # what pretrained weights have seen
+        mean, std = torch.tensor(wanted[0]), torch.tensor(wanted[1])
     device = torch.device(device)
     images = resident_images(dataset, device)
     return BlockData(dataset, split, spec, device, mean.to(device), std.to(device), images)

@@ -28,7 +28,7 @@ def randomized_correlations(
     """Part → mean rank correlation once it and all parts above it are random; None if undefined."""
     spec = predictor.spec
     fresh_spec = spec.model_copy(update={"block": spec.block + _OTHER_DRAW})
-    fresh = build_network(fresh_spec, predictor.mean.device)
+    fresh = build_network(fresh_spec, predictor.mean.device, load_weights=False)
     network = copy.deepcopy(predictor.network)
     changed = Predictor(spec, network, predictor.mean, predictor.std)
     options = gallery.options

@@ -23,10 +23,11 @@ from torch import nn
 
 from normlab.errors import UnknownNameError, UsageError
 from normlab.networks.base import NetworkFactory
+from normlab.networks.libraries import factory as libraries
 from normlab.networks.resnet import resnet
 from normlab.norms.spec import NormSpec, parse_norm
 from normlab.plugins import register_group
-from normlab.records.network import RESIDUAL_OPTIONS, Option, present_name
+from normlab.records.network import LIBRARY_OPTIONS, RESIDUAL_OPTIONS, Option, present_name
 from normlab.records.run import NetworkSpec
 
 _OTHERS_MEAN = ("resnet50", "resnet152")
@@ -49,6 +50,8 @@ class NetworkInfo:
     """The factory of a name, or None where the name is of another network."""
     examples: tuple[str, ...] = ()
     """Of a family: some of its names, which are suggested for a name that is unknown."""
+    complete: Callable[[str, Mapping[str, Option]], dict[str, Option]] | None = None
+    """What a new plan holds of the options of a name, beside those that the user chose."""
 
 
 NETWORKS: dict[str, NetworkInfo] = {
@@ -71,6 +74,19 @@ NETWORKS: dict[str, NetworkInfo] = {
                 member=functools.partial(resnet.large_factory, name),
             )
             for name, blocks in resnet.LARGE_IMAGE_BLOCKS.items()
+        ),
+        *(
+            NetworkInfo(
+                name=f"{source.prefix}/{{name}}"
+                if source.prefix
+                else "{package.module}:{function}",
+                summary=source.summary,
+                paper="–",
+                options=LIBRARY_OPTIONS,
+                member=functools.partial(libraries.member, source),
+                complete=libraries.complete,
+            )
+            for source in libraries.SOURCES
         ),
     )
 }
@@ -179,7 +195,11 @@ def checked(spec: NetworkSpec) -> NetworkSpec:
             f"or torchvision/{spec.name} for theirs"
         )
     name = present_name(spec.name)
-    return NetworkSpec(name=name, options=_complete(name, find_network(name)[0], spec.options))
+    info, _ = find_network(name)
+    options = _complete(name, info, spec.options)
+    return NetworkSpec(
+        name=name, options=info.complete(name, options) if info.complete else options
+    )
 
 
 def make_network(
@@ -212,12 +232,12 @@ def make_network(
     spec = NetworkSpec.model_validate(spec) if isinstance(spec, str) else spec
     norm = parse_norm(norm) if isinstance(norm, str) else norm
     name = present_name(spec.name)
-    info, factory = find_network(name)
+    info, make = find_network(name)
     options = _complete(name, info, spec.options)
     with torch.random.fork_rng(devices=[]):
         if generator is not None:
             torch.default_generator.manual_seed(generator.initial_seed())
-        network: Any = cast("Any", factory)(
+        network: Any = cast("Any", make)(
             num_classes=num_classes, norm=norm, generator=generator, **options
         )
     if not isinstance(network, nn.Module):

@@ -18,6 +18,26 @@ from normlab.norms.registry import NormInfo, Option, all_norms, find_norm
 WEIGHT_STANDARDIZATION = "+ws"
 
 
+def _keep(_: int, **__: Option) -> nn.Module:
+    raise UsageError(
+        "keep leaves the norms that a network of another library has (--model timm/NAME); this "
+        "network has none without one: choose bn"
+    )
+
+
+KEEP = NormInfo(
+    code="keep",
+    name="the network's own norms",
+    paper="–",
+    normalizes_over="what they do (frozen=statistics: by running statistics; frozen=all: neither "
+    "scale nor shift is trained, either)",
+    options={"frozen": ""},
+    parameters_per_channel=0,
+    make=_keep,
+)
+"""No norm but the absence of a conversion: an arm of studies of other libraries' networks."""
+
+
 @dataclass(frozen=True)
 class NormSpec:
     """A norm and its options; str() gives the canonical text, with non-default options only."""
@@ -66,7 +86,7 @@ def parse_norm(text: str) -> NormSpec:
     text = text.strip()
     standardized = text.endswith(WEIGHT_STANDARDIZATION)
     code, _, rest = text.removesuffix(WEIGHT_STANDARDIZATION).strip().partition(":")
-    info = find_norm(code)
+    info = KEEP if code == KEEP.code else find_norm(code)
     options = dict(info.options)
     given: set[str] = set()
     for part in filter(None, rest.split(",")):

@@ -14,6 +14,20 @@ from typing import Any
 Option = bool | int | float | str
 RESIDUAL_OPTIONS: dict[str, Option] = {"shortcut": "A", "zero_init_last_scale": False}
 """The options of the first networks with their defaults; the first records had no others."""
+LIBRARY_OPTIONS: dict[str, Option] = {
+    "pretrained": False,
+    "weights": "",
+    "weights_sha256": "",
+    "library": "",
+    "input_mean": "",
+    "input_std": "",
+    "partial": False,
+    "freeze_norm": "",
+    "freeze_epochs": 0,
+    "backbone_lr_ratio": 1.0,
+}
+"""The options of networks of other libraries; those of _FOUND are filled in when a study starts."""
+_FOUND = ("weights_sha256", "library", "input_mean", "input_std")
 LARGE_IMAGE_RESNETS = ("resnet18", "resnet34")
 """These two are not of 6n+2 layers, and are the networks that everybody calls so."""
 
@@ -37,7 +51,12 @@ def parse_network(text: str) -> dict[str, Any]:
 
     >>> parse_network("plain:width=16,pool=max")
     {'name': 'plain', 'options': {'width': 16, 'pool': 'max'}}
+    >>> parse_network("timm:resnet18")
+    {'name': 'timm/resnet18', 'options': {}}
     """
+    for library in ("timm", "torchvision", "hf"):
+        if text.startswith(f"{library}:"):
+            text = text.replace(":", "/", 1)
     name, _, rest = text.rpartition(":")
     if "=" not in rest:
         return {"name": text.strip(), "options": {}}
@@ -54,6 +73,12 @@ def network_text(name: str, options: Mapping[str, Option]) -> str:
     >>> network_text("resnet20", {"shortcut": "B"}), network_text("plain", {"width": 16})
     ('resnet20-B', 'plain:width=16')
     """
+    if is_of_library(name):
+        options = {
+            key: value
+            for key, value in options.items()
+            if key not in _FOUND and value != LIBRARY_OPTIONS.get(key)
+        }
     if not _is_residual(name):
         shown = options_text(options)
         return f"{name}:{shown}" if shown else name
@@ -79,12 +104,47 @@ def hashed_network(network: Any, *, complete: bool = True) -> Any:
     >>> hashed_network({"name": "cifar-resnet8", "options": {}})
     {'name': 'resnet8', 'shortcut': 'A', 'zero_init_last_scale': False}
     """
+    if isinstance(network, Mapping) and is_of_library(str(network.get("name", ""))):
+        options = network.get("options", {})
+        if options.get("weights_sha256"):  # not where the file lies, but what is in it
+            options = {key: value for key, value in options.items() if key != "weights"}
+        return {**network, "options": options}
     if not isinstance(network, Mapping) or not _is_residual(str(network.get("name", ""))):
         return network
     given = {key: value for key, value in network.items() if key != "options"}
     given |= network.get("options", {})
     given["name"] = str(network["name"]).removeprefix("cifar-")
     return {**RESIDUAL_OPTIONS, **given} if complete else given
+
+
+def is_of_library(name: str) -> bool:
+    """Whether the name is that of a network of another library, or of a function of one's own.
+
+    >>> is_of_library("timm/resnet18"), is_of_library("my.nets:make"), is_of_library("resnet18")
+    (True, True, False)
+    """
+    return "/" in name or ":" in name
+
+
+def module_of(name: str) -> str | None:
+    """The module of a network that a function of one's own makes, which a plugin imports.
+
+    >>> module_of("my.nets:make"), module_of("timm/resnet18")
+    ('my.nets', None)
+    """
+    return name.partition(":")[0] if ":" in name and "/" not in name else None
+
+
+def input_statistics(options: Mapping[str, Option]) -> tuple[list[float], list[float]] | None:
+    """Mean and standard deviation of the images that pretrained weights want to see.
+
+    >>> input_statistics({"input_mean": "0.5,0.5,0.5", "input_std": "0.2,0.2,0.2"})
+    ([0.5, 0.5, 0.5], [0.2, 0.2, 0.2])
+    """
+    mean, std = (str(options.get(key, "")) for key in ("input_mean", "input_std"))
+    if not mean or not std:
+        return None
+    return [float(v) for v in mean.split(",")], [float(v) for v in std.split(",")]
 
 
 def with_options(network: Any) -> Any:

@@ -41,7 +41,7 @@ class Predictor:
             StorageError: they are damaged or do not fit the network.
         """
         weights, spec, mean, std = load_weights(run / "weights.safetensors")
-        network = build_network(spec, device)
+        network = build_network(spec, device, load_weights=False)
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:

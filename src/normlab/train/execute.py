@@ -29,6 +29,7 @@ from normlab.train.checkpoint import (
     save_weights,
 )
 from normlab.train.early_stopping import best_epoch, patience_is_over
+from normlab.train.fine_tuning import FineTuning
 from normlab.train.fit import OnBatch, Part, RunData, evaluate, fit, ignore_batch
 from normlab.train.layer_diagnostics import LayerDiagnostics
 from normlab.train.network import build_network, keeps_running, view_of
@@ -117,7 +118,10 @@ def _train(
     evaluate_test: bool,
     steps: StepMode,
 ) -> Iterator[EpochRow]:
-    optimizer = make_optimizer(network, spec.optimizer)
+    tuning = FineTuning.of(spec, network, view)
+    optimizer = make_optimizer(
+        network, spec.optimizer, head=tuning.head, backbone_ratio=tuning.backbone_ratio
+    )
     schedule = make_schedule(
         optimizer, spec.schedule, epochs=spec.epochs, steps_per_epoch=data.steps_per_epoch
     )
@@ -136,6 +140,7 @@ def _train(
             on_batch=on_batch,
             steps=steps,
             observing=diagnostics.observing if diagnostics is not None else nullcontext,
+            still=tuning.still,
         ):
             rows.append(row)
             if spec.patience is not None and best_epoch(rows) == row.epoch:

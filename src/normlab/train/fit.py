@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, Protocol
 
@@ -76,12 +76,13 @@ def fit(
     on_batch: OnBatch = ignore_batch,
     observing: Callable[[], AbstractContextManager[None]] = nullcontext,
     steps: StepMode = DEFAULT_STEPS,
+    still: Callable[[int], Sequence[nn.Parameter]] = lambda epoch: (),
 ) -> Iterator[EpochRow]:
     """Train from `first_epoch` to the spec's last, yielding what every epoch did.
 
     The pass over the validation part is made inside of `observing()`; see
     normlab.train.layer_diagnostics. How the gradients of a batch are computed is said by `steps`;
-    see normlab.train.step.
+    see normlab.train.step. `still` gives the parameters that an epoch leaves as they are.
 
     Raises:
         DivergedError: the mean training loss of an epoch is not finite.
@@ -89,8 +90,9 @@ def fit(
     gradients = gradients_of(network, spec, steps)
     for epoch in range(first_epoch, spec.epochs + 1):
         train, seconds = train_epoch(
-            network, optimizer, schedule, data.train_batches(epoch), spec, gradients, on_batch
-        )
+            network, optimizer, schedule, data.train_batches(epoch), spec, gradients, on_batch,
+            still(epoch),
+        )  # fmt: skip
         if not torch.isfinite(torch.tensor(train.loss)):
             raise DivergedError(epoch)
         with observing():
@@ -115,6 +117,7 @@ def train_epoch(
     spec: RunSpec,
     gradients: Gradients | None = None,
     on_batch: OnBatch = ignore_batch,
+    still: Sequence[nn.Parameter] = (),
 ) -> tuple[Measures, float]:
     """One pass over the training part; its running figures and its seconds.
 
@@ -126,6 +129,8 @@ def train_epoch(
     start = time.perf_counter()
     for images, labels in batches:
         losses, logits = gradients(images, labels)
+        for parameter in still:
+            parameter.grad = None  # which an optimizer passes by, its momentum and decay too
         if spec.clip_gradient_norm is not None:
             nn.utils.clip_grad_norm_(network.parameters(), spec.clip_gradient_norm)
         optimizer.step()

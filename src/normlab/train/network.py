@@ -8,18 +8,26 @@ from torch import Tensor, nn
 from normlab.errors import UnknownNameError, UsageError
 from normlab.networks.registry import make_network
 from normlab.networks.view import NetworkView, inspect_network, made_by_spec
-from normlab.norms.spec import parse_norm
+from normlab.norms.spec import KEEP, parse_norm
 from normlab.randomness import torch_stream
+from normlab.records.network import is_of_library
 from normlab.records.run import RunSpec
 
 
-def build_network(spec: RunSpec, device: torch.device | str = "cpu") -> nn.Module:
+def build_network(
+    spec: RunSpec, device: torch.device | str = "cpu", *, load_weights: bool = True
+) -> nn.Module:
     """The spec's network with the block's initial weights, channels_last, on the device.
 
-    Weights come from the block's "init" stream alone: equal to the bit in all arms.
+    Weights come from the block's "init" stream alone: equal to the bit in all arms. Pretrained ones
+    are left out without `load_weights`, where those of a finished run take their place.
     """
+    named = spec.network
+    if not load_weights and is_of_library(named.name):
+        random = {"pretrained": False, "weights": ""}
+        named = named.model_copy(update={"options": {**named.options, **random}})
     network = make_network(
-        spec.network,
+        named,
         len(spec.data.classes),
         spec.norm,
         torch_stream(spec.seed, spec.block, "init"),
@@ -87,7 +95,7 @@ def _try_batch(spec: RunSpec, device: str) -> None:
             f"the network must give logits of shape {expected}, one for each of num_classes, and "
             f"it gives {found}; correct its factory"
         )
-    if parse_norm(spec.norm).info.code == "none":
+    if parse_norm(spec.norm).info.code in ("none", KEEP.code):
         return
     if not any(made_by_spec(module) for module in network.modules()):
         raise UsageError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import (
@@ -19,8 +21,16 @@ from normlab.norms.training.parameters import parameter_groups
 from normlab.records.run import OptimizerSpec, ScheduleSpec
 
 
-def make_optimizer(network: nn.Module, spec: OptimizerSpec) -> Optimizer:
+def make_optimizer(
+    network: nn.Module,
+    spec: OptimizerSpec,
+    *,
+    head: nn.Module | None = None,
+    backbone_ratio: float = 1.0,
+) -> Optimizer:
     """The optimizer over the network's parameter groups.
+
+    With a `backbone_ratio` other than 1 what is not in the `head` learns at that share of the rate.
 
     Momentum and Nesterov belong to sgd. rmsprop, adam and adamw run with torch's own constants
     (α = 0.99; β = (0.9, 0.999)). Decay is L2 in sgd, rmsprop, adam and decoupled in adamw.
@@ -32,6 +42,8 @@ def make_optimizer(network: nn.Module, spec: OptimizerSpec) -> Optimizer:
         decay_norm_parameters=spec.decay_norm_parameters,
         gate_learning_rate_multiplier=spec.gate_learning_rate_multiplier,
     )
+    if head is not None and backbone_ratio != 1:
+        groups = _apart(groups, {id(p) for p in head.parameters()}, backbone_ratio)
     rate = spec.learning_rate
     fused = True if next(network.parameters()).is_cuda else None  # one kernel for all tensors
     match spec.name:
@@ -45,6 +57,18 @@ def make_optimizer(network: nn.Module, spec: OptimizerSpec) -> Optimizer:
         case "adamw":
             return AdamW(groups, lr=rate, fused=fused)
     raise AssertionError(f"the schema let {spec.name} through")
+
+
+def _apart(
+    groups: list[dict[str, Any]], head: set[int], backbone_ratio: float
+) -> list[dict[str, Any]]:
+    """The groups of the head first, whose rate is the one that is recorded; then the others."""
+    found = []
+    for in_head, ratio in ((True, 1.0), (False, backbone_ratio)):
+        for group in groups:
+            own = [p for p in group["params"] if (id(p) in head) == in_head]
+            found.append({**group, "params": own, "lr": group["lr"] * ratio})
+    return [group for group in found if group["params"]]
 
 
 def make_schedule(

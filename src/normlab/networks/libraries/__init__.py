@@ -1,0 +1,1 @@
+"""Networks of other libraries: timm, torchvision, Hugging Face, and functions of one's own."""
