@@ -12,9 +12,9 @@ from typing import Annotated, Any, ClassVar
 
 import typer
 
+from normlab.cli.groups.network_options import NetworkOptions
 from normlab.cli.options import (
     Device,
-    Model,
     TrustPlugins,
     Yes,
     split_factor,
@@ -231,28 +231,11 @@ class SourceOptions(OptionGroup):
     ] = False
 
 
-DEFAULT_MODEL = "cifar-resnet14"
-
-
 @dataclass(frozen=True)
-class TrainingOptions(OptionGroup):
+class TrainingOptions(NetworkOptions, OptionGroup):
     """What all arms share in training."""
 
     HEADING: ClassVar[str] = "Training"
-    model: Model = DEFAULT_MODEL
-    n: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="cifar-resnet of 6n+2 layers, n blocks a stage.", show_default="2"
-        ),
-    ] = None
-    shortcut: Annotated[
-        str | None,
-        typer.Option(
-            help="Of a residual network, where it changes size: A (pad) or B (convolution).",
-            show_default="A",
-        ),
-    ] = None
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -282,26 +265,6 @@ class TrainingOptions(OptionGroup):
     ] = None
     precision: Annotated[str, typer.Option(help="float32, or bfloat16 (autocast).")] = "float32"
     seed: Annotated[int, typer.Option(help="Root of all random streams.")] = 0
-
-    def network(self) -> dict[str, Any]:
-        """The network of --model, --n and --shortcut, as a plan has it.
-
-        Raises:
-            UsageError: --n and --model name two networks.
-        """
-        from normlab.records.network import parse_network
-
-        network = parse_network(self.model)
-        if self.n is not None:
-            name = f"cifar-resnet{6 * self.n + 2}"
-            if self.model not in (DEFAULT_MODEL, name):
-                raise UsageError(
-                    f"--n {self.n} is {name}, and --model says {self.model}; leave one of them out"
-                )
-            network["name"] = name
-        if self.shortcut is not None:
-            network["options"] = {**network["options"], "shortcut": self.shortcut}
-        return network
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from normlab.cli.options import split_numbers
 from normlab.data.dataset import typical_size
 from normlab.data.duplicates.near_duplicates import copy_level
 from normlab.data.locations import short_name
-from normlab.records.plan import MARGIN_SHARE, StudyPlan, parse_plan
+from normlab.records.network import is_of_library, module_of
+from normlab.records.plan import MARGIN_SHARE, StudyPlan, TrainingPlan, parse_plan
 
 DEFAULT_BLOCKS = 3
 DEFAULT_EPOCHS = 10
@@ -56,19 +57,21 @@ def study_plan(
         PlanError: a value that a plan cannot have.
         UsageError: looks that are no numbers.
     """
-    trained = asdict(training)
-    seed = trained.pop("seed")
-    for name in ("model", "n", "shortcut"):  # training.network() is what they say together
-        del trained[name]
+    trained = {k: v for k, v in asdict(training).items() if k in TrainingPlan.model_fields}
+    network = training.network()
+    module = module_of(network["name"])
+    plugins = (*plugins, module) if module and module not in plugins else tuple(plugins)
     return parse_plan(
         {
             "name": short_name(location),
-            "seed": seed,
+            "seed": training.seed,
             "plugins": plugins,
             "blocks": blocks or DEFAULT_BLOCKS,
             "data": {
                 "source": location,
-                "image_size": images.image_size or default_image_size(location),
+                "image_size": images.image_size
+                or wanted_size(network)
+                or default_image_size(location),
                 "resize": images.resize,
                 "copies": copy_level(images.copies),
                 "pairs": str(images.pairs.resolve()) if images.pairs else "",
@@ -77,7 +80,7 @@ def study_plan(
             "tuning": tuning,
             "training": {
                 **trained,
-                "network": training.network(),
+                "network": network,
                 "epochs": training.epochs or DEFAULT_EPOCHS,
                 "augmentation": training.augmentation or DEFAULT_AUGMENTATION,
             },
@@ -114,6 +117,17 @@ def chosen_sizes(
         "image_size": images.image_size,
     }
     return {name: size for name, size in sizes.items() if size is not None}
+
+
+def wanted_size(network: Mapping[str, Any]) -> int | None:
+    """The size that the weights of a network were trained on, or that it alone takes."""
+    if not is_of_library(network["name"]) or module_of(network["name"]):
+        return None
+    from normlab.networks.libraries.factory import wanted_input
+
+    wanted, options = wanted_input(network["name"]), network["options"]
+    given = options.get("pretrained") or options.get("weights")
+    return wanted.size if given or wanted.fixed_size else None
 
 
 def default_image_size(location: str) -> int:

@@ -28,7 +28,7 @@ class Logits(nn.Module):
 
 
 def _transformers() -> Any:
-    return import_library("transformers", "hf")
+    return import_library("transformers", "transformers")
 
 
 def _build(name: str, num_classes: int, pretrained: bool) -> nn.Module:

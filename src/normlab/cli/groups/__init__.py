@@ -1,0 +1,1 @@
+"""Groups of options that are too many for one file."""
