@@ -117,13 +117,26 @@ def test_a_whole_study(fabricate, tmp_path):
     assert all(run.spec.id in page.text for run in runs)
     for fact in (plan.hash, "f" * 64, "Test Processor 9000", "torch 2.13.0", "egret", "--blocks 5"):
         assert fact in page.text
+    for figure in (tmp_path / "report" / "figures").glob("*.svg"):
+        words = figure.read_text(encoding="utf-8")
+        assert "n = 3 blocks" in re.sub(r"</text><text[^>]*>", " ", words), figure.name
+        assert 'viewBox="-16 -16 ' in words  # margins
     files = sorted(p.relative_to(tmp_path / "report").as_posix() for p in path.parent.rglob("*.*"))
     setting = "sgd-lr0.1-batch32"
     assert files == sorted(
         ["analysis.txt", "index.html", "methods.txt"]
         + [
             f"figures/{name}-{setting}.{suffix}"
-            for name in ("answer", "confusion", "cost", "curves", "recall", "reliability")
+            for name in (
+                *("answer", "values", "differences"),
+                *("confusion", "cost", "curves", "recall", "reliability"),
+            )
+            for suffix in ("svg", "png", "pdf")
+        ]
+        + [
+            f"figures/curves-{setting}-{metric}-{part}.{suffix}"
+            for metric in ("loss", "accuracy", "micro-f1", "macro-f1")
+            for part in ("train", "validation")
             for suffix in ("svg", "png", "pdf")
         ]
         + [

@@ -46,7 +46,8 @@ def spec_to_svg(spec: dict[str, Any]) -> str:
 
 def to_png(svg: str) -> bytes:
     """The SVG as a PNG on white."""
-    on_white = svg.replace("><", '><rect width="100%" height="100%" fill="white"/><', 1)
+    rect = '<rect x="-100" y="-100" width="200%" height="200%" fill="white"/>'
+    on_white = svg.replace("><", f">{rect}<", 1)
     scale = PNG_SCALE * (0.75 if size(svg)[0] > WIDE else 1.0)
     png: bytes = vl_convert.svg_to_png(on_white, scale=scale)
     return png

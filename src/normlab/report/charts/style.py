@@ -61,6 +61,18 @@ STYLE: dict[str, Any] = {
 """Given whole and once: each of altair's configure_… copies the chart with all of its data."""
 
 
+def epoch_axis(last: int, count: int = 8) -> alt.X:
+    """Epochs from the first to the last; ticks at whole numbers alone."""
+    step = max(1, -(-(last - 1) // count))
+    step = next(size for size in (1, 2, 5, 10, 20, 50, 100, 200, 500, step) if size >= step)
+    values = [1, *range(step, last + 1, step)] if step > 1 else list(range(1, last + 1))
+    return alt.X(
+        "epoch:Q",
+        scale=alt.Scale(domain=[1, max(2, last)], nice=False),
+        axis=alt.Axis(title="epoch", grid=False, format="d", values=values),
+    )
+
+
 def arm_axis(arms: Sequence[str]) -> alt.Y:
     """Arms from top to bottom in the order given; plots below each other line up."""
     axis = alt.Axis(

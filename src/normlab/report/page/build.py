@@ -98,7 +98,8 @@ def build_report(
             atomic_write(report / name, text.encode())
 
     log("drawing the figures")
-    drawn = DrawnCharts(draw(all_charts(shown, paper=exports)), context.strokes)
+    svgs = draw(all_charts(shown, paper=exports))
+    drawn = DrawnCharts(svgs, context.strokes, blocks_sentence(context))
     if exports:
         log("writing the figures")
         figures: dict[str, str] = {}
@@ -134,6 +135,15 @@ def report_context(
     arms = dict.fromkeys(row.arm for setting in analysis.settings for row in setting.rows)
     layouts = tuple(arrange(study.plan, study.runs))
     return ReportContext(study, analysis, layouts, strokes(list(arms)))
+
+
+def blocks_sentence(context: ReportContext) -> str:
+    """How many blocks the figures are of, e.g. "n = 3 blocks (trainings an arm)."."""
+    numbers = sorted({one.verdict.blocks for one in context.settings})
+    if not numbers or not numbers[-1]:
+        return ""
+    n = " to ".join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))
+    return f"n = {n} {'block' if n == '1' else 'blocks'} (trainings an arm)."
 
 
 def all_charts(shown: Sequence[BuiltSection], paper: bool) -> dict[str, ChartCall]:

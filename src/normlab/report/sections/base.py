@@ -20,6 +20,7 @@ from normlab.records.store import RunRecord
 from normlab.report.charts.colours import Stroke
 from normlab.report.charts.drawing import inline_svg, shown_again
 from normlab.report.charts.parallel_drawing import ChartCall
+from normlab.report.charts.sheet import FigureText, sheet
 from normlab.report.explanation import Explanation, read_explanation
 from normlab.report.export.table import Table
 from normlab.stats.data.layout import Layout
@@ -135,6 +136,8 @@ class DrawnCharts:
 
     svgs: Mapping[str, str]
     strokes: Mapping[str, Stroke]
+    n: str = ""
+    """How many blocks the figures are of, as a sentence."""
 
     def inline(
         self, chart: str, description: str, *, marks: bool = False, shared: bool = False
@@ -229,6 +232,8 @@ class Section(Generic[View]):
     """What is drawn for report/figures only, because the page has a table in its place."""
     figures: Callable[[View, DrawnCharts], Mapping[str, str]] | None = None
     """The SVGs of report/figures by file name; None: each chart is a figure by itself."""
+    captions: Callable[[View], Mapping[str, FigureText]] = no_entries
+    """Title and note of each chart, by its name, where it is a figure by itself."""
     tables: Callable[[View], Sequence[Table]] = no_tables
     """The tables of report/tables; one that the page shows too can be copied from there."""
     texts: Callable[[View], Mapping[str, str]] = no_entries
@@ -255,7 +260,13 @@ class Section(Generic[View]):
         """The figures for a paper by their file names."""
         if self.figures is not None:
             return dict(self.figures(view, drawn))
-        return {_id(name): drawn.svgs[name] for name in self.all_charts(view, paper=True)}
+        captions = self.captions(view)
+        found = {}
+        for name in self.all_charts(view, paper=True):
+            text = captions.get(name, FigureText(self.title))
+            note = f"{text.note} {drawn.n}".strip()
+            found[_id(name)] = sheet(text.title, [("", drawn.svgs[name])], note=note)
+        return found
 
 
 def section_template(module: str) -> Path:

@@ -216,6 +216,18 @@ def _mean(setting: SettingAnalysis, arm: str, reference: str) -> float | None:
     return None if comparison is None else comparison.difference.mean
 
 
+def difference_note(figure: DifferenceFigure, setting: SettingAnalysis) -> str:
+    """What the marks of a plot of differences are."""
+    verdict = setting.verdict
+    margin = format_difference(verdict.metric, verdict.margin).removeprefix("+")
+    return (
+        f"Differences: the point is the mean over blocks, the bar its "
+        f"{100 * (1 - verdict.alpha):g} % interval, each tick one block; grey is practical "
+        f"equality (±{margin} {unit(verdict.metric)}); an arrow points beyond "
+        "the axis."
+    )
+
+
 def difference_table(figure: DifferenceFigure, setting: SettingAnalysis) -> BlockTable:
     """The differences of every block to the arm that the figure is seen from."""
     metric = setting.verdict.metric

@@ -14,6 +14,7 @@ from normlab.report.sections.answer.data import (
     answer,
     answer_table,
     block_table,
+    difference_note,
     difference_table,
     how_to_read,
     perspective,
@@ -137,15 +138,29 @@ def paper_charts(view: AnswerView) -> dict[str, ChartCall]:
 
 
 def figures(view: AnswerView, drawn: DrawnCharts) -> dict[str, str]:
-    """For a paper: values above differences to the plan's reference, on one sheet a setting."""
+    """Values above differences to the plan's reference on one sheet a setting, and each alone."""
     found = {}
     for one in view.settings:
-        parts = [("", drawn.svgs[one.value_name])] if one.values is not None else []
-        if one.differences:
+        setting = one.analysis.setting
+        titles, parts, notes = [], [], []
+        if one.values is not None:
+            titles.append("Every block")
+            parts.append(("", drawn.svgs[one.value_name]))
+            notes.append(MANY_CAPTION if one.values.many else VALUE_CAPTION)
+            found[f"values-{setting.slug}"] = sheet(
+                f"{titles[0]}: {setting.label}", parts, note=f"{notes[0]} {drawn.n}"
+            )
+        for reference, figure in list(one.differences.items())[:1]:
+            titles.append(f"differences to {reference}")
             parts.append(("", drawn.svgs[one.difference_name]))
+            notes.append(difference_note(figure, one.analysis))
+            found[f"differences-{setting.slug}"] = sheet(
+                f"D{titles[-1][1:]}: {setting.label}", parts[-1:], note=f"{notes[-1]} {drawn.n}"
+            )
         if parts:
-            setting = one.analysis.setting
-            found[f"answer-{setting.slug}"] = sheet(setting.label, parts)
+            title = f"{' and '.join(titles)}: {setting.label}"
+            note = " ".join((*notes, drawn.n))
+            found[f"answer-{setting.slug}"] = sheet(title, parts, note=note)
     return found
 
 

@@ -62,11 +62,12 @@ def figures(view: FactorView, drawn: DrawnCharts) -> dict[str, str]:
     found = {}
     for group in view.drawn:
         panels = [
-            (f"{panel.axis_title}, {panel.part}", drawn.svgs[_chart(group, number)])
+            (panel.heading, drawn.svgs[_chart(group, number)])
             for number, panel in enumerate(group.figure.panels)
         ]
         legend = dict(group.strokes)
-        found[group.figure.slug] = sheet(group.figure.title, panels, columns=2, legend=legend)
+        note = f"A line is the median over blocks. {drawn.n}"
+        found[group.figure.slug] = sheet(group.figure.title, panels, 2, legend, note)
     return found
 
 

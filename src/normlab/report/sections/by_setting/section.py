@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from normlab.report.charts.parallel_drawing import ChartCall
+from normlab.report.charts.sheet import FigureText
 from normlab.report.export.formats import NOTHING
 from normlab.report.sections.base import (
     DrawnCharts,
@@ -21,9 +22,10 @@ from normlab.report.sections.by_setting.data import (
     matrix,
     settings_figure,
 )
-from normlab.stats.data.metrics import format_value, unit
+from normlab.stats.data.metrics import LABELS, format_value, unit
 
 CHART = "where"
+CAPTION = "Mean over blocks with its 95 % t interval; an arm far below the others is cut off."
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +76,15 @@ def content(view: SettingsView, drawn: DrawnCharts) -> SettingsContent:
         )
         for point in figure.points
     ]
-    caption = "Mean over blocks with its 95 % t interval; an arm far below the others is cut off."
     head = ("optimizer", "batch size", "norm", "mean", "low", "high")
     svg = drawn.inline(CHART, figure.description)
-    return SettingsContent(view.matrix, PageFigure(svg, caption, head, rows))
+    return SettingsContent(view.matrix, PageFigure(svg, CAPTION, head, rows))
+
+
+def captions(view: SettingsView) -> dict[str, FigureText]:
+    """What the figure is called and means."""
+    label = LABELS[view.metric].capitalize()
+    return {CHART: FigureText(f"{label} by batch size and optimizer", CAPTION)}
 
 
 SECTION = Section(
@@ -89,5 +96,6 @@ SECTION = Section(
     build=build,
     id="where",
     content=content,
+    captions=captions,
     charts=charts,
 )

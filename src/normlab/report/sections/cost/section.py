@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from normlab.report.charts.parallel_drawing import ChartCall
+from normlab.report.charts.sheet import FigureText
 from normlab.report.sections.base import (
     DrawnCharts,
     PageFigure,
@@ -79,6 +80,11 @@ def content(view: tuple[SettingCost, ...], drawn: DrawnCharts) -> tuple[CostCont
     return tuple(found)
 
 
+def captions(view: tuple[SettingCost, ...]) -> dict[str, FigureText]:
+    """What the figures are called and mean."""
+    return {one.chart: FigureText(f"Cost: {one.setting}", CAPTION) for one in view}
+
+
 SECTION = Section(
     name="cost",
     title="Cost",
@@ -86,5 +92,6 @@ SECTION = Section(
     template=section_template(__file__),
     build=build,
     content=content,
+    captions=captions,
     charts=charts,
 )

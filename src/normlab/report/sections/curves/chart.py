@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import altair as alt
 
-from normlab.report.charts.style import colour_scale, dash_scale
+from normlab.report.charts.style import colour_scale, dash_scale, epoch_axis
 from normlab.report.sections.curves.data import CurveFigure, CurvePanel
 
 
@@ -18,27 +18,21 @@ def panel_chart(
     """One panel without a legend: the page has one for all; with or without a line a block."""
     low, high = panel.range
     clip = bool((panel.blocks["value"] > high).any())  # only where needed: it is slow to paint
-    x = alt.X(
-        "epoch:Q",
-        scale=alt.Scale(domain=[1, max(2, panel.last_epoch)], nice=False),
-        axis=alt.Axis(title="epoch", grid=False, tickMinStep=1, format="d", tickCount=8),
-    )
+    x = epoch_axis(panel.last_epoch)
     is_share = panel.metric != "loss"
-    y = alt.Y(
-        "value:Q",
-        scale=alt.Scale(domain=[low, high], zero=False, nice=True, clamp=False),
-        axis=alt.Axis(  # without a title: the heading of the panel says what it is
-            title=None, tickCount=5, domain=False, format="%" if is_share else "~r"
-        ),
-    )
+    scale = alt.Scale(domain=[low, high], zero=False, nice=True, clamp=False)
+    # without a title: the heading of the panel says what it is
+    axis = alt.Axis(title=None, tickCount=5, domain=False, format="%" if is_share else "~r")
+    y = alt.Y("value:Q", scale=scale, axis=axis)
     colour = colour_scale(figure.strokes, figure.arms, legend=False)
     dash = dash_scale(figure.strokes, figure.arms, legend=False)
     named = panel.blocks.assign(
         name=panel.blocks["arm"] + ", block " + panel.blocks["block"].astype(str)
     )
+    many = panel.many
     thin = (
         alt.Chart(named)
-        .mark_line(strokeWidth=0.8, strokeOpacity=0.38, clip=clip)
+        .mark_line(strokeWidth=0.8, strokeOpacity=0.0 if many else 0.38, clip=clip)
         .encode(x=x, y=y, color=colour, strokeDash=dash, detail="block:N", description="name:N")
     )
     bold = (
@@ -46,5 +40,13 @@ def panel_chart(
         .mark_line(strokeWidth=2.4, clip=clip)
         .encode(x=x, y=y, color=colour, strokeDash=dash, description="name:N")
     )
-    layers: alt.LayerChart = alt.LayerChart(layer=[thin, bold] if blocks else [bold])
+    drawn = [thin, bold] if blocks else [bold]
+    if blocks and many:
+        band = (
+            alt.Chart(panel.band)
+            .mark_area(opacity=0.16, clip=clip)
+            .encode(x=x, y=alt.Y("low:Q", scale=scale, axis=axis), y2="high:Q", color=colour)
+        )
+        drawn.insert(0, band)
+    layers: alt.LayerChart = alt.LayerChart(layer=drawn)
     return layers.properties(width=width, height=height)

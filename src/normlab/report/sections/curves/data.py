@@ -14,6 +14,10 @@ from normlab.stats.summary.analysis import SettingAnalysis
 CURVE_ROWS = 10
 """Epochs in the table behind the curves."""
 FIGURE_METRICS = ("loss", "accuracy", "micro_f1", "macro_f1")
+MANY_BLOCKS = 5
+"""Blocks up to which each has a line of its own."""
+BAND = (0.1, 0.9)
+"""The share of the blocks below the ends of the band."""
 MEDIAN_NEEDS = 0.5
 """The median is drawn where at least this share of an arm's blocks has the epoch."""
 
@@ -32,6 +36,25 @@ class CurvePanel:
     range: tuple[float, float]
     """Limits of the values; train and validation share them, so that the two can be compared."""
     last_epoch: int
+
+    @property
+    def heading(self) -> str:
+        """The name of the vertical axis with its unit, and the part."""
+        unit = " (nats)" if self.metric == "loss" else " (%)"
+        return f"{self.axis_title}{unit}, {self.part}"
+
+    @property
+    def many(self) -> bool:
+        """Whether a line a block would be a tangle; a band stands in their place."""
+        return int(self.blocks["block"].nunique()) > MANY_BLOCKS
+
+    @property
+    def band(self) -> pd.DataFrame:
+        """The middle of the blocks: arm, epoch, and their 10th and 90th percentile."""
+        found = self.blocks.groupby(["arm", "epoch"], sort=True)["value"]
+        low, high = (found.quantile(share) for share in BAND)
+        ends = pd.DataFrame({"low": low, "high": high}).reset_index()
+        return ends.merge(self.medians[["arm", "epoch"]], on=["arm", "epoch"])
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,10 @@ from normlab.report.sections.curves.data import CurveFigure, curve_figure, curve
 from normlab.stats.data.curves import setting_curves
 from normlab.stats.summary.split import curves_note
 
+SINGLE_PANELS = 2
+"""Settings whose panels are files by themselves too: the first ones; each file takes half a
+second."""
+
 
 @dataclass(frozen=True, eq=False)
 class SettingCurves:
@@ -81,6 +85,7 @@ class CurvesContent:
     settings: tuple[PanelsOfSetting, ...]
     units: tuple[str, ...]
     note: str
+    """What the lines and parts are."""
 
 
 def build(context: ReportContext) -> CurvesView | None:
@@ -114,22 +119,36 @@ def charts(view: CurvesView) -> dict[str, ChartCall]:
 
 
 def figures(view: CurvesView, drawn: DrawnCharts) -> dict[str, str]:
-    """All panels of a setting on one sheet with a legend."""
+    """All panels of a setting on one sheet, and of the first settings each panel by itself."""
     found = {}
-    for one in view.settings:
+    for place, one in enumerate(view.settings):
+        legend = {arm: view.strokes[arm] for arm in one.figure.arms}
+        note = f"{lines_note(one.figure)} {drawn.n}"
         panels = [
-            (f"{panel.axis_title}, {panel.part}", drawn.svgs[one.chart(number)])
+            (panel.heading, drawn.svgs[one.chart(number)])
             for number, panel in enumerate(one.figure.panels)
         ]
-        legend = {arm: view.strokes[arm] for arm in one.figure.arms}
-        found[f"curves-{one.slug}"] = sheet(one.figure.title, panels, columns=2, legend=legend)
+        name = f"curves-{one.slug}"
+        found[name] = sheet(one.figure.title, panels, columns=2, legend=legend, note=note)
+        for panel, part in zip(one.figure.panels, panels, strict=True):
+            if place < SINGLE_PANELS:
+                single = f"{name}-{panel.metric.replace('_', '-')}-{panel.part}"
+                found[single] = sheet(one.figure.title, [part], legend=legend, note=note)
     return found
+
+
+def lines_note(figure: CurveFigure) -> str:
+    """What the lines of a figure are."""
+    if any(panel.many for panel in figure.panels):
+        return "Bold: the median over blocks; band: from their 10th to their 90th percentile."
+    return "Bold: the median over blocks; thin: each block."
 
 
 def content(view: CurvesView, drawn: DrawnCharts) -> CurvesContent:
     """The panels of every setting, and their medians at some epochs."""
     settings = tuple(_panels(one, drawn) for one in view.settings)
-    return CurvesContent(settings, view.units, view.note)
+    lines = lines_note(view.settings[0].figure)
+    return CurvesContent(settings, view.units, f"{lines} {view.note}")
 
 
 def _panels(one: SettingCurves, drawn: DrawnCharts) -> PanelsOfSetting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from normlab.report.charts.parallel_drawing import ChartCall
+from normlab.report.charts.sheet import FigureText
 from normlab.report.export.table import Table
 from normlab.report.sections.base import (
     DrawnCharts,
@@ -87,6 +88,11 @@ def nothing(context: ReportContext) -> Nothing:
     return Nothing("An ensemble needs the predictions of two networks on the same images.")
 
 
+def captions(view: tuple[SettingEnsembles, ...]) -> dict[str, FigureText]:
+    """What the figures are called and mean."""
+    return {one.chart: FigureText(f"Reliability diagram: {one.setting}", CAPTION) for one in view}
+
+
 SECTION = Section(
     name="ensembles",
     title="Ensembles and calibration",
@@ -96,6 +102,7 @@ SECTION = Section(
     build=build,
     nothing=nothing,
     content=content,
+    captions=captions,
     charts=charts,
     tables=tables,
 )

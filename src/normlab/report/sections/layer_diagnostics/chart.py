@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
-from normlab.report.charts.style import colour_scale, dash_scale
+from normlab.report.charts.style import INK, colour_scale, dash_scale, epoch_axis
 from normlab.report.sections.layer_diagnostics.data import (
     MEASURES,
     CourseFigure,
@@ -15,16 +17,18 @@ from normlab.report.sections.layer_diagnostics.data import (
 from normlab.stats.summary.layer_diagnostics import FEATURE_COLUMNS
 
 COLUMNS = 3
+PERCENTILES = ("1 %", "20 %", "80 %", "99 %")
+"""Names of FEATURE_COLUMNS in a figure."""
 LEAST = {"dead": 1.0, "mean_gap": 0.01, "gradient": 1.0}
 """The vertical axis of a measure by depth goes at least so far, or noise would fill it."""
 LAYER_COLOURS = ("#E8A33D", "#D9607A", "#8F5FC0", "#3F74D0")
 """From the first layer to the last; none so light or so dark that a page's form hides it."""
 
 
-def feature_chart(figure: FeatureFigure, width: int = 190, height: int = 140) -> alt.TopLevelMixin:
+def feature_chart(figure: FeatureFigure, width: int = 180, height: int = 140) -> alt.TopLevelMixin:
     """Two bands an arm: from the 1st to the 99th percentile, and from the 20th to the 80th."""
     low, inner_low, inner_high, high = FEATURE_COLUMNS
-    panels = []
+    panels: list[Any] = []
     for arm, stroke in figure.strokes.items():
         own = figure.frame[figure.frame["arm"] == arm]
         base = alt.Chart(own).encode(x=_epochs(own))
@@ -32,7 +36,8 @@ def feature_chart(figure: FeatureFigure, width: int = 190, height: int = 140) ->
         if figure.shared:
             ends = [float(figure.frame[low].min()), float(figure.frame[high].max())]
             scale = alt.Scale(domain=ends, nice=True)
-        axis = alt.Axis(title=None, tickCount=4, domain=False)
+        title = None if len(panels) % COLUMNS else "value of a feature"
+        axis = alt.Axis(title=title, tickCount=4, domain=False)
         layers: list[alt.Chart] = []
         for bottom, top, opacity in ((low, high, 0.22), (inner_low, inner_high, 0.45)):
             y = alt.Y(f"{bottom}:Q", scale=scale, axis=axis)
@@ -42,8 +47,25 @@ def feature_chart(figure: FeatureFigure, width: int = 190, height: int = 140) ->
         for column in FEATURE_COLUMNS:
             y = alt.Y(f"{column}:Q", scale=scale, axis=axis)
             layers.append(base.mark_line(color=stroke.colour, strokeWidth=1.3).encode(y=y))
+        layers.append(_names(own, scale, axis, stroke.colour))
         panels.append(alt.layer(*layers).properties(width=width, height=height, title=arm))
     return alt.concat(*panels, columns=COLUMNS)
+
+
+def _names(own: pd.DataFrame, scale: alt.Scale, axis: alt.Axis, colour: str) -> alt.Chart:
+    """The percentiles at the right ends of their lines, as the key."""
+    last = own[own["epoch"] == own["epoch"].max()]
+    found = pd.DataFrame(
+        {
+            "epoch": [int(own["epoch"].max())] * len(FEATURE_COLUMNS),
+            "value": [float(last[column].median()) for column in FEATURE_COLUMNS],
+            "name": PERCENTILES,
+        }
+    )
+    ends = float(own[list(FEATURE_COLUMNS)].max().max() - own[list(FEATURE_COLUMNS)].min().min())
+    apart = found["value"].diff().fillna(ends) > 0.07 * max(ends, 1e-12)
+    text: alt.Chart = alt.Chart(found[apart]).mark_text(align="left", dx=4, fontSize=10, color=INK)
+    return text.encode(x=_epochs(own), y=alt.Y("value:Q", scale=scale, axis=axis), text="name:N")
 
 
 def course_chart(figure: CourseFigure, width: int = 190, height: int = 150) -> alt.TopLevelMixin:
@@ -110,9 +132,4 @@ def depth_chart(figure: DepthFigure, width: int = 190, height: int = 170) -> alt
 
 
 def _epochs(own: pd.DataFrame) -> alt.X:
-    last = max(2, int(own["epoch"].max()))
-    return alt.X(
-        "epoch:Q",
-        scale=alt.Scale(domain=[1, last], nice=False),
-        axis=alt.Axis(title="epoch", grid=False, tickMinStep=1, format="d", tickCount=5),
-    )
+    return epoch_axis(int(own["epoch"].max()), 5)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from normlab.report.charts.parallel_drawing import ChartCall
+from normlab.report.charts.sheet import FigureText
 from normlab.report.export.formats import cell_text
 from normlab.report.export.table import Table
 from normlab.report.sections.base import (
@@ -22,6 +23,7 @@ from normlab.report.sections.layer_diagnostics.chart import (
     feature_chart,
 )
 from normlab.report.sections.layer_diagnostics.data import (
+    MEASURES,
     LayerDiagnosticsFigures,
     layer_diagnostics_figures,
 )
@@ -131,6 +133,24 @@ def nothing(context: ReportContext) -> Nothing:
     return Nothing("No run recorded what went on inside its layers.")
 
 
+def captions(view: LayersView) -> dict[str, FigureText]:
+    """What the figures are called and mean."""
+    found = {}
+    for one in view.settings:
+        slug, label = one.setting.slug, one.setting.label
+        axes = "" if one.features.shared else " Each norm has an axis of its own."
+        found[f"features/{slug}"] = FigureText(
+            f"Features before the classifier, by epoch: {label}", FEATURES + axes
+        )
+        for course in one.courses:
+            found[f"{course.measure}/{slug}"] = FigureText(
+                f"{MEASURES[course.measure].capitalize()}, by layer and epoch: {label}",
+                COURSES[course.measure],
+            )
+        found[f"depth/{slug}"] = FigureText(f"The layers by depth: {label}", DEPTH)
+    return found
+
+
 SECTION = Section(
     name="layer_diagnostics",
     title="Inside the layers",
@@ -141,6 +161,7 @@ SECTION = Section(
     build=build,
     nothing=nothing,
     content=content,
+    captions=captions,
     charts=charts,
     tables=tables,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from normlab.report.charts.parallel_drawing import ChartCall
+from normlab.report.charts.sheet import FigureText
 from normlab.report.export.table import Table
 from normlab.report.sections.base import ReportContext, Section, section_template
 from normlab.report.sections.per_class.chart import confusion_chart, recall_chart
@@ -81,6 +82,24 @@ def script_data(view: tuple[SettingClasses, ...]) -> dict[str, object]:
     }
 
 
+def captions(view: tuple[SettingClasses, ...]) -> dict[str, FigureText]:
+    """What the figures are called and mean."""
+    found = {}
+    for one in view:
+        if one.recall is not None:
+            found[f"recall/{one.slug}"] = FigureText(
+                f"Recall by class: {one.setting}",
+                "Recall is the share of a class's test images that were named rightly, mean over "
+                "blocks; blue is higher than the reference, orange lower.",
+            )
+        if one.confusion is not None:
+            found[f"confusion/{one.slug}"] = FigureText(
+                f"Confusion matrix: {one.setting}",
+                "A row is a true class, in percent of its test images over all blocks.",
+            )
+    return found
+
+
 SECTION = Section(
     name="per_class",
     title="By class",
@@ -89,6 +108,7 @@ SECTION = Section(
     order=90,
     template=section_template(__file__),
     build=build,
+    captions=captions,
     paper_charts=paper_charts,
     tables=tables,
     script_data=script_data,

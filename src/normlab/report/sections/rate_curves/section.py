@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from normlab.report.charts.parallel_drawing import ChartCall
+from normlab.report.charts.sheet import FigureText
 from normlab.report.export.table import Table
 from normlab.report.sections.base import (
     DrawnCharts,
@@ -73,6 +74,14 @@ def _chart(one: RateView) -> str:
     return f"rate-curves/{one.slug}"
 
 
+def captions(view: tuple[RateView, ...]) -> dict[str, FigureText]:
+    """What the figures are called and mean."""
+    return {
+        _chart(one): FigureText(f"Accuracy by learning rate: {one.setting}", CAPTION)
+        for one in view
+    }
+
+
 SECTION = Section(
     name="rate_curves",
     title="How each arm bears the learning rate",
@@ -82,6 +91,7 @@ SECTION = Section(
     template=section_template(__file__),
     build=build,
     content=content,
+    captions=captions,
     charts=charts,
     tables=tables,
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from normlab.errors import StorageError
 from normlab.records.robustness import ROBUSTNESS, read_robustness
 from normlab.report.charts.parallel_drawing import ChartCall
+from normlab.report.charts.sheet import FigureText
 from normlab.report.explanation import FOLDER
 from normlab.report.export.formats import cell_text
 from normlab.report.export.table import Table
@@ -163,6 +164,17 @@ def _chart(one: RobustnessView) -> str:
     return f"stress/{one.table.setting.slug}"
 
 
+def captions(view: RobustnessPage) -> dict[str, FigureText]:
+    """What the figures are called and mean."""
+    return {
+        _chart(one): FigureText(
+            f"Accuracy as the test images change: {one.table.setting.label}",
+            "Means over blocks with 95 % t intervals; 0 is the image as it is, 5 the strongest.",
+        )
+        for one in view.settings
+    }
+
+
 SECTION = Section(
     name="robustness",
     title="Where it breaks: changed images",
@@ -173,6 +185,7 @@ SECTION = Section(
     build=build,
     nothing=nothing,
     content=content,
+    captions=captions,
     charts=charts,
     tables=tables,
     in_regrouping=False,
