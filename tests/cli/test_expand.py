@@ -27,7 +27,7 @@ def test_a_verb_is_called_with_its_groups() -> None:
     expanded(
         "photos",
         image_size=32, resize="fit", copies="exact", pairs=None,
-        device="cpu", deterministic=True, compiled=False, yes=True,
+        device="cpu", deterministic=True, compiled=False, live=None, yes=True,
     )  # fmt: skip
     assert seen["name"] == "photos"
     assert seen["images"] == ImageOptions(image_size=32, resize="fit", copies="exact")

@@ -286,6 +286,14 @@ class RunningOptions(OptionGroup):
             help="Steps by torch.compile, which takes a while at the start of every run.",
         ),
     ] = False
+    live: Annotated[
+        bool | None,
+        typer.Option(
+            "--live/--no-live",
+            help="The page on this machine while the study runs.",
+            show_default="where there is a terminal",
+        ),
+    ] = None
     yes: Yes = False
 
 

@@ -20,6 +20,7 @@ from normlab.data.dataset import Dataset
 from normlab.errors import UsageError
 from normlab.records.run import EpochRow, Outcome, RunSpec
 from normlab.records.store import read_runs
+from normlab.report.page.live import LivePage
 from normlab.stats.inference.sequential import planned_looks, sequential_layouts
 from normlab.stats.inference.verdict import best_arms
 from normlab.study.executors import inline
@@ -116,6 +117,13 @@ class StudyProgress:
             notice=self.notice,
         )
         return draw(picture, self.console.width, self.console.height)
+
+    def status(self) -> str:
+        """How far it has come, in a line."""
+        now = next(reversed(list(self.running.values())), None)
+        doing = "starting" if now is None else f"{run_label(now)}, {now.arm}"
+        left = format_seconds(self.seconds_left)
+        return f"{doing} · {self.runs} of {self.count} runs ended · about {left} left"
 
     def batch(self, images: int) -> None:
         """A batch of so many images is through, in this process."""
@@ -300,14 +308,18 @@ def run_with_progress(
     jobs: str = "1",
     executor: str | None = None,
     steps: StepMode = DEFAULT_STEPS,
+    page: LivePage | None = None,
 ) -> Ended:
     """Do what is missing, and say why it ended.
 
     No run is begun that would end after the deadline (time.monotonic) at the pace so far. `jobs`
-    runs are made at once, or as many as pay ("auto"), by an executor of this name.
+    runs are made at once, or as many as pay ("auto"), by an executor of this name. The `page` that
+    is looked at meanwhile says how far it has come.
     """
     info, options, at_once = choose_executor(executor, jobs)
     progress = StudyProgress(console, study, expected, train_images)
+    if page is not None:
+        page.status = progress.status
     settings = study.job_settings(source=dataset.manifest.location, device=device, steps=steps)
     refused = False
 

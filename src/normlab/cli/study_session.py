@@ -24,12 +24,13 @@ from normlab.cli.screen.probing import make_probe, tell_probe, wants_probe
 from normlab.cli.summary import print_answer, print_paths
 from normlab.data.dataset import Dataset
 from normlab.data.load import BlockData, block_data
-from normlab.errors import PlanError
+from normlab.errors import PlanError, StorageError
 from normlab.norms.fused.cpu.memory import keep_freed_memory
 from normlab.plugins import use_plugins
 from normlab.records.data_report import Probe
 from normlab.records.plan import StudyPlan, TuningPlan
 from normlab.report.page.build import build_report
+from normlab.report.page.live import LivePage, live_view
 from normlab.stats.data.reading import read_study
 from normlab.stats.inference.looks.boundaries import every_block
 from normlab.stats.inference.looks.state import EXPLORATORY_BELOW
@@ -77,6 +78,8 @@ class StudyRequest:
     """Whether steps go through torch.compile."""
     probing: bool = True
     """Whether one arm is tried for some seconds first: does it learn at all?"""
+    live: bool | None = None
+    """Whether the page can be looked at while it runs; None: where there is a terminal."""
     tuning_if_it_fits: bool = False
     """Whether every arm tries some rates of its own first, where the budget has room for it."""
 
@@ -133,6 +136,7 @@ def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
         executor=request.executor,
         compiled=request.compiled,
         probing=request.probing,
+        live=request.live,
     )
 
 
@@ -148,6 +152,7 @@ def continue_study(
     executor: str | None = None,
     compiled: bool = False,
     probing: bool = True,
+    live: bool | None = None,
 ) -> None:
     """Run what is missing, then print the answer and the paths.
 
@@ -170,11 +175,12 @@ def continue_study(
         left = total if deadline is None else min(total, max(deadline - time.monotonic(), 0.0))
         _ask(study, dataset, left, yes=yes)
         study.save()
-        ended = run_with_progress(
-            study, dataset, expected, console,
-            train_images=data.sizes[0], device=device, deadline=deadline,
-            jobs=jobs, executor=executor, steps=steps,
-        )  # fmt: skip
+        with _live_page(study.folder, console, wanted=live) as page:
+            ended = run_with_progress(
+                study, dataset, expected, console,
+                train_images=data.sizes[0], device=device, deadline=deadline,
+                jobs=jobs, executor=executor, steps=steps, page=page,
+            )  # fmt: skip
     else:
         say_facts(console, "plan", plan_facts(study.plan, (), {}))
         study.save()
@@ -196,6 +202,23 @@ def _ask(study: Study, dataset: Dataset, seconds: float, *, yes: bool) -> None:
     with taken_back_unless_agreed(look):
         if not is_agreed(seconds, yes=yes):
             raise typer.Exit
+
+
+@contextlib.contextmanager
+def _live_page(folder: Path, console: Console, *, wanted: bool | None) -> Iterator[LivePage | None]:
+    """The page while the study runs, and the line that says where; a run does not fail for it."""
+    if wanted is False or (wanted is None and not console.is_terminal):
+        yield None
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            address, page = stack.enter_context(live_view(folder))
+        except StorageError as error:
+            say_facts(console, "live", [str(error)])
+            yield None
+            return
+        say_facts(console, "live", [address])
+        yield page
 
 
 def _say_answer(folder: Path, console: Console, ended: Ended) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import urllib.request
 from xml.etree import ElementTree
 
@@ -17,7 +18,13 @@ from normlab.report.charts.compact_svg import relative
 from normlab.report.charts.drawing import inline_svg, shown_again, to_svg
 from normlab.report.charts.sheet import sheet
 from normlab.report.page.joint import joint_content
-from normlab.report.page.live import LivePage, records_stamp, serve_live
+from normlab.report.page.live import (
+    LivePage,
+    OtherProcess,
+    live_view,
+    open_server,
+    records_stamp,
+)
 from normlab.report.sections.answer.chart import difference_chart
 from normlab.report.sections.answer.differences import difference_figure
 from normlab.report.sections.data_checks.data import read_data_report
@@ -168,7 +175,7 @@ def test_a_page_is_built_again_only_when_records_grow(fabricate, tmp_path):
     assert live_page.refresh()
 
 
-def test_only_the_page_is_served_and_a_taken_port_is_a_sentence(fabricate, tmp_path):
+def test_only_the_page_is_served_and_of_a_taken_port_another_is_used(fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn",), blocks=1, epochs=2)
     fabricate.write_study(tmp_path, plan, fabricate.make_runs(plan))
     with served(tmp_path) as address:
@@ -178,5 +185,47 @@ def test_only_the_page_is_served_and_a_taken_port_is_a_sentence(fabricate, tmp_p
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(address + path, timeout=10)
             refused.value.close()
-        with pytest.raises(StorageError, match="give another --port"):
-            serve_live(tmp_path, int(address.split(":")[-1].strip("/")), log=print)
+        port = int(address.split(":")[-1].strip("/"))
+        other = open_server(LivePage(tmp_path), port)
+        other.server_close()
+        assert other.address != address
+
+
+def test_a_study_that_runs_is_drawn_elsewhere_and_only_when_asked(fabricate, tmp_path, monkeypatch):
+    plan = fabricate.make_plan(norms=("bn",), blocks=1, epochs=2)
+    fabricate.write_study(tmp_path, plan, fabricate.make_runs(plan))
+    drawn = []
+
+    def draw(builder, study):
+        drawn.append(study)
+        return b'<html lang="en"><body class="x">page'
+
+    monkeypatch.setattr(OtherProcess, "__call__", draw)
+    with live_view(tmp_path, port=0) as (address, live_page):
+        live_page.status = lambda: "block 1 <bn>"
+        time.sleep(0.7)
+        assert drawn == []  # nobody has looked
+        deadline, seen = time.monotonic() + 30, b""
+        while b"data-watch" not in seen and time.monotonic() < deadline:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                seen = answer.read()
+            time.sleep(0.1)
+        assert b"data-watch" in seen
+        assert b'<body class="x"><p role="status"' in seen
+        assert b"block 1 &lt;bn&gt;" in seen
+        assert drawn == [tmp_path]
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(address, timeout=10)
+
+
+@pytest.mark.slow
+def test_a_page_is_drawn_in_another_process(fabricate, tmp_path):
+    elsewhere = OtherProcess()
+    with pytest.raises(StorageError, match=r"the page cannot be drawn: .*no study plan"):
+        elsewhere(tmp_path)
+    plan = fabricate.make_plan(norms=("bn",), blocks=1, epochs=2)
+    fabricate.write_study(tmp_path, plan, fabricate.make_runs(plan))
+    assert elsewhere(tmp_path).startswith(b"<!DOCTYPE html>")
+    elsewhere.end()
+    with pytest.raises(StorageError, match="no further page"):
+        elsewhere(tmp_path)

@@ -27,7 +27,14 @@ from normlab.data.locations import DEMO, resolved
 from normlab.errors import UsageError
 
 PLAN_HELP = "Write the plan of a comparison, frozen and hashed; start it with: normlab run."
-DEMO_SIZES = {"blocks": 3, "epochs": 8, "image_size": 16}
+DEMO_CHOICES: dict[str, Any] = {
+    "blocks": 5,
+    "epochs": 5,
+    "image_size": 16,
+    "model": "cifar-resnet8",
+    "learning_rate": (0.1,),
+}
+"""Small enough for under three minutes on two cores, large enough for an answer that is decided."""
 
 
 @expand_groups
@@ -80,6 +87,7 @@ def compare(
         jobs=parallel.jobs,
         executor=executing.executor,
         compiled=running.compiled,
+        live=running.live,
         strict=opening.strict,
         yes=running.yes,
         probing=not probing.no_probe,
@@ -101,11 +109,13 @@ def _preset(context: typer.Context, study: StudyOptions, demo: bool) -> Mapping[
     """What a recipe or the demo chooses, without what the user gave."""
     from normlab.study.recipes import recipe
 
-    values: dict[str, Any] = dict(DEMO_SIZES) if demo else {}
+    values: dict[str, Any] = dict(DEMO_CHOICES) if demo else {}
     if study.recipe is not None:
         values = recipe(study.recipe, study.scale)
     if demo:
         values["augmentation"] = "shift"  # a mirrored digit is no digit
+    if _given(context, "n"):  # says which network, as --model does
+        values.pop("model", None)
     return {name: value for name, value in values.items() if not _given(context, name)}
 
 

@@ -77,4 +77,5 @@ def run(
         opened, loaded.dataset, console,
         device=device, yes=running.yes, deadline=deadline, jobs=parallel.jobs,
         executor=executing.executor, compiled=running.compiled, probing=not probing.no_probe,
+        live=running.live,
     )  # fmt: skip

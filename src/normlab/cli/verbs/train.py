@@ -61,6 +61,7 @@ def train(
             budget=None,
             device=choose_device(running.device, deterministic=running.deterministic),
             compiled=running.compiled,
+            live=running.live,
             strict=opening.strict,
             yes=running.yes,
             probing=False,

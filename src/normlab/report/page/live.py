@@ -1,13 +1,24 @@
 """Serve the page while the study runs; it is written again whenever the records have grown.
 
-Only this machine can read it (127.0.0.1), and only the page is served, no other file.
+Only this machine can read it (127.0.0.1), and only the page is served, no other file. Nothing is
+drawn while nobody looks: a page is built when one was asked for in the last seconds, and where the
+study trains in this process in one of its own, so that the runs are not held up.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import html
 import http.server
+import os
+import re
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from normlab.errors import StorageError
@@ -15,18 +26,74 @@ from normlab.records.robustness import ROBUSTNESS
 from normlab.report.page.build import build_report
 
 HOST = "127.0.0.1"
+PORT = 8231
+"""Where a study that runs is looked at, if nobody else has this port."""
 SECONDS = 2.0
 """Seconds between two looks at the records."""
+WATCHED = 15.0
+"""Seconds after a request in which somebody is taken to look still."""
+REST = 3.0
+"""A page is not built again before so many times the seconds that it took have passed."""
+_WAITING = (
+    '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="2">'
+    "<title>normlab</title><p>The page is being drawn …</p>"
+)
 
 Log = Callable[[str], None]
+Build = Callable[[Path], bytes]
+
+
+def build_here(study: Path) -> bytes:
+    """The page of a study, built in this process."""
+    return build_report(study, exports=False).read_bytes()
+
+
+class OtherProcess:
+    """Builds pages in a process of its own, of which there is one at a time."""
+
+    def __init__(self) -> None:
+        """Nothing is started yet."""
+        self._child: subprocess.Popen[bytes] | None = None
+        self._ended = False
+
+    def __call__(self, study: Path) -> bytes:
+        """The page of a study.
+
+        Raises:
+            StorageError: it cannot be built, or `end` was called meanwhile.
+        """
+        if self._ended:
+            raise StorageError("no further page is built")
+        command = [sys.executable, "-m", "normlab.report.page.live", str(study)]
+        self._child = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
+        page, errors = self._child.communicate()
+        if self._child.returncode:
+            lines = errors.decode(errors="replace").strip().splitlines() or ["it was ended"]
+            raise StorageError(f"the page cannot be drawn: {lines[-1]}")
+        return Path(page.decode().strip()).read_bytes()
+
+    def end(self) -> None:
+        """End the process that builds, if there is one; no other is started."""
+        self._ended = True
+        if self._child is not None and self._child.poll() is None:
+            if hasattr(os, "killpg"):  # with those that draw for it, which hold its pipes open
+                os.killpg(self._child.pid, signal.SIGKILL)
+            else:
+                self._child.kill()
+            self._child.wait()
 
 
 class LivePage:
     """The latest page of a study, with a stamp that changes when its records do."""
 
-    def __init__(self, study: Path) -> None:
+    def __init__(self, study: Path, build: Build = build_here) -> None:
         """Bind to a study; nothing is built yet."""
         self.study = study
+        self.status: Callable[[], str] = lambda: ""
+        """What is said above the page, as how long the study will take."""
+        self._build = build
         self._lock = threading.Lock()
         self._stamp = ""
         self._page = b""
@@ -36,12 +103,20 @@ class LivePage:
         with self._lock:
             return self._stamp, self._page
 
+    def shown(self) -> bytes:
+        """The page as it is served: with the status above it; before the first, that it comes."""
+        page = self.current()[1] or _WAITING.encode()
+        if not (status := self.status()):
+            return page
+        line = f'<p role="status" style="margin:.5rem 1rem">{html.escape(status)}</p>'
+        return re.sub(rb"<body[^>]*>", lambda found: found[0] + line.encode(), page, count=1)
+
     def refresh(self) -> bool:
         """Build the page again if the records have changed; whether it did."""
         stamp = records_stamp(self.study)
         if stamp == self._stamp:
             return False
-        page = build_report(self.study, exports=False).read_bytes()
+        page = self._build(self.study)
         marked = page.replace(
             b'<html lang="en">', f'<html lang="en" data-watch="{stamp}">'.encode()
         )
@@ -77,11 +152,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        stamp, page = self.server.live_page.current()
+        self.server.asked = time.monotonic()
         path = self.path.split("?")[0]
         if path in ("/", "/index.html"):
-            self._answer(page, "text/html; charset=utf-8")
+            self._answer(self.server.live_page.shown(), "text/html; charset=utf-8")
         elif path == "/stamp":
+            stamp = self.server.live_page.current()[0]
             self._answer(stamp.encode(), "text/plain; charset=utf-8")
         else:
             self.send_error(404)
@@ -100,10 +176,72 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
+    allow_reuse_address = False  # a port that another program has is not taken from it
 
     def __init__(self, live_page: LivePage, port: int) -> None:
         self.live_page = live_page
+        self.asked = float("-inf")
+        """When somebody asked for anything, by time.monotonic."""
         super().__init__((HOST, port), _Handler)
+
+    @property
+    def address(self) -> str:
+        return f"http://{HOST}:{self.server_address[1]}/"
+
+
+def open_server(live_page: LivePage, port: int) -> _Server:
+    """A server at the port or, where that is taken, at another one.
+
+    Raises:
+        StorageError: there is no port at all.
+    """
+    try:
+        return _Server(live_page, port)
+    except OSError as error:
+        if not port or error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise StorageError(f"cannot serve on {HOST}:{port}: {error.strerror}") from error
+    return open_server(live_page, 0)
+
+
+@contextlib.contextmanager
+def live_view(study: Path, port: int = PORT) -> Iterator[tuple[str, LivePage]]:
+    """Inside the block the page of a study that runs in this process can be looked at.
+
+    Gives the address and the page, whose status may be set. Afterwards nothing of it is left.
+
+    Raises:
+        StorageError: there is no port at all.
+    """
+    builder = OtherProcess()
+    live_page = LivePage(study, builder)
+    server = open_server(live_page, port)
+    stop = threading.Event()
+    threads = [
+        threading.Thread(target=server.serve_forever, daemon=True),
+        threading.Thread(target=_refresh_while_watched, args=(server, stop), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield server.address, live_page
+    finally:
+        stop.set()
+        builder.end()
+        server.shutdown()
+        server.server_close()
+        for thread in threads:
+            thread.join()
+
+
+def _refresh_while_watched(server: _Server, stop: threading.Event) -> None:
+    wait = SECONDS / 4
+    while not stop.wait(wait):
+        wait = SECONDS / 4
+        if time.monotonic() - server.asked < WATCHED:
+            start = time.monotonic()
+            with contextlib.suppress(StorageError):  # the next look may find it whole
+                if server.live_page.refresh():
+                    wait = max(SECONDS, REST * (time.monotonic() - start))
 
 
 def serve_live(
@@ -111,22 +249,20 @@ def serve_live(
 ) -> None:
     """Serve until Ctrl-C (or until `stop` is set); port 0 takes one that is free.
 
+    Where the port is taken, another one is, and the line that is logged says which.
+
     Raises:
         PlanError: there is no study.toml, or it cannot be used.
-        StorageError: the port is taken.
+        StorageError: there is no port at all.
     """
     stop = stop or threading.Event()
     live_page = LivePage(study)
     live_page.refresh()
-    try:
-        server = _Server(live_page, port)
-    except OSError as error:
-        raise StorageError(
-            f"cannot serve on {HOST}:{port}: {error.strerror}; give another --port"
-        ) from error
+    server = open_server(live_page, port)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    log(f"Serving  http://{HOST}:{server.server_address[1]}/   (Ctrl-C ends it)")
+    taken = f"; port {port} is taken" if port and server.server_address[1] != port else ""
+    log(f"Serving  {server.address}   (Ctrl-C ends it{taken})")
     try:
         while not stop.wait(SECONDS):
             try:
@@ -139,3 +275,7 @@ def serve_live(
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{build_report(Path(sys.argv[1]), exports=False)}\n")
