@@ -168,7 +168,9 @@ def medians(blocks: pd.DataFrame) -> pd.DataFrame:
     """
     grouped = blocks.groupby(["arm", "epoch"], sort=True)["value"].agg(["median", "count"])
     grouped = grouped.reset_index()
-    started = grouped["arm"].map(blocks.groupby("arm")["block"].nunique())
+    started = (
+        grouped["arm"].map(blocks.groupby("arm")["block"].nunique()).astype(float)
+    )  # of none too
     kept = grouped[grouped["count"] >= MEDIAN_NEEDS * started]
     return kept.rename(columns={"median": "value"})[["arm", "epoch", "value"]].reset_index(
         drop=True
