@@ -7,7 +7,7 @@ EXTRAS ?= dev
 # Two workers with a thread each: most tests are too small to fill a second core.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-fast lint docs install clean
+.PHONY: demo test test-fast test-ray test-slurm lint docs install clean
 
 demo: $(STAMP)  ## the main job on scikit-learn's digits
 	$(BIN)/normlab compare --demo --yes
@@ -17,6 +17,14 @@ test: $(STAMP)  ## all tests; a run that executes none fails (tests/conftest.py)
 
 test-fast: $(STAMP)  ## those that are not marked as slow: under two minutes on two cores
 	$(PARALLEL) -m "not slow"
+
+test-ray: $(STAMP)  ## a real Ray cluster of two nodes, in a network of its own, as root
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[ray]"
+	NORMLAB_TEST_RAY=1 OMP_NUM_THREADS=1 unshare --net bash -c \
+	  "ip link set lo up && $(BIN)/pytest --numprocesses 0 tests/engines/test_ray.py"
+
+test-slurm: $(STAMP)  ## a real SLURM of two nodes on the loopback, as root, where it is installed
+	OMP_NUM_THREADS=1 tests/engines/slurm.sh $(BIN)/pytest --numprocesses 0 tests/engines/test_slurm.py
 
 lint: $(STAMP)  ## style, types, and who may import whom
 	$(BIN)/ruff check .

@@ -44,6 +44,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "networks": ("normlab networks",),
     "checks": ("normlab checks",),
     "executors": ("normlab executors",),
+    "slurm-submit": ("normlab slurm-submit photos-study --runs partition=gpu,time=2h,gres=gpu:1",),
     "bench": ("normlab bench --norms bn,gn,none --image-size 64",),
     "cache": ("normlab cache", "normlab cache --clean"),
 }
@@ -51,7 +52,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 
 VERBS: dict[str, tuple[str, ...]] = {
     "Start here": ("check", "compare", "predict", "report"),
-    "Studies": ("plan", "run", "status", "verify", "train"),
+    "Studies": ("plan", "run", "slurm-submit", "status", "verify", "train"),
     "Why": ("explain", "stress", "audit"),
     "What there is": ("norms", "networks", "checks", "executors", "bench", "cache"),
 }
@@ -74,6 +75,7 @@ SHORT: dict[str, str] = {
     "networks": "What --model takes.",
     "checks": "What is looked for in data and in studies, by code.",
     "executors": "Who can make the runs of a study.",
+    "slurm-submit": "Leave a study to SLURM, which carries it to its end.",
     "bench": "Time of a training step with every norm on this machine.",
     "cache": "What is kept on this machine, and removing it.",
 }

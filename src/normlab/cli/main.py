@@ -27,6 +27,7 @@ from normlab.cli.verbs.norms import norms
 from normlab.cli.verbs.predict import predict
 from normlab.cli.verbs.report import report
 from normlab.cli.verbs.run import run
+from normlab.cli.verbs.slurm_submit import slurm_submit
 from normlab.cli.verbs.status import status
 from normlab.cli.verbs.stress import stress
 from normlab.cli.verbs.train import train
@@ -48,10 +49,11 @@ app = typer.Typer(
 )
 _VERBS = (
     *(check, compare, run, status, report, train, predict, explain, stress),
-    *(verify, audit, norms, networks, checks, executors, bench, cache),
+    *(verify, audit, norms, networks, checks, executors, slurm_submit, bench, cache),
 )
 for _verb in _VERBS:
-    app.command(cls=GroupedCommand, short_help=SHORT.get(_verb.__name__))(_verb)
+    _name = _verb.__name__.replace("_", "-")
+    app.command(_name, cls=GroupedCommand, short_help=SHORT[_name])(_verb)
 app.command("plan", help=PLAN_HELP, cls=GroupedCommand, short_help=SHORT["plan"])(
     compare
 )  # takes the same options, and stops before the runs

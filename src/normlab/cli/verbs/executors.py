@@ -10,5 +10,6 @@ def executors() -> None:
     from normlab.study.executors.registry import all_executors
 
     for info in all_executors():
-        options = f":{info.options}" if info.options else ""
-        typer.echo(f"{info.name + options:<16}{info.summary}")
+        typer.echo(f"{info.name:<12}{info.summary}")
+        if info.options:
+            typer.echo(f"{'':<12}--executor {info.name}:{info.options}")

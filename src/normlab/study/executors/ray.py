@@ -1,0 +1,306 @@
+"""Runs as tasks of a Ray cluster: https://docs.ray.io (Moritz and others, OSDI 2018).
+
+Ray chooses places by `num_cpus` and `num_gpus`, shares of a GPU too, and begins a task anew whose
+machine is lost; that task goes on from the last epoch in the run's records. Every node must see the
+study's folder under the same path and have the same version of normlab: both are asked for on every
+node before anything is handed in, since Ray itself would wait or fail run by run.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from normlab._version import __version__
+from normlab.errors import MissingExtraError, StorageError, UsageError
+from normlab.study.executors.base import ExecutorInfo, ExecutorRequest
+from normlab.study.executors.options import read_options
+from normlab.study.executors.remote import Answer, RemoteExecutor, answer_job, placed
+from normlab.study.job import Job
+from normlab.train.interrupt import StopRequest
+
+RETRIES = 3
+"""Times that Ray begins a task anew whose machine or process was lost."""
+CONNECT_SECONDS = 60
+NODE_SECONDS = 60
+"""Seconds in which every node must have answered that it can be used."""
+CLOCK_SECONDS = 5.0
+"""Clocks that differ by more are said: ages of leases are compared between machines."""
+ENVIRONMENT = ("PYTHONPATH", "OMP_NUM_THREADS")
+"""What workers get of this process's environment, beside all that begins with NORMLAB_."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What of a node one run gets."""
+
+    cpus: float = 1
+    gpus: float = 0
+
+    def places(self, resources: dict[str, float]) -> int:
+        """Runs at once on a node, or a cluster, with so much.
+
+        >>> Share(1, 0.25).places({"CPU": 8, "GPU": 1})
+        4
+        """
+        by_cpu = resources.get("CPU", 0) / self.cpus if self.cpus else float("inf")
+        by_gpu = resources.get("GPU", 0) / self.gpus if self.gpus else float("inf")
+        return int(min(by_cpu, by_gpu) + 1e-9)
+
+    def __str__(self) -> str:
+        """As Ray calls it."""
+        return f"{self.cpus:g} CPU" + (f" and {self.gpus:g} GPU" if self.gpus else "")
+
+
+class RayEngine:
+    """One task a run."""
+
+    def __init__(self, study: Path, address: str, share: Share, tasks: int | None) -> None:
+        """Connect, and see that every node can be used.
+
+        Raises:
+            MissingExtraError: Ray is not installed.
+            UsageError: there is no cluster at the address; no node has room for a run; one of them
+                does not see the study or has another version of normlab.
+        """
+        self._ray = _import_ray()
+        self._share = share
+        self._tasks = tasks
+        self._is_ours = not self._ray.is_initialized()
+        self._environment = {"env_vars": _environment()}
+        if self._is_ours:
+            _connect(self._ray, address)
+        try:
+            self._check_room()
+            self.notes = self._check_nodes(study)
+        except BaseException:
+            self.close()
+            raise
+        self._task = self._ray.remote(_make_run)
+
+    @property
+    def capacity(self) -> int:
+        """Runs that fit the nodes which are there now; the number that was asked for, if any."""
+        if self._tasks is not None:
+            return self._tasks
+        return max(1, sum(self._share.places(node["Resources"]) for node in self._nodes()))
+
+    def start(self, jobs: Sequence[Job]) -> list[Any]:
+        """A task for every job, under the name of its run."""
+        return [
+            self._task.options(
+                num_cpus=self._share.cpus,
+                num_gpus=self._share.gpus,
+                max_retries=RETRIES,
+                name=job.spec.folder_name,
+                runtime_env=self._environment,
+            ).remote(job.to_json())
+            for job in jobs
+        ]
+
+    def ended(self, handles: Sequence[Any]) -> dict[Any, Answer]:
+        """What tasks gave back; why Ray gave up the others."""
+        if not handles:
+            return {}
+        done, _ = self._ray.wait(list(handles), num_returns=len(handles), timeout=0)
+        return {handle: self._answer(handle) for handle in done}
+
+    def stop(self, handles: Sequence[Any]) -> None:
+        """Ray raises SIGINT in the processes, which they hear as everywhere."""
+        for handle in handles:
+            with suppress(self._ray.exceptions.RayError):
+                self._ray.cancel(handle, force=False)
+
+    def close(self) -> None:
+        """Leave the cluster, whose workers end; one that was begun here ends with it."""
+        if self._is_ours:
+            self._ray.shutdown()
+
+    def _answer(self, handle: Any) -> Answer:
+        try:
+            answer = self._ray.get(handle)
+        except self._ray.exceptions.RayError as error:
+            return Answer(next(iter(str(error).splitlines()), type(error).__name__))
+        assert isinstance(answer, Answer)
+        return answer
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        return [node for node in self._ray.nodes() if node["Alive"]]
+
+    def _check_room(self) -> None:
+        """Ray would wait for ever, in case that a larger node comes."""
+        nodes = [node["Resources"] for node in self._nodes()]
+        if self._tasks is not None or any(self._share.places(node) for node in nodes):
+            return
+        have = "; ".join(f"{n.get('CPU', 0):g} CPU, {n.get('GPU', 0):g} GPU" for n in nodes)
+        raise UsageError(
+            f"a run needs {self._share}, and no node of the Ray cluster has that ({have}); ask for "
+            "less, as in --executor ray:cpus=1, or say tasks=N where nodes will be added"
+        )
+
+    def _check_nodes(self, study: Path) -> list[str]:
+        """Ask every node that can get a run; what is only worth saying is given back."""
+        strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+        token = uuid.uuid4().hex
+        mark = study / f".ray-{token}"
+        _write_mark(mark, token)
+        try:
+            asked = {
+                self._ray.remote(_look)
+                .options(
+                    num_cpus=0,
+                    max_retries=0,
+                    runtime_env=self._environment,
+                    scheduling_strategy=strategy(node["NodeID"], soft=False),
+                )
+                .remote(str(mark)): node
+                for node in self._nodes()
+                if self._share.places(node["Resources"])
+            }
+            done, waiting = (
+                self._ray.wait(list(asked), num_returns=len(asked), timeout=NODE_SECONDS)
+                if asked
+                else ([], [])
+            )
+            if waiting:
+                raise UsageError(
+                    f"the Ray node {_name(asked[waiting[0]])} did not answer in {NODE_SECONDS} s; "
+                    "look at it with `ray status`, or remove it"
+                )
+            return [
+                note
+                for handle in done
+                for note in self._read_look(handle, _name(asked[handle]), token)
+            ]
+        finally:
+            mark.unlink(missing_ok=True)
+
+    def _read_look(self, handle: Any, node: str, token: str) -> list[str]:
+        try:
+            version, seen, clock = self._ray.get(handle)
+        except self._ray.exceptions.RayError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise UsageError(
+                f"normlab cannot be used on the Ray node {node} ({reason}); install the same "
+                "version there"
+            ) from None
+        if version != __version__:
+            raise UsageError(
+                f"the Ray node {node} has normlab {version}, and this is {__version__}; install "
+                "the same version on both"
+            )
+        if seen != token:
+            raise UsageError(
+                f"the Ray node {node} does not see the study's folder; put the study on a file "
+                "system that all nodes share under the same path, with --out"
+            )
+        off = clock - time.time()
+        if abs(off) > CLOCK_SECONDS:
+            return [f"Clock    of {node} is {off:+.0f} s off; set the clocks by NTP"]
+        return []
+
+
+def _make_run(text: str) -> Answer:
+    """In a worker of Ray: the run of a job."""
+    with StopRequest().listening() as stop:
+        return answer_job(text, lambda images: stop.check())
+
+
+def _look(mark: str) -> tuple[str, str, float]:
+    """In a worker of Ray: the version, what is in a file of the study's folder, the time."""
+    path = Path(mark)
+    seen = path.read_text(encoding="ascii") if path.exists() else ""
+    return __version__, seen, time.time()
+
+
+def _write_mark(mark: Path, token: str) -> None:
+    try:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.write_text(token, encoding="ascii")
+    except OSError as error:
+        raise StorageError(f"cannot write to {mark.parent}: {error.strerror or error}") from error
+
+
+def _name(node: dict[str, Any]) -> str:
+    return f"{node['NodeManagerHostname']} ({node['NodeID'][:8]})"
+
+
+def _environment() -> dict[str, str]:
+    chosen = {
+        name: value
+        for name, value in os.environ.items()
+        if name in ENVIRONMENT or name.startswith("NORMLAB_")
+    }
+    # Ray sets it to the number of CPUs of the task otherwise; the job's threads are set by torch.
+    return {"OMP_NUM_THREADS": "1", **chosen}
+
+
+def _import_ray() -> ModuleType:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+    try:
+        import ray
+        import ray.exceptions
+        import ray.util.scheduling_strategies
+    except ImportError:
+        raise MissingExtraError("Ray", "ray") from None
+    return ray
+
+
+def _connect(ray: ModuleType, address: str) -> None:
+    try:
+        with _handlers_kept():
+            ray.init(
+                address=address or None,
+                log_to_driver=False,
+                configure_logging=False,
+                logging_level="ERROR",
+            )
+    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise UsageError(
+            f"there is no Ray cluster to be reached at {address or 'this machine'} ({reason}); "
+            "start one with `ray start --head`, or leave the address out to use this machine"
+        ) from None
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Ray takes SIGTERM for itself when it connects."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM) if is_main else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _make(request: ExecutorRequest) -> RemoteExecutor[Any]:
+    options = read_options(
+        "ray", request.options, {"address": str, "cpus": float, "gpus": float, "tasks": int}
+    )
+    share = Share(options.get("cpus", 1.0), options.get("gpus", 0.0))
+    tasks = options.get("tasks", request.jobs if (request.jobs or 1) > 1 else None)
+    engine = RayEngine(request.study.resolve(), options.get("address", ""), share, tasks)
+    for note in engine.notes:
+        request.say(note)
+    device = "cuda" if share.gpus else "cpu"  # Ray shows a task only the GPUs that it may use
+    threads = max(1, int(share.cpus))
+    return RemoteExecutor(engine, lambda job: placed(job, device=device, threads=threads))
+
+
+EXECUTOR = ExecutorInfo(
+    "ray",
+    "Tasks of a Ray cluster, which finds places and survives lost machines (extra ray).",
+    "[ADDRESS][,cpus=1][,gpus=0.25][,tasks=N]",
+    _make,
+)

@@ -1,0 +1,100 @@
+"""A real Ray cluster of two nodes here; `make test-ray` gives it a network of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import pytest
+
+ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "normlab[ray]"')
+
+from normlab.errors import UsageError  # noqa: E402
+from normlab.records.run import EpochRow  # noqa: E402
+from normlab.study.executors import ray as ours  # noqa: E402
+from normlab.study.executors.base import Event, Executor, ExecutorRequest  # noqa: E402
+from normlab.study.scheduler import run_study  # noqa: E402
+from normlab.testing import ExecutorContract  # noqa: E402
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        "NORMLAB_TEST_RAY" not in os.environ,
+        reason="a Ray cluster takes a network of its own: make test-ray",
+    ),
+]
+MEMORY = {"object_store_memory": 80 * 2**20}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 0, "include_dashboard": False, **MEMORY}
+    made = Cluster(initialize_head=True, head_node_args=head)
+    for _ in range(2):
+        made.add_node(num_cpus=1, **MEMORY)
+    made.wait_for_nodes()
+    yield made
+    made.shutdown()
+
+
+class TestContract(ExecutorContract):
+    cluster: ClassVar[Any]
+
+    @pytest.fixture(autouse=True)
+    def _cluster(self, cluster: Any) -> None:
+        type(self).cluster = cluster
+
+    def make(self, request: ExecutorRequest) -> Executor:
+        return ours.EXECUTOR.make(replace(request, jobs=1, options=self.cluster.address))
+
+    def request(self, options: str) -> ExecutorRequest:
+        study, _ = self.new_study("study")
+        options = f"{self.cluster.address},{options}" if options else self.cluster.address
+        return ExecutorRequest(study.folder, study.job_settings(), (), options=options)
+
+    def test_a_node_is_lost_while_it_works(self) -> None:
+        """Ray begins its task on another node, which goes on from the records."""
+        extra = self.cluster.add_node(num_cpus=1, **MEMORY)
+        changes: dict[str, object] = {
+            "training": {"network": {"name": "resnet8"}, "epochs": 30},
+            "blocks": 2,
+        }
+        study, dataset = self.new_study("study", **changes)
+        executor = self.new_executor(study, dataset)
+        events: list[Event] = []
+        try:
+            for event in run_study(study, executor, study.job_settings()):
+                events.append(event)
+                busy = {spec.id for spec, _ in events}
+                if extra is not None and len(busy) == 3 and isinstance(event[1], EpochRow):
+                    self.cluster.remove_node(extra, allow_graceful=False)
+                    extra = None
+        finally:
+            executor.close()
+        assert extra is None, "three runs were never in hand at once"
+        self.assert_same(study, self.undisturbed(**changes))
+
+    def test_what_no_node_has_is_said_at_once(self) -> None:
+        with pytest.raises(UsageError, match="64 CPU, and no node of the Ray cluster has that"):
+            ours.EXECUTOR.make(self.request("cpus=64"))
+        with pytest.raises(UsageError, match=r"1 CPU and 0\.5 GPU, and no node"):
+            ours.EXECUTOR.make(self.request("gpus=0.5"))
+
+    def test_another_version_on_a_node_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ours, "__version__", "0.0.1")
+        with pytest.raises(UsageError, match=r"and this is 0\.0\.1; install the same version"):
+            ours.EXECUTOR.make(self.request(""))
+
+    def test_a_folder_that_nodes_do_not_see_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ours, "_write_mark", lambda mark, token: None)
+        with pytest.raises(UsageError, match="does not see the study's folder"):
+            ours.EXECUTOR.make(self.request(""))
+
+
+def test_an_address_without_a_cluster_is_one_sentence() -> None:
+    with pytest.raises(UsageError, match=r"no Ray cluster to be reached at 127\.0\.0\.1:1 "):
+        ours._connect(ours._import_ray(), "127.0.0.1:1")
