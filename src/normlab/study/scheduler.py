@@ -139,7 +139,7 @@ class _Session:
     def _find_lost(self) -> Iterator[Event]:
         """An executor that forgets a run must not make the study wait for ever."""
         in_hand = self._executor.in_hand
-        for spec in [spec for spec in self._out.values() if spec.id not in in_hand]:
+        for spec in [spec for run, spec in self._out.items() if run not in in_hand]:
             outcome = self._study.run_folder(spec).read_outcome()
             if outcome is None or not outcome.is_final:
                 self._cancel()
