@@ -29,7 +29,7 @@ from normlab.study.probe import (
 
 def found(**changes) -> Probe:
     fields = {
-        "arm": "bn", "seconds": 12.0, "epochs": 0.6, "planned_epochs": 10, "images": 100,
+        "arm": "bn", "seconds": 12.0, "epochs": 1.6, "planned_epochs": 10, "images": 100,
         "right": 12, "largest": 10, "p_value": 0.4, "learned": False,
     }  # fmt: skip
     return Probe.model_validate({**fields, **changes})
@@ -50,6 +50,7 @@ def test_a_short_study_gets_none() -> None:
     assert probe_seconds(10) is None
     assert probe_seconds(60) == pytest.approx(3)
     assert probe_seconds(1e6) == 15
+    assert probe_seconds(20, run=20) == pytest.approx(5)
 
 
 def probed(frozen, dataset, monkeypatch, share: float, seconds: float = 0.5) -> Probe:
@@ -84,10 +85,11 @@ def test_what_is_learned_is_seen(frozen, dataset) -> None:
     clear = replace(
         dataset, images=images, pixel_sums=images.sum((1, 2), dtype=np.int64), pixel_squares=squares
     )
-    data = block_data(clear, run)
-    probe = run_probe(run, data, Cost(train=0.001, evaluate=0), 0.5)
+    run = run.model_copy(update={"epochs": 20})  # all of them: no clock in this test
+    probe = run_probe(run, block_data(clear, run), Cost(train=0.001, evaluate=0), 1000)
     assert probe is not None
-    assert probe.right > probe.largest
+    assert probe.epochs >= 16
+    assert probe.right == probe.images > probe.largest
 
 
 def test_a_run_that_breaks_gives_no_probe(frozen, dataset, monkeypatch) -> None:
@@ -113,7 +115,7 @@ def test_its_line() -> None:
     )
     failed = found(proposals=("--epochs 30", "--image-size 96"))
     assert probe_text(failed) == (
-        "one bn run, 12 s, 0.6 of 10 epochs: 12 % on validation, chance is 10 %: at chance "
+        "one bn run, 12 s, 1.6 of 10 epochs: 12 % on validation, chance is 10 %: at chance "
         "(p = 0.4)"
     )
     assert proposals_text(failed) == "try --epochs 30 or --image-size 96"
@@ -121,6 +123,16 @@ def test_its_line() -> None:
     assert checked.state == "finding"
     assert checked.message.endswith("(p = 0.4); try --epochs 30 or --image-size 96")
     assert probe_at_chance(StudyToCheck(None, (), probe=found(learned=True))).state == "passed"
+
+
+def test_less_than_an_epoch_is_too_short_to_tell(frozen) -> None:
+    short = with_proposals(found(epochs=0.6), frozen, 500)
+    assert short.proposals == ()
+    assert probe_text(short).endswith("at chance (p = 0.4), too short to tell")
+    assert probe_at_chance(StudyToCheck(None, (), probe=short)).state == "not applicable"
+    assert least_epochs(short) == 1
+    assert not found(epochs=0.6, diverged=True).is_too_short
+    assert not found(epochs=0.6, learned=True).is_too_short
 
 
 def test_what_it_proposes(frozen) -> None:

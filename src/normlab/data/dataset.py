@@ -77,7 +77,23 @@ def load_data(
     source = open_source(location, cache)
     if for_training:
         check_parts(source.items(), location)
-    check_classes([item.label for item in source.items()], location)
+    dataset = prepared(source, image_size, resize, cache=cache, progress=progress)
+    if strict and dataset.manifest.unreadable:
+        name, reason = dataset.manifest.unreadable[0]
+        raise DataError(f"{location}: {name} {reason}; repair or remove it, or leave --strict out")
+    return dataset
+
+
+def prepared(
+    source: Source,
+    image_size: int,
+    resize: str = "squash",
+    *,
+    cache: Path | None = None,
+    progress: Progress = no_progress,
+) -> Dataset:
+    """The images of an open source, from the cache or prepared now; see `load_data`."""
+    check_classes([item.label for item in source.items()], source.location)
     cache = cache_folder(cache)
     form = (image_size, resize)
     if known_hashes(source, cache) is None and not _may_be_there(cache, source, image_size):
@@ -87,9 +103,6 @@ def load_data(
     dataset = _open_entry(entry, source, image_size)
     if dataset is None:
         dataset = _prepare(entry, source, form, progress)
-    if strict and dataset.manifest.unreadable:
-        name, reason = dataset.manifest.unreadable[0]
-        raise DataError(f"{location}: {name} {reason}; repair or remove it, or leave --strict out")
     return dataset
 
 

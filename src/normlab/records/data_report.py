@@ -84,6 +84,12 @@ class Probe(Frozen):
         return self.right / self.images
 
     @property
+    def is_too_short(self) -> bool:
+        """Whether it ended before one pass over the training part, without having learned."""
+        whole = min(1, self.planned_epochs)
+        return not self.learned and not self.diverged and self.epochs < whole
+
+    @property
     def chance(self) -> float:
         """The share of the largest class."""
         return self.largest / self.images
@@ -101,6 +107,8 @@ def probe_text(probe: Probe) -> str:
         return f"one {probe.arm} run, {probe.seconds:.0f} s: {found}: it learns"
     seen = f"{probe.seconds:.0f} s, {probe.epochs:.2g} of {probe.planned_epochs} epochs"
     what = "its loss is not finite" if probe.diverged else f"at chance (p = {probe.p_value:.2g})"
+    if probe.is_too_short:
+        what = f"{what}, too short to tell"
     return f"one {probe.arm} run, {seen}: {found}: {what}"
 
 

@@ -26,7 +26,9 @@ from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 LONGEST = 15.0
 """Seconds of a probe …"""
 SHARE = 0.05
-"""… and its share of the study's time."""
+"""… and its share of the study's time …"""
+OF_A_RUN = 0.25
+"""… or of one run, where that is more."""
 SHORTEST = 1.0
 """Seconds below which there is none: the study itself is over soon."""
 LEVEL = 0.01
@@ -38,9 +40,9 @@ JUDGED = 2048
 SIZES = (32, 48, 64, 96, 128, 160, 224)
 
 
-def probe_seconds(study: float) -> float | None:
-    """How long the probe of a study of so many seconds may take; None: it gets none."""
-    seconds = min(LONGEST, SHARE * study)
+def probe_seconds(study: float, run: float = 0.0) -> float | None:
+    """How long it may take, before a study and runs of so many seconds; None: there is none."""
+    seconds = min(LONGEST, max(SHARE * study, OF_A_RUN * run))
     return seconds if seconds >= SHORTEST else None
 
 
@@ -139,7 +141,7 @@ def with_proposals(probe: Probe, plan: StudyPlan, typical_size: int) -> Probe:
 
     `typical_size` is the shorter side of the images as they are, in pixels.
     """
-    if probe.learned:
+    if probe.learned or probe.is_too_short:
         return probe
     found = []
     if not probe.diverged:
@@ -157,9 +159,10 @@ def with_proposals(probe: Probe, plan: StudyPlan, typical_size: int) -> Probe:
 def least_epochs(probe: Probe | None) -> int | None:
     """Epochs that a budget buys before it buys blocks: twice those until something was learned.
 
-    None: as many as it can, since nothing was. Without a probe any number will do.
+    None: as many as it can, since nothing was. Without a probe, or by one that was too short to
+    tell, any number will do.
     """
-    if probe is None:
+    if probe is None or probe.is_too_short:
         return 1
     if probe.learned_after is None:
         return None

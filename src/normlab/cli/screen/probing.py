@@ -13,7 +13,7 @@ from normlab.errors import NormlabError
 from normlab.records.data_report import PROBE, Probe, probe_text, proposals_text
 from normlab.records.plan import StudyPlan
 from normlab.records.store import read_optional
-from normlab.study.budget import Cost, CostKey, cost_key
+from normlab.study.budget import Cost, CostKey, cost_key, run_seconds
 from normlab.study.design import plan_runs
 from normlab.study.probe import probe_seconds, probed_run, run_probe, with_proposals
 from normlab.study.study import Study
@@ -33,10 +33,10 @@ def make_probe(
 
     `data` are those of the first block on the device that the study is to use.
     """
-    limit = probe_seconds(seconds)
+    spec = probed_run(plan, plan_runs(plan.model_copy(update={"blocks": 1})))
+    limit = probe_seconds(seconds, run_seconds(spec, costs[cost_key(spec)], data))
     if limit is None:
         return None
-    spec = probed_run(plan, plan_runs(plan.model_copy(update={"blocks": 1})))
     own = block_data(dataset, spec, data.device)
     with console.status(f"a probe: does {spec.arm} learn anything?"):
         probe = run_probe(spec, own, costs[cost_key(spec)], limit, steps)

@@ -14,4 +14,6 @@ def probe_at_chance(study: StudyToCheck) -> Result:
     text = f"Before the study: {probe_text(study.probe)}"
     if study.probe.learned:
         return passed(text)
+    if study.probe.is_too_short:
+        return not_applicable(text)
     return finding(f"{text}; {proposals_text(study.probe)}".removesuffix("; "))
