@@ -78,7 +78,7 @@ def make_entry(
         chunks.append(facts)
         progress("decoding", last, len(items))
     facts = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in FACTS}
-    hashes: list[str] = facts["hashes"].tolist()
+    hashes: list[str] = facts["hashes"].astype(np.str_).tolist()
     try:
         with storing(partial):
             _finish(partial, items, facts, images, source.location)
@@ -119,7 +119,7 @@ def _ended(
         return last, found
     facts = facts_of(found)
     with storing(partial):
-        _flush(images)  # the pixels before the note that says they are there
+        _flush(images, first)  # the pixels before the note that says they are there
         pixels = np.array(shard_checksum(images[first:last]))
         _save(_note(partial, first), {**facts, PIXELS: pixels})
     return last, facts
@@ -169,7 +169,7 @@ def _finish(
             "labels": np.array([number[item.label] for item in kept]),
             "parts": np.array([item.part for item in kept], dtype=np.str_),
             "groups": np.array([item.group for item in kept], dtype=np.str_),
-            "hashes": facts["hashes"][rows],
+            "hashes": facts["hashes"][rows].astype(np.str_),
             "unreadable": np.array(bad, dtype=np.str_).reshape(-1, 2),
             **{name: facts[name][rows] for name in measured},
         },
@@ -198,7 +198,7 @@ def _without_gaps(partial: Path, images: Pixels, rows: np.ndarray) -> Pixels:
     compact = _allocate(partial, "images", (len(rows), *images.shape[1:]))
     for first in range(0, len(rows), CHUNK):
         compact[first : first + CHUNK] = images[rows[first : first + CHUNK]]
-    _flush(compact)
+        _flush(compact, first)
     for old in before:
         (partial / f"{old}.u8").unlink()
     return compact
@@ -208,8 +208,12 @@ def _names(name: str, shape: tuple[int, ...]) -> list[str]:
     return [file.replace("images", name, 1) for file in file_names(shape)]
 
 
-def _flush(images: Pixels) -> None:
-    cast("np.memmap", images).flush()  # a ShardedImages has one, too
+def _flush(images: Pixels | ShardedImages, at: int) -> None:
+    """Write the file of an image to the disk."""
+    if isinstance(images, ShardedImages):
+        images = images.file_of(at)
+    if isinstance(images, np.memmap):
+        images.flush()
 
 
 def _allocate(folder: Path, name: str, shape: tuple[int, ...]) -> Pixels:

@@ -41,6 +41,7 @@ class Reader:
     def begin(self, items: Sequence[Item], out: Pixels) -> list[Future[Facts]]:
         """Start reading into `out`; `facts_of` waits for the end."""
         tasks: list[Future[Facts]] = []
+        out = out.view(np.ndarray)  # parts of a memmap are made ten times as slowly
         for first in range(0, len(items), TASK):
             part = items[first : first + TASK], out[first : first + TASK]
             if self.pool is None:
@@ -58,7 +59,7 @@ class Reader:
             "widths": np.array(widths),
             "heights": np.array(heights),
             "reasons": np.array(reasons, dtype=np.str_),
-            "hashes": np.array(hashes, dtype=np.str_),
+            "hashes": np.array(hashes, dtype=np.bytes_),  # a quarter of what str takes
             "pixel_sums": sums,
             "pixel_squares": squares,
         }

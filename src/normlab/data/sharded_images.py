@@ -88,11 +88,9 @@ class ShardedImages:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
 
-    def flush(self) -> None:
-        """Write what was changed to the disk."""
-        for file in self._files.values():
-            if isinstance(file, np.memmap):
-                file.flush()
+    def file_of(self, image: int) -> np.ndarray:
+        """The images of the file that this one lies in."""
+        return self._file(image // self._each)
 
     def _file(self, number: int) -> np.ndarray:
         if number not in self._files:
