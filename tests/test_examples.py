@@ -19,6 +19,7 @@ TESTED = {
     "study.py",
     "read_records.py",
     "predict.py",
+    "ask_a_study.py",
 }
 
 
@@ -84,3 +85,9 @@ def test_study_then_records_then_predictions(run, tmp_path) -> None:
     predictions = run("predict.py", study)
     assert len(predictions) == 5
     assert all(0 <= float(line.split()[-1]) <= 1 for line in predictions)
+
+    asked = run("ask_a_study.py", study)
+    assert asked[0].startswith("<Study ")
+    assert "4 of 4 runs ended, 2 blocks" in asked[0]
+    assert any(line.split()[:1] == ["bn"] for line in asked)
+    assert asked[-1].startswith("the first digit is a ")

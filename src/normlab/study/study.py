@@ -28,6 +28,7 @@ from normlab.records.store import (
 )
 from normlab.records.tuning_results import TuningResults
 from normlab.stats.inference.sequential import planned_looks, sequential_layouts
+from normlab.study.answers import Answers
 from normlab.study.check import check_folder, check_margin, check_plan
 from normlab.study.design import freeze, plan_runs, with_methods
 from normlab.study.executors.base import Event, Executor
@@ -42,8 +43,10 @@ from normlab.train.fit import OnBatch, ignore_batch
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
 
-class Study:
+class Study(Answers):
     """A study on disk.
+
+    What it says so far: `verdict`, `best`, `table()`, `network("bn")`.
 
     >>> study = Study.open("photos-study")               # doctest: +SKIP
     >>> for spec, event in study.run():                  # doctest: +SKIP

@@ -1,0 +1,223 @@
+"""What a study says so far, for Python and notebooks: its answer, its table, its networks."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from normlab.errors import UsageError
+from normlab.records.plan import StudyPlan
+from normlab.records.run import known
+from normlab.records.store import RunRecord
+from normlab.stats.data.reading import StudyRecords, read_study
+from normlab.stats.data.setting import Setting
+from normlab.stats.summary.analysis import Analysis, analyse_study
+from normlab.stats.summary.recommendation import Recommendation, headline, recommend
+from normlab.text import count
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from normlab.study.trained_network import TrainedNetwork
+
+
+@dataclass(frozen=True)
+class StudyVerdict:
+    """What to use, what not, and what is open, for each setting of a study."""
+
+    settings: tuple[Recommendation, ...]
+
+    @property
+    def use(self) -> str | None:
+        """The arm to use; None where none can be named, or another one in another setting."""
+        used = {one.use for one in self.settings}
+        return next(iter(used)) or None if len(used) == 1 else None
+
+    def __str__(self) -> str:
+        lines = []
+        for one in self.settings:
+            if len(self.settings) > 1:
+                lines.append(one.setting)
+            lines += [f"{mark:<6} {arms}  {why}".rstrip() for mark, arms, why in one.lines]
+            lines += [f"{'GO ON':<6} {one.command}"] if one.command else []
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+
+class Answers:
+    """The part of a study that only reads its records; see normlab.study.study.Study."""
+
+    folder: Path
+    plan: StudyPlan
+
+    @property
+    def verdict(self) -> StudyVerdict:
+        """What can be said now: use, level, not, open; its text is what the terminal prints.
+
+        Raises:
+            PlanError: the study was not saved yet.
+        """
+        return StudyVerdict(recommendations(self._read()[1], self.folder))
+
+    @property
+    def best(self) -> str | None:
+        """The arm to use; None where none can be named, or where it depends on the setting."""
+        return self.verdict.use
+
+    def table(self) -> pd.DataFrame:
+        """A row an arm and setting, with the numbers of the terminal's table.
+
+        Returns:
+            Columns setting, arm, blocks, the metric's mean and sd over blocks on the test part;
+            difference from the reference with the ends of the interval that belongs to the
+            decision, the decision, and the time of a step over the reference's.
+
+        Raises:
+            PlanError: the study was not saved yet.
+        """
+        import pandas as pd
+
+        analysis = self._read()[1]
+        metric = analysis.plan.analysis.metric
+        rows = []
+        for setting in analysis.settings:
+            for row in setting.rows:
+                pair = row.comparison
+                interval = None if pair is None else pair.interval
+                rows.append(
+                    {
+                        "setting": setting.setting.label,
+                        "arm": row.arm,
+                        "blocks": row.n,
+                        metric: row.test[metric].mean,
+                        "sd": row.test[metric].sd,
+                        "difference": None if pair is None else pair.difference.mean,
+                        "low": None if interval is None else interval.low,
+                        "high": None if interval is None else interval.high,
+                        "decision": None if pair is None else pair.decision,
+                        "relative_time": row.relative_time,
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def network(
+        self, arm: str | None = None, block: int | None = None, device: torch.device | str = "cpu"
+    ) -> TrainedNetwork:
+        """The trained network of an arm, ready for pictures.
+
+        Args:
+            arm: its name; the one to use by default.
+            block: counted from 1; by default the one with the best validation accuracy.
+            device: where it is to be.
+
+        Returns:
+            A module with its own preprocessing.
+
+        Raises:
+            UnknownNameError: no finished run has that arm.
+            UsageError: no run is finished, or not in this block.
+        """
+        from normlab.study.trained_network import TrainedNetwork
+
+        records, analysis = self._read()
+        run, _ = chosen_run(records, analysis, arm or "", block)
+        return TrainedNetwork(run.folder, device)
+
+    def _read(self) -> tuple[StudyRecords, Analysis]:
+        records = read_study(self.folder)
+        return records, analyse_study(records)
+
+    def __repr__(self) -> str:
+        if not (self.folder / "study.toml").exists():
+            return f"<Study {self.folder}: not saved yet>"
+        records, analysis = self._read()
+        said = headline(recommendations(analysis, self.folder))
+        return (
+            f"<Study {self.folder}: {analysis.done} of {count(analysis.planned, 'run')} ended, "
+            f"{count(records.plan.blocks, 'block')}; {said}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The answer and the table, for a notebook."""
+        if not (self.folder / "study.toml").exists():
+            return f"<p>{html.escape(repr(self))}</p>"
+        table = self.table().to_html(index=False, float_format="{:.3f}".format, na_rep="–")
+        said = html.escape(repr(self).strip("<>"))
+        return f"<p>{said}</p>{self.verdict._repr_html_()}{table}"
+
+
+def recommendations(analysis: Analysis, folder: Path) -> tuple[Recommendation, ...]:
+    """What to do about every setting; `folder` is what the command that goes on names."""
+    return tuple(recommend(setting, str(folder)) for setting in analysis.settings)
+
+
+def chosen_run(
+    records: StudyRecords, analysis: Analysis, arm: str = "", block: int | None = None
+) -> tuple[RunRecord, str]:
+    """The run whose network is used, and why it is that one.
+
+    Args:
+        records: of the study.
+        analysis: what was concluded from them.
+        arm: empty for the one that is recommended; where none is, the best on the validation part.
+        block: counted from 1; None for the one that is best on the validation part.
+
+    Returns:
+        The record, and the reason in words.
+
+    Raises:
+        UnknownNameError: no finished run has that arm.
+        UsageError: no run is finished, or not in this block.
+    """
+    runs = [run for run in records.runs if _has_network(run)]
+    if not runs:
+        raise UsageError(
+            f"{records.folder} has no finished run; continue it with: normlab run {records.folder}"
+        )
+    if arm:
+        known("finished arm", arm, tuple(dict.fromkeys(run.spec.arm for run in runs)))
+        runs, why = [run for run in runs if run.spec.arm == arm], "as you asked"
+    else:
+        runs, why = _recommended(records, analysis, runs)
+    if block is not None:
+        blocks = sorted({run.spec.block + 1 for run in runs})
+        runs = [run for run in runs if run.spec.block + 1 == block]
+        if not runs:
+            named = ", ".join(map(str, blocks))
+            raise UsageError(f"block {block} has no finished run of it; there are {named}")
+    return max(runs, key=_validation), why
+
+
+def _recommended(
+    records: StudyRecords, analysis: Analysis, runs: Sequence[RunRecord]
+) -> tuple[list[RunRecord], str]:
+    groups: dict[tuple[Setting, str], list[RunRecord]] = {}
+    for run in runs:
+        key = Setting.of(run.spec, records.plan), run.spec.arm
+        groups.setdefault(key, []).append(run)
+    used = recommendations(analysis, records.folder)
+    wanted = {
+        (setting.setting, one.use): one.why
+        for setting, one in zip(analysis.settings, used, strict=True)
+        if (setting.setting, one.use) in groups
+    }
+    key = max(wanted or groups, key=lambda key: fmean(map(_validation, groups[key])))
+    reason = wanted.get(key, "no arm can be recommended yet; the best on the validation part")
+    where = f" at {key[0].label}" if len(analysis.settings) > 1 else ""
+    return groups[key], f"{reason}{where}"
+
+
+def _validation(run: RunRecord) -> float:
+    found = run.outcome.validation if run.outcome is not None else None
+    return 0.0 if found is None else found.accuracy
+
+
+def _has_network(run: RunRecord) -> bool:
+    return run.outcome is not None and run.outcome.status in ("finished", "stopped_early")
