@@ -200,10 +200,11 @@ def _correction(setting: SettingAnalysis, pairs: int) -> str:
     """Which interval stands in the table, and how decisions are corrected."""
     verdict = setting.verdict
     confidence = f"{100 * (1 - verdict.alpha):g} %"
-    if verdict.by_second_method:
+    if (rules := verdict.decisions.rules) is not None:
+        family = "all looks and all settings" if rules.alpha < verdict.alpha else "all looks"
         return (
             f"the interval that belongs to the decision ({confidence}, over all "
-            f"{count(pairs, 'pair')} of arms and all looks together)"
+            f"{count(pairs, 'pair')} of arms, {family} together)"
         )
     return (
         f"the t interval ({confidence}, for one comparison by itself). Decisions are corrected by "
@@ -271,8 +272,8 @@ def how_to_read(analysis: Analysis) -> tuple[str, ...]:
     confidence = f"{100 * (1 - rules.alpha):g} %"
     if rules.method == 2:
         intervals = (
-            f"The interval is the one that belongs to the decision: it holds for all pairs of a "
-            f"setting and all looks together ({confidence}), so it leaves out zero exactly where "
+            f"The interval is the one that belongs to the decision: it holds for all pairs, "
+            f"looks and settings together ({confidence}), so it leaves out zero exactly where "
             'a difference is decided. Intervals of one comparison by itself are in the table "for '
             'whom it holds".'
         )
