@@ -7,6 +7,7 @@ import pytest
 
 from normlab.records.tuning_results import Trial, TunedArm, TuningResults
 from normlab.stats.summary.rate_curves import HALF, rate_curves
+from normlab.stats.summary.words.reasons import rate_ranges
 
 
 def account(arms: dict[str, float], blocks: int, noise: float = 0.01, seed: int = 0):
@@ -81,3 +82,33 @@ def test_the_sentence_says_which_rates_an_arm_bears() -> None:
 
 def test_nothing_tuned_has_no_curves() -> None:
     assert rate_curves(None) == ()
+
+
+def test_an_arm_that_only_guesses_bears_no_rate(fabricate) -> None:
+    """Four classes and 1,000 validation images: .9 is learned, .25 is not."""
+    plan = fabricate.make_plan(norms=("bn", "gn"), blocks=4)
+    results = account({"bn": 2.0, "gn": 0.1}, 4)
+    guessed = tuple(
+        arm.model_copy(
+            update={"trials": tuple(t.model_copy(update={"score": 0.25}) for t in arm.trials)}
+        )
+        if arm.arm == "gn"
+        else arm
+        for arm in results.arms
+    )
+    results = results.model_copy(update={"arms": guessed})
+    (found,) = rate_curves(results, fabricate.make_runs(plan))
+    assert [curve.learned for curve in found.curves] == [True, False]
+    assert "gn at none: it only guesses" in found.sentence
+    assert rate_ranges(found, "bn", "sgd, batch 32") == []
+
+
+def test_the_curve_ends_where_one_block_alone_went_on() -> None:
+    """One block whose range was widened twice."""
+    results = account({"bn": 2.0}, 3)
+    far = Trial(levels={"learning_rate": 90.0}, epochs=4, score=0.1, status="finished")
+    first = results.arms[0].model_copy(update={"trials": (*results.arms[0].trials, far)})
+    (found,) = rate_curves(results.model_copy(update={"arms": (first, *results.arms[1:])}))
+    assert found.curves[0].rates[-1] <= 1.0
+    assert max(point.rate for point in found.curves[0].points) == 90.0
+    assert np.isfinite(found.curves[0].high).all()

@@ -8,20 +8,28 @@ rate and lost at twice that rate is another answer than one that holds over a de
 Blocks are what repeats, so the error is taken over them: with the sums of weighted residuals
 r_b(u) of each of n blocks, se² = n/(n−1) Σ_b r_b² / (Σ_i K)², and the band is m ± t(n−1)·se (a
 cluster-robust error; Liang & Zeger 1986). Points are those of the first rung, which every arm tries
-in full: later rungs have only what did well.
+in full: later rungs have only what did well. A curve is drawn over the rates that two blocks
+reached: beyond, one block's luck would be a curve with hardly any band.
+
+An arm whose curve nowhere rises above guessing learns at no rate: a flat curve at chance level is
+not one that bears every rate.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import t as student
 
+from normlab.records.store import RunRecord
 from normlab.records.tuning_results import TunedArm, TuningResults
+from normlab.stats.data.chance import chance_bound, chance_share
 from normlab.stats.data.metrics import is_share
+from normlab.text import count
 
 RATE = "learning_rate"
 HALF = 0.2
@@ -56,6 +64,13 @@ class RateCurve:
     """How long the points were trained."""
     chosen: tuple[float, ...]
     """The rate that the arm was given in each block."""
+    guessing: float = -math.inf
+    """The highest score that guessing reaches; what is never above it has learned nothing."""
+
+    @property
+    def learned(self) -> bool:
+        """Whether the curve rises above guessing anywhere."""
+        return bool(self.mean.max() > self.guessing)
 
     @property
     def bearable(self) -> tuple[float, float]:
@@ -83,6 +98,9 @@ class RateCurves:
             return ""
         parts = []
         for curve in self.curves:
+            if not curve.learned:
+                parts.append(f"{curve.arm} at none: it only guesses")
+                continue
             low, high = curve.bearable
             ends = (low <= curve.rates[0] * 1.001, high >= curve.rates[-1] * 0.999)
             if all(ends):
@@ -94,28 +112,40 @@ class RateCurves:
             else:
                 parts.append(f"{curve.arm} from {low:.2g} to {high:.2g}")
         lowest, highest = self.curves[0].rates[0], self.curves[0].rates[-1]
+        where = " in two blocks or more" if self.blocks > 1 else ""
         return (
             f"Learning rates at which an arm stays within {100 * LOSS:.0f} points of its best "
-            f"(after {self.curves[0].epochs} epochs; {lowest:.2g} to {highest:.2g} were tried): "
+            f"(after {count(self.curves[0].epochs, 'epoch')}; {lowest:.2g} to {highest:.2g} were "
+            f"tried{where}): "
             f"{'; '.join(parts)}."
         )
 
 
-def rate_curves(results: TuningResults | None) -> tuple[RateCurves, ...]:
-    """The curves of every setting whose learning rate was tuned."""
+def rate_curves(
+    results: TuningResults | None, runs: Sequence[RunRecord] = ()
+) -> tuple[RateCurves, ...]:
+    """The curves of every setting whose learning rate was tuned.
+
+    Args:
+        results: the account of the tuning.
+        runs: of the study, which say what guessing reaches.
+    """
     if results is None or RATE not in results.ranges:
         return ()
     found: dict[str, dict[str, list[TunedArm]]] = defaultdict(lambda: defaultdict(list))
     for entry in results.arms:
         if entry.trials:
             found[entry.setting][entry.arm].append(entry)
-    return tuple(_setting(name, results.metric, arms) for name, arms in found.items())
+    return tuple(_setting(name, results.metric, arms, runs) for name, arms in found.items())
 
 
-def _setting(name: str, metric: str, arms: dict[str, list[TunedArm]]) -> RateCurves:
+def _setting(
+    name: str, metric: str, arms: dict[str, list[TunedArm]], runs: Sequence[RunRecord]
+) -> RateCurves:
     points = {arm: _points(entries) for arm, entries in arms.items()}
-    rates = [point.rate for found in points.values() for point in found]
-    grid = np.geomspace(min(rates), max(rates), GRID)
+    blocks = len({entry.block for entries in arms.values() for entry in entries})
+    grid = np.geomspace(*_reached(points), GRID)
+    guessing = _guessing(runs, blocks) if is_share(metric) else -math.inf
     curves = []
     for arm, entries in arms.items():
         mean, low, high = _smooth(points[arm], grid)
@@ -129,10 +159,28 @@ def _setting(name: str, metric: str, arms: dict[str, list[TunedArm]]) -> RateCur
                 high=high,
                 epochs=min(trial.epochs for entry in entries for trial in entry.trials),
                 chosen=tuple(entry.chosen[RATE] for entry in entries),
+                guessing=guessing,
             )
         )
-    blocks = len({entry.block for entries in arms.values() for entry in entries})
     return RateCurves(name, metric, blocks, tuple(curves))
+
+
+def _reached(points: Mapping[str, Sequence[RatePoint]]) -> tuple[float, float]:
+    """Lowest and highest rate that two blocks reached; of one block its own."""
+    rates: dict[int | None, list[float]] = defaultdict(list)
+    for point in (point for found in points.values() for point in found):
+        rates[point.block].append(point.rate)
+    lowest = sorted(min(tried) for tried in rates.values())[:2]
+    highest = sorted(max(tried) for tried in rates.values())[-2:]
+    return lowest[-1], highest[0]
+
+
+def _guessing(runs: Sequence[RunRecord], blocks: int) -> float:
+    """What guessing reaches on the validation parts of all blocks together."""
+    for run in runs:
+        if run.outcome is not None and run.outcome.validation is not None:
+            return chance_bound(chance_share(runs), blocks * run.outcome.validation.images)
+    return -math.inf
 
 
 def _points(entries: Sequence[TunedArm]) -> tuple[RatePoint, ...]:

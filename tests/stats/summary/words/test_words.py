@@ -188,3 +188,11 @@ def test_nothing_to_say(fabricate):
     plan = fabricate.make_plan(norms=("bn", "gn"))
     assert say(plan, []).is_empty
     assert brief(say(plan, [])) == []
+
+
+def test_after_few_epochs_longer_training_is_tried_before_a_larger_network(fabricate):
+    plan = fabricate.make_plan(norms=("bn", "gn"), blocks=3, epochs=3)
+    tries = {one.kind: one for one in say(plan, fabricate.make_runs(plan)).tries}
+    assert tries["longer training"].text.startswith("3 epochs are too few to see")
+    assert "--epochs 6" in tries["longer training"].command
+    assert "larger network" not in tries

@@ -32,7 +32,7 @@ def build(context: ReportContext) -> AnalysisView | None:
         context.analysis,
         context.layouts,
         context.layer_summaries,
-        rate_curves(context.study.tuning_results),
+        rate_curves(context.study.tuning_results, context.study.runs),
         tuple(one.ensembles for one in context.prediction_tables),
         context.study_folder,
     )

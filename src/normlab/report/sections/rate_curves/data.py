@@ -101,7 +101,8 @@ def rate_table(curves: RateCurves, setting: Setting) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for curve in curves.curves:
         low, high = curve.bearable
-        borne = f"{low:.2g} to {high:.2g}" if is_share(curves.metric) else NOTHING
+        borne = f"{low:.2g} to {high:.2g}" if curve.learned else "only guesses"
+        borne = borne if is_share(curves.metric) else NOTHING
         chosen = sorted(curve.chosen)
         given = f"{chosen[0]:.2g}" if len(chosen) == 1 else f"{chosen[0]:.2g} to {chosen[-1]:.2g}"
         rows.append((curve.arm, *(_at(curve, rate, curves.metric) for rate in rates), borne, given))
@@ -111,8 +112,8 @@ def rate_table(curves: RateCurves, setting: Setting) -> Table:
         caption=(
             f"{setting}. Smoothed over the tuning points of {count(curves.blocks, 'block')}, each "
             f"trained {count(first.epochs, 'epoch')}, with 95 % intervals over blocks where there "
-            "are three. Borne: no more than 5 points below the arm's best. Chosen: what the arm "
-            "was given over the blocks."
+            "are three, over the rates that two blocks reached. Borne: no more than 5 points "
+            "below the arm's best. Chosen: what the arm was given over the blocks."
         ),
         head=("norm", *(f"{rate:g}" for rate in rates), "borne", "chosen"),
         rows=tuple(rows),

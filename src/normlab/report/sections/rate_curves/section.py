@@ -40,7 +40,7 @@ def build(context: ReportContext) -> tuple[RateView, ...] | None:
     by_label = {setting.setting.label: setting.setting for setting in context.settings}
     found = tuple(
         rate_view(curves, by_label[curves.setting], context.strokes)
-        for curves in rate_curves(context.study.tuning_results)
+        for curves in rate_curves(context.study.tuning_results, context.study.runs)
         if curves.setting in by_label
     )
     return found or None

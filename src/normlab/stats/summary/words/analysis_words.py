@@ -121,7 +121,7 @@ def study_words(study: StudyRecords, analysis: Analysis) -> AnalysisWords:
         analysis,
         layouts,
         tuple(map(read_layer_summaries, layouts[:MAX_LAYER_SETTINGS])),
-        rate_curves(study.tuning_results),
+        rate_curves(study.tuning_results, study.runs),
         folder=str(study.folder),
     )
 

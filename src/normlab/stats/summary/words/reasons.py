@@ -178,6 +178,8 @@ def rate_ranges(rates: RateCurves, base: str, setting: str) -> list[Statement]:
 
 def _falls_off(narrow: RateCurve, wide: RateCurve, blocks: int) -> Contrast | None:
     """The rate at which one is furthest below its best, by its band, while the other is not."""
+    if not wide.learned:  # what learns at no rate bears none
+        return None
     low, high = wide.bearable
     inside = (narrow.rates >= low * 0.999) & (narrow.rates <= high * 1.001)
     best = float(narrow.mean.max())

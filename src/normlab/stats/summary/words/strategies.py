@@ -19,12 +19,14 @@ from normlab.stats.summary.words.evidence import (
     rows,
 )
 from normlab.stats.summary.words.inside import fewest_values
-from normlab.text import join
+from normlab.text import count, join
 
 TUNING_POINTS = 4
 BATCHES = (8, 32, 128)
 NO_BATCH = ("gn", "ln")
 """Norms whose statistics do not depend on the batch."""
+FEW_EPOCHS = 8
+"""Below, a quarter of the epochs is one of them, and a rise in it cannot be seen."""
 AVERAGES = ("bn:momentum=0.02", "bn:momentum=0.5")
 """Running statistics over more and over fewer steps than usual (0.1)."""
 AUGMENTATIONS = ("none", "light", "standard")
@@ -81,12 +83,19 @@ def _tuning(plan: StudyPlan, folder: str, said: Sequence[Statement]) -> Statemen
 
 
 def _epochs(plan: StudyPlan, folder: str, kinds: set[str]) -> Statement | None:
-    if "still rising" not in kinds:
+    epochs = plan.training.epochs
+    if "still rising" not in kinds and epochs >= FEW_EPOCHS:
         return None
-    change = Change("longer", epochs=2 * plan.training.epochs)
+    text = "Some arm was still rising at the end: twice the epochs show whether it catches up."
+    if "still rising" not in kinds:
+        text = (
+            f"{count(epochs, 'epoch')} are too few to see whether an arm was still rising: train "
+            "twice as long."
+        )
+    change = Change("longer", epochs=2 * epochs)
     return Statement(
         "longer training",
-        "Some arm was still rising at the end: twice the epochs show whether it catches up.",
+        text,
         command=compare_command(plan, folder, change),
     )
 
@@ -182,13 +191,15 @@ def _fit(
     train = [one for one in level if one.n >= 2 and not one.shown]
     if larger is None or not train or len(train) < len(level) or "still rising" in kinds:
         return []
+    if plan.training.epochs < FEW_EPOCHS:  # longer training comes first
+        return []
     if "network" in _varied(plan):
         return []
     change = Change("larger", vary={"network": (str(plan.training.network), larger)})
     return [
         Statement(
             "larger network",
-            "No arm is shown to be better in training than in test, and none was still rising: "
+            "No arm is shown to be better in training than in test, or to be still rising: "
             "what limits them may be the size of the network.",
             command=compare_command(plan, folder, change),
         )
