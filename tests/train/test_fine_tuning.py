@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from normlab.errors import UsageError
 from normlab.networks.view import inspect_network
 from normlab.records.run import DataSpec, NetworkSpec, OptimizerSpec, RunSpec
 from normlab.train.fine_tuning import FineTuning
@@ -95,3 +96,13 @@ def test_it_can_be_trained(norm: str) -> None:
 def test_a_run_without_its_first_weights_is_built_all_the_same() -> None:
     run = spec(weights="/nowhere/weights.pth", weights_sha256="0" * 64)
     assert isinstance(build_network(run, load_weights=False), Small)
+
+
+def test_an_image_that_is_too_small_names_the_layer() -> None:
+    run = spec("in")
+    small = run.model_copy(update={"data": run.data.model_copy(update={"image_size": 3})})
+    with pytest.raises(UsageError, match=r"in in own_nets:small .*1 value.*in its layer body\.1"):
+        check_trainable(small)
+    tiny = run.model_copy(update={"data": run.data.model_copy(update={"image_size": 2})})
+    with pytest.raises(UsageError, match=r"RuntimeError.*in its layer body\.0"):
+        check_trainable(tiny)

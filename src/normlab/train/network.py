@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -67,11 +70,14 @@ def check_trainable(spec: RunSpec) -> None:
     except UnknownNameError:
         raise
     except UsageError as error:
-        raise UsageError(f"{spec.norm} in {spec.network} at {size_text(spec)}: {error}") from None
+        raise UsageError(
+            f"{spec.norm} in {spec.network} at {size_text(spec)}: {error}{_layer_of(error)}"
+        ) from None
     except Exception as error:  # somebody's network
         raise UsageError(
             f"{spec.norm} in {spec.network} at {size_text(spec)} cannot be made or called "
-            f"({type(error).__name__}: {error}); repair its factory or choose another network"
+            f"({type(error).__name__}: {error}{_layer_of(error)}); repair its factory, or choose "
+            "another network or image size"
         ) from error
 
 
@@ -80,11 +86,42 @@ def size_text(spec: RunSpec) -> str:
     return f"batch {spec.batch_size} of {spec.data.image_size} px"
 
 
+@contextmanager
+def _noting_the_layer(network: nn.Module) -> Iterator[None]:
+    """Note on an error the innermost layer that was being called."""
+    open_calls: list[str] = []
+
+    def leave(*_: object) -> None:
+        open_calls.pop()
+
+    handles = []
+    for name, module in network.named_modules():
+        handles += [
+            module.register_forward_pre_hook(lambda *_, name=name: open_calls.append(name)),
+            module.register_forward_hook(leave),
+        ]
+    try:
+        yield
+    except Exception as error:
+        if open_calls and open_calls[-1]:
+            error.add_note(open_calls[-1])
+        raise
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _layer_of(error: Exception) -> str:
+    """The layer that was noted, as the end of a sentence."""
+    noted = getattr(error, "__notes__", [])
+    return f" (in its layer {noted[-1]})" if noted else ""
+
+
 def _try_batch(spec: RunSpec, device: str) -> None:
     size, classes = spec.data.image_size, len(spec.data.classes)
     with torch.random.fork_rng(devices=[]), torch.device(device):
         network = make_network(spec.network, classes, spec.norm)
-        with torch.no_grad():
+        with torch.no_grad(), _noting_the_layer(network):
             logits = network(torch.empty(spec.batch_size, 3, size, size))
     if not any(True for _ in network.parameters()):
         raise UsageError("the network has no parameters, so that there is nothing to train")
