@@ -7,7 +7,7 @@ EXTRAS ?= dev
 # Two workers with a thread each: most tests are too small to fill a second core.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-fast test-ray test-slurm lint docs install clean
+.PHONY: demo test test-fast test-ray test-slurm test-models lint docs install clean
 
 demo: $(STAMP)  ## the main job on scikit-learn's digits
 	$(BIN)/normlab compare --demo --yes
@@ -25,6 +25,16 @@ test-ray: $(STAMP)  ## a real Ray cluster of two nodes, in a network of its own,
 
 test-slurm: $(STAMP)  ## a real SLURM of two nodes on the loopback, as root, where it is installed
 	OMP_NUM_THREADS=1 tests/engines/slurm.sh $(BIN)/pytest --numprocesses 0 tests/engines/test_slurm.py
+
+# Beside the CPU build of torch, torchvision's wheel imports only with the schemas that the tests
+# define (tests/helpers/real_libraries.py), so that these libraries stay apart from the others.
+MODELS := build/models
+MODEL_TESTS := tests/norms/surgery/test_real_models.py tests/norms/surgery/test_tools_by_type.py \
+	tests/networks/test_libraries.py
+test-models: $(STAMP)  ## the real timm and torchvision: skips by name where they cannot be had
+	test -d $(MODELS)/timm || $(BIN)/python -m pip install --quiet --no-deps --target $(MODELS) \
+		--requirement tests/models.txt || echo "timm and torchvision could not be installed"
+	PYTHONPATH=$(MODELS) $(PARALLEL) $(MODEL_TESTS)
 
 lint: $(STAMP)  ## style, types, and who may import whom
 	$(BIN)/ruff check .

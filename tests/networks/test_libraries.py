@@ -293,3 +293,26 @@ def test_real_pretrained_weights_that_have_other_names(timm: Any) -> None:
     state = list(torch.load(path, weights_only=True).values())
     assert torch.equal(network.conv_stem.weight, state[0])
     assert network.eval()(images(64)).isfinite().all()
+
+
+def test_a_folder_that_is_none_is_not_downloaded() -> None:
+    with pytest.raises(UsageError, match=r"no folder with a config\.json; give one, or add --pret"):
+        make_network("hf/microsoft/resnet-18", 3, "bn")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_folder_of_transformers(tmp_path: Path) -> None:
+    make_torchvision_importable()
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    settings = {"hidden_sizes": [8, 8, 16, 24], "depths": [1, 1, 1, 1], "num_labels": 7}
+    theirs = transformers.ConvNextForImageClassification(transformers.ConvNextConfig(**settings))
+    theirs.save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0.5], "image_std": [0.2]}')
+    given = spec(f"hf/{tmp_path}", pretrained=True)
+    assert given.options["input_mean"] == "0.5"
+    kept, converted = (make_network(given, 3, norm, seeded()) for norm in ("keep", "ln:axes=c"))
+    assert converted(images(64)).shape == (2, 3)
+    torch.testing.assert_close(converted(images(64)), kept(images(64)))
+    first = "convnext.embeddings.patch_embeddings.weight"
+    assert torch.equal(kept.model.state_dict()[first], theirs.state_dict()[first])

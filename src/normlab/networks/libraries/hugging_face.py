@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,19 @@ class Logits(nn.Module):
 
 def _transformers() -> Any:
     return import_library("transformers", "transformers")
+
+
+@contextmanager
+def _quiet(library: Any) -> Iterator[None]:
+    """Without its bars and its report of the head, which is drawn anew in any case."""
+    before = library.logging.get_verbosity()
+    library.logging.set_verbosity_error()
+    library.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        library.logging.set_verbosity(before)
+        library.logging.enable_progress_bar()
 
 
 def _build(name: str, num_classes: int, pretrained: bool) -> nn.Module:
@@ -58,7 +73,8 @@ def _build(name: str, num_classes: int, pretrained: bool) -> nn.Module:
         )
         return Logits(library.AutoModelForImageClassification.from_config(configuration))
 
-    return built("hf", name, lambda: make().to(torch.float32))
+    with _quiet(library):
+        return built("hf", name, lambda: make().to(torch.float32))
 
 
 def _input_of(name: str) -> InputConfiguration:
