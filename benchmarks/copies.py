@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import os
 import platform
 import resource
 import time
@@ -55,21 +56,24 @@ def main() -> None:
     data = load_data(given.data, given.size)
     truth = _known_groups(data, given.groups)
     images, hashes = data.images, [str(value) for value in data.manifest.hashes]
+    sizes = np.stack([data.manifest.widths, data.manifest.heights], 1)
     kinds, sources = np.zeros(0, str), np.zeros(0, int)
     if given.injected:
-        pixels, kinds, sources = _inject(given.data, data, given.injected, given.seed)
+        pixels, own, kinds, sources = _inject(given.data, data, given.injected, given.seed)
+        sizes = np.concatenate([sizes, own])
         images = np.concatenate([images, pixels])
         hashes += [f"injected {row}" for row in range(len(pixels))]
         truth = np.concatenate([truth, truth[sources]])
-    memory, start = _memory(), time.perf_counter()
-    duplicates = find_duplicates(images, hashes)
-    seconds = time.perf_counter() - start
+    memory, start, worked = _memory(), time.perf_counter(), time.process_time()
+    duplicates = find_duplicates(images, hashes, sizes=sizes)
+    seconds, worked = time.perf_counter() - start, time.process_time() - worked
     certain = duplicates.certain
     print(
         f"{len(images):,} images: {certain.sum():,} duplicates, {(~certain).sum():,} look-alikes, "
         f"{duplicates.duplicates:,} copies"
     )
-    print(f"{seconds:.0f} s; peak memory {_memory():.2f} GiB ({memory:.2f} before)")
+    print(f"{seconds:.0f} s ({worked:.0f} s of processors, load {os.getloadavg()[0]:.1f})")
+    print(f"peak memory {_memory():.2f} GiB ({memory:.2f} before)")
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")
     _print_recall(duplicates, kinds, sources, len(data.images))
     labels = np.concatenate([data.manifest.labels, data.manifest.labels[sources]])
@@ -93,7 +97,8 @@ def _print_family(name: str, count: int, injected: int, size: int, seed: int) ->
     ]
     images = np.array([decode(encoded(one), size, "squash")[0] for one in (*pictures, *copies)])
     truth = np.concatenate([np.arange(count), sources])
-    found = find_duplicates(images, [str(row) for row in range(len(images))])
+    sizes = np.array([one.size for one in (*pictures, *copies)])
+    found = find_duplicates(images, [str(row) for row in range(len(images))], sizes=sizes)
     print(f"{name}: {found.certain.sum()} duplicates, {(~found.certain).sum()} look-alikes")
     _print_recall(found, kinds, sources, count)
     _print_precision(found, truth, np.array(labels)[truth], exact_truth=True)
@@ -111,17 +116,18 @@ def _known_groups(data: Dataset, path: Path | None) -> np.ndarray:
 
 def _inject(
     location: str, data: Dataset, count: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pixels, kinds and originals of copies, as many of each kind."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Pixels, sizes, kinds and originals of copies, as many of each kind."""
     random, source = Random(seed), open_source(location)
     originals = random.sample(range(len(data.images)), count)
     kinds = [list(KINDS)[row % len(KINDS)] for row in range(count)]
-    pixels = []
+    pixels, sizes = [], []
     for kind, original in zip(kinds, originals, strict=True):
         image = to_rgb(Image.open(io.BytesIO(source.read(str(data.manifest.names[original])))))
-        copy = encoded(KINDS[kind](image, random))
-        pixels.append(decode(copy, data.images.shape[1], "squash")[0])
-    return np.array(pixels), np.array(kinds), np.array(originals)
+        copy = KINDS[kind](image, random)
+        pixels.append(decode(encoded(copy), data.images.shape[1], "squash")[0])
+        sizes.append(copy.size)
+    return np.array(pixels), np.array(sizes), np.array(kinds), np.array(originals)
 
 
 def _print_recall(

@@ -250,5 +250,40 @@ def test_parts_that_do_not_suffice(parts: list[str]) -> None:
 
 def test_a_class_of_copies_is_too_small() -> None:
     made = manifest([0] * 8 + [1] * 8, [0] * 8 + list(range(1, 9)))
-    with pytest.raises(DataError, match=r"class 'class 0' has 8 images, too few to be in the"):
+    with pytest.raises(DataError, match=r"class 'class 0' has 8 images of 1 photograph, too few"):
         make_split(made, SPEC, seed=0, block=0)
+
+
+@pytest.mark.parametrize("photographs", [1, 2])
+def test_hardly_any_photographs_after_copies_are_joined(photographs: int) -> None:
+    """Class 1 has ten images that show one or two photographs."""
+    groups = [*range(100, 110), *(row % photographs for row in range(10))]
+    made = manifest([0] * 10 + [1] * 10, groups)
+    words = f"class 'class 1' has 10 images of {photographs} photograph"
+    with pytest.raises(DataError, match=words):
+        make_split(made, SPEC, 0, 0)
+    enough = manifest([0] * 10 + [1] * 10, [*range(100, 110), *(row % 3 for row in range(10))])
+    assert sum(map(len, parts_of(make_split(enough, SPEC, 0, 0)))) == 20
+
+
+def test_a_class_whose_every_image_is_a_copy_of_another_class() -> None:
+    """No photograph is its own: all go where those of class 0 go, and nothing is torn apart."""
+    made = manifest([0] * 10 + [1] * 10, [row % 10 for row in range(20)])
+    split = make_split(made, SPEC, 0, 0)
+    sides = [set(made.groups[part]) for part in parts_of(split)]
+    assert not sides[0] & sides[1] | sides[0] & sides[2] | sides[1] & sides[2]
+
+
+def test_all_images_identical() -> None:
+    made = manifest([0] * 10 + [1] * 10, [7] * 20)
+    with pytest.raises(DataError, match="has 10 images of 1 photograph, too few"):
+        make_split(made, SPEC, 0, 0)
+
+
+@pytest.mark.timeout(60)
+def test_a_hundred_thousand_classes() -> None:
+    """Time grows with the images, not with classes × images."""
+    classes = 100_000
+    made = manifest(np.repeat(np.arange(classes), 3).tolist())
+    split = make_split(made, SPEC, 0, 0)
+    assert [len(part) for part in parts_of(split)] == [classes] * 3

@@ -18,6 +18,7 @@ from normlab.data.scan import Manifest
 from normlab.errors import DataError
 from normlab.randomness import numpy_stream
 from normlab.records.run import DataSpec
+from normlab.text import count
 
 Indices = Int[np.ndarray, " images"]
 
@@ -101,12 +102,12 @@ class Shares:
         self._sizes: dict[int, list[tuple[int, int]]] = {}
         for (group, label), size in zip(pairs.tolist(), sizes.tolist(), strict=True):
             self._sizes.setdefault(group, []).append((label, size))
-        self._pairs = pairs
+        by_label = pairs[np.argsort(pairs[:, 1], kind="stable"), 0]
+        self._of = np.split(by_label, np.cumsum(self.left)[:-1])
 
     def groups_of(self, label: int) -> Indices:
         """The groups with an image of the class, ascending."""
-        own: Indices = self._pairs[self._pairs[:, 1] == label, 0]
-        return own
+        return self._of[label]
 
     def size(self, group: int, label: int) -> int:
         """How many images of the class the group has."""
@@ -141,8 +142,10 @@ def _require_all_classes(manifest: Manifest, split: Split) -> None:
     for name in ("train", "validation", "test"):
         counts = np.bincount(manifest.labels[getattr(split, name)], minlength=len(manifest.classes))
         for label in np.flatnonzero(counts == 0):
-            total = int(np.count_nonzero(manifest.labels == label))
+            own = manifest.groups[manifest.labels == label]
+            photographs = len(np.unique(own))
+            of = f" of {count(photographs, 'photograph')}" if photographs < len(own) else ""
             raise DataError(
-                f"class {manifest.classes[label]!r} has {total} images, too few to be in the "
-                f"{name} part too; add images, or remove the class"
+                f"class {manifest.classes[label]!r} has {len(own)} images{of}, too few to be in "
+                f"the {name} part too; add images, or remove the class"
             )

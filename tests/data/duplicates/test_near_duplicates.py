@@ -76,7 +76,7 @@ def test_they_are_found_once(mirrored: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_damaged_entry_is_made_again(mirrored: Path, cache: Path) -> None:
     dataset = load_data(str(mirrored), 16)
     first = with_duplicates(dataset).manifest.groups
-    (entry,) = (cache / "groups").glob("*-2.npz")
+    (entry,) = (cache / "groups").glob("*-3.npz")
     entry.write_bytes(b"half")
     assert np.array_equal(with_duplicates(dataset).manifest.groups, first)
 

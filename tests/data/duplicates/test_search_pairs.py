@@ -100,7 +100,7 @@ def test_every_kind_is_found_and_described(originals: list[Image.Image], kind: s
     expected = {(row, 80 + row) for row in range(20)}
     pairs = set(map(tuple, found.pairs.tolist()))
     assert pairs <= expected
-    assert len(pairs) >= (16 if "off the centre" in kind else 20)
+    assert len(pairs) == 20
     assert not found.exact.any()
     assert (found.mirrored == mirrored).all()
     away = (found.angle - angle + 180) % 360 - 180

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from normlab.data.duplicates.decision import LEAST, WORST, duplicate_pairs, limit
+from normlab.data.duplicates.shapes import shapes_of
 from normlab.data.duplicates.verification import Verification, verify
 
 SIDE = 64
 SAME = torch.eye(2, 3)[None]
+SQUARES = shapes_of(np.full((2, 2), 128))
 
 
 def wall(seed: int = 0) -> np.ndarray:
@@ -28,7 +30,7 @@ def shown(*pictures: np.ndarray, affine: torch.Tensor = SAME) -> Verification:
     images = np.stack(noisy).clip(0, 255).astype(np.uint8)
     valid = torch.ones(2, 32, 32, dtype=torch.bool)
     one, two = torch.tensor([0]), torch.tensor([1])
-    return verify((images, np.arange(2)), valid, one, two, affine)
+    return verify((images, np.arange(2)), valid, SQUARES, one, two, affine)
 
 
 def with_square(picture: np.ndarray, place: int, colour: int, side: int = 8) -> np.ndarray:
@@ -78,11 +80,28 @@ def test_a_map_that_leaves_nothing_to_compare() -> None:
     assert found.score.item() == 0
 
 
+def test_a_softer_copy_and_a_softer_other_picture() -> None:
+    """Half the size and back: what is lost is lost in the other one, too; an object is not."""
+    small = torch.from_numpy(wall(3)).permute(2, 0, 1)[None]
+    half = torch.nn.functional.interpolate(small, size=(24, 24), mode="area")
+    soft = torch.nn.functional.interpolate(half, size=(SIDE, SIDE), mode="bicubic")
+    picture = soft[0].permute(1, 2, 0).numpy()
+    assert duplicate_pairs(*numbers(shown(wall(3), picture))).all()
+    other = shown(with_square(wall(3), 28, 20, 12), picture)
+    assert other.worst.item() > 3 * WORST
+
+
+def test_a_map_that_went_astray_at_32_pixels() -> None:
+    """A shear that is none is found without the shear."""
+    sheared = torch.tensor([[[1.03, 0.06, 0.01], [-0.05, 0.95, 0.02]]])
+    assert shown(wall(5), wall(5), affine=sheared).worst.item() < 2
+
+
 def test_no_pairs() -> None:
     none = torch.zeros(0, dtype=torch.long)
     images = np.zeros((0, SIDE, SIDE, 3), np.uint8)
     valid = torch.ones(0, 32, 32, dtype=torch.bool)
-    found = verify((images, np.arange(0)), valid, none, none, torch.zeros(0, 2, 3))
+    found = verify((images, np.arange(0)), valid, SQUARES, none, none, torch.zeros(0, 2, 3))
     assert len(found.worst) == 0
 
 

@@ -86,16 +86,22 @@ def align(
 
     `spectrum` is that of the luminance. The pairs are worked on together: a block, not all.
     """
+    turned = _turned(spectrum, source, target, skip)
+    return align_from(detail, source, target, turned, promising)
+
+
+def align_from(
+    detail: Int8[Tensor, "n 4 32 32"],
+    source: Int[Tensor, " b"],
+    target: Int[Tensor, " b"],
+    starts: list[Float[Tensor, "b 2 3"]],
+    promising: float = PROMISING,
+) -> Alignment:
+    """Lay each source over its target from the best of some maps, shifted and refined."""
     goal, image = detail[target].float() / _UNIT, detail[source].float() / _UNIT
     weight = goal[:, 3:] * _UNIT * _disc()
     image[:, 3] *= _UNIT
-    fits, maps = zip(
-        *(
-            _shifted(image, goal, weight, affine)
-            for affine in _turned(spectrum, source, target, skip)
-        ),
-        strict=True,
-    )
+    fits, maps = zip(*(_shifted(image, goal, weight, affine) for affine in starts), strict=True)
     fit, which = torch.stack(fits).max(0)
     affine = torch.stack(maps)[which, torch.arange(len(fit))]
     nothing = torch.zeros_like(fit)

@@ -65,20 +65,28 @@ class Small:
 
     def floats(self, rows: Tensor | slice) -> Float[Tensor, "b 3 32 32"]:
         """Some images; what is not valid has the mean of what is."""
-        return _filled(self.pixels[rows].float(), self.valid[rows, None].float())
+        return filled(self.pixels[rows].float(), self.valid[rows, None].float())
 
 
 def shrink(
     images: UInt8[np.ndarray, "n s s 3"],
     rows: Int[np.ndarray, " m"],
     progress: Progress = no_progress,
+    squash: Float[Tensor, "m 2"] | None = None,
 ) -> Small:
-    """Reduce some images, block by block, to 32×32 means of pixels, and find black corners."""
+    """Reduce some images, block by block, to 32×32 means of pixels, and find black corners.
+
+    With `squash`, the largest squares in the middle of the pictures before they were squashed.
+    """
     pixels = torch.empty(len(rows), 3, SIDE, SIDE, dtype=torch.uint8)
     valid = torch.empty(len(rows), SIDE, SIDE, dtype=torch.bool)
     for first in range(0, len(rows), _BLOCK):
         block = slice(first, first + _BLOCK)
         full = torch.from_numpy(images[rows[block]]).permute(0, 3, 1, 2).float()
+        if squash is not None:
+            middle = F.pad(torch.diag_embed(squash[block]), (0, 1))
+            grid = F.affine_grid(middle, list(full.shape), align_corners=False)
+            full = F.grid_sample(full, grid, padding_mode="border", align_corners=False)
         small = F.interpolate(full, size=(SIDE, SIDE), mode="area").round_()
         pixels[block] = small.to(torch.uint8)
         valid[block] = ~border_black(small)
@@ -120,16 +128,6 @@ def spectra(pixels: Float[Tensor, "b 3 32 32"]) -> Complex[Tensor, "b 3 k m"]:
     return waves / ANGLES
 
 
-def all_spectra(small: Small) -> Complex[Tensor, "n 3 k m"]:
-    """`spectra` of every image, in blocks."""
-    count = len(small.pixels)
-    out = torch.empty(count, 3, ROWS, HARMONICS, dtype=torch.complex64)
-    for first in range(0, count, _BLOCK):
-        rows = slice(first, first + _BLOCK)
-        out[rows] = spectra(small.floats(rows))
-    return out
-
-
 def features(spectrum: Complex[Tensor, "b 3 k m"], skip: int) -> Float[Tensor, "b f"]:
     """√|F[k, m]|, and F[k, 0] less its mean, over rings of two rows; and the mean colour.
 
@@ -158,22 +156,43 @@ class Projection:
     mean: Float[Tensor, " f"]
     directions: Float[Tensor, "f d"]
 
-    def __call__(self, spectrum: Complex[Tensor, "n 3 k m"], skip: int) -> Float[Tensor, "n d"]:
-        """Descriptors of length 1 of all images, each seen zoomed in by `skip` rows."""
-        blocks = [
-            F.normalize((features(block, skip) - self.mean) @ self.directions)
-            for block in spectrum.split(2 * _BLOCK)
-        ]
-        return torch.cat(blocks)
+    def __call__(self, spectrum: Complex[Tensor, "b 3 k m"], skip: int) -> Float[Tensor, "b d"]:
+        """Descriptors of length 1, each image seen zoomed in by `skip` rows."""
+        return F.normalize((features(spectrum, skip) - self.mean) @ self.directions)
 
 
-def learn_projection(
-    small: Small, spectrum: Complex[Tensor, "n 3 k m"], sample: int = 4000
-) -> Projection:
-    """P: the leading eigenvectors of S_w⁻¹ S_t, S_w shrunk by 2 % to the identity."""
+@dataclass(frozen=True, eq=False)
+class Described:
+    """The images of a data set by their spectra."""
+
+    zoomed: tuple[Float[Tensor, "n d"], ...]
+    """Descriptors at each of ZOOMS."""
+    luminance: Complex[Tensor, "n k m"]
+    """The spectra of the luminance."""
+
+
+def described(small: Small) -> Described:
+    """Learn the projection, and describe every image; in blocks, since spectra are large."""
+    count, step = len(small.pixels), 2 * _BLOCK
+    projection = learn_projection(small)
+    zoomed = tuple(torch.empty(count, projection.directions.shape[1]) for _ in ZOOMS)
+    luminance = torch.empty(count, ROWS, HARMONICS, dtype=torch.complex64)
+    for first in range(0, count, step):
+        rows = torch.arange(first, min(first + step, count))
+        block = torch.cat([spectra(small.floats(part)) for part in rows.split(_BLOCK)])
+        luminance[rows] = block[:, 0]
+        for skip, out in zip(ZOOMS, zoomed, strict=True):
+            out[rows] = projection(block, skip)
+    return Described(zoomed, luminance)
+
+
+def learn_projection(small: Small, sample: int = 4000) -> Projection:
+    """P, from some of the images and what is made of them by warps."""
     generator = torch.Generator().manual_seed(0)
     rows = torch.randperm(len(small.pixels), generator=generator)[:sample]
-    own = torch.cat([features(spectrum[block], 0) for block in rows.split(_BLOCK)]).double()
+    own = torch.cat(
+        [features(spectra(small.floats(block)), 0) for block in rows.split(_BLOCK)]
+    ).double()
     mean = own.mean(0)
     total = (own - mean).T @ (own - mean) / len(own)
     within = torch.zeros_like(total)
@@ -183,14 +202,19 @@ def learn_projection(
             duplicates = _warped(small.pixels[block].float(), small.valid[block], generator)
             change = known - features(spectra(duplicates), 0)
             within += change.T @ change / (2 * rounds * len(own))
+    return Projection(mean.float(), discriminant(total, within).float())
+
+
+def discriminant(total: Float[Tensor, "f f"], within: Float[Tensor, "f f"]) -> Tensor:
+    """The leading eigenvectors of S_w⁻¹ S_t, S_w shrunk by 2 % to the identity."""
     size = within.shape[0]
-    within += torch.eye(size, dtype=within.dtype) * (0.02 * within.trace() / size + 1e-12)
+    within = within + torch.eye(size, dtype=within.dtype) * (0.02 * within.trace() / size + 1e-12)
     root = torch.linalg.cholesky(within)
     half = torch.linalg.solve_triangular(root, total, upper=False)
     whitened = torch.linalg.solve_triangular(root, half.T, upper=False)
     _, vectors = torch.linalg.eigh((whitened + whitened.T) / 2)
-    directions = torch.linalg.solve_triangular(root.T, vectors[:, -DIMENSIONS:], upper=True)
-    return Projection(mean.float(), directions.float())
+    directions: Tensor = torch.linalg.solve_triangular(root.T, vectors[:, -DIMENSIONS:], upper=True)
+    return directions
 
 
 def _warped(
@@ -213,10 +237,11 @@ def _warped(
     grid = F.affine_grid(torch.stack(rows, 1), [count, 1, SIDE, SIDE], align_corners=False)
     stack = torch.cat([pixels * uniform(0.8, 1.2)[:, None, None, None], valid[:, None]], 1)
     warped = F.grid_sample(stack, grid, align_corners=False)
-    return _filled(warped[:, :3].clamp(0, 255), (warped[:, 3:] > 0.99).float())
+    return filled(warped[:, :3].clamp(0, 255), (warped[:, 3:] > 0.99).float())
 
 
-def _filled(pixels: Tensor, valid: Tensor) -> Tensor:
+def filled(pixels: Tensor, valid: Tensor) -> Tensor:
+    """What is not valid has the mean of what is."""
     mean = (pixels * valid).sum((2, 3), keepdim=True) / valid.sum((2, 3), keepdim=True).clamp_min(1)
     return pixels * valid + mean * (1 - valid)
 

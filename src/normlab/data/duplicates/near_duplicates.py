@@ -25,14 +25,15 @@ from normlab.records.plan import CopyLevel
 from normlab.records.run import list_hash
 from normlab.records.store import atomic_write
 
-DUPLICATES_VERSION = 2
+DUPLICATES_VERSION = 3
 """Raised when the same images would give other pairs; 1 are the groups of `near`."""
 COMPARED_AT = 64
 """Side, in pixels, at which images are compared."""
 LEAST_SIDE = 24
 """Images that are mostly smaller are not compared: too little detail tells them apart."""
-LARGEST_SEARCHED = 100_000
-"""Images beyond which only exact copies are looked for: the search grows with n², to hours."""
+LARGEST_SEARCHED = 500_000
+"""Images beyond which only exact copies are looked for: so many take some 7 GB."""
+LARGEST_IN_FIRST_VERSION = 100_000
 LEVELS: dict[str, CopyLevel] = {
     "exact": "exact",
     "duplicates": "duplicates",
@@ -109,7 +110,7 @@ def group_duplicates(
     """
     manifest = dataset.manifest
     decisions = read_pairs(Path(pairs), manifest) if pairs else Decisions()
-    if copies == "exact" or not _is_compared(manifest):
+    if copies == "exact" or not _is_compared(manifest, LARGEST_SEARCHED):
         found = exact_duplicates([str(h) for h in manifest.hashes])
     else:
         found = known_duplicates(dataset, cache=cache, progress=progress)
@@ -146,15 +147,16 @@ def known_duplicates(
         found = _read_pairs(path, len(manifest))
         if found is None:
             images = _images(dataset, cache, progress)
-            found = find_duplicates(images, [str(h) for h in manifest.hashes], progress)
+            sizes = np.stack([manifest.widths, manifest.heights], 1)
+            found = find_duplicates(images, [str(h) for h in manifest.hashes], progress, sizes)
             _store(path, {field.name: getattr(found, field.name) for field in fields(found)})
     note_use(path)
     return found
 
 
-def _is_compared(manifest: Manifest) -> bool:
+def _is_compared(manifest: Manifest, largest: int) -> bool:
     """Whether there is enough detail, and not too many images."""
-    if len(manifest) > LARGEST_SEARCHED:
+    if len(manifest) > largest:
         return False
     return float(np.median(np.minimum(manifest.widths, manifest.heights))) >= LEAST_SIDE
 
@@ -164,7 +166,7 @@ def _with_groups_of_first_version(
 ) -> Dataset:
     """As studies that were frozen with `copies = "near"` have them."""
     manifest = dataset.manifest
-    if manifest.given_groups is not None or not _is_compared(manifest):
+    if manifest.given_groups is not None or not _is_compared(manifest, LARGEST_IN_FIRST_VERSION):
         return dataset
     path = _place(manifest, cache, 1)
     with entry_lock(path):

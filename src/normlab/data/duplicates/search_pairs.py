@@ -2,10 +2,11 @@
 
 A copy that lies in training and in evaluation is known before it is asked for. Copies are found in
 five steps: images of equal bytes or pixels are one; every image's nearest neighbours by a
-descriptor that ignores rotation, mirroring and brightness are candidates (`descriptors`,
-`candidates`); each candidate pair is laid over each other at 32×32 pixels (`alignment`); pairs that
-fit roughly are compared window by window at 64×64 (`verification`), and called duplicates or
-look-alikes (`decision`); duplicates are joined to groups, with a guard against chains (`groups`).
+descriptor that ignores rotation, mirroring and brightness, and by one of upright windows, are
+candidates (`descriptors`, `windows`, `candidates`); each candidate pair is laid over each other at
+32×32 pixels (`alignment`, `proposals`); pairs that fit roughly are compared window by window at
+64×64 (`verification`), and called duplicates or look-alikes (`decision`); duplicates are joined to
+groups, with a guard against chains (`groups`).
 """
 
 from __future__ import annotations
@@ -19,36 +20,16 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from normlab.data.duplicates.alignment import BLOCK, align, details
-from normlab.data.duplicates.candidates import candidates
 from normlab.data.duplicates.decision import duplicate_pairs
-from normlab.data.duplicates.descriptors import (
-    Small,
-    all_spectra,
-    learn_projection,
-    shrink,
-    textured,
-)
+from normlab.data.duplicates.descriptors import shrink
 from normlab.data.duplicates.groups import source_groups
+from normlab.data.duplicates.proposals import Proposals, first_proposals, proposals
+from normlab.data.duplicates.shapes import PIXELS, Shapes, shapes_of
 from normlab.data.duplicates.verification import verify
 from normlab.data.scan import Progress, no_progress
 
-LEAST_SCORES = (0.75, 0.90)
-SPREADS = (0.20, 0.08)
-"""ρ from which a pair is reported, at these spreads of detail, linear between them and constant
-beyond; docs/data-check.md says how they were chosen."""
-LEAST_SIMILARITY = 0.6
-"""Cosine of two descriptors from which a pair is compared, once there are FEW images to learn
-from."""
-FEW = 100
-LEAST_FINE = 0.67
-"""Cosine that two descriptors of the finest detail alone must have as well."""
-LEAST_OVERLAP = 0.25
-"""What share of the image must be seen in both."""
-ROUGH_SCORE, ROUGH_FINE = 0.6, 0.4
-"""ρ, and that of the finest detail, from which a pair is verified."""
 LOOK_ALIKE = 0.5
-"""The score from which a pair is shown as a look-alike; it is also where ρ reaches LEAST_SCORES."""
+"""The score from which a pair is shown as a look-alike, beside what the first version listed."""
 _UPRIGHT, _SAME_SIZE = 3.0, 1.04
 """Degrees and zoom that are not worth a word."""
 
@@ -109,15 +90,26 @@ class Duplicates:
 
 
 def find_duplicates(
-    images: UInt8[np.ndarray, "n s s 3"], hashes: Sequence[str], progress: Progress = no_progress
+    images: UInt8[np.ndarray, "n s s 3"],
+    hashes: Sequence[str],
+    progress: Progress = no_progress,
+    sizes: Int[np.ndarray, "n 2"] | None = None,
 ) -> Duplicates:
     """Find duplicates and look-alikes among prepared squares; `hashes` are of the files' bytes.
 
     Found are mirror images, any rotation with or without black corners, zooms up to 1.4, windows up
     to 1.3 smaller, other encodings, sizes and brightness, and what combines them. Images are read
     in blocks. The result does not depend on the order of the images.
+
+    Args:
+        images: squares, to which the pictures were squashed.
+        hashes: of the files' bytes.
+        progress: is told what is being done.
+        sizes: widths and heights of the pictures; without them, squares of 128 pixels.
     """
-    return _search(images, hashes, progress, verified=True)
+    equal = _equal(images, hashes, progress)
+    near = _near(images, equal.distinct, sizes, progress)
+    return _joined(len(images), equal.pairs, equal.exact, near.at(equal.distinct))
 
 
 def find_near_duplicates(
@@ -127,15 +119,17 @@ def find_near_duplicates(
 
     Studies that were frozen with these groups are continued with them.
     """
-    return _search(images, hashes, progress, verified=False)
+    equal = _equal(images, hashes, progress)
+    near = _near_of_first_version(images, equal.distinct, progress)
+    return _joined(len(images), equal.pairs, equal.exact, near.at(equal.distinct))
 
 
 def exact_duplicates(hashes: Sequence[str]) -> Duplicates:
     """Files of equal bytes alone."""
     first = _first_of_each(hashes)
     same = np.flatnonzero(first < np.arange(len(hashes)))
-    none = _Near(np.zeros((0, 2), np.int64), np.zeros((0, 2, 3)), np.zeros(0), np.zeros(0, bool))
-    return _joined(len(hashes), np.stack([first[same], same], 1), np.ones(len(same), bool), none)
+    exact = np.ones(len(same), bool)
+    return _joined(len(hashes), np.stack([first[same], same], 1), exact, _nothing())
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,27 +143,34 @@ class _Near:
     score: Float[np.ndarray, " k"]
     certain: Bool[np.ndarray, " k"]
 
+    def at(self, distinct: Int[np.ndarray, " d"]) -> _Near:
+        """The same of images, from positions among those that are compared."""
+        return _Near(distinct[self.pairs], self.affine, self.score, self.certain)
 
-def _search(
-    images: UInt8[np.ndarray, "n s s 3"],
-    hashes: Sequence[str],
-    progress: Progress,
-    *,
-    verified: bool,
-) -> Duplicates:
+
+@dataclass(frozen=True, eq=False)
+class _Equal:
+    """Images of equal bytes or pixels."""
+
+    pairs: Int[np.ndarray, "e 2"]
+    """Each with the first that equals it."""
+    exact: Bool[np.ndarray, " e"]
+    distinct: Int[np.ndarray, " d"]
+    """The first of each, in an order that depends on the pixels alone."""
+
+
+def _equal(
+    images: UInt8[np.ndarray, "n s s 3"], hashes: Sequence[str], progress: Progress
+) -> _Equal:
     assert len(images) == len(hashes)
     pixels = _digests(images, progress)
     count = len(images)
     first_file, first_pixels = _first_of_each(hashes), _first_of_each(pixels)
     same = np.flatnonzero(np.minimum(first_file, first_pixels) < np.arange(count))
     first = np.where(first_file < np.arange(count), first_file, first_pixels)
-    equal = np.stack([first[same], same], 1)
-
     distinct = np.flatnonzero(first_pixels == np.arange(count))
     distinct = distinct[np.argsort(np.array([pixels[row] for row in distinct]), kind="stable")]
-    near = _near(images, distinct, progress, verified)
-    near = _Near(distinct[near.pairs], near.affine, near.score, near.certain)
-    return _joined(count, equal, first_file[same] < same, near)
+    return _Equal(np.stack([first[same], same], 1), first_file[same] < same, distinct)
 
 
 def _joined(
@@ -200,81 +201,69 @@ def _joined(
 def _near(
     images: UInt8[np.ndarray, "n s s 3"],
     distinct: Int[np.ndarray, " d"],
+    sizes: Int[np.ndarray, "n 2"] | None,
     progress: Progress,
-    verified: bool,
 ) -> _Near:
-    """Pairs of positions in `distinct`."""
-    empty = _Near(np.zeros((0, 2), np.int64), np.zeros((0, 2, 3)), np.zeros(0), np.zeros(0, bool))
+    """Pairs of positions in `distinct`: duplicates and look-alikes."""
     if len(distinct) < 2:
-        return empty
+        return _nothing()
+    if sizes is None:
+        sizes = np.full((len(images), 2), PIXELS)
+    shapes = shapes_of(sizes[distinct])
     small = shrink(images, distinct, progress)
-    valid = small.valid
-    seen = textured(small).numpy()
-    if seen.sum() < 2:
-        return empty
-    rows = torch.from_numpy(np.flatnonzero(seen))
-    small = Small(small.pixels[rows], small.valid[rows])
-    spectrum = all_spectra(small)
-    least = LEAST_SIMILARITY if len(rows) >= FEW else -1.0
-    found = candidates(spectrum, learn_projection(small, spectrum), least, progress)
+    found = proposals((images, distinct), small, shapes, progress)
     if not len(found.source):
-        return empty
-    luminance = spectrum[:, 0].clone()
-    del spectrum
-    detail = details(small)
-    del small
-    results = []
-    total = len(found.source)
-    for start in range(0, total, BLOCK):
-        block = slice(start, start + BLOCK)
-        source, target = found.source[block], found.target[block]
-        results.append(align(detail, luminance, source, target, found.skip[block]))
-        progress("comparing", min(start + BLOCK, total), total)
-    del detail, luminance
-    score = torch.cat([result.score for result in results])
-    affine = torch.cat([result.affine for result in results])
-    spread = torch.cat([result.spread for result in results])
-    fine = torch.cat([result.fine for result in results])
-    seen_in_both = torch.cat([result.overlap for result in results]) >= LEAST_OVERLAP
-    near = (score >= _least_score(spread)) & (fine >= LEAST_FINE) & seen_in_both
-    if verified:
-        rough = (score >= ROUGH_SCORE) & (fine >= ROUGH_FINE) & seen_in_both
-        source, target = rows[found.source[rough]], rows[found.target[rough]]
-        return _verified(
-            (images, distinct), valid, (source, target), affine[rough], near[rough], progress
-        )
-    pairs = torch.stack([rows[found.source[near]], rows[found.target[near]]], 1)
+        return _nothing()
+    return _verified((images, distinct), small.valid, shapes, found, progress)
+
+
+def _near_of_first_version(
+    images: UInt8[np.ndarray, "n s s 3"], distinct: Int[np.ndarray, " d"], progress: Progress
+) -> _Near:
+    if len(distinct) < 2:
+        return _nothing()
+    found = first_proposals(shrink(images, distinct, progress), progress)
     return _Near(
-        pairs.numpy(),
-        affine[near].double().numpy(),
-        score[near].double().numpy(),
-        np.ones(len(pairs), bool),
+        torch.stack([found.source, found.target], 1).numpy(),
+        found.affine.double().numpy(),
+        found.score.double().numpy(),
+        np.ones(len(found.source), bool),
     )
+
+
+def _nothing() -> _Near:
+    return _Near(np.zeros((0, 2), np.int64), np.zeros((0, 2, 3)), np.zeros(0), np.zeros(0, bool))
 
 
 def _verified(
     images: tuple[UInt8[np.ndarray, "n s s 3"], Int[np.ndarray, " d"]],
     valid: Bool[Tensor, "d h w"],
-    pairs: tuple[Int[Tensor, " k"], Int[Tensor, " k"]],
-    affine: Float[Tensor, "k 2 3"],
-    near: Bool[Tensor, " k"],
+    shapes: Shapes,
+    proposed: Proposals,
     progress: Progress,
 ) -> _Near:
-    """Duplicates and look-alikes; what is neither is left out."""
-    found = verify(images, valid, *pairs, affine, progress)
-    worst, agreement, detail = (
-        part.double().numpy() for part in (found.worst, found.agreement, found.detail)
+    """Duplicates and look-alikes, each pair as it fits best; what is neither is left out."""
+    pairs = proposed.source, proposed.target
+    found = verify(images, valid, shapes, *pairs, proposed.affine, progress)
+    both = torch.stack(pairs, 1).numpy()
+    order = np.argsort(found.worst.numpy(), kind="stable")
+    _, first, own = np.unique(
+        np.sort(both[order], axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    near = np.bincount(own.ravel(), proposed.near.numpy()[order]) > 0  # by any of its fits
+    best = order[first]
+    worst, agreement, detail, score = (
+        part.double().numpy()[best]
+        for part in (found.worst, found.agreement, found.detail, found.score)
     )
     certain = duplicate_pairs(worst, agreement, detail)
-    score = found.score.double().numpy()
-    shown = certain | near.numpy() | (score >= LOOK_ALIKE)
-    both = torch.stack(pairs, 1).numpy()
-    return _Near(both[shown], found.affine.double().numpy()[shown], score[shown], certain[shown])
-
-
-def _least_score(spread: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
-    part = ((SPREADS[0] - spread) / (SPREADS[0] - SPREADS[1])).clamp(0, 1)
-    return LEAST_SCORES[0] + (LEAST_SCORES[1] - LEAST_SCORES[0]) * part
+    shown = certain | near | (score >= LOOK_ALIKE)
+    return _Near(
+        both[best][shown],
+        found.affine.double().numpy()[best][shown],
+        score[shown],
+        certain[shown],
+    )
 
 
 def _digests(images: UInt8[np.ndarray, "n s s 3"], progress: Progress) -> list[bytes]:

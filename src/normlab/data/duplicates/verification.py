@@ -8,9 +8,10 @@ target T in windows b of 8×8 pixels, 4 apart, wherever both are seen:
 
 with D_b the mean of (g S + o − T)² in luminance, and half of that in colour; G_b the mean squared
 gradient of the picture that has less of it. n and δ are what a copy may differ by: noise of
-encoding, in levels of 255, and a misplacement, in pixels. Another object on the same wall, a hand
-that moved by a pixel, other words on the same form make at least one window disagree by far more
-than that, however well everything else agrees; and no average over the frame can hide it.
+encoding, in levels of 255 (more in a picture of few pixels), and a misplacement, in pixels. Another
+object on the same wall, a hand that moved by a pixel, other words on the same form make at least
+one window disagree by far more than that, however well everything else agrees; and no average over
+the frame can hide it.
 
 A plain wall agrees with any plain wall. So there must be detail that agrees as well: `detail` is
 how many windows (of those that do not overlap) have any, `agreement` their mean correlation,
@@ -19,6 +20,7 @@ weighted by the share of their variance that is not noise.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +30,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from normlab.data.duplicates.alignment import plausible
+from normlab.data.duplicates.shapes import Shapes, squared_map, true_map, turn_and_zoom
 from normlab.data.scan import Progress, no_progress
 
 SIDE = 64
@@ -41,6 +44,10 @@ PIXEL = 1.35
 GAIN = (0.6, 1.0 / 0.6)
 RADIUS = 0.94
 """Of the disc that is compared where one picture is turned, in half sides."""
+SHARPER = 2.0
+"""How many times more of the finest detail a picture has that is blurred to match the other."""
+_SOFTENED = 6
+"""Blurs by one pixel's variance at most, so that both are equally soft."""
 _WINDOW, _STEP = 8, 4
 _STEPS = 3
 _BLOCK = 256
@@ -49,6 +56,13 @@ _UPRIGHT = 4.0
 rotations leave filled corners behind, so that only the disc inside is compared."""
 _SETTLED = (1.5, 150.0)
 """Values of `worst` that a refinement of the map would not change the name of."""
+_NEARLY = (3.0, 40.0)
+"""The same of a refinement from a second start."""
+
+
+Pair = tuple[Shapes, Shapes]
+Part = tuple[Tensor, Tensor, Pair]
+"""Sources, targets and their shapes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +75,17 @@ class Verification:
     agreement: Float[Tensor, " k"]
     detail: Float[Tensor, " k"]
 
+    def of(self, rows: Int[Tensor, " b"]) -> Verification:
+        """That of some pairs."""
+        return Verification(
+            self.affine[rows], self.worst[rows], self.agreement[rows], self.detail[rows]
+        )
+
+    def take(self, rows: Int[Tensor, " b"], new: Verification, kept: Bool[Tensor, " b"]) -> None:
+        """Have those of `rows` that are kept replaced by the new ones."""
+        for name in ("affine", "worst", "agreement", "detail"):
+            getattr(self, name)[rows[kept]] = getattr(new, name)[kept]
+
     @property
     def score(self) -> Float[Tensor, " k"]:
         """20 / (20 + worst): 1 for equal pixels, .80 for a window five times as far as noise."""
@@ -70,6 +95,7 @@ class Verification:
 def verify(
     images: tuple[UInt8[np.ndarray, "n s s 3"], Int[np.ndarray, " d"]],
     valid: Bool[Tensor, "d h w"],
+    shapes: Shapes,
     source: Int[Tensor, " k"],
     target: Int[Tensor, " k"],
     affine: Float[Tensor, "k 2 3"],
@@ -80,6 +106,7 @@ def verify(
     Args:
         images: pixels, and which of them the other numbers count.
         valid: false in black corners.
+        shapes: of the pictures before they were squashed.
         source: number of the first image of each pair.
         target: number of the second.
         affine: source coordinates from target coordinates, roughly.
@@ -90,7 +117,8 @@ def verify(
         block = slice(first, first + _BLOCK)
         one = _loaded(images, valid, source[block])
         two = _loaded(images, valid, target[block])
-        parts.append(_verified(one, two, affine[block]))
+        shape = shapes.of(source[block]), shapes.of(target[block])
+        parts.append(_verified(one, two, affine[block], shape))
         progress("verifying", min(first + _BLOCK, len(source)), len(source))
     if not parts:
         nothing = torch.zeros(0)
@@ -117,28 +145,70 @@ def _loaded(
     return torch.cat([_blurred(pixels), seen], 1)
 
 
-def _verified(one: Tensor, two: Tensor, affine: Tensor) -> Verification:
-    """Measured as they lie; and those that are not clear, refined and measured again."""
-    found = _measured(one, two, affine)
-    rows = ((found.worst > _SETTLED[0]) & (found.worst < _SETTLED[1])).nonzero()[:, 0]
-    if len(rows):
-        refined = _descended(one[rows], two[rows], affine[rows])
-        again = _measured(one[rows], two[rows], refined)
-        better = (again.worst < found.worst[rows]) & plausible(refined)
-        better &= again.detail > 0.7 * found.detail[rows]  # not by sliding away from each other
-        take = rows[better]
-        for name in ("affine", "worst", "agreement", "detail"):
-            getattr(found, name)[take] = getattr(again, name)[better]
+def _verified(one: Tensor, two: Tensor, affine: Tensor, shape: Pair) -> Verification:
+    """Measured as they lie; those that are not clear are refined, from two starts, and softened."""
+    found = _measured(one, two, affine, shape)
+
+    def again(
+        better: Callable[[Verification, Part], Verification], low: float, high: float
+    ) -> None:
+        rows = ((found.worst > low) & (found.worst < high)).nonzero()[:, 0]
+        if len(rows):
+            own = shape[0].of(rows), shape[1].of(rows)
+            now = found.of(rows)
+            new = better(now, (one[rows], two[rows], own))
+            kept = (new.worst < now.worst) & (new.detail > 0.7 * now.detail)
+            # not by sliding away from each other
+            found.take(rows, new, kept & _plausible(new.affine, own))
+
+    again(_refined, *_SETTLED)
+    again(_refined_without_shear, *_NEARLY)
+    again(_softened, *_SETTLED)
     return found
 
 
-def _measured(one: Tensor, two: Tensor, affine: Tensor) -> Verification:
-    warped = _warp(one, affine)
+def _refined(now: Verification, part: Part) -> Verification:
+    one, two, shape = part
+    return _measured(one, two, _descended(one, two, now.affine), shape)
+
+
+def _refined_without_shear(now: Verification, part: Part) -> Verification:
+    """From the turn and zoom nearest to the map: at 32 pixels it may have gone astray."""
+    one, two, shape = part
+    start = squared_map(turn_and_zoom(true_map(now.affine, *shape)), *shape)
+    return _measured(one, two, _descended(one, two, start), shape)
+
+
+def _softened(now: Verification, part: Part) -> Verification:
+    one, two, shape = part
+    first, second = _finest(one), _finest(two)
+    rows = (torch.maximum(first, second) > SHARPER * torch.minimum(first, second)).nonzero()[:, 0]
+    if not len(rows):
+        return now
+    own = shape[0].of(rows), shape[1].of(rows)
+    new = now.of(torch.arange(len(now.worst)))
+    softer = _measured(one[rows], two[rows], now.affine[rows], own, soft=True)
+    new.take(rows, softer, torch.ones_like(rows, dtype=torch.bool))
+    return new
+
+
+def _plausible(affine: Tensor, shape: Pair) -> Tensor:
+    """As the squares lie, or as the pictures do that were squashed to them."""
+    return torch.logical_or(plausible(affine), plausible(true_map(affine, *shape)))
+
+
+def _measured(
+    one: Tensor, two: Tensor, affine: Tensor, shape: Pair, *, soft: bool = False
+) -> Verification:
+    warped = torch.cat([_warp(one[:, :3], affine, "border"), _warp(one[:, 3:], affine)], 1)
     under = two[:, 3:] * (warped[:, 3:] > 0.95)
     seen, target = _equally_sharp(warped[:, :3], two[:, :3], affine)
-    turn = torch.rad2deg(torch.atan2(affine[:, 1, 0], affine[:, 0, 0]))
+    true = true_map(affine, *shape)
+    turn = torch.rad2deg(torch.atan2(true[:, 1, 0], true[:, 0, 0]))
     tilted = ((turn + 45) % 90 - 45).abs() > _UPRIGHT
-    under = torch.where(tilted[:, None, None, None], under * _disc(), under)
+    under = torch.where(tilted[:, None, None, None], under * _disc(shape[1].squash), under)
+    if soft:
+        seen, target = _equally_soft(seen, target, under)
     shown = _exposed(seen, target, under)
     # what is white in one picture may be brighter than that in the other
     error = shown.clamp(0, 255) - target
@@ -152,12 +222,13 @@ def _measured(one: Tensor, two: Tensor, affine: Tensor) -> Verification:
     share = F.avg_pool2d(under, _WINDOW, _STEP)
     mean = F.avg_pool2d(stack, _WINDOW, _STEP) / share.clamp_min(1e-3)
     counted = (share > 0.5).float()[:, 0]
-    ratio = mean[:, 0] / (NOISE**2 + MISPLACED**2 * mean[:, 1]) * counted
+    noise = NOISE**2 * torch.maximum(shape[0].noise, shape[1].noise)[:, None, None].square()
+    ratio = mean[:, 0] / (noise + MISPLACED**2 * mean[:, 1]) * counted
     first = (mean[:, 4] - mean[:, 2].square()).clamp_min(1)
     second = (mean[:, 5] - mean[:, 3].square()).clamp_min(1)
     alike = (mean[:, 6] - mean[:, 2] * mean[:, 3]) / (first * second).sqrt()
     least = torch.minimum(first, second) - 1
-    weight = least / (least + NOISE**2) * counted
+    weight = least / (least + noise) * counted
     total = weight.sum((1, 2))
     nothing = counted.sum((1, 2)) == 0
     worst = torch.where(nothing, torch.inf, ratio.amax((1, 2)))
@@ -175,6 +246,31 @@ def _equally_sharp(source: Tensor, target: Tensor, affine: Tensor) -> tuple[Tens
     more = (PIXEL * (zoom - 1)).clamp(-1, 1)[:, None, None, None]
     softer = target + more.clamp_min(0) * (_blurred(target) - target)
     return source - more.clamp_max(0) * (_blurred(source) - source), softer
+
+
+def _equally_soft(source: Tensor, target: Tensor, under: Tensor) -> tuple[Tensor, Tensor]:
+    """The one with more of the finest detail, blurred until it has as much as the other one.
+
+    A copy of half the size has lost what lies beyond its own pixels, whatever the map says.
+    """
+    first, second = (_finest(torch.cat([part, under], 1)) for part in (source, target))
+    swap = (second > first)[:, None, None, None]
+    now, soft = torch.where(swap, target, source), torch.where(swap, source, target)
+    have, wanted = torch.maximum(first, second).sqrt(), torch.minimum(first, second).sqrt()
+    for _ in range(_SOFTENED):
+        blurred = _blurred(now)
+        left = _finest(torch.cat([blurred, under], 1)).sqrt()
+        part = ((have - wanted) / (have - left).clamp_min(1e-3)).clamp(0, 1)
+        now = now + part[:, None, None, None] * (blurred - now)
+        have = torch.where(part < 1, wanted, left)
+    return torch.where(swap, soft, now), torch.where(swap, now, soft)
+
+
+def _finest(picture: Float[Tensor, "b 4 64 64"]) -> Float[Tensor, " b"]:
+    """The mean square of luminance less its blurred self, where it is valid."""
+    grey, under = picture[:, :3].mean(1, keepdim=True), picture[:, 3:]
+    fine = (grey - _blurred(grey)).square() * under
+    return fine.sum((1, 2, 3)) / under.sum((1, 2, 3)).clamp_min(1)
 
 
 def _exposed(source: Tensor, target: Tensor, under: Tensor) -> Tensor:
@@ -236,9 +332,9 @@ def _normal(values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     return centred / deviation, deviation
 
 
-def _warp(image: Tensor, affine: Tensor) -> Tensor:
+def _warp(image: Tensor, affine: Tensor, beyond: str = "zeros") -> Tensor:
     grid = F.affine_grid(affine, [len(image), 1, SIDE, SIDE], align_corners=False)
-    return F.grid_sample(image, grid, align_corners=False)
+    return F.grid_sample(image, grid, padding_mode=beyond, align_corners=False)
 
 
 def _slope(grey: Tensor) -> Tensor:
@@ -252,9 +348,12 @@ def _places() -> tuple[Tensor, Tensor]:
     return y, x
 
 
-def _disc() -> Tensor:
+def _disc(squash: Float[Tensor, "b 2"]) -> Float[Tensor, "b 1 64 64"]:
+    """The largest disc in the picture, which is an ellipse in the square."""
     y, x = _places()
-    return (y.square() + x.square() <= RADIUS**2).float()
+    wide, high = squash[:, 0, None, None], squash[:, 1, None, None]
+    inside = (x / wide).square() + (y / high).square() <= RADIUS**2
+    return inside.float()[:, None]
 
 
 def _blurred(pixels: Tensor) -> Tensor:
