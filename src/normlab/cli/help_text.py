@@ -33,6 +33,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "normlab predict photos-study one.jpg",
         "normlab predict photos-study photos/ --out classes.csv",
     ),
+    "infer": (
+        "normlab infer --model_file net.pth --normalization bn --n 2 "
+        "--test_data_file test.csv --output_file classes.csv",
+    ),
     "explain": (
         "normlab explain photos-study",
         "normlab explain photos-study --arms bn,gn --images 3",
@@ -52,7 +56,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 
 VERBS: dict[str, tuple[str, ...]] = {
     "Start here": ("check", "compare", "predict", "report"),
-    "Studies": ("plan", "run", "slurm-submit", "status", "verify", "train"),
+    "Studies": ("plan", "run", "slurm-submit", "status", "verify", "train", "infer"),
     "Why": ("explain", "stress", "audit"),
     "What there is": ("norms", "networks", "checks", "executors", "bench", "cache"),
 }
@@ -68,6 +72,7 @@ SHORT: dict[str, str] = {
     "status": "What of a study is done, and what is left.",
     "verify": "Whether a study's records are whole and agree.",
     "train": "Train one network.",
+    "infer": "The course's program: weights and a CSV in, class ids out.",
     "explain": "Grad-CAM: where a network looked, by class.",
     "stress": "Accuracy as the images change: blur, noise, batches …",
     "audit": "Published tables held against arithmetic.",

@@ -22,6 +22,7 @@ from normlab.cli.verbs.checks import checks
 from normlab.cli.verbs.compare import PLAN_HELP, compare
 from normlab.cli.verbs.executors import executors
 from normlab.cli.verbs.explain import explain
+from normlab.cli.verbs.infer import infer
 from normlab.cli.verbs.networks import networks
 from normlab.cli.verbs.norms import norms
 from normlab.cli.verbs.predict import predict
@@ -48,7 +49,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _VERBS = (
-    *(check, compare, run, status, report, train, predict, explain, stress),
+    *(check, compare, run, status, report, train, predict, infer, explain, stress),
     *(verify, audit, norms, networks, checks, executors, slurm_submit, bench, cache),
 )
 for _verb in _VERBS:

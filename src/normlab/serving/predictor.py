@@ -40,12 +40,17 @@ class Predictor:
             UsageError: the run has no weights yet.
             StorageError: they are damaged or do not fit the network.
         """
-        weights, spec, mean, std = load_weights(run / "weights.safetensors")
+        return cls.load_file(run / "weights.safetensors", device)
+
+    @classmethod
+    def load_file(cls, path: Path, device: torch.device | str = "cpu") -> Predictor:
+        """The same for a run's file of weights, wherever it lies now."""
+        weights, spec, mean, std = load_weights(path)
         network = build_network(spec, device, load_weights=False)
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:
-            raise StorageError(f"the weights in {run} do not fit {spec.network}") from error
+            raise StorageError(f"the weights {path} do not fit {spec.network}") from error
         network.eval()
         return cls(
             spec, network, torch.tensor(mean, device=device), torch.tensor(std, device=device)
@@ -88,6 +93,19 @@ def images_of_values(
     Raises:
         DataError: a line that is not so many numbers in [0, 255].
     """
+    for pixels in values_as_images(lines, origin):
+        if len(pixels) == data.image_size:
+            yield pixels
+        else:
+            yield resize_pixels(pixels, data.image_size)
+
+
+def values_as_images(lines: Iterable[str], origin: str) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """Images from lines of 3·S·S values, channel by channel, of the sizes that they have.
+
+    Raises:
+        DataError: a line that is not so many numbers in [0, 255], or has them scaled to [0, 1].
+    """
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -103,8 +121,9 @@ def images_of_values(
             raise DataError(f"{origin} line {number} has {len(values)} values, not 3·S·S")
         if not np.all((values >= 0) & (values <= 255)):
             raise DataError(f"{origin} line {number} has values outside of 0 to 255")
-        pixels = values.round().astype(np.uint8).reshape(3, side, side).transpose(1, 2, 0)
-        if side == data.image_size:
-            yield pixels
-        else:
-            yield resize_pixels(pixels, data.image_size)
+        if values.max() <= 1 and np.any(values != values.round()):
+            raise DataError(
+                f"{origin} line {number} has values scaled to 0 to 1; write those of pixels, "
+                "0 to 255"
+            )
+        yield values.round().astype(np.uint8).reshape(3, side, side).transpose(1, 2, 0)

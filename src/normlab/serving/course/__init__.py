@@ -1,1 +1,1 @@
-"""The course's own program: weights of other people's versions of the network, and its CSV files."""
+"""The course's own program: other people's versions of the network, and its CSV files."""

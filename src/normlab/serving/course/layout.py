@@ -1,9 +1,9 @@
-"""What a state dict of somebody's 6n+2 network holds, found by its structure rather than its names.
+"""What a state dict of somebody's 6n+2 network holds, found by structure rather than by names.
 
-The network of the course (He et al. 2015, section 4.2) has 6n+1 convolutions of 3×3 in three stages,
-shortcuts that are padded (option A) or projected by 1×1 convolutions (option B), a norm after every
-convolution, and one linear layer. Whatever its author called them, shapes tell convolutions, norms and
-the linear layer apart, and the filters of a convolution its stage.
+The network of the course (He et al. 2015, section 4.2) has 6n+1 convolutions of 3×3 in three
+stages, shortcuts that are padded (option A) or projected by 1×1 convolutions (option B), a norm
+after every convolution, and one linear layer. Whatever its author called them, shapes tell
+convolutions, norms and the linear layer apart, and the filters of a convolution its stage.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROLES = {
     "weight": ("weight", "gamma", "scale"),
     "bias": ("bias", "beta", "shift"),
 }
-"""Our name of a norm's tensor, and what others call it; where a name holds two the first one counts."""
+"""Our name of a norm's tensor, and what others call it; of several in a name the first counts."""
 IN_ORDER = {
     2: ("weight", "bias"),
     3: ("weight", "bias", "gate"),
@@ -165,11 +165,9 @@ def _pair(
             raise _other(
                 f"{len(own)} norms have {filters} channels, and {len(calls)} convolutions of 3×3"
             )
-        stem = calls[0].path if stage == 0 else ""
-        if stem:
-            first = max(own, key=lambda norm: (_common(norm.path, stem), -place[norm.path]))
-            if _depth(first.path) == _depth(stem):
-                own = [first, *(norm for norm in own if norm is not first)]
+        if stage == 0:
+            first = _of_stem(calls[0], own, place)
+            own = [first, *(norm for norm in own if norm is not first)]
         paired.update({part.path: norm for part, norm in zip(calls, own, strict=True)})
     wide = [norm for norm in norms if _width(norm) not in FILTERS]
     if wide:
@@ -188,6 +186,16 @@ def _of_shortcut(projection: Part, norms: Sequence[Part], place: Mapping[str, in
     return max(norms, key=nearness)
 
 
+def _of_stem(stem: Part, norms: Sequence[Part], place: Mapping[str, int]) -> Part:
+    """The norm in the stem's container, or at least as deep; else the first in the file."""
+
+    def nearness(norm: Part) -> tuple[int, bool, int]:
+        as_deep = norm.path.count(".") == stem.path.count(".")
+        return _common(norm.path, stem.path), as_deep, -place[norm.path]
+
+    return max(norms, key=nearness)
+
+
 def _unit(part: Part, norm: Part | None) -> Unit:
     kernel = part.kernel
     assert kernel is not None
@@ -199,7 +207,9 @@ def _roles(norm: Part) -> dict[str, Tensor]:
     """Our names of a norm's tensors, by theirs; by their order where those say nothing."""
     found: dict[str, Tensor] = {}
     for name, value in norm.tensors.items():
-        role = next((ours for ours, names in ROLES.items() if any(x in name.lower() for x in names)), None)
+        role = next(
+            (ours for ours, names in ROLES.items() if any(x in name.lower() for x in names)), None
+        )
         if role is None or role in found:
             names = IN_ORDER.get(len(norm.tensors))
             if names is None:
@@ -235,8 +245,9 @@ def _width(norm: Part) -> int:
 def _shapes(norms: Sequence[Part]) -> str:
     if not norms:
         return "no norms"
-    tensor = next(iter(norms[0].tensors.values()))
-    return f"({', '.join('C' if size > 1 else '1' for size in tensor.shape)}{',' * (tensor.ndim == 1)})"
+    shape = next(iter(norms[0].tensors.values())).shape
+    sizes = ["C" if size > 1 else "1" for size in shape]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
 def _shape(part: Part) -> tuple[int, ...]:
@@ -247,10 +258,6 @@ def _shape(part: Part) -> tuple[int, ...]:
 
 def _stage(filters: int) -> int | None:
     return FILTERS.index(filters) if filters in FILTERS else None
-
-
-def _depth(path: str) -> int:
-    return path.count(".")
 
 
 def _common(first: str, second: str) -> int:

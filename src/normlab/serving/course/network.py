@@ -14,7 +14,7 @@ from normlab.networks.libraries.weights import read_state
 from normlab.networks.resnet.blocks import ProjectedShortcut
 from normlab.networks.resnet.resnet import ResNet, resnet
 from normlab.norms.spec import parse_norm
-from normlab.serving.course.layout import FILTERS, Layout, Unit, read_layout
+from normlab.serving.course.layout import FILTERS, Layout, Unit, natural, read_layout
 
 NAMES = {"nn": "none", "inbuilt": "torch-bn", "torch_bn": "torch-bn"}
 """The course's names of normalizations where they are not ours."""
@@ -32,10 +32,13 @@ class CourseNetwork:
     def __str__(self) -> str:
         """One line: what the weights were matched with."""
         found = self.layout
-        biases = ", convolutions with a bias" if any(u.bias is not None for u in found.units) else ""
+        biases = (
+            ", convolutions with a bias" if any(u.bias is not None for u in found.units) else ""
+        )
         return (
-            f"{self.tensors} tensors: n = {found.n} ({6 * found.n + 2} layers), r = {found.classes}, "
-            f"option {found.option}, {self.norm}, norms shaped {found.shapes}{biases}"
+            f"{self.tensors} tensors: n = {found.n} ({6 * found.n + 2} layers), "
+            f"r = {found.classes}, option {found.option}, {self.norm}, "
+            f"norms shaped {found.shapes}{biases}"
         )
 
 
@@ -55,17 +58,19 @@ def load_course_network(path: Path, normalization: str, n: int | None = None) ->
     norm = NAMES.get(normalization, normalization)
     parse_norm(norm)
     state = read_state(path)
+    if path.suffix == ".safetensors":  # which sorts by name: blocks.10 before blocks.2
+        state = dict(sorted(state.items(), key=lambda named: natural(named[0])))
     layout = read_layout(state)
     if n is not None and n != layout.n:
         raise UsageError(
-            f"{path} has 6n+1 = {len(layout.units)} convolutions, so n = {layout.n}, and n = {n} was "
-            f"given; say --n {layout.n}"
+            f"{path} has 6n+1 = {len(layout.units)} convolutions, so n = {layout.n}, and n = {n} "
+            f"was given; say --n {layout.n}"
         )
     network = resnet(layout.n, layout.classes, norm, shortcut=layout.option)
-    blocks = [block for stage in network.stages for block in stage]
-    slots = [(network.stem.conv, network.stem.norm)]
-    for block in blocks:
-        slots += [(block.conv1, block.norm1), (block.conv2, block.norm2)]
+    slots = [_slot(network.stem, "conv", "norm")]
+    for blocks in network.stages.children():
+        for block in blocks.children():
+            slots += [_slot(block, "conv1", "norm1"), _slot(block, "conv2", "norm2")]
     with torch.no_grad():
         for unit, (convolution, own) in zip(layout.units, slots, strict=True):
             _put(unit, convolution, own, normalization)
@@ -78,12 +83,19 @@ def load_course_network(path: Path, normalization: str, n: int | None = None) ->
 
 def _put_shortcut(network: ResNet, stage: int, unit: Unit, norm: str) -> None:
     """Some project in the first stage too, where ours is the identity, and some without a norm."""
-    block = network.stages[stage][0]
+    block = network.get_submodule(f"stages.{stage}.0")
     if not isinstance(block.shortcut, ProjectedShortcut):
         block.shortcut = ProjectedShortcut(FILTERS[0], FILTERS[0], 1, parse_norm(norm))
+    shortcut = block.shortcut
     if not unit.norm:
-        block.shortcut.norm = nn.Identity()
-    _put(unit, block.shortcut.conv, block.shortcut.norm, norm)
+        shortcut.norm = nn.Identity()
+    _put(unit, *_slot(shortcut, "conv", "norm"), norm)
+
+
+def _slot(module: nn.Module, convolution: str, norm: str) -> tuple[nn.Conv2d, nn.Module]:
+    found = module.get_submodule(convolution)
+    assert isinstance(found, nn.Conv2d)
+    return found, module.get_submodule(norm)
 
 
 def _put(unit: Unit, convolution: nn.Conv2d, norm: nn.Module, normalization: str) -> None:

@@ -84,18 +84,17 @@ def _of_run(
     model: Path, normalization: str, n: int | None, file: object, origin: str,
     device: torch.device | str,
 ) -> Iterator[int]:  # fmt: skip
-    predictor = Predictor.load(model.parent, device)
+    predictor = Predictor.load_file(model, device)
     spec = predictor.spec
     said = NAMES.get(normalization, normalization)
     if said.partition(":")[0] != spec.norm.partition(":")[0]:
         raise UsageError(
             f"{model} was trained with {spec.norm}, and --normalization says {normalization}"
         )
-    trained = (int(spec.network.name.removeprefix("cifar-resnet")) - 2) // 6 if (
-        spec.network.name.startswith("cifar-resnet")
-    ) else None
-    if n is not None and trained is not None and n != trained:
-        raise UsageError(f"{model} has n = {trained}, and n = {n} was given; say --n {trained}")
+    if n is not None and spec.network.name != f"cifar-resnet{6 * n + 2}":
+        raise UsageError(
+            f"{model} is of the network {spec.network.name}, and n = {n} is cifar-resnet{6 * n + 2}"
+        )
     pixels = images_of_values(file, spec.data, origin)  # type: ignore[arg-type]
     return (int(found.argmax()) for found in predictor.probabilities(pixels))
 
