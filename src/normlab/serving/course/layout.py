@@ -26,6 +26,7 @@ ROLES = {
     "bias": ("bias", "beta", "shift"),
 }
 """Our name of a norm's tensor, and what others call it; of several in a name the first counts."""
+LETTERS = {"g": "weight", "w": "weight", "b": "bias", "m": "running_mean", "v": "running_var"}
 IN_ORDER = {
     2: ("weight", "bias"),
     3: ("weight", "bias", "gate"),
@@ -207,7 +208,7 @@ def _roles(norm: Part) -> dict[str, Tensor]:
     """Our names of a norm's tensors, by theirs; by their order where those say nothing."""
     found: dict[str, Tensor] = {}
     for name, value in norm.tensors.items():
-        role = next(
+        role = LETTERS.get(name) or next(
             (ours for ours, names in ROLES.items() if any(x in name.lower() for x in names)), None
         )
         if role is None or role in found:
