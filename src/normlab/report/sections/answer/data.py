@@ -16,6 +16,8 @@ from normlab.stats.summary.timing import relative_time
 from normlab.stats.summary.verdict_text import further_blocks
 from normlab.text import count
 
+MOST_REFERENCES = 15
+"""Arms up to which a setting can be seen from each; the page would have their square of rows."""
 BlockTable = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
 """Head and rows, a row a block."""
 
@@ -82,7 +84,7 @@ def answer(
 def references(setting: SettingAnalysis) -> tuple[str | None, ...]:
     """The arms that a setting can be seen from; the plan's reference is first, None if missing."""
     verdict = setting.verdict
-    if len(verdict.arms) < 2:
+    if not 2 <= len(verdict.arms) <= MOST_REFERENCES:
         return (verdict.reference,)
     return (verdict.reference, *(arm for arm in verdict.arms if arm != verdict.reference))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from normlab.stats.data.metrics import format_difference, unit
 from normlab.stats.summary.analysis import SettingAnalysis
-from normlab.stats.summary.recommendation import Recommendation, recommend
+from normlab.stats.summary.recommendation import Recommendation, names, recommend
 from normlab.stats.summary.verdict_text import further_blocks
 from normlab.text import count
 
@@ -31,6 +31,15 @@ class Sentence:
         """Mark, arms and reason of the recommendation, with at most NAMED arms in a line."""
         for mark, arms, reason in self.recommendation.lines:
             yield mark, shortened(arms) if reason else arms, reason
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Use, level, not and open, for a table of settings; what keeps it from an answer first."""
+        found = self.recommendation
+        if not found.use:
+            return (found.warning or "–", "–", "–", "–")
+        lists = (found.level, found.not_these, found.open)
+        return (found.use, *(shortened(names(arms)) or "–" for arms in lists))
 
 
 def shortened(arms: str) -> str:

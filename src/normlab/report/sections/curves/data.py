@@ -88,8 +88,8 @@ class CurveFigure:
             if twin is not None:
                 found[panel.axis_title] = self.panels[twin].axis_title
         return tuple(
-            f"{metric.capitalize()} is {other} here, to the last digit (every image has one class),"
-            " so it is not drawn again; the tables have both."
+            f"{metric[0].upper()}{metric[1:]} is {other} here, to the last digit (every image has "
+            "one class), so it is not drawn again; the tables have both."
             for metric, other in found.items()
         )
 

@@ -72,6 +72,8 @@ class PanelsOfSetting:
     slug: str
     arms: tuple[str, ...]
     panels: tuple[Panel, ...]
+    many: bool
+    """Whether a band stands in place of the lines of the blocks, until one is followed."""
     same: tuple[str, ...]
     """Which metrics are not drawn because another one shows the same, a sentence each."""
     head: tuple[str, ...]
@@ -165,7 +167,14 @@ def _panels(one: SettingCurves, drawn: DrawnCharts) -> PanelsOfSetting:
         panels.append(Panel(panel.axis_title, panel.part, svg))
     head, rows = curve_table(figure)
     return PanelsOfSetting(
-        one.setting, one.slug, figure.arms, tuple(panels), figure.same, head, rows
+        one.setting,
+        one.slug,
+        figure.arms,
+        tuple(panels),
+        any(panel.many for panel in figure.panels),
+        figure.same,
+        head,
+        rows,
     )
 
 
