@@ -166,6 +166,8 @@ def medians(blocks: pd.DataFrame) -> pd.DataFrame:
     Epochs that fewer than half of the arm's blocks have reached are left out: there the median
     would jump because blocks end, not because the arm changes.
     """
+    if blocks.empty:  # of no type that could be compared
+        return pd.DataFrame({"arm": [], "epoch": [], "value": []})
     grouped = blocks.groupby(["arm", "epoch"], sort=True)["value"].agg(["median", "count"])
     grouped = grouped.reset_index()
     started = (

@@ -24,6 +24,14 @@ class VerdictView:
     try_it: str
     """The run to predict with; empty where no run has weights."""
 
+    @property
+    def columns(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Columns of the table of settings that say something in any of them: head and cells."""
+        heads = ("use", "level with it", "not", "open")
+        columns = zip(*(one.sentence.cells for one in self.settings), strict=True)
+        found = zip(heads, columns, strict=True) if self.settings else ()
+        return tuple((head, cells) for head, cells in found if {*cells} != {"–"} or head == "use")
+
 
 def build(context: ReportContext) -> VerdictView:
     """The first screen of every setting, and the pictures of the recommended network."""
