@@ -8,6 +8,7 @@ import time
 import pytest
 
 import browser
+from explained import explain
 from live_page import served
 from normlab.records.store import RunFolder
 from normlab.report.page.build import build_report
@@ -32,6 +33,7 @@ def page(fabricate, tmp_path_factory):
     fabricate.write_study(
         folder, plan, fabricate.make_runs(plan, statuses={("none", 1): "diverged"})
     )
+    explain(folder, ("bn", "bin", "none"))
     return build_report(folder, exports=False)
 
 
@@ -226,6 +228,26 @@ def test_axe_finds_no_serious_fault(opened, scheme):
 def test_nothing_sticks_out(opened, width):
     opened.resize(width, 844)
     assert opened.run("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1400, 900)])
+def test_the_first_screen_has_the_answer_the_plot_and_a_picture(
+    chromium, fabricate, tmp_path, width, height
+):
+    plan = fabricate.make_plan(norms=("bn", "gn", "in", "none"), blocks=5, epochs=1)
+    fabricate.write_study(tmp_path, plan, fabricate.make_runs(plan))
+    explain(tmp_path, ("bn", "gn"))
+    page = build_report(tmp_path, exports=False)
+    chromium.resize(width, height)
+    chromium.open(page.as_uri())
+    bottom = "Math.max(...[...document.querySelectorAll({!r})].map(e => {}))"
+    rect = "e.getBoundingClientRect().bottom"
+    for part in (".recommendation .sure", "#verdict .perspective:not([hidden]) .plot-row.axis"):
+        assert chromium.run(bottom.format(part, rect)) < height
+    assert chromium.run("document.querySelector('main img').getBoundingClientRect().top") < height
+    if width > 1000:
+        assert chromium.run(bottom.format("#verdict img", rect)) < height
+    chromium.resize(1180)
 
 
 def test_print_hides_the_controls(opened):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from normlab.errors import StorageError
-from normlab.report.explanation import FOLDER, read_explanation
+from normlab.report.explanation import FILE, FOLDER, read_explanation
 from normlab.report.sections.base import Nothing, ReportContext, Section, never, section_template
 from normlab.report.sections.gallery.data import GalleryView, gallery_view, pictures
 
@@ -12,6 +12,8 @@ def build(context: ReportContext) -> GalleryView | None:
     """The pictures of explain/; None where nothing was explained."""
     if context.explanation is not None:
         return gallery_view(context.explanation, context.study.folder / FOLDER)
+    if (context.study.folder / FOLDER / FILE).exists():
+        return None  # it cannot be read, and `nothing` says so
     older = pictures(context.study.folder, FOLDER)
     return None if older is None else GalleryView((), "", "", (), (), older)
 
