@@ -96,10 +96,12 @@ def prepared(
     check_classes([item.label for item in source.items()], source.location)
     cache = cache_folder(cache)
     form = (image_size, resize)
+    entry = None
     if known_hashes(source, cache) is None and not _may_be_there(cache, source, image_size):
-        _prepare_unseen(source, form, cache, progress)
-    hashes = hash_items(source, cache, progress)
-    entry = cache / "images" / _entry_key(source, hashes, *form)
+        entry = _prepare_unseen(source, form, cache, progress)
+    if entry is None:
+        hashes = hash_items(source, cache, progress)
+        entry = cache / "images" / _entry_key(source, hashes, *form)
     dataset = _open_entry(entry, source, image_size)
     if dataset is None:
         dataset = _prepare(entry, source, form, progress)
@@ -128,12 +130,19 @@ def _prepare(entry: Path, source: Source, form: tuple[int, str], progress: Progr
     return dataset
 
 
-def _prepare_unseen(source: Source, form: tuple[int, str], cache: Path, progress: Progress) -> None:
-    """Hash and decode in one pass what was never read: only then is the entry's name known."""
+def _prepare_unseen(
+    source: Source, form: tuple[int, str], cache: Path, progress: Progress
+) -> Path | None:
+    """Hash and decode in one pass what was never read: only then is the entry's name known.
+
+    Returns the entry; None where another process has read them meanwhile.
+    """
+    made: list[Path] = []
     new = cache / "images" / f"new-{list_hash([source.signature, *form, DECODER_VERSION])[:28]}"
 
     def publish(partial: Path, hashes: Sequence[str]) -> None:
         entry = new.with_name(_entry_key(source, hashes, *form))
+        made.append(entry)
         with entry_lock(entry):
             if _open_entry(entry, source, form[0]) is None:
                 shutil.rmtree(entry, ignore_errors=True)
@@ -142,11 +151,12 @@ def _prepare_unseen(source: Source, form: tuple[int, str], cache: Path, progress
                 shutil.rmtree(partial, ignore_errors=True)
 
     with entry_lock(new, passing=True):
-        if known_hashes(source, cache) is None:  # else another process was here first
+        if known_hashes(source, cache) is None:
             partial = new.with_name(f"{new.name}.partial")
             hashes = make_entry(partial, source, *form, progress, publish)
             with storing(cache):
                 store_hashes(source, cache, hashes)
+    return made[0] if made else None
 
 
 def _may_be_there(cache: Path, source: Source, size: int) -> bool:
