@@ -365,8 +365,10 @@ def test_predict_without_a_run_or_images(normlab, scratch, photos, tiny) -> None
     normlab("predict", "nowhere", "photos").assert_one_sentence("nowhere is not a run")
     normlab("predict", "nowhere", "nothing.png").assert_one_sentence("there is no nothing.png")
     assert normlab("compare", "photos", *tiny, "--out", "study").code == 0
-    normlab("predict", "study", "photos").assert_one_sentence("has 2 runs; name one")
+    normlab("predict", "study", "photos", "--arm", "gm").assert_one_sentence("unknown finished arm")
+    normlab("predict", "study", "photos", "--block", "7").assert_one_sentence("there are 1")
     run = next((scratch / "study" / "runs").iterdir())
+    normlab("predict", run, "photos", "--arm", "bn").assert_one_sentence("is one run")
     (scratch / "empty").mkdir()
     normlab("predict", run, "empty").assert_one_sentence("empty holds no images")
     (scratch / "notes.png").write_text("hello")

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from io import StringIO
-from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from normlab._version import __version__
 from normlab.norms.fused.cpu import loader
@@ -273,64 +268,6 @@ def test_python_m_normlab(study) -> None:
         "runpy.run_module('normlab', run_name='__main__')"
     )
     assert json.loads(python(code).stdout)[0]["code"] == "bn"
-
-
-# --- one run
-
-
-@pytest.mark.usefixtures("no_report")
-def test_train_and_predict(normlab, photos, scratch) -> None:
-    options = ("--epochs", "2", "--image-size", "8", "--model", "resnet8", "--batch-size", "4")
-    result = normlab("train", "photos", "--norm", "gn:groups=8", *options)
-    assert result.code == 0, result.err
-    assert "plan     1 norm × 1 block = 1 run · " in result.out
-    (folder,) = scratch.glob("*-run")
-    table = normlab("predict", folder, "photos")
-    assert table.code == 0, table.err
-    rows = list(csv.reader(StringIO(table.out)))
-    assert rows[0] == ["path", "class", "bright", "dark", "striped"]
-    assert [row[0] for row in rows[1:]] == [str(p) for p in sorted(Path("photos").rglob("*.png"))]
-    for row in rows[1:]:
-        probabilities = [float(value) for value in row[2:]]
-        assert sum(probabilities) == pytest.approx(1, abs=1e-5)
-        assert row[1] == rows[0][2 + int(np.argmax(probabilities))]
-    single = normlab("predict", folder, rows[1][0])
-    alone = list(csv.reader(StringIO(single.out)))[1]
-    assert alone[:2] == rows[1][:2]
-    # Sums of a batch of another size may be rounded otherwise in the last digit that is printed.
-    expected = [float(value) for value in rows[1][2:]]
-    assert [float(value) for value in alone[2:]] == pytest.approx(expected, abs=2e-6)
-
-
-@pytest.fixture
-def run(study) -> Path:
-    return next(study.glob("runs/b00-bn-*"))
-
-
-def test_predict_from_the_form_of_the_course(normlab, photos, run, scratch) -> None:
-    """3·S·S values a line, all red first, without a header; one class id a line, same order."""
-    paths = sorted(photos.rglob("*.png"))[::-1]
-    lines = []
-    for path in paths:
-        pixels = np.asarray(Image.open(path).convert("RGB")).transpose(2, 0, 1)
-        lines.append(",".join(map(str, pixels.ravel())))
-    (scratch / "values.csv").write_text("\n".join(lines) + "\n")
-    result = normlab("predict", run, "values.csv", "--out", "new/classes.csv")
-    assert result.out == "written to new/classes.csv\n"
-    ids = [int(line) for line in (scratch / "new" / "classes.csv").read_text().splitlines()]
-    table = list(csv.reader(StringIO(normlab("predict", run, "photos").out)))
-    classes = table[0][2:]
-    by_path = {row[0]: classes.index(row[1]) for row in table[1:]}
-    assert ids == [by_path[str(path.relative_to(scratch))] for path in paths]
-
-
-def test_predict_leaves_out_what_is_no_image(normlab, photos, run) -> None:
-    good = normlab("predict", run, "photos").out
-    (photos / "dark" / "00b.png").write_text("not a picture")
-    result = normlab("predict", run, "photos")
-    assert result.code == 0
-    assert result.out == good
-    assert result.err == "normlab: photos/dark/00b.png is not an image; left out\n"
 
 
 # --- bench

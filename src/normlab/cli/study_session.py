@@ -20,6 +20,7 @@ from normlab.cli.progress import Ended, choose_executor, run_with_progress
 from normlab.cli.scan_progress import load_with_progress
 from normlab.cli.screen.console import make_console, say, say_facts
 from normlab.cli.screen.head import plan_facts, say_data
+from normlab.cli.screen.one_run import print_run, print_run_paths
 from normlab.cli.screen.pictures import make_pictures
 from normlab.cli.screen.probing import make_probe, tell_probe, wants_probe
 from normlab.cli.summary import print_answer, print_paths
@@ -230,7 +231,11 @@ def _say_answer(folder: Path, console: Console, ended: Ended) -> None:
     """
     records = read_study(folder)
     analysis = analyse_study(records)
-    found = print_answer(analysis, console, folder)
+    only = records.runs[0] if len(records.runs) == analysis.planned == 1 else None
+    if only is None:
+        found = print_answer(analysis, console, folder)
+    else:
+        print_run(only, console)
     with console.status("drawing the report"):
         page = build_report(folder, exports=ended != "stopped")
     if ended != "finished":
@@ -239,7 +244,10 @@ def _say_answer(folder: Path, console: Console, ended: Ended) -> None:
         say_facts(console, "page", [str(page)])
         say_facts(console, "stopped", [why, f"go on: normlab run {folder}"])
         raise typer.Exit(NOT_FINISHED)
-    print_paths(page, folder, console, records, analysis, found)
+    if only is None:
+        print_paths(page, folder, console, records, analysis, found)
+    else:
+        print_run_paths(page, folder, only, records.plan, console)
     broken = [
         run
         for run in records.runs

@@ -96,12 +96,9 @@ def _print_recommendation(found: Recommendation, console: Console) -> None:
     narrow = console.width < NARROW
     for mark, arms, reason in found.lines:
         if not reason or narrow:
-            console.print(f"[bold]{mark:<{WORD - 1}}[/bold]", end=" ")
-            console.print(Text(arms, overflow="fold"))
-            if reason:
-                console.print(Text(f"  {reason}"))
+            say_facts(console, mark, [arms, *filter(None, [reason])])
         else:
-            table.add_row(f"{mark:<{WORD - 2}}", Text(isolated(arms)), Text(reason))
+            table.add_row(f"{mark:<{WORD - 1}}", Text(isolated(arms)), Text(reason))
     if table.row_count:
         say_table(console, table)
         console.print()

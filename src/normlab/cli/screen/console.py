@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 
 from rich.cells import cell_len
@@ -55,16 +56,25 @@ def say_table(console: Console, table: RenderableType) -> None:
 def packed(facts: Sequence[str], width: int | None) -> list[str]:
     """Facts with a dot between them, in lines of at most so many columns beside the word.
 
-    A fact is never cut: one that is longer has a line of its own.
+    A fact that is longer has lines of its own, broken between words; a path or a command is never
+    broken, so that it can be copied.
 
     >>> packed(["7 norms", "about 9 min", "first ranking in 2 min"], 36)
     ['7 norms · about 9 min', 'first ranking in 2 min']
     """
     lines: list[str] = []
-    for fact in facts:
+    for whole in facts:
+        if width is not None and WORD + cell_len(whole) > width and not _is_copied(whole):
+            lines += textwrap.wrap(whole, max(20, width - WORD), break_on_hyphens=False)
+            continue
+        fact = whole
         longer = f"{lines[-1]} · {fact}" if lines else fact
         if lines and (width is None or WORD + cell_len(longer) <= width):
             lines[-1] = longer
         else:
             lines.append(fact)
     return lines
+
+
+def _is_copied(fact: str) -> bool:
+    return "normlab " in fact or " " not in fact

@@ -1,4 +1,4 @@
-"""`normlab predict`: class and probabilities of images, from a finished run."""
+"""`normlab predict`: class and probabilities of images, from a study's network."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,61 +20,135 @@ if TYPE_CHECKING:
 
     from normlab.serving.predictor import Predictor
 
+SHOWN = 20
+"""Images of which a terminal shows the class; a file or a pipe gets them all."""
+NEXT = 3
+"""Further classes that are named beside the predicted one."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was predicted of one image."""
+
+    name: str
+    probabilities: np.ndarray
+    label: str | None = None
+    """Its class, where it is known."""
+
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run's folder, or a study with one run.")],
+    study: Annotated[Path, typer.Argument(help="A study's folder, or that of one of its runs.")],
     images: Annotated[
         Path,
-        typer.Argument(help="An image, a folder of images, or a CSV of 3072 values a line (CHW)."),
+        typer.Argument(
+            help="An image, a folder, a table with a header, a zip, or a CSV of 3072 values a line."
+        ),
     ],
-    out: Annotated[Path | None, typer.Option(help="Write here instead of to the terminal.")] = None,
+    arm: Annotated[
+        str, typer.Option(help="Whose network.", show_default="the recommended one")
+    ] = "",
+    block: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of which block.", show_default="the best on validation"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a CSV here.", show_default="the terminal")
+    ] = None,
     device: options.Device = "auto",
     trust_plugins: options.TrustPlugins = False,
 ) -> None:
-    """Classify images: a CSV with class and probabilities.
+    """Classify images: the class first, then probabilities; scores where the classes are known.
 
-    A CSV of pixels (values 0 to 255, no header, channel by channel) gives one class id a line, in
-    the same order.
+    A terminal gets a line an image, a pipe or --out a CSV. Classes are known from a table, or from
+    the folders in which the images lie. A CSV of pixels (values 0 to 255, no header, channel by
+    channel) gives one class id a line, in the same order.
     """
     from normlab.records.store import atomic_write
     from normlab.serving.predictor import Predictor
 
     if not images.exists():
-        raise UsageError(f"there is no {images}; give an image, a folder or a CSV of pixels")
-    options.use_plugins_of(run, trusted=trust_plugins)
-    predictor = Predictor.load(find_run(run), options.choose_device(device))
-    if images.suffix.lower() == ".csv":
-        rows: Iterable[Sequence[object]] = _class_ids(predictor, images)
+        raise UsageError(f"there is no {images}; give an image, a folder or a table")
+    options.use_plugins_of(study, trusted=trust_plugins)
+    predictor = Predictor.load(find_run(study, arm, block), options.choose_device(device))
+    if is_pixels(images):
+        rows: list[Sequence[object]] = list(_class_ids(predictor, images))
+        answers: list[Answer] = []
     else:
-        rows = _table(predictor, images)
-    if out is None:
+        answers = list(_answers(predictor, images))
+        rows = list(_table(predictor, answers))
+    lines = list(_score_lines(predictor, answers))
+    if out is not None:
+        content = io.StringIO(newline="")
+        _write(rows, content)
+        atomic_write(out, content.getvalue().encode())
+        typer.echo(f"written to {out}")
+    elif answers and is_for_people():
+        lines = [*_for_people(predictor, answers), *lines]
+    else:
         _write(rows, sys.stdout)
-        return
-    content = io.StringIO(newline="")
-    _write(rows, content)
-    atomic_write(out, content.getvalue().encode())
-    typer.echo(f"written to {out}")
+    for line in lines:  # beside a CSV they go where they are not taken for a row of it
+        typer.echo(line, err=out is None and not is_for_people())
 
 
-def find_run(path: Path) -> Path:
-    """The folder of a run: itself, or the only run of a study.
+def is_for_people() -> bool:
+    """Whether the output goes to a terminal."""
+    return sys.stdout.isatty()
+
+
+def find_run(path: Path, arm: str = "", block: int | None = None) -> Path:
+    """The folder of a run: itself, or of a study the run that is recommended or asked for.
 
     Raises:
-        UsageError: neither a run nor a study with exactly one.
+        UsageError: neither a run nor a study, or no run of it is finished.
+        UnknownNameError: no finished run has that arm.
     """
     if (path / "spec.json").exists():
+        if arm or block is not None:
+            raise UsageError(f"{path} is one run; --arm and --block are for a study's folder")
         return path
-    runs = sorted(p.parent for p in (path / "runs").glob("*/spec.json"))
-    if len(runs) == 1:
-        return runs[0]
-    if runs:
-        names = ", ".join(run.name for run in runs[:3])
-        raise UsageError(f"{path} has {len(runs)} runs; name one: {path}/runs/{{{names}, …}}")
-    raise UsageError(f"{path} is not a run; give a folder below STUDY/runs/")
+    folder = path.parent if path.name == "study.toml" else path
+    if not (folder / "study.toml").exists():
+        raise UsageError(f"{path} is not a run; give a study's folder, or one below STUDY/runs/")
+    from normlab.stats.data.reading import read_study
+    from normlab.stats.summary.analysis import analyse_study
+    from normlab.study.answers import chosen_run
+
+    records = read_study(folder)
+    run, why = chosen_run(records, analyse_study(records), arm, block)
+    if len(records.runs) > 1:
+        typer.echo(f"network  {run.spec.arm}, block {run.spec.block + 1} ({why})", err=True)
+    return run.folder
 
 
-def _table(predictor: Predictor, images: Path) -> Iterator[Sequence[object]]:
-    """A header, then path, class and the probability of every class."""
+def is_pixels(images: Path) -> bool:
+    """Whether a file is a CSV of pixels: one whose first line is numbers alone."""
+    if images.suffix.lower() != ".csv":
+        return False
+    with images.open(encoding="utf-8-sig", errors="replace") as file:
+        first = next((line for line in file if line.strip()), "")
+    return not any(letter.isalpha() for letter in first.replace("e", "").replace("nan", ""))
+
+
+def _answers(predictor: Predictor, images: Path) -> Iterator[Answer]:
+    """What is predicted of every image of a source."""
+    from normlab.data.layout import is_image
+
+    if images.is_dir() or is_image(images.name):
+        yield from _of_files(predictor, images)
+        return
+    from normlab.data.dataset import load_data
+
+    data = predictor.spec.data
+    found = load_data(str(images), data.image_size, data.resize)
+    manifest = found.manifest
+    for name, reason in manifest.unreadable:
+        typer.echo(f"normlab: {name} {reason}; left out", err=True)
+    for index, probabilities in enumerate(predictor.probabilities(iter(found.images))):
+        label = manifest.classes[manifest.labels[index]]
+        yield Answer(str(manifest.names[index]), probabilities, label)
+
+
+def _of_files(predictor: Predictor, images: Path) -> Iterator[Answer]:
     from normlab.data.decode import decode, quiet_pillow
 
     paths = images_below(images) if images.is_dir() else [images]
@@ -93,10 +168,56 @@ def _table(predictor: Predictor, images: Path) -> Iterator[Sequence[object]]:
             read.append(path)
             yield image
 
-    yield ["path", "class", *data.classes]
     for index, probabilities in enumerate(predictor.probabilities(pixels())):
-        best = data.classes[int(probabilities.argmax())]
-        yield [str(read[index]), best, *(f"{p:.6f}" for p in probabilities)]
+        label = read[index].parent.name if images.is_dir() else None
+        yield Answer(str(read[index]), probabilities, label if label in data.classes else None)
+
+
+def _table(predictor: Predictor, answers: Sequence[Answer]) -> Iterator[Sequence[object]]:
+    """A header, then path, class and the probability of every class."""
+    classes = predictor.spec.data.classes
+    yield ["path", "class", *classes]
+    for one in answers:
+        best = classes[int(one.probabilities.argmax())]
+        yield [one.name, best, *(f"{p:.6f}" for p in one.probabilities)]
+
+
+def _for_people(predictor: Predictor, answers: Sequence[Answer]) -> Iterator[str]:
+    """The class first, then how sure, where it is and what else it may be."""
+    from normlab.text import isolated
+
+    classes = predictor.spec.data.classes
+    width = min(28, max(map(len, classes)))
+    for one in answers[:SHOWN]:
+        order = one.probabilities.argsort()[::-1]
+        best, *rest = order[: 1 + NEXT]
+        shares = 100 * one.probabilities
+        others = ", ".join(f"{isolated(classes[i])} {shares[i]:.0f} %" for i in rest)
+        line = (
+            f"{isolated(classes[best]):<{width}} {shares[best]:3.0f} %  {one.name}  else {others}"
+        )
+        is_wrong = one.label not in (None, classes[best])
+        yield f"{line}  (it is {isolated(str(one.label))})" if is_wrong else line
+    if len(answers) > SHOWN:
+        yield f"… and {len(answers) - SHOWN} more images; --out FILE.csv has them all"
+
+
+def _score_lines(predictor: Predictor, answers: Sequence[Answer]) -> Iterator[str]:
+    """Accuracy, F1 and confusions, where images have a class that the network knows."""
+    classes = predictor.spec.data.classes
+    known = [one for one in answers if one.label in classes]
+    if not known:
+        return
+    import numpy as np
+
+    from normlab.cli.screen.scores import score_lines
+
+    true = np.array([classes.index(str(one.label)) for one in known])
+    said = np.array([int(one.probabilities.argmax()) for one in known])
+    yield from score_lines(true, said, classes)
+    if len(known) < len(answers):
+        yield f"{len(answers) - len(known)} of {len(answers)} images have no class that it knows"
+    yield "images that the network was trained on are no test of it"
 
 
 def images_below(folder: Path) -> list[Path]:
