@@ -28,7 +28,7 @@ from normlab.records.store import (
 )
 from normlab.records.tuning_results import TuningResults
 from normlab.stats.inference.sequential import planned_looks, sequential_layouts
-from normlab.study.answers import Answers
+from normlab.study.answers.of_study import Answers
 from normlab.study.check import check_folder, check_margin, check_plan
 from normlab.study.design import freeze, plan_runs, with_methods
 from normlab.study.executors.base import Event, Executor

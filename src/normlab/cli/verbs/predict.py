@@ -111,7 +111,7 @@ def find_run(path: Path, arm: str = "", block: int | None = None) -> Path:
         raise UsageError(f"{path} is not a run; give a study's folder, or one below STUDY/runs/")
     from normlab.stats.data.reading import read_study
     from normlab.stats.summary.analysis import analyse_study
-    from normlab.study.answers import chosen_run
+    from normlab.study.answers.of_study import chosen_run
 
     records = read_study(folder)
     run, why = chosen_run(records, analyse_study(records), arm, block)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-    from normlab.study.trained_network import TrainedNetwork
+    from normlab.study.answers.trained_network import TrainedNetwork
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Answers:
             UnknownNameError: no finished run has that arm.
             UsageError: no run is finished, or not in this block.
         """
-        from normlab.study.trained_network import TrainedNetwork
+        from normlab.study.answers.trained_network import TrainedNetwork
 
         records, analysis = self._read()
         run, _ = chosen_run(records, analysis, arm or "", block)

@@ -1,0 +1,1 @@
+"""What a study says so far, and its networks, for Python and notebooks."""
