@@ -6,7 +6,7 @@ import pickle
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import safetensors.torch
@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from normlab.errors import MissingExtraError, UnknownNameError, UsageError
 from normlab.networks.libraries import base
-from normlab.networks.registry import checked, make_network
-from normlab.records.network import hashed_network, network_text
+from normlab.networks.registry import checked, find_network, make_network
+from normlab.records.network import LIBRARY_OPTIONS, hashed_network, network_text
 from normlab.records.run import NetworkSpec
+from normlab.testing import NetworkContract
 from real_libraries import make_torchvision_importable
 
 NAME = "own_nets:small"
@@ -126,6 +127,13 @@ def test_norms_stay_frozen_in_training(how: str) -> None:
         norm = network.body[1]
         assert not norm.running_mean.any()
         assert (norm.weight.grad is None) == (how == "all")
+
+
+class TestContract(NetworkContract):
+    """What every network of a study must hold."""
+
+    factory = staticmethod(find_network(NAME)[1])
+    options: ClassVar[Any] = LIBRARY_OPTIONS
 
 
 # --- weights
