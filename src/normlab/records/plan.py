@@ -19,7 +19,7 @@ from pydantic import (
 
 from normlab.errors import PlanError, UnknownNameError, UsageError
 from normlab.plugins import check_name
-from normlab.records.network import hashed_network
+from normlab.records.network import hashed_network, module_of
 from normlab.records.run import (
     METRICS,
     TEST_FRACTION,
@@ -245,6 +245,19 @@ class StudyPlan(Frozen):
         if not self.plugins:
             content.pop("plugins", None)
         return content
+
+    @model_validator(mode="after")
+    def _functions_are_of_plugins(self) -> StudyPlan:
+        """What a study calls by name must be code that its user was asked about."""
+        levels = [level for f in self.factors for level in f.training.get("network", ())]
+        for network in (self.training.network, *map(NetworkSpec.model_validate, levels)):
+            module = module_of(network.name)
+            if module is not None and module not in self.plugins:
+                raise PlanError(
+                    f"the network {network.name} is a function of {module}, which is not among the "
+                    f'plugins; add plugins = ["{module}"], or --plugin {module}'
+                )
+        return self
 
     @model_validator(mode="before")
     @classmethod
