@@ -91,7 +91,7 @@ def test_the_recipes_are_valid_plans() -> None:
 
 def test_a_function_of_somebodys_module_is_code_that_the_user_is_asked_about() -> None:
     content = {"name": "birds", "data": {"source": "photos"}, "training": {"network": "os:system"}}
-    with pytest.raises(PlanError, match='os, which is not among the plugins; add plugins = ."os"'):
+    with pytest.raises(PlanError, match=r'os, which is not among the plugins; add plugins = ."os"'):
         parse_plan(content)
     level = {"training": {"network": ["cifar-resnet8", "os:system"]}}
     with pytest.raises(PlanError, match="not among the plugins"):
