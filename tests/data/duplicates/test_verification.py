@@ -48,8 +48,8 @@ def test_a_copy_agrees_everywhere() -> None:
         assert duplicate_pairs(*numbers(found)).all()
 
 
-def numbers(found: Verification) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return found.worst.numpy(), found.agreement.numpy(), found.detail.numpy()
+def numbers(found: Verification) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    return found.worst.numpy(), found.agreement.numpy(), found.detail.numpy(), np.array([[0, 1]])
 
 
 @pytest.mark.parametrize("place", [0, 28, 56])
@@ -71,6 +71,17 @@ def test_plain_walls_show_nothing_that_could_agree() -> None:
     assert found.worst.item() < 1
     assert found.detail.item() < 1
     assert not duplicate_pairs(*numbers(found)).any()
+
+
+def test_a_straight_edge_agrees_with_any_other() -> None:
+    """Two half planes tell nothing of each other; with a corner they do."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    edge = np.where(x + 0.6 * y < 45, 200.0, 30.0)[..., None].repeat(3, 2)
+    found = shown(edge, edge)
+    assert found.worst.item() < 1
+    assert found.detail.item() == 0
+    corner = np.where((x < 30) & (y < 40), 200.0, 30.0)[..., None].repeat(3, 2)
+    assert shown(corner, corner).detail.item() > 3
 
 
 def test_a_map_that_leaves_nothing_to_compare() -> None:
@@ -113,3 +124,15 @@ def test_the_limit_follows_the_data_set() -> None:
     assert limit(copies) == limit(np.concatenate([copies, far])) == WORST
     assert LEAST <= limit(np.concatenate([copies, close])) < 3
     assert limit(np.concatenate([copies, [np.inf] * 50])) == WORST
+
+
+def test_a_lower_limit_is_for_images_that_have_rejected_pairs_of_their_own() -> None:
+    """Two hundred bricks that look alike, and two pairs of other photographs."""
+    generator = np.random.default_rng(0)
+    bricks = generator.integers(0, 200, (900, 2))
+    pairs = np.concatenate([bricks, [[0, 1], [300, 301], [302, 303]]])
+    worst = np.concatenate([np.linspace(8, 60, 900), [5.0, 5.0, 7.0]])
+    found = duplicate_pairs(worst, np.full(903, 0.99), np.full(903, 30.0), pairs)
+    assert limit(worst) < 4
+    assert found[-3:].tolist() == [False, True, False]
+    assert not found[:-3].any()

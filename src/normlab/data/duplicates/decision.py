@@ -6,7 +6,8 @@ frames of a burst come close to WORST, birds do not. So the limit is lowered to 
 false pairs that the data set's own rejected pairs foretell is FALSE at most. In log worst their
 density is taken to fall off exponentially towards 0 (a power of worst), from where it is between
 2 and 4 times WORST, at the rate of maximum likelihood between twice WORST and the median of the
-rejected.
+rejected. The lower limit holds for pairs of crowded images: those that have a rejected pair of up
+to 4 times WORST of their own. Bricks of a wall lower it for bricks, not for the portrait beside.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import brentq
 
 WORST, LEAST = 6.0, 1.0
@@ -33,10 +34,14 @@ def duplicate_pairs(
     worst: Float[np.ndarray, " k"],
     agreement: Float[np.ndarray, " k"],
     detail: Float[np.ndarray, " k"],
+    pairs: Int[np.ndarray, "k 2"],
 ) -> Bool[np.ndarray, " k"]:
-    """True for duplicates, false for what only looks alike."""
+    """True for duplicates, false for what only looks alike; `pairs` are numbers of images."""
     clear = (agreement >= AGREEMENT) & (detail >= DETAIL)
-    found: Bool[np.ndarray, " k"] = clear & (worst <= limit(worst[clear]))
+    rejected = clear & (worst > WORST) & (worst <= 4 * WORST)
+    crowded = np.isin(pairs, pairs[rejected]).any(1)
+    largest = np.where(crowded, limit(worst[clear]), WORST)
+    found: Bool[np.ndarray, " k"] = clear & (worst <= largest)
     return found
 
 

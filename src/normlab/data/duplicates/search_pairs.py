@@ -256,7 +256,7 @@ def _verified(
         part.double().numpy()[best]
         for part in (found.worst, found.agreement, found.detail, found.score)
     )
-    certain = duplicate_pairs(worst, agreement, detail)
+    certain = duplicate_pairs(worst, agreement, detail, both[best])
     shown = certain | near | (score >= LOOK_ALIKE)
     return _Near(
         both[best][shown],

@@ -15,7 +15,8 @@ the frame can hide it.
 
 A plain wall agrees with any plain wall. So there must be detail that agrees as well: `detail` is
 how many windows (of those that do not overlap) have any, `agreement` their mean correlation,
-weighted by the share of their variance that is not noise.
+weighted by the share of their variance that is not noise. A straight edge agrees with any straight
+edge that is turned to it: where the gradients of a picture all point one way there is no detail.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ PIXEL = 1.35
 GAIN = (0.6, 1.0 / 0.6)
 RADIUS = 0.94
 """Of the disc that is compared where one picture is turned, in half sides."""
-SHARPER = 2.0
+STRAIGHT = 0.03
+"""The smaller eigenvalue of Σ ∇ ∇ᵀ by the larger one, below which there is nothing but an edge."""
+SHARPER = 1.25
 """How many times more of the finest detail a picture has that is blurred to match the other."""
 _SOFTENED = 6
 """Blurs by one pixel's variance at most, so that both are equally soft."""
@@ -233,7 +236,9 @@ def _measured(
     nothing = counted.sum((1, 2)) == 0
     worst = torch.where(nothing, torch.inf, ratio.amax((1, 2)))
     agreement = (weight * alike).sum((1, 2)) / total.clamp_min(1e-3)
-    return Verification(affine.clone(), worst, agreement, total * (_STEP / _WINDOW) ** 2)
+    shapely = torch.minimum(_roundness(a, under), _roundness(b, under)) >= STRAIGHT
+    detail = total * shapely * (_STEP / _WINDOW) ** 2
+    return Verification(affine.clone(), worst, agreement, detail)
 
 
 def _equally_sharp(source: Tensor, target: Tensor, affine: Tensor) -> tuple[Tensor, Tensor]:
@@ -340,6 +345,17 @@ def _warp(image: Tensor, affine: Tensor, beyond: str = "zeros") -> Tensor:
 def _slope(grey: Tensor) -> Tensor:
     down, right = torch.gradient(grey, dim=(2, 3))
     return down.square() + right.square()
+
+
+def _roundness(grey: Tensor, under: Tensor) -> Float[Tensor, " b"]:
+    """λ₂/λ₁ of the structure tensor Σ ∇ ∇ᵀ: 0 for parallel edges, 1 where all directions occur."""
+    down, right = torch.gradient(grey, dim=(2, 3))
+    xx, yy, xy = (
+        (one * two * under).sum((1, 2, 3))
+        for one, two in ((right, right), (down, down), (right, down))
+    )
+    root = ((xx - yy).square() + 4 * xy.square()).sqrt()
+    return (xx + yy - root) / (xx + yy + root).clamp_min(1e-3)
 
 
 def _places() -> tuple[Tensor, Tensor]:
