@@ -47,7 +47,7 @@ RADIUS = 0.94
 """Of the disc that is compared where one picture is turned, in half sides."""
 STRAIGHT = 0.03
 """The smaller eigenvalue of Σ ∇ ∇ᵀ by the larger one, below which there is nothing but an edge."""
-SHARPER = 1.25
+SHARPER = 2.0
 """How many times more of the finest detail a picture has that is blurred to match the other."""
 _SOFTENED = 6
 """Blurs by one pixel's variance at most, so that both are equally soft."""
