@@ -51,6 +51,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "slurm-submit": ("normlab slurm-submit photos-study --runs partition=gpu,time=2h,gres=gpu:1",),
     "bench": ("normlab bench --norms bn,gn,none --image-size 64",),
     "cache": ("normlab cache", "normlab cache --clean"),
+    "doctor": ("normlab doctor",),
 }
 """Verb → commands as a user types them."""
 
@@ -58,7 +59,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "Start here": ("check", "compare", "predict", "report"),
     "Studies": ("plan", "run", "slurm-submit", "status", "verify", "train", "infer"),
     "Why": ("explain", "stress", "audit"),
-    "What there is": ("norms", "networks", "checks", "executors", "bench", "cache"),
+    "What there is": ("norms", "networks", "checks", "executors", "bench", "cache", "doctor"),
 }
 """Heading → verbs, in the help of the tool; what is named nowhere comes under the last one."""
 
@@ -83,6 +84,7 @@ SHORT: dict[str, str] = {
     "slurm-submit": "Leave a study to SLURM, which carries it to its end.",
     "bench": "Time of a training step with every norm on this machine.",
     "cache": "What is kept on this machine, and removing it.",
+    "doctor": "Versions, kernels, devices, extras; what is missing for what.",
 }
 """Verb → its line in the help of the tool; of others it is their own first sentence."""
 

@@ -20,6 +20,7 @@ from normlab.cli.verbs.cache import cache
 from normlab.cli.verbs.check import check
 from normlab.cli.verbs.checks import checks
 from normlab.cli.verbs.compare import PLAN_HELP, compare
+from normlab.cli.verbs.doctor import doctor
 from normlab.cli.verbs.executors import executors
 from normlab.cli.verbs.explain import explain
 from normlab.cli.verbs.infer import infer
@@ -50,7 +51,7 @@ app = typer.Typer(
 )
 _VERBS = (
     *(check, compare, run, status, report, train, predict, infer, explain, stress),
-    *(verify, audit, norms, networks, checks, executors, slurm_submit, bench, cache),
+    *(verify, audit, norms, networks, checks, executors, slurm_submit, bench, cache, doctor),
 )
 for _verb in _VERBS:
     _name = _verb.__name__.replace("_", "-")

@@ -167,4 +167,7 @@ def _difference(row: ArmRow, unit: float, digits: int) -> str:
 
 
 def _ends(interval: Interval, unit: float, digits: int) -> str:
-    return f"[{unit * interval.low:+.{digits}f}, {unit * interval.high:+.{digits}f}]"
+    """The ends of an interval; of shares none lies beyond ±100 points, whatever t says."""
+    most = 100.0 if unit == 100.0 else float("inf")
+    low, high = max(unit * interval.low, -most), min(unit * interval.high, most)
+    return f"[{low:+.{digits}f}, {high:+.{digits}f}]"

@@ -66,3 +66,11 @@ def test_the_headline_names_one_arm_or_says_that_it_depends(fabricate) -> None:
     assert headline([clear]) == "use bn"
     _, other = recommendation(fabricate, {"bn": -0.1, "gn": 0.0})
     assert headline([clear, other]).startswith("it depends: bn at ")
+
+
+def test_a_size_that_is_not_known_is_no_number(fabricate) -> None:
+    """Three blocks that vary much have intervals of over 100 points, which no accuracy can have."""
+    _, found = recommendation(fabricate, {"bn": 0.0, "gn": -0.05}, sd=0.25, blocks=3)
+    assert found.open
+    assert "nothing can be said of the size" in found.settle
+    assert "points either way" not in found.settle

@@ -19,6 +19,9 @@ from normlab.stats.summary.analysis import SettingAnalysis
 from normlab.stats.summary.verdict_clauses import if_it_finishes, range_of_blocks, shown
 from normlab.text import count, join
 
+HALF = 0.5
+"""A difference of accuracy that may be larger than this is not known at all; t over three blocks
+may say 10."""
 ADDED = 5
 """Blocks that are proposed beyond a plan that has run to its end."""
 
@@ -167,7 +170,9 @@ def _settle(setting: SettingAnalysis, pairs: Sequence[Comparison | None]) -> str
     ends = [p.simultaneous or p.difference.interval for p in known]
     largest = max((max(abs(e.low), abs(e.high)) for e in ends if e is not None), default=None)
     parts = []
-    if largest is not None:
+    if largest is not None and is_share(verdict.metric) and largest > HALF:
+        parts.append("nothing can be said of the size of the difference yet")
+    elif largest is not None:
         size = format_difference(verdict.metric, largest).lstrip("+")
         parts.append(f"may differ by up to {size} {unit(verdict.metric)} either way")
     forecasts = [pair.forecast for pair in known if pair.forecast is not None]
