@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import (
@@ -19,6 +19,13 @@ from pydantic import (
 
 from normlab.errors import PlanError, UnknownNameError, UsageError
 from normlab.plugins import check_name
+from normlab.records.limits import (
+    MAX_BATCH_SIZE,
+    MAX_BLOCKS,
+    MAX_EPOCHS,
+    MAX_RATE,
+    MAX_WEIGHT_DECAY,
+)
 from normlab.records.network import hashed_network, module_of
 from normlab.records.run import (
     METRICS,
@@ -65,17 +72,17 @@ class TrainingPlan(Frozen):
     """The table [training]: what all arms share."""
 
     network: NetworkSpec = NetworkSpec()
-    epochs: int = Field(default=30, ge=1)
+    epochs: int = Field(default=30, ge=1, le=MAX_EPOCHS)
     schedule: str = "onecycle"
-    warmup_epochs: float = Field(default=0.0, ge=0)
-    step_epochs: float = Field(default=10.0, gt=0)
-    milestones: tuple[float, ...] = ()
+    warmup_epochs: float = Field(default=0.0, ge=0, le=MAX_EPOCHS)
+    step_epochs: float = Field(default=10.0, gt=0, le=MAX_EPOCHS)
+    milestones: tuple[Annotated[float, Field(gt=0, le=MAX_EPOCHS)], ...] = ()
     factor: float = Field(default=0.1, gt=0, lt=1)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = False
-    weight_decay: float = Field(default=5e-4, ge=0)
+    weight_decay: float = Field(default=5e-4, ge=0, le=MAX_WEIGHT_DECAY)
     decay_norm_parameters: bool = False
-    patience: int | None = Field(default=None, ge=1)
+    patience: int | None = Field(default=None, ge=1, le=MAX_EPOCHS)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     clip_gradient_norm: float | None = Field(default=None, gt=0)
     augmentation: str = "light"
@@ -91,9 +98,9 @@ class Factors(Frozen):
     norm: tuple[str, ...] = ("bn", "in", "bin", "ln", "gn", "none", "torch-bn")
     """Spec strings; "bn as twin" gives an arm another name, as an A/A study needs."""
     optimizer: tuple[str, ...] = ("sgd",)
-    learning_rate: tuple[float, ...] = (0.1,)
+    learning_rate: tuple[Annotated[float, Field(gt=0, le=MAX_RATE)], ...] = (0.1,)
     """Ignored where the study tunes it."""
-    batch_size: tuple[int, ...] = (32,)
+    batch_size: tuple[Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)], ...] = (32,)
     training: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     """Levels of any key of [training], e.g. training.augmentation = ["none", "light"]."""
 
@@ -132,9 +139,9 @@ class TuningPlan(Frozen):
     own; the luck of that one tuning is then in all blocks, and the verdict is exploratory."""
     points: int = Field(default=8, ge=2, le=256)
     """Points of the first rung, the same for every arm."""
-    blocks: int = Field(default=1, ge=1)
+    blocks: int = Field(default=1, ge=1, le=MAX_BLOCKS)
     """In scope "study": the number of blocks of its own, which the comparison never uses."""
-    epochs: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1, le=MAX_EPOCHS)
     """Of the last rung. None: in scope "block" so many that all the tuning of an arm in a block
     trains about as long as one run that is compared; in scope "study" as long as those."""
     learning_rate: tuple[float, float] | None = (1e-3, 1.0)
@@ -152,8 +159,10 @@ class TuningPlan(Frozen):
         if not self.ranges:
             raise PlanError("tuning has no range; give learning_rate = [0.001, 1.0]")
         for name, (low, high) in self.ranges.items():
-            if not 0 < low < high:
-                raise PlanError(f"tuning.{name} must be [low, high] with 0 < low < high")
+            if not 0 < low < high <= MAX_RATE:
+                raise PlanError(
+                    f"tuning.{name} must be [low, high] with 0 < low < high <= {MAX_RATE:g}"
+                )
         return self
 
     @property
@@ -175,7 +184,7 @@ class AnalysisPlan(Frozen):
     margin: float = Field(default=0.01, gt=0)
     """Differences inside ± margin are practically equal (accuracy: 0.01 is one point)."""
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    looks: tuple[int, ...] = ()
+    looks: tuple[Annotated[int, Field(le=MAX_BLOCKS)], ...] = ()
     """Blocks after which the study is judged; empty: after every block from the third on (by the
     first method: once, after the last planned block)."""
     method: Literal[1, 2] | None = None
@@ -222,7 +231,7 @@ class StudyPlan(Frozen):
 
     name: str
     seed: int = 0
-    blocks: int = Field(default=3, ge=1)
+    blocks: int = Field(default=3, ge=1, le=MAX_BLOCKS)
     plugins: tuple[str, ...] = ()
     """Modules that every process of the study imports first, as one that registers a norm."""
     data: DataPlan

@@ -23,6 +23,13 @@ from pydantic import (
 )
 
 from normlab.errors import UnknownNameError, UsageError
+from normlab.records.limits import (
+    MAX_BATCH_SIZE,
+    MAX_BLOCKS,
+    MAX_EPOCHS,
+    MAX_RATE,
+    MAX_WEIGHT_DECAY,
+)
 from normlab.records.network import Option, hashed_network, network_text, with_options
 
 NUMERICS_VERSION = 1
@@ -137,12 +144,12 @@ class OptimizerSpec(Frozen):
     """A torch optimizer and its settings; a setting that an optimizer lacks is ignored by it."""
 
     name: str = "sgd"
-    learning_rate: float = Field(default=0.1, gt=0)
+    learning_rate: float = Field(default=0.1, gt=0, le=MAX_RATE)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = False
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0, le=MAX_WEIGHT_DECAY)
     decay_norm_parameters: bool = False
-    gate_learning_rate_multiplier: float = Field(default=10.0, gt=0)
+    gate_learning_rate_multiplier: float = Field(default=10.0, gt=0, le=MAX_RATE)
 
     @field_validator("name")
     @classmethod
@@ -154,9 +161,9 @@ class ScheduleSpec(Frozen):
     """The learning rate over time; epochs may be fractions, the rate changes at every step."""
 
     name: str = "constant"
-    warmup_epochs: float = Field(default=0.0, ge=0)
-    step_epochs: float = Field(default=10.0, gt=0)
-    milestones: tuple[float, ...] = ()
+    warmup_epochs: float = Field(default=0.0, ge=0, le=MAX_EPOCHS)
+    step_epochs: float = Field(default=10.0, gt=0, le=MAX_EPOCHS)
+    milestones: tuple[Annotated[float, Field(gt=0, le=MAX_EPOCHS)], ...] = ()
     factor: float = Field(default=0.1, gt=0, lt=1)
 
     @field_validator("name")
@@ -170,7 +177,7 @@ class RunSpec(Frozen):
 
     arm: str
     """The name under which the run is compared; two arms may have the same settings (A/A)."""
-    block: int = Field(ge=0)
+    block: int = Field(ge=0, lt=2 * MAX_BLOCKS)
     seed: int = 0
     """Root of all random streams; a study has one, its blocks differ by number."""
     data: DataSpec
@@ -179,9 +186,9 @@ class RunSpec(Frozen):
     """Canonical spec string of the normalization, e.g. "gn:groups=8"."""
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec = ScheduleSpec()
-    batch_size: int = Field(default=32, ge=1)
-    epochs: int = Field(default=30, ge=1)
-    patience: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=32, ge=1, le=MAX_BATCH_SIZE)
+    epochs: int = Field(default=30, ge=1, le=MAX_EPOCHS)
+    patience: int | None = Field(default=None, ge=1, le=MAX_EPOCHS)
     """Stop after so many epochs without a better validation accuracy; None trains to the end."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     clip_gradient_norm: float | None = Field(default=None, gt=0)

@@ -24,6 +24,7 @@ from normlab.networks.resnet.blocks import BasicBlock, convolution
 from normlab.networks.resnet.initialization import initialize
 from normlab.norms.call import call_norm
 from normlab.norms.spec import NormSpec, parse_norm
+from normlab.records.limits import MAX_LAYERS
 from normlab.records.network import present_name
 
 LARGE_IMAGE_BLOCKS: dict[str, tuple[int, ...]] = {
@@ -129,8 +130,8 @@ def resnet(
     >>> sum(p.numel() for p in resnet(n=2, num_classes=25).parameters())
     173481
     """
-    if n < 1:
-        raise UsageError(f"a residual network of 6n+2 layers needs n of at least 1, got {n}")
+    if not 1 <= n <= (MAX_LAYERS - 2) // 6:
+        raise UsageError(f"a residual network of 6n+2 layers has n of 1 to 1000, got {n}")
     return resnet_by_name(
         f"cifar-resnet{6 * n + 2}",
         num_classes,
@@ -189,9 +190,10 @@ def resnet_by_name(
 def small_factory(name: str) -> ResNetFactory | None:
     """The factory of a name like "cifar-resnet14" (n = 2 of 6n+2), or None for any other name."""
     digits = name.removeprefix("cifar-resnet")
-    layers = int(digits) if name.startswith("cifar-resnet") and digits.isdecimal() else 0
+    numbered = name.startswith("cifar-resnet") and digits.isdecimal() and len(digits) < 9
+    layers = int(digits) if numbered else 0
     n, remainder = divmod(layers - 2, 6)
-    if n < 1 or remainder:
+    if n < 1 or remainder or layers > MAX_LAYERS:
         return None
     return partial(_make, lambda norm: SmallStem(16, norm), 16, (n, n, n))
 

@@ -1,0 +1,18 @@
+"""The largest values that a plan or a run may have: what is beyond is a slip of the keyboard.
+
+They bound what a value can cost before anything is allocated or waited for, and are far above what
+anybody trains.
+"""
+
+from __future__ import annotations
+
+MAX_BLOCKS = 1_000
+MAX_EPOCHS = 100_000
+MAX_BATCH_SIZE = 65_536
+MAX_RATE = 10_000.0
+"""Of learning rates, and of the multipliers of them."""
+MAX_WEIGHT_DECAY = 1_000.0
+MAX_LAYERS = 6_002
+"""Of a residual network of 6n+2 layers: n = 1,000."""
+MAX_RUNS = 1_000_000
+"""Of a study: blocks times cells."""
