@@ -30,6 +30,15 @@ class UsageError(NormlabError, ValueError):
     """What the user gave cannot be used."""
 
 
+def shortened(text: str, width: int = 80) -> str:
+    """A value for a message: of a very long one the start, and how long it is.
+
+    >>> shortened("9" * 5000, 8)
+    '99999999… (5,000 characters)'
+    """
+    return text if len(text) <= width else f"{text[:width]}… ({len(text):,} characters)"
+
+
 class UnknownNameError(UsageError):
     """A name that is not in its registry.
 
@@ -41,10 +50,10 @@ class UnknownNameError(UsageError):
         """State the kind of thing, the name that was given and the names that exist."""
         available = list(available)
         by_lower_case = {known.lower(): known for known in available}
-        nearest = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.3)
+        nearest = difflib.get_close_matches(name.lower()[:200], by_lower_case, n=1, cutoff=0.3)
         hint = f" did you mean {by_lower_case[nearest[0]]!r}?" if nearest else ""
         shown = ", ".join(repr(known) if "," in known else known for known in available)
-        super().__init__(f"unknown {kind} {name!r};{hint} available: {shown}")
+        super().__init__(f"unknown {kind} {shortened(repr(name))};{hint} available: {shown}")
 
 
 class DataError(UsageError):

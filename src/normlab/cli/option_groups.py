@@ -22,6 +22,7 @@ from normlab.cli.options import (
     split_numbers,
 )
 from normlab.errors import UsageError
+from normlab.records.limits import MAX_RATE
 
 DEFAULT_NORMS = "bn,in,bin,ln,gn,none,torch-bn"
 
@@ -146,15 +147,16 @@ class StudyOptions(OptionGroup):
         """How the arms find their learning rates, as a plan has it; None: they share one.
 
         Raises:
-            UsageError: the range has not two numbers.
+            UsageError: the range has not two rising numbers above 0.
         """
+        numbers = split_numbers(self.tune_range, float, "--tune-range")
+        if len(numbers) != 2 or not 0 < numbers[0] < numbers[1] <= MAX_RATE:
+            raise UsageError(
+                "--tune-range takes the lowest and the highest rate, above 0 and at most "
+                f"{MAX_RATE:g}; got {self.tune_range!r}"
+            )
         if not self.tune:
             return None
-        numbers = split_numbers(self.tune_range, float, "--tune-range")
-        if len(numbers) != 2:
-            raise UsageError(
-                f"--tune-range takes the lowest and the highest rate, got {self.tune_range!r}"
-            )
         scope = "study" if self.tune_once else "block"
         rungs = 2 if self.tune >= TWO_RUNGS_FROM and scope == "block" else 1
         return {"scope": scope, "points": self.tune, "rungs": rungs, "learning_rate": numbers}
@@ -197,7 +199,10 @@ class ImageOptions(OptionGroup):
     image_size: Annotated[
         int | None,
         typer.Option(
-            help="Side of the square images, in pixels.", show_default="theirs, at most 64"
+            min=8,
+            max=1024,
+            help="Side of the square images, in pixels.",
+            show_default="theirs, at most 64",
         ),
     ] = None
     resize: Annotated[str, typer.Option(help="squash, fit (letterbox) or crop (centre).")] = (

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from normlab.errors import PlanError, UnknownNameError, UsageError
+from normlab.errors import PlanError, UnknownNameError, UsageError, shortened
 from normlab.plugins import check_name
 from normlab.records.limits import (
     MAX_BATCH_SIZE,
@@ -361,4 +361,4 @@ def first_fault(error: ValidationError) -> str:
     if fault["type"] == "missing":
         return f"the key {key!r} is missing; add it"
     message = fault["msg"].removeprefix("Value error, ")
-    return f"{key} = {fault['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"{key} = {shortened(repr(fault['input']))}: {message[0].lower()}{message[1:]}"

@@ -11,7 +11,7 @@ import torch
 
 from normlab.data.dataset import Dataset
 from normlab.data.load import BlockData, block_data
-from normlab.errors import PlanError, UsageError
+from normlab.errors import PlanError, UsageError, shortened
 from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
 from normlab.study.calibration import CalibrationRun
@@ -20,6 +20,8 @@ from normlab.study.tuning.cost import tuning_runs
 from normlab.text import format_seconds
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
+MAX_SECONDS = 366 * 86_400
+"""The longest budget: a year."""
 STEPS = 3
 SIZES = (96, 64, 48, 32)
 SAFE = 0.9
@@ -151,6 +153,9 @@ def _learning(least: int | None) -> list[tuple[int, int]]:
 def parse_duration(text: str) -> float:
     """Seconds of "90s", "10m", "1.5h", or "night" (8 hours).
 
+    Raises:
+        UsageError: it is none of these, or longer than a year.
+
     >>> parse_duration("10m")
     600.0
     """
@@ -158,8 +163,11 @@ def parse_duration(text: str) -> float:
         return 8 * 3600.0
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip())
     if match is None:
-        raise UsageError(f"a budget is like 10m, 1h or night, got {text!r}")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+        raise UsageError(f"a budget is like 10m, 1h or night, got {shortened(repr(text))}")
+    seconds = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+    if seconds > MAX_SECONDS:
+        raise UsageError(f"a budget is at most a year, got {shortened(repr(text))}")
+    return seconds
 
 
 def _measure(spec: RunSpec, data: BlockData, device: torch.device | str, steps: StepMode) -> Cost:
