@@ -156,7 +156,7 @@ def test_unknown_networks(name: str) -> None:
 
 
 def test_bad_arguments() -> None:
-    with pytest.raises(UsageError, match="n of at least 1, got 0"):
+    with pytest.raises(UsageError, match="n of 1 to 1000, got 0"):
         normlab.resnet(0)
     with pytest.raises(UsageError, match="at least 2 classes, got 1"):
         normlab.resnet(2, 1)
