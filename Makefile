@@ -29,8 +29,8 @@ test-slurm: $(STAMP)  ## a real SLURM of two nodes on the loopback, as root, whe
 # Beside the CPU build of torch, torchvision's wheel imports only with the schemas that the tests
 # define (tests/helpers/real_libraries.py), so that these libraries stay apart from the others.
 MODELS := build/models
-MODEL_TESTS := tests/norms/surgery/test_real_models.py tests/norms/surgery/test_tools_by_type.py \
-	tests/networks/test_libraries.py
+MODEL_TESTS := tests/norms/surgery/test_real_models.py tests/norms/surgery/test_real_layers.py \
+	tests/norms/surgery/test_tools_by_type.py tests/networks/test_libraries.py
 test-models: $(STAMP)  ## the real timm and torchvision: skips by name where they cannot be had
 	test -d $(MODELS)/timm || $(BIN)/python -m pip install --quiet --no-deps --target $(MODELS) \
 		--requirement tests/models.txt || echo "timm and torchvision could not be installed"
