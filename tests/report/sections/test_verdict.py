@@ -64,6 +64,13 @@ def test_whatever_is_missing_it_says_something(fabricate, without):
     assert bool(found.plots) == (not without)
 
 
+def test_failed_runs_are_counted(fabricate):
+    cells = {(arm, block): "failed" for arm in ("bn", "bin", "none") for block in range(3)}
+    found = screen(fabricate, statuses=cells)
+    assert found.plots == ()
+    assert found.sure == "runs that ended without a result: 9 failed (why: Runs)."
+
+
 def body(fabricate, folder, section, arms=("bn", "اسم")):
     context = report_context(folder)
     built = BuiltSection(section, section.build(context))

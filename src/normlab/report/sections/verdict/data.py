@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from normlab.report.sections.verdict.plot import DifferencePlot, difference_plot
 from normlab.stats.data.metrics import LABELS, chance_level, format_difference, is_share, unit
 from normlab.stats.summary.analysis import SettingAnalysis
 from normlab.text import count
+
+ENDED = ("failed", "out_of_memory", "diverged")
+"""How a run ends without a network that can be judged."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,11 @@ def how_sure(setting: SettingAnalysis, images: int | None, classes: int | None) 
     """On how many trainings and images it rests, and what a decision means."""
     verdict = setting.verdict
     if not verdict.blocks:
-        return ""
+        ended: Counter[str] = Counter()
+        for row in setting.rows:
+            ended.update(row.outcomes)
+        bad = [f"{n} {status.replace('_', ' ')}" for status, n in ended.items() if status in ENDED]
+        return f"runs that ended without a result: {', '.join(bad)} (why: Runs)." if bad else ""
     trained = f"{count(verdict.blocks, 'training')} of every arm"
     judged = f", each judged on the same {images:,} test images" if images else ""
     parts = [f"{trained}{judged}"]
