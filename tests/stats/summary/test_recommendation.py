@@ -34,7 +34,8 @@ def test_what_is_not_told_apart_is_open_with_a_command_that_goes_on(fabricate) -
     assert found.use == "bn"  # the reference, though gn's mean may be higher
     assert found.open == ("gn",)
     assert found.not_these == ("none",)
-    assert "either way" in found.settle
+    assert found.settle.startswith("up to ")
+    assert " better or " in found.settle
     assert found.command.startswith("normlab run photos-study --blocks ")
     assert int(found.command.split()[-1]) >= setting.verdict.blocks
 
@@ -73,4 +74,16 @@ def test_a_size_that_is_not_known_is_no_number(fabricate) -> None:
     _, found = recommendation(fabricate, {"bn": 0.0, "gn": -0.05}, sd=0.25, blocks=3)
     assert found.open
     assert "nothing can be said of the size" in found.settle
-    assert "points either way" not in found.settle
+    assert " better or " not in found.settle
+
+
+def test_an_open_arm_with_the_better_mean_is_named_beside_the_reference(fabricate) -> None:
+    setting, found = recommendation(fabricate, {"bn": 0.0, "gn": 0.02}, sd=0.02, blocks=5)
+    assert found.open == ("gn",)
+    mean = 100 * setting.verdict.comparison("gn", "bn").difference.mean
+    assert found.why == (
+        f"nothing is shown to beat it, though gn was {mean:.1f} points better so far"
+    )
+    interval = setting.verdict.comparison("gn", "bn").interval
+    better, worse = f"{100 * interval.high:.1f} better", f"{-100 * interval.low:.1f} worse"
+    assert found.settle.startswith(f"up to {better} or {worse} (points)")

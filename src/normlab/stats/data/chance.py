@@ -19,10 +19,14 @@ def chance_bound(chance: float, images: int) -> float:
 
         p + 3·√(p·(1 − p)/N),   p of guessing, N test images
 
-    >>> round(chance_bound(1 / 10, 900), 3)
-    0.13
+    at most a quarter of the way from guessing to all right: six images cannot show that four of
+    them were guessed.
+
+    >>> round(chance_bound(1 / 10, 900), 3), chance_bound(0.2, 6)
+    (0.13, 0.4)
     """
-    return chance + STANDARD_ERRORS * math.sqrt(chance * (1 - chance) / images)
+    errors = STANDARD_ERRORS * math.sqrt(chance * (1 - chance) / images)
+    return chance + min(errors, (1 - chance) / 4)
 
 
 def chance_share(runs: Sequence[RunRecord]) -> float:

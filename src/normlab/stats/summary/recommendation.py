@@ -142,8 +142,21 @@ def _why(setting: SettingAnalysis, use: str, not_these: Sequence[str], left: Seq
         every = "every" if len(not_these) > 1 else "the"
         return f"{every} other arm is shown to be below it{finished}"
     if use == verdict.reference:
-        return "nothing is shown to beat it"
+        return f"nothing is shown to beat it{_higher(setting, use, left)}"
     return "the highest mean of those that nothing is shown to beat" if left else "nothing beat it"
+
+
+def _higher(setting: SettingAnalysis, use: str, left: Sequence[str]) -> str:
+    """The open arm with the better mean, where there is one: the reference is not the best seen."""
+    verdict = setting.verdict
+    pairs = [verdict.comparison(arm, use) for arm in left]
+    sign = orientation(verdict.metric)
+    seen = [(sign * p.difference.mean, p.arm) for p in pairs if p and p.difference.mean is not None]
+    gain, arm = max(seen, default=(0.0, ""))
+    size = format_difference(verdict.metric, gain).lstrip("+")
+    if gain <= 0 or float(size) == 0.0:
+        return ""
+    return f", though {shown(arm)} was {size} {unit(verdict.metric)} better so far"
 
 
 def _decided_equal(pair: Comparison | None) -> bool:
@@ -168,13 +181,20 @@ def _settle(setting: SettingAnalysis, pairs: Sequence[Comparison | None]) -> str
     if not known:
         return ""
     ends = [p.simultaneous or p.difference.interval for p in known]
-    largest = max((max(abs(e.low), abs(e.high)) for e in ends if e is not None), default=None)
+    sign = orientation(verdict.metric)
+    sides = [(sign * e.low, sign * e.high) for e in ends if e is not None]
+    worse = max((-min(side) for side in sides), default=None)
+    better = max((max(side) for side in sides), default=None)
     parts = []
-    if largest is not None and is_share(verdict.metric) and largest > HALF:
-        parts.append("nothing can be said of the size of the difference yet")
-    elif largest is not None:
-        size = format_difference(verdict.metric, largest).lstrip("+")
-        parts.append(f"may differ by up to {size} {unit(verdict.metric)} either way")
+    if worse is not None and better is not None:
+        if is_share(verdict.metric) and max(worse, better) > HALF:
+            parts.append("nothing can be said of the size of the difference yet")
+        else:
+            up, down = (
+                format_difference(verdict.metric, max(side, 0.0)).lstrip("+")
+                for side in (better, worse)
+            )
+            parts.append(f"up to {up} better or {down} worse ({unit(verdict.metric)})")
     forecasts = [pair.forecast for pair in known if pair.forecast is not None]
     if forecasts:
         parts.append(range_of_blocks(max(forecasts, key=lambda one: one.high or 10**6)))
