@@ -172,7 +172,9 @@ def test_a_run_that_failed_is_told_by_the_exit_code(
     assert "failed: ZeroDivisionError: made to fail" in result.out
     assert "broken   2 runs · why: normlab status photos-study" in result.out
     status = normlab("status", "photos-study").out
-    assert re.search(r"^failed +b01-bn-\w+  ZeroDivisionError: made to fail$", status, re.MULTILINE)
+    assert re.search(
+        r"^failed +b01-bn-\w+  block 2  ZeroDivisionError: made to fail$", status, re.MULTILINE
+    )
     assert normlab("run", "photos-study").code == 0
 
 
@@ -212,7 +214,7 @@ def test_status_of_a_study_that_is_not_done(normlab, study) -> None:
     (run,) = study.glob("runs/b00-gn-*")
     (run / "outcome.json").unlink()
     lines = normlab("status", "photos-study").out.splitlines()
-    assert lines[0] == f"begun        {run.name}  epoch 1/1"
+    assert lines[0] == f"begun        {run.name}  block 1, epoch 1/1"
     assert lines[1] == "1 finished, 1 begun, 2 not begun"
     assert re.match(r"3 runs left, about \d+ s. Go on: normlab run photos-study$", lines[2])
 

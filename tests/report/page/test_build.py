@@ -241,7 +241,7 @@ def test_unfinished_and_damaged_runs_are_named(fabricate, tmp_path):
     assert f"the folder runs/{written[-1].folder.name} cannot be read" in page.text
     assert "the predictions of 1 finished run" in page.text
     assert "not ended" in page.text
-    assert re.search(r"gn in block 0 is unfinished", page.text)
+    assert re.search(r"gn in block 1 is unfinished", page.text)
 
 
 def test_a_folder_without_a_plan_is_refused_and_nothing_is_written(tmp_path):

@@ -113,7 +113,7 @@ def test_selection_by_the_evaluation_part(tuned, study, with_measures):
     assert "epoch 1 is reported" in selecting_on_test(StudyToCheck(plan, [early])).message
     tuning_results = tuned[2].model_copy(update={"blocks": (2,)})
     assert (
-        "block 2 served for tuning"
+        "block 3 served for tuning"
         in selecting_on_test(StudyToCheck(plan, runs, tuning_results)).message
     )
 

@@ -33,13 +33,16 @@ def status(
         outcomes[kind] += 1
         if outcome is not None and outcome.test is not None:
             seconds.append(outcome.seconds)
+        name = f"{spec.folder_name}  block {spec.block + 1}"
+        if spec.is_tuning:
+            name = spec.folder_name
         owner = lease_owner(folder.path) if kind in ("begun", "interrupted") else None
         if owner is not None:
-            console.print(f"running      {spec.folder_name}  epoch {len(rows)}, by {owner}")
+            console.print(f"running      {name}, epoch {len(rows)}, by {owner}")
         elif kind in ("begun", "interrupted"):
-            console.print(f"{kind:<12} {spec.folder_name}  epoch {len(rows)}/{spec.epochs}")
+            console.print(f"{kind:<12} {name}, epoch {len(rows)}/{spec.epochs}")
         elif outcome is not None and outcome.error is not None:
-            console.print(f"{kind:<12} {spec.folder_name}  {outcome.error}")
+            console.print(f"{kind:<12} {name}  {outcome.error}")
     left = len(opened.missing())
     study = opened.folder
     page = study / "report" / "index.html"

@@ -27,7 +27,7 @@ def test_rival_records_are_found(study, fabricate):
     rival = fabricate.make_run(fabricate.make_spec(plan, "gn", 3, epochs=7), 0.8)
     check = broken_pairing(StudyToCheck(plan, [*runs, rival]))
     assert "epochs is 5 and 7" in check.message
-    assert "gn in block 3 has several finished records, none is used" in check.message
+    assert "gn in block 4 has several finished records, none is used" in check.message
 
 
 def test_settings_may_differ_from_each_other(fabricate):

@@ -11,9 +11,9 @@ from normlab.stats.checks.design.nl013_mixed_environment import mixed_environmen
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"device": "cuda:0"}, "block 0: device is cpu and cuda:0"),
-        ({"threads": 8}, "block 0: threads is 2 and 8"),
-        ({"libraries": {"torch": "2.10.0"}}, "block 0: torch is 2.13.0 and 2.10.0"),
+        ({"device": "cuda:0"}, "block 1: device is cpu and cuda:0"),
+        ({"threads": 8}, "block 1: threads is 2 and 8"),
+        ({"libraries": {"torch": "2.10.0"}}, "block 1: torch is 2.13.0 and 2.10.0"),
     ],
 )
 def test_a_mixed_block_is_found(study, change, text):

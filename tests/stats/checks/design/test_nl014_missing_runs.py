@@ -12,8 +12,8 @@ def test_diverged_and_missing_runs_are_listed(fabricate):
     check = missing_runs(StudyToCheck(plan, runs))
     assert check.state == "finding"
     assert check.message == (
-        "1 diverged, counted as guessing: gn in block 0. "
-        "2 of 6 without a result: bn in block 2 is missing; gn in block 1 is out of memory"
+        "1 diverged, counted as guessing: gn in block 1. "
+        "2 of 6 without a result: bn in block 3 is missing; gn in block 2 is out of memory"
     )
 
 

@@ -18,7 +18,7 @@ def twins(fabricate, first, second, **changes):
 def test_bin_and_bn_of_the_original_are_found(fabricate):
     check = identical_rows(StudyToCheck(*twins(fabricate, "bn", "bin")))
     assert check.state == "finding"
-    assert "identical: bn and bin in block 0" in check.message
+    assert "identical: bn and bin in block 1" in check.message
 
 
 def test_one_digit_of_difference_is_enough(fabricate, with_measures):

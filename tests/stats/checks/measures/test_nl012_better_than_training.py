@@ -24,4 +24,4 @@ def test_validation_above_training_is_found(study, with_measures):
     odd = with_measures(runs[0], "test", accuracy=0.98, images=7500)
     check = better_than_training(StudyToCheck(plan, [odd]))
     assert check.state == "finding"
-    assert "bn, block 0: test 0.9800" in check.message
+    assert "bn, block 1: test 0.9800" in check.message

@@ -41,7 +41,8 @@ def broken_pairing(study: StudyToCheck) -> Result:
             faults += [f"{setting}: {fault}" for fault in _changed_norms(specs)]
     for layout in arrange(study.plan, study.runs):
         faults += [
-            f"{layout.setting}: {arm} in block {block} has several finished records, none is used"
+            f"{layout.setting}: {arm} in block {block + 1} has several finished records, none is "
+            "used"
             for arm in layout.arms
             for block in layout.blocks
             if layout.status(arm, block) == "ambiguous"

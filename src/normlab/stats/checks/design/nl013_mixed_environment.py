@@ -38,7 +38,7 @@ def mixed_environment(study: StudyToCheck) -> Result:
         for name in dict.fromkeys(name for content in found for name in content):
             values = dict.fromkeys(content[name] for content in found if name in content)
             if len(values) > 1:
-                mixed.append(f"block {block}: {name} is {' and '.join(values)}")
+                mixed.append(f"block {block + 1}: {name} is {' and '.join(values)}")
     if mixed:
         return finding(listed(mixed))
     return passed(f"in all {len(blocks)} blocks")

@@ -18,12 +18,12 @@ def missing_runs(study: StudyToCheck) -> Result:
         for arm, row in zip(table.arms, table.status, strict=True):
             for block, status in zip(table.blocks, row, strict=True):
                 if status == "diverged":
-                    diverged.append(f"{arm} in block {block}{setting}")
+                    diverged.append(f"{arm} in block {block + 1}{setting}")
         for arm, block, status in table.cells_without_value():
             if status == "not needed":
                 continue
             word = status.replace("_", " ")
-            absent.append(f"{arm} in block {block} is {word}{setting}")
+            absent.append(f"{arm} in block {block + 1} is {word}{setting}")
     skipped = sum(row.count("not needed") for table in tables for row in table.status)
     cells = sum(table.values.size for table in tables) - skipped
     parts = []

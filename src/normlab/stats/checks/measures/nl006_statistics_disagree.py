@@ -36,7 +36,7 @@ def statistics_disagree(study: StudyToCheck) -> Result:
         running, batches = outcome.validation, outcome.validation_by_batches
         if gap(running, batches) > STANDARD_ERRORS:
             faults.append(
-                f"{run.spec.arm}, block {run.spec.block}: {running.accuracy:.4f} with running, "
+                f"{run.spec.arm}, block {run.spec.block + 1}: {running.accuracy:.4f} with running, "
                 f"{batches.accuracy:.4f} with batch statistics"
             )
     if not compared:

@@ -34,7 +34,7 @@ def micro_f1(study: StudyToCheck) -> Result:
             compared += 1
             if abs(measures.micro_f1 - measures.accuracy) > TOLERANCE:
                 faults.append(
-                    f"{run.spec.arm}, block {run.spec.block}, {part}: micro F1 "
+                    f"{run.spec.arm}, block {run.spec.block + 1}, {part}: micro F1 "
                     f"{measures.micro_f1:.4f}, accuracy {measures.accuracy:.4f}"
                 )
     if not compared:

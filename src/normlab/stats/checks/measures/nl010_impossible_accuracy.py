@@ -33,8 +33,8 @@ def impossible_accuracy(study: StudyToCheck) -> Result:
             tolerance = max(TOLERANCE, measures.images * 1e-7)
             if measures.images < 1 or abs(count - round(count)) > tolerance:
                 faults.append(
-                    f"{run.spec.arm}, block {run.spec.block}, {part}: {measures.accuracy:.6f} of "
-                    f"{measures.images} images is {count:.3f}"
+                    f"{run.spec.arm}, block {run.spec.block + 1}, {part}: "
+                    f"{measures.accuracy:.6f} of {measures.images} images is {count:.3f}"
                 )
     if not compared:
         return not_applicable("no run has been measured yet")

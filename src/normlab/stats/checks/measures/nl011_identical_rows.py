@@ -40,7 +40,7 @@ def identical_rows(study: StudyToCheck) -> Result:
                 compared += 1
                 if row_of(first.outcome) == row_of(second.outcome):
                     same.append(
-                        f"{first.spec.arm} and {second.spec.arm} in block {block} "
+                        f"{first.spec.arm} and {second.spec.arm} in block {block + 1} "
                         f"({layout.setting})"
                     )
     if not compared:

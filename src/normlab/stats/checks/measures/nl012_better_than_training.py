@@ -35,7 +35,7 @@ def better_than_training(study: StudyToCheck) -> Result:
         compared += 1
         if excess(outcome.train, outcome.test) > STANDARD_ERRORS:
             faults.append(
-                f"{run.spec.arm}, block {run.spec.block}: test "
+                f"{run.spec.arm}, block {run.spec.block + 1}: test "
                 f"{outcome.test.accuracy:.4f}, training {outcome.train.accuracy:.4f}"
             )
     if not compared:

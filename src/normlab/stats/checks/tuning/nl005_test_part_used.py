@@ -28,7 +28,7 @@ def selecting_on_test(study: StudyToCheck) -> Result:
     for run in ended:
         outcome = run.outcome
         assert outcome is not None
-        name = f"{run.spec.arm}, block {run.spec.block}"
+        name = f"{run.spec.arm}, block {run.spec.block + 1}"
         if outcome.validation == outcome.test:
             faults.append(f"{name}: validation and test figures are the same")
         epoch = outcome.reported_epoch
@@ -41,7 +41,7 @@ def selecting_on_test(study: StudyToCheck) -> Result:
             faults.append(f"{name}: epoch {epoch} is reported, though validation does not say so")
     if study.tuning_results is not None:
         both = sorted({run.spec.block for run in study.runs} & set(study.tuning_results.blocks))
-        faults += [f"block {block} served for tuning and for the comparison" for block in both]
+        faults += [f"block {block + 1} served for tuning and for the comparison" for block in both]
     if faults:
         return finding(listed(faults))
     return passed(
