@@ -98,7 +98,7 @@ def _print_recommendation(found: Recommendation, console: Console) -> None:
         if not reason or narrow:
             say_facts(console, mark, [arms, *filter(None, [reason])])
         else:
-            table.add_row(f"{mark:<{WORD - 1}}", Text(isolated(arms)), Text(reason))
+            table.add_row(f"{mark:<{WORD - 2}}", Text(isolated(arms)), Text(reason))
     if table.row_count:
         say_table(console, table)
         console.print()
