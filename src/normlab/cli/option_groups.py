@@ -357,7 +357,7 @@ class ContinueOptions(OptionGroup):
     budget: Annotated[
         str | None,
         typer.Option(
-            help="10m, 1h, night: no run is begun that would end later.", show_default="none"
+            help="10m, 1h, night: then runs stop, to go on another time.", show_default="none"
         ),
     ] = None
     trust_plugins: TrustPlugins = False

@@ -7,7 +7,8 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Set
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -34,6 +35,16 @@ from normlab.train.interrupt import StopRequest
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
 Ended = Literal["finished", "stopped", "deadline"]
+
+
+class Sitting(NamedTuple):
+    """How a sitting at a study ended."""
+
+    ended: Ended
+    seconds_left: float
+    """What is expected to be left of the study."""
+
+
 """How the work on a study ended: it is done; somebody stopped it; no further run would be in time.
 """
 STOPPING = "stopping after this batch; again to quit now"
@@ -70,6 +81,7 @@ class StudyProgress:
         self.runs = 0
         self.finished = 0.0
         self.epochs: dict[str, int] = {}
+        self._before = begun_epochs(study, self.missing)
         self.notes: dict[str, str] = {}
         self.images = 0
         """Images of the present epoch that the run in this process has trained on."""
@@ -147,9 +159,10 @@ class StudyProgress:
             self.total += self._planned(spec)
             self.count += 1
 
-    def expected_seconds(self, spec: RunSpec) -> float:
-        """What a run will take, at the pace so far."""
-        return self._planned(spec) * self._pace()
+    def epoch_seconds(self, spec: RunSpec) -> float:
+        """What an epoch of a run takes, at the pace so far."""
+        left = max(spec.epochs - self._before.get(spec.id, 0), 1)
+        return self._planned(spec) / left * self._pace()
 
     def _planned(self, spec: RunSpec) -> float:
         """The run's planned seconds; where only the tuning made it known, those of its kind."""
@@ -250,9 +263,15 @@ class StudyProgress:
         """Expected seconds of what has been done."""
         begun = min(self.images / self.train_images, 1.0)
         running = list(self.running.values())
-        shares = (min((self.epochs.get(s.id, 0) + begun) / s.epochs, 1.0) for s in running)
+        shares = (min(self._share(s, begun), 1.0) for s in running)
         current = (x * self._planned(s) for x, s in zip(shares, running, strict=True))
         return self.finished + sum(current)
+
+    def _share(self, spec: RunSpec, begun: float) -> float:
+        """How much is done of what was left of a run."""
+        before = self._before.get(spec.id, 0)
+        done = self.epochs.get(spec.id, before) - before + begun
+        return done / max(spec.epochs - before, 1)
 
     def stopping(self) -> None:
         """Somebody has asked to stop: say so at once, from inside of the signal's handler."""
@@ -260,6 +279,13 @@ class StudyProgress:
         if not self.console.is_terminal:  # else the thread that draws says it
             with contextlib.suppress(OSError, ValueError):
                 os.write(sys.stderr.fileno(), f"{STOPPING}\n".encode())
+
+
+def begun_epochs(study: Study, specs: Sequence[RunSpec]) -> dict[str, int]:
+    """The epochs that runs have behind them which were cut off: run → epochs."""
+    folders = {spec.id: study.run_folder(spec) for spec in specs}
+    found = {run: len(f.read_rows()) for run, f in folders.items() if f.path.exists()}
+    return {run: epochs for run, epochs in found.items() if epochs}
 
 
 def run_label(spec: RunSpec) -> str:
@@ -309,26 +335,29 @@ def run_with_progress(
     executor: str | None = None,
     steps: StepMode = DEFAULT_STEPS,
     page: LivePage | None = None,
-) -> Ended:
+) -> Sitting:
     """Do what is missing, and say why it ended.
 
-    No run is begun that would end after the deadline (time.monotonic) at the pace so far. `jobs`
-    runs are made at once, or as many as pay ("auto"), by an executor of this name. The `page` that
-    is looked at meanwhile says how far it has come.
+    At the deadline (time.monotonic) runs stop between two batches, to go on in another sitting;
+    none is begun that would not end an epoch before it, at the pace so far. `jobs` runs are made at
+    once, or as many as pay ("auto"), by an executor of this name. The `page` that is looked at
+    meanwhile says how far it has come.
     """
     info, options, at_once = choose_executor(executor, jobs)
     progress = StudyProgress(console, study, expected, train_images)
     if page is not None:
         page.status = progress.status
     settings = study.job_settings(source=dataset.manifest.location, device=device, steps=steps)
-    refused = False
+    if deadline is not None:
+        settings = replace(settings, stop_at=time.time() + deadline - time.monotonic())
+    cut = False
 
     def may_start(spec: RunSpec) -> bool:
-        nonlocal refused
+        nonlocal cut
         progress.begin(spec)
-        ends = time.monotonic() + progress.expected_seconds(spec)
-        refused = deadline is not None and ends > deadline
-        return not refused
+        ends = time.monotonic() + progress.epoch_seconds(spec)
+        cut = deadline is not None and ends > deadline
+        return not cut
 
     with StopRequest(progress.stopping).listening() as stop:
 
@@ -351,8 +380,9 @@ def run_with_progress(
                     study, made, settings, may_start=may_start, should_stop=lambda: stop.is_set
                 ):
                     progress.event(spec, event)
+                    cut = cut or (isinstance(event, Outcome) and event.status == "interrupted")
         finally:
             made.close()
     if stop.is_set:
-        return "stopped"
-    return "deadline" if refused else "finished"
+        return Sitting("stopped", progress.seconds_left)
+    return Sitting("deadline" if cut else "finished", progress.seconds_left)

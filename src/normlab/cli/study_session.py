@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from normlab.cli.confirm import is_agreed, refuse_alone
 from normlab.cli.exit_codes import NOT_FINISHED, SOME_RUN_FAILED
 from normlab.cli.first_look import LOOK, taken_back_unless_agreed, write_look
 from normlab.cli.plan_lines import plan_lines
-from normlab.cli.progress import Ended, choose_executor, run_with_progress
+from normlab.cli.progress import Sitting, begun_epochs, choose_executor, run_with_progress
 from normlab.cli.scan_progress import load_with_progress
 from normlab.cli.screen.console import make_console, say, say_facts
 from normlab.cli.screen.head import plan_facts, say_data
@@ -159,16 +160,21 @@ def continue_study(
     """Run what is missing, then print the answer and the paths.
 
     The study is written once the work is known to be possible and agreed to; only the look at its
-    pictures comes before. No run is started that would end after the deadline (in seconds of
-    time.monotonic).
+    pictures comes before. At the deadline (in seconds of time.monotonic) runs stop where they are.
     """
+    start = time.monotonic()
     choose_executor(executor, jobs)
     steps = StepMode(compiled=compiled)
     missing = study.missing()
-    ended: Ended = "finished"
+    sitting = Sitting("finished", 0.0)
     if missing:
         costs, data = _calibrate(study.plan, dataset, device, steps, console)
-        expected = {spec.id: run_seconds(spec, costs[cost_key(spec)], data) for spec in missing}
+        before = begun_epochs(study, missing)
+        expected = {
+            spec.id: run_seconds(spec, costs[cost_key(spec)], data)
+            * (1 - before.get(spec.id, 0) / spec.epochs)
+            for spec in missing
+        }
         say_facts(console, "plan", plan_facts(study.plan, missing, expected))
         total = sum(expected.values())
         if probing and wants_probe(study):
@@ -178,7 +184,7 @@ def continue_study(
         _ask(study, dataset, left, yes=yes)
         study.save()
         with _live_page(study.folder, console, wanted=live) as page:
-            ended = run_with_progress(
+            sitting = run_with_progress(
                 study, dataset, expected, console,
                 train_images=data.sizes[0], device=device, deadline=deadline,
                 jobs=jobs, executor=executor, steps=steps, page=page,
@@ -186,8 +192,9 @@ def continue_study(
     else:
         say_facts(console, "plan", plan_facts(study.plan, (), {}))
         study.save()
-    make_pictures(study, dataset, device, console, ended)
-    _say_answer(study.folder, console, ended)
+    make_pictures(study, dataset, device, console, sitting.ended)
+    length = None if deadline is None else deadline - start
+    _say_answer(study.folder, console, sitting, length)
 
 
 def _ask(study: Study, dataset: Dataset, seconds: float, *, yes: bool) -> None:
@@ -223,8 +230,8 @@ def _live_page(folder: Path, console: Console, *, wanted: bool | None) -> Iterat
         yield page
 
 
-def _say_answer(folder: Path, console: Console, ended: Ended) -> None:
-    """The answer as far as it is known, the page, and how to go on.
+def _say_answer(folder: Path, console: Console, sitting: Sitting, length: float | None) -> None:
+    """The answer as far as it is known, the page, and how to go on in sittings of this length.
 
     Raises:
         typer.Exit: the study was stopped before its end (code 3), or some run failed (1).
@@ -237,12 +244,10 @@ def _say_answer(folder: Path, console: Console, ended: Ended) -> None:
     else:
         print_run(only, console)
     with console.status("drawing the report"):
-        page = build_report(folder, exports=ended != "stopped")
-    if ended != "finished":
-        why = "no further run would end in time"
-        why = "what was finished is stored" if ended == "stopped" else why
+        page = build_report(folder, exports=sitting.ended != "stopped")
+    if sitting.ended != "finished":
         say_facts(console, "page", [str(page)])
-        say_facts(console, "stopped", [why, f"go on: normlab run {folder}"])
+        say_facts(console, "stopped", [_left(sitting, length), f"go on: normlab run {folder}"])
         raise typer.Exit(NOT_FINISHED)
     if only is None:
         print_paths(page, folder, console, records, analysis, found)
@@ -362,3 +367,12 @@ def _with_looks(plan: StudyPlan) -> StudyPlan:
         looks = every_block(plan.blocks)
     analysis = plan.analysis.model_copy(update={"looks": looks, "method": 2})
     return plan.model_copy(update={"analysis": analysis})
+
+
+def _left(sitting: Sitting, length: float | None) -> str:
+    """What is left of a study that was stopped, and how many sittings that makes."""
+    left = f"about {format_seconds(sitting.seconds_left)} left"
+    if sitting.ended == "stopped" or not length:
+        return f"what was finished is stored, {left}"
+    sittings = math.ceil(sitting.seconds_left / length)
+    return f"the time is over: {left}, {count(max(sittings, 1), 'more sitting')} like this"

@@ -20,6 +20,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from unittest import SkipTest
 
@@ -248,6 +249,30 @@ class ExecutorContract(ABC):
         reported = [spec.id for spec, event in seen if isinstance(event, EpochRow)]
         assert all(stored[run] >= reported.count(run) for run in reported)
         self.run(study, dataset)
+        self.assert_same(study, self.undisturbed(**changes))
+
+    def test_over_its_time_it_goes_on_in_another_session(self) -> None:
+        """Jobs stop in order when their time is over; no session loses what another has done."""
+        changes: dict[str, object] = {
+            "training": {"network": {"name": "resnet8"}, "epochs": 40},
+            "factors": {"norm": ["bn"], "learning_rate": [0.02], "batch_size": [4]},
+        }
+        study, dataset = self.new_study("study", **changes)
+        (spec,) = study.specs()
+        seconds, sessions, before = 0.25, 0, 0
+        while study.missing() and sessions < 12:
+            executor = self.new_executor(study, dataset)
+            sessions += 1
+            settings = replace(study.job_settings(), stop_at=time.time() + seconds)
+            try:
+                outcomes = ended(list(run_study(study, executor, settings)))
+            finally:
+                executor.close()
+            rows = len(study.run_folder(spec).read_rows())
+            assert rows >= before, "an epoch was lost"
+            assert set(outcomes.values()) <= {"interrupted", "finished"}, outcomes
+            before, seconds = rows, 2 * seconds  # what it takes to begin is the engine's own
+        assert sessions > 1, "it was never stopped"
         self.assert_same(study, self.undisturbed(**changes))
 
     def test_a_norm_of_ones_own_is_known(self) -> None:

@@ -164,7 +164,7 @@ class RemoteExecutor(Generic[Handle]):
             self._end(taken, Held(str(owner)))
         elif outcome is not None and outcome.status != "interrupted":
             self._end(taken, outcome)
-        elif self._cancelled:
+        elif self._cancelled or _is_over(taken.job):
             self._end(taken, outcome or _interrupted(taken, answer.error))
         else:
             self._try_again(taken, answer.error or "its job ended without an outcome")
@@ -188,6 +188,11 @@ class RemoteExecutor(Generic[Handle]):
     def _end(self, taken: _Taken[Handle], event: Outcome | Held) -> None:
         del self._taken[taken.job.spec.id]
         self._ended.append((taken.job.spec, event))
+
+
+def _is_over(job: Job) -> bool:
+    """Whether the time that all jobs of this session have is over: another try would do nothing."""
+    return job.settings.stop_at is not None and time.time() >= job.settings.stop_at
 
 
 def _interrupted(taken: _Taken[Any], reason: str) -> Outcome:
