@@ -199,8 +199,6 @@ class ImageOptions(OptionGroup):
     image_size: Annotated[
         int | None,
         typer.Option(
-            min=8,
-            max=1024,
             help="Side of the square images, in pixels.",
             show_default="theirs, at most 64",
         ),

@@ -69,9 +69,9 @@ def study_plan(
             "blocks": blocks or DEFAULT_BLOCKS,
             "data": {
                 "source": location,
-                "image_size": images.image_size
-                or wanted_size(network)
-                or default_image_size(location),
+                "image_size": (wanted_size(network) or default_image_size(location))
+                if images.image_size is None
+                else images.image_size,
                 "resize": images.resize,
                 "copies": copy_level(images.copies),
                 "pairs": str(images.pairs.resolve()) if images.pairs else "",
