@@ -22,7 +22,7 @@ from normlab.cli.options import (
     split_numbers,
 )
 from normlab.errors import UsageError
-from normlab.records.limits import MAX_RATE
+from normlab.limits import MAX_RATE
 
 DEFAULT_NORMS = "bn,in,bin,ln,gn,none,torch-bn"
 

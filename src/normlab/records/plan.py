@@ -18,14 +18,14 @@ from pydantic import (
 )
 
 from normlab.errors import PlanError, UnknownNameError, UsageError, shortened
-from normlab.plugins import check_name
-from normlab.records.limits import (
+from normlab.limits import (
     MAX_BATCH_SIZE,
     MAX_BLOCKS,
     MAX_EPOCHS,
     MAX_RATE,
     MAX_WEIGHT_DECAY,
 )
+from normlab.plugins import check_name
 from normlab.records.network import hashed_network, module_of
 from normlab.records.run import (
     METRICS,

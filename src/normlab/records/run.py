@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from normlab.errors import UnknownNameError, UsageError
-from normlab.records.limits import (
+from normlab.limits import (
     MAX_BATCH_SIZE,
     MAX_BLOCKS,
     MAX_EPOCHS,

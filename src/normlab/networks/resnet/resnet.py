@@ -20,11 +20,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from normlab.errors import UnknownNameError, UsageError
+from normlab.limits import MAX_LAYERS
 from normlab.networks.resnet.blocks import BasicBlock, convolution
 from normlab.networks.resnet.initialization import initialize
 from normlab.norms.call import call_norm
 from normlab.norms.spec import NormSpec, parse_norm
-from normlab.records.limits import MAX_LAYERS
 from normlab.records.network import present_name
 
 LARGE_IMAGE_BLOCKS: dict[str, tuple[int, ...]] = {

@@ -9,8 +9,8 @@ from __future__ import annotations
 MAX_BLOCKS = 1_000
 MAX_EPOCHS = 100_000
 MAX_BATCH_SIZE = 65_536
-MAX_RATE = 10_000.0
-"""Of learning rates, and of the multipliers of them."""
+MAX_RATE = 1e30
+"""Of learning rates and their multipliers: what float32 still holds; a large one just diverges."""
 MAX_WEIGHT_DECAY = 1_000.0
 MAX_LAYERS = 6_002
 """Of a residual network of 6n+2 layers: n = 1,000."""
