@@ -95,7 +95,7 @@ class Browser:
             targets = json.load(answer)
         page = next(target for target in targets if target["type"] == "page")
         return self._open.enter_context(
-            connect(page["webSocketDebuggerUrl"], max_size=None, proxy=None)
+            connect(page["webSocketDebuggerUrl"], max_size=None, proxy=None, ping_interval=None)
         )
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
