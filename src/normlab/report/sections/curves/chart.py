@@ -27,7 +27,7 @@ def panel_chart(
     colour = colour_scale(figure.strokes, figure.arms, legend=False)
     dash = dash_scale(figure.strokes, figure.arms, legend=False)
     named = panel.blocks.assign(
-        name=panel.blocks["arm"] + ", block " + panel.blocks["block"].astype(str)
+        name=panel.blocks["arm"].astype(str) + ", block " + panel.blocks["block"].astype(str)
     )
     many = panel.many
     thin = (
@@ -36,7 +36,7 @@ def panel_chart(
         .encode(x=x, y=y, color=colour, strokeDash=dash, detail="block:N", description="name:N")
     )
     bold = (
-        alt.Chart(panel.medians.assign(name=panel.medians["arm"] + ", median"))
+        alt.Chart(panel.medians.assign(name=panel.medians["arm"].astype(str) + ", median"))
         .mark_line(strokeWidth=2.4, clip=clip)
         .encode(x=x, y=y, color=colour, strokeDash=dash, description="name:N")
     )
