@@ -87,3 +87,13 @@ def test_an_open_arm_with_the_better_mean_is_named_beside_the_reference(fabricat
     interval = setting.verdict.comparison("gn", "bn").interval
     better, worse = f"{100 * interval.high:.1f} better", f"{-100 * interval.low:.1f} worse"
     assert found.settle.startswith(f"up to {better} or {worse} (points)")
+
+
+def test_runs_that_all_went_wrong_are_counted(fabricate) -> None:
+    plan = fabricate.make_plan(norms=("bn", "gn"), blocks=2)
+    how = {"bn": "out_of_memory", "gn": "failed"}
+    cells = {(arm, block): how[arm] for arm in how for block in (0, 1)}
+    (setting,) = analyse(plan, fabricate.make_runs(plan, statuses=cells)).settings
+    found = recommend(setting, "photos-study")
+    said = "2 failed and 2 out of memory"
+    assert found.warning.startswith(f"no run that ended has a result: {said}")

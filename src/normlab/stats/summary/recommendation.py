@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from normlab.stats.data.layout import CellStatus
 from normlab.stats.data.metrics import format_difference, is_share, orientation, unit
 from normlab.stats.inference.comparison import Comparison
 from normlab.stats.summary.analysis import SettingAnalysis
@@ -24,6 +25,10 @@ HALF = 0.5
 may say 10."""
 ADDED = 5
 """Blocks that are proposed beyond a plan that has run to its end."""
+
+
+WITHOUT_RESULT: tuple[CellStatus, ...] = ("failed", "out_of_memory")
+"""Ways to end that leave no value to compare; one that diverged has the value of guessing."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +124,8 @@ def _chosen(setting: SettingAnalysis) -> str:
 
 def _warning(setting: SettingAnalysis, chance: Sequence[str]) -> str:
     verdict = setting.verdict
-    if not verdict.arms:
-        return "no run has finished yet"
+    if not verdict.arms or not any(row.n for row in setting.rows):
+        return _without_results(setting)
     if len(chance) == len(verdict.arms):
         return (
             "nothing was learned: every arm is at chance level, so there is no difference to see; "
@@ -133,6 +138,18 @@ def _warning(setting: SettingAnalysis, chance: Sequence[str]) -> str:
     if verdict.exploratory:
         return f"a first impression from {count(verdict.blocks, 'block')}, not a decision"
     return ""
+
+
+def _without_results(setting: SettingAnalysis) -> str:
+    """No arm has a value: nothing has ended yet, or all that ended went wrong."""
+    wrong = {
+        status.replace("_", " "): sum(row.outcomes.get(status, 0) for row in setting.rows)
+        for status in WITHOUT_RESULT
+    }
+    said = [f"{number} {status}" for status, number in wrong.items() if number]
+    if not said:
+        return "no run has finished yet"
+    return f"no run that ended has a result: {join(said)}; each one's reason: normlab status"
 
 
 def _why(setting: SettingAnalysis, use: str, not_these: Sequence[str], left: Sequence[str]) -> str:
