@@ -1,21 +1,24 @@
-"""Compiles the CPU kernel into the wheel where torch and a C++ compiler are at hand.
+"""Compiles the CPU kernels into the wheel where torch and a C++ compiler are at hand.
 
 pip builds in an isolated environment without torch: then the wheel is plain Python, and the
-kernel is compiled on its first import instead (normlab/norms/fused/cpu/loader.py). Use
-`pip install --no-build-isolation` for a wheel that carries it. All else is in pyproject.toml.
+kernels are compiled on their first import instead (normlab/norms/fused/cpu/loader.py). Use
+`pip install --no-build-isolation` for a wheel that carries them. All else is in pyproject.toml.
 """
 
 import importlib.util
+import sys
 from pathlib import Path
 
 from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
 
-KERNELS = Path("src/normlab/norms/fused/cpu")
-_spec = importlib.util.spec_from_file_location("normlab_build", KERNELS / "build.py")
+_spec = importlib.util.spec_from_file_location(
+    "normlab_build", Path("src/normlab/norms/fused/cpu/build.py").resolve()
+)
 assert _spec is not None
 assert _spec.loader is not None
 kernels = importlib.util.module_from_spec(_spec)
+sys.modules[_spec.name] = kernels  # dataclasses look their module up
 _spec.loader.exec_module(kernels)
 
 
@@ -32,12 +35,14 @@ class BuildWithKernel(build_py):
         super().run()
         if self.editable_mode or not can_build():
             return
-        folder = Path(self.build_lib) / KERNELS.relative_to("src")
-        for instructions in kernels.instruction_sets_of_machine():
-            try:
-                kernels.build(folder / kernels.library_name(instructions), instructions)
-            except (kernels.BuildError, OSError) as error:
-                self.announce(f"no compiled kernel ({instructions}): {error}")
+        for kernel in kernels.KERNELS:
+            folder = kernel.sources[0].parent.relative_to(Path("src").resolve())
+            for instructions in kernels.instruction_sets_of_machine():
+                library = Path(self.build_lib) / folder / kernels.library_name(instructions, kernel)
+                try:
+                    kernels.build(library, instructions, kernel)
+                except (kernels.BuildError, OSError) as error:
+                    self.announce(f"no compiled kernel ({kernel.name}, {instructions}): {error}")
 
 
 class PlatformDistribution(Distribution):

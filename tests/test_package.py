@@ -34,6 +34,16 @@ WITH_EXAMPLES = (
 )
 
 
+def test_pip_can_read_setup() -> None:
+    """As in a fresh clone: nothing of normlab is installed or imported there."""
+    pytest.importorskip("setuptools")
+    command = [sys.executable, "-P", "setup.py", "--version"]
+    folder = Path(__file__).parent.parent
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1] == normlab.__version__
+
+
 def test_importing_normlab_imports_nothing_heavy() -> None:
     code = """
 import sys

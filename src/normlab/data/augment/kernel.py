@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
-from pathlib import Path
 
 import torch
 
-from normlab.norms.fused.cpu.build import Kernel
+from normlab.norms.fused.cpu.build import ONE_PASS
 from normlab.norms.fused.cpu.loader import find_or_build
-
-ONE_PASS = Kernel("one_pass", (Path(__file__).parent / "one_pass.cpp",), contract="off")
 
 
 @functools.cache

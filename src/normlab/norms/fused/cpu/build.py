@@ -37,6 +37,11 @@ class Kernel:
 
 
 PLANES = Kernel("planes", SOURCES, HEADERS)
+ONE_PASS = Kernel(
+    "one_pass", (FOLDER.parents[2] / "data" / "augment" / "one_pass.cpp",), contract="off"
+)
+KERNELS = (PLANES, ONE_PASS)
+"""All that a wheel carries."""
 
 INSTRUCTION_SETS: dict[str, tuple[str, ...]] = {
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma"),
