@@ -44,7 +44,9 @@ def fresh(normlab, some_norms):
 
 def test_the_table_of_executors(normlab) -> None:
     lines = normlab("executors").out.splitlines()
-    assert [line.split()[0] for line in lines] == ["inline", "processes"]
+    names = [line.split()[0] for line in lines if not line.startswith(" ")]
+    assert names == ["inline", "processes", "ray", "slurm"]
+    assert any("--executor slurm:[partition=gpu]" in line for line in lines)
 
 
 @pytest.mark.parametrize(

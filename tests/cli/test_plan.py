@@ -54,7 +54,8 @@ def test_networks_may_vary_and_be_named_by_their_depth(normlab, photos, tiny) ->
     assert result.code == 0, result.err
     names = {run.network.name for run in Study.open("several").specs()}
     assert names == {"cifar-resnet8", "cifar-resnet20"}
-    deep = normlab("plan", "photos", *small, "--n", "3", "--shortcut", "B", "--out", "deep")
+    deeper = ("--batch-sizes", "4", "--n", "3", "--shortcut", "B")
+    deep = normlab("plan", "photos", *small, *deeper, "--out", "deep")
     assert deep.code == 0, deep.err
     network = Study.open("deep").plan.training.network
     assert (network.name, network.options["shortcut"]) == ("cifar-resnet20", "B")
@@ -132,7 +133,7 @@ def test_no_run_is_begun_that_would_end_too_late(normlab, photos, tiny) -> None:
         (("--looks", "4,7"), ("last look is after 7 blocks",)),
         (("--tune", "1"), ("tuning.points",)),
         (("--tune", "4", "--tune-range", "1"), ("lowest and the highest",)),
-        (("--tune", "4", "--tune-range", "1,0.1"), ("low < high",)),
+        (("--tune", "4", "--tune-range", "1,0.1"), ("lowest and the highest",)),
         (("--recipe", "norms"), ("recipe", "norms")),
         (("--recipe", "optimizer", "--scale", "huge"), ("scale", "huge")),
         (("--norms", "bn as a,gn as a"), ("'a' stands for bn and for gn",)),

@@ -147,8 +147,8 @@ def test_a_thousand_runs(make_plan) -> None:
         ({"training": {"schedule": "onecycel"}}, "unknown schedule 'onecycel'; did you mean 'one"),
         ({"training": {"augmentation": "ligth"}}, "unknown augmentation 'ligth'; did you mean 'l"),
         ({"training": {"network": {"name": "resnet15"}}}, "unknown network 'resnet15'; did you"),
-        ({"factors": {"learning_rate": [-1.0]}}, "learning_rate = -1.0: input should be greater"),
-        ({"factors": {"batch_size": [0]}}, "batch_size = 0: input should be greater"),
+        ({"factors": {"learning_rate": [-1.0]}}, "learning_rate.0 = -1.0: input should be greater"),
+        ({"factors": {"batch_size": [0]}}, "batch_size.0 = 0: input should be greater"),
         ({"factors": {"norm": ["bn", "gn:groups=7"]}}, "divisors|divide"),
     ],
 )

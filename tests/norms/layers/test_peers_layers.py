@@ -314,14 +314,19 @@ def test_channels_last(arm: str) -> None:
 
 
 @pytest.mark.parametrize("arm", ARMS)
-def test_sync_conversion_leaves_our_layers(arm: str) -> None:
-    """A subclass of the framework's BN that a SyncBN conversion silently replaces."""
-    network = normlab.resnet(1, 5, arm)
-    types = [type(module) for module in network.modules()]
+def test_sync_conversion_replaces_batch_norm_alone(arm: str) -> None:
+    """A norm that a SyncBN conversion replaces by another one: only what is batch normalization."""
+    network = normlab.resnet(1, 5, arm).eval()
+    x = images(2, 3, 16, 16)
+    before, y = list(network.modules()), network(x)
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-    assert [type(module) for module in converted.modules()] == types
-    lost = nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(nn.BatchNorm2d(8)))
-    assert isinstance(lost[0], nn.SyncBatchNorm)  # the framework's own are replaced: it does work
+    for old, new in zip(before, converted.modules(), strict=True):
+        wanted = nn.SyncBatchNorm if isinstance(old, nn.BatchNorm2d) else type(old)
+        assert type(new) is wanted
+    assert any(isinstance(m, nn.SyncBatchNorm) for m in converted.modules()) == (
+        arm in ("bn", "torch-bn")
+    )
+    assert_close(converted(x), y, 1e-5, arm)  # our networks call it as they called ours
 
 
 def broken(rule: str) -> Callable[[Tensor], Tensor]:
