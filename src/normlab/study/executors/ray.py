@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 import uuid
@@ -30,7 +31,7 @@ from normlab.train.interrupt import StopRequest
 
 RETRIES = 3
 """Times that Ray begins a task anew whose machine or process was lost."""
-CONNECT_SECONDS = 60
+CONNECT_SECONDS = 10
 NODE_SECONDS = 60
 """Seconds in which every node must have answered that it can be used."""
 CLOCK_SECONDS = 5.0
@@ -256,6 +257,7 @@ def _import_ray() -> ModuleType:
 
 
 def _connect(ray: ModuleType, address: str) -> None:
+    _check_reachable(address)  # Ray itself goes on trying for minutes
     try:
         with _handlers_kept():
             ray.init(
@@ -266,10 +268,24 @@ def _connect(ray: ModuleType, address: str) -> None:
             )
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise UsageError(
-            f"there is no Ray cluster to be reached at {address or 'this machine'} ({reason}); "
-            "start one with `ray start --head`, or leave the address out to use this machine"
-        ) from None
+        raise _no_cluster(address or "this machine", reason) from None
+
+
+def _check_reachable(address: str) -> None:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return  # "auto", or a name that Ray knows
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, str(error)) from None
+
+
+def _no_cluster(place: str, reason: str) -> UsageError:
+    return UsageError(
+        f"there is no Ray cluster to be reached at {place} ({reason}); start one with `ray start "
+        "--head`, or leave the address out to use this machine"
+    )
 
 
 @contextmanager
