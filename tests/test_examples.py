@@ -70,6 +70,7 @@ def test_convert_network(run) -> None:
     assert float(lines[-1].split()[-1]) < 1e-5
 
 
+@pytest.mark.slow
 def test_study_then_records_then_predictions(run, tmp_path) -> None:
     study = tmp_path / "digits-study"
     lines = run("study.py", study)

@@ -49,6 +49,7 @@ def test_images_without_class_folders(normlab, scratch, make_pictures) -> None:
     normlab("compare", "photos/cat").assert_one_sentence("not in folders", "one folder per class")
 
 
+@pytest.mark.slow
 def test_a_class_with_one_image(normlab, photos, make_pictures, tiny) -> None:
     (photos / "rare").mkdir()
     (photos / "dark" / "00.png").rename(photos / "rare" / "00.png")
@@ -60,6 +61,7 @@ def test_a_file_that_is_no_source(normlab, scratch) -> None:
     normlab("compare", "notes.txt").assert_one_sentence("neither a folder", "zip")
 
 
+@pytest.mark.slow
 def test_a_text_file_called_jpg_is_left_out(normlab, photos, tiny, scratch) -> None:
     (photos / "dark" / "notes.jpg").write_text("not a picture")
     result = normlab("compare", "photos", "--strict", *tiny)
@@ -342,6 +344,7 @@ def test_long_work_that_is_declined(normlab, photos, tiny, monkeypatch) -> None:
     assert result.err == ""
 
 
+@pytest.mark.slow
 def test_more_blocks_that_are_not_agreed_to(normlab, photos, tiny, scratch, monkeypatch) -> None:
     assert normlab("compare", "photos", *tiny, "--out", "study").code == 0
     before = (scratch / "study" / "study.toml").read_bytes()
@@ -363,6 +366,7 @@ def test_options_that_a_begun_study_does_not_take(normlab, photos, tiny, scratch
 # --- predict
 
 
+@pytest.mark.slow
 def test_predict_without_a_run_or_images(normlab, scratch, photos, tiny) -> None:
     normlab("predict", "nowhere", "photos").assert_one_sentence("nowhere is not a run")
     normlab("predict", "nowhere", "nothing.png").assert_one_sentence("there is no nothing.png")

@@ -118,6 +118,7 @@ def test_compare(normlab, photos, tiny, scratch) -> None:
 
 
 @pytest.mark.usefixtures("no_report")
+@pytest.mark.slow
 def test_the_same_command_again_has_nothing_to_do(normlab, tiny, study) -> None:
     before = sorted((path, path.stat().st_mtime_ns) for path in study.glob("runs/*/*"))
     result = normlab("compare", "photos", *tiny)
@@ -230,6 +231,7 @@ def test_the_report_is_rebuilt(normlab, study) -> None:
     assert {path.relative_to(study) for path in (study / "report").rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_the_report_names_a_damaged_run_and_shows_the_others(normlab, study) -> None:
     (run,) = study.glob("runs/b00-gn-*")
     (run / "spec.json").write_text("{")

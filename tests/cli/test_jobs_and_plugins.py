@@ -79,6 +79,7 @@ def test_a_norm_that_is_none_is_one_sentence(fresh, photos, tiny, scratch, some_
     assert not (scratch / "photos-study").exists()
 
 
+@pytest.mark.slow
 def test_a_plugin_of_ones_own_and_of_a_stranger(
     fresh, photos, tiny, scratch, some_norms, no_report
 ) -> None:

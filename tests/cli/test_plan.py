@@ -47,6 +47,7 @@ def test_any_key_of_training_may_vary(normlab, photos, tiny) -> None:
     assert settings == {(a, n) for a in ("none", "light") for n in ("bn", "gn")}
 
 
+@pytest.mark.slow
 def test_networks_may_vary_and_be_named_by_their_depth(normlab, photos, tiny) -> None:
     small = tiny[:6]  # without a model
     options = ("--batch-sizes", "4", "--vary", "network=cifar-resnet8,cifar-resnet20")
@@ -112,11 +113,12 @@ def test_the_studies_of_the_course(normlab, photos, scratch, name, scale) -> Non
 
 
 @pytest.mark.slow
-def test_no_run_is_begun_that_would_end_too_late(normlab, photos, tiny) -> None:
+def test_no_run_is_begun_of_which_not_an_epoch_would_end_in_time(normlab, photos, tiny) -> None:
     normlab("plan", "photos", *tiny, "--blocks", "2")
     result = normlab("run", "photos-study", "--budget", "0.001s")
     assert result.code == 3, result.err
-    assert "stopped  no further run would end in time · go on: normlab run" in result.out
+    assert "stopped  the time is over: about " in result.out
+    assert " left · go on: normlab run photos-study" in result.out
     assert Study.open("photos-study").records() == []
     assert normlab("run", "photos-study", "--budget", "1h").code == 0
     assert len(Study.open("photos-study").records()) == 4

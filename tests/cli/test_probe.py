@@ -21,6 +21,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("always")
+@pytest.mark.slow
 def test_a_plan_says_whether_it_learns_and_changes_nothing(normlab, photos, tiny, scratch) -> None:
     result = normlab("plan", "photos", *tiny)
     assert result.code == 0, result.err

@@ -281,6 +281,7 @@ def test_all_images_identical() -> None:
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.slow
 def test_a_hundred_thousand_classes() -> None:
     """Time grows with the images, not with classes × images."""
     classes = 100_000

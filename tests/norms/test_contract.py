@@ -209,6 +209,7 @@ def test_the_comparing_helper_can_fail() -> None:
         assert_close(expected[None], expected, 1.0, "dx")
 
 
+@pytest.mark.slow
 def test_pytest_is_not_needed_to_import_the_contract() -> None:
     code = "import sys, normlab.testing; sys.exit('pytest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -85,6 +85,7 @@ def test_another_reference_changes_tables_figures_and_classes(opened):
     assert text(opened, "table.recall tbody tr") == before
 
 
+@pytest.mark.slow
 def test_the_script_prints_differences_as_the_page_does(opened):
     cells = "[...document.querySelectorAll('table.recall tbody td')].map(c => c.textContent)"
     printed = opened.run(cells)
@@ -280,6 +281,7 @@ def test_without_scripts_tables_and_figures_are_there(chromium, page):
         chromium.send("Emulation.setScriptExecutionDisabled", value=False)
 
 
+@pytest.mark.slow
 def test_hostile_names_do_nothing(chromium, fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn", *HOSTILE), classes=(*HOSTILE, "x"), epochs=2)
     fabricate.write_study(tmp_path, plan, fabricate.make_runs(plan))
@@ -310,6 +312,7 @@ def test_several_studies(chromium, fabricate, tmp_path):
         assert [v for v in found if v["impact"] in ("serious", "critical")] == []
 
 
+@pytest.mark.slow
 def test_a_watched_page_follows_the_run(chromium, fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn", "bin"), blocks=1, epochs=3)
     runs = fabricate.make_runs(plan, statuses={("bin", 0): "unfinished"})

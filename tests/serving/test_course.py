@@ -203,6 +203,7 @@ def write_pixels(path: Path, lines: int) -> np.ndarray:
     return pixels
 
 
+@pytest.mark.slow
 def test_the_program_writes_a_class_a_line(tmp_path: Path):
     torch.manual_seed(0)
     network = randomized(LibraryNetwork(1, 10, (False, True, True)))

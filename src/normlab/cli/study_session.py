@@ -61,6 +61,10 @@ MODEST_TUNING = TuningPlan(points=4)
 """What `compare` gives every arm by itself: four rates for a third of the epochs, two in full."""
 
 
+LEAST_SITTING = 10.0
+"""Seconds; of shorter ones it is not counted how many are left."""
+
+
 @dataclass(frozen=True)
 class StudyRequest:
     """A study that somebody asked for."""
@@ -372,7 +376,9 @@ def _with_looks(plan: StudyPlan) -> StudyPlan:
 def _left(sitting: Sitting, length: float | None) -> str:
     """What is left of a study that was stopped, and how many sittings that makes."""
     left = f"about {format_seconds(sitting.seconds_left)} left"
-    if sitting.ended == "stopped" or not length:
+    if sitting.ended == "stopped":
         return f"what was finished is stored, {left}"
+    if length is None or length < LEAST_SITTING:
+        return f"the time is over: {left}"
     sittings = math.ceil(sitting.seconds_left / length)
     return f"the time is over: {left}, {count(max(sittings, 1), 'more sitting')} like this"

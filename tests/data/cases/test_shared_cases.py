@@ -65,6 +65,7 @@ def test_endings_that_were_not_read(cases: Path) -> None:
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 def test_twelve_bits_in_sixteen(cases: Path) -> None:
     findings = check_data(str(cases / "dim-16-bit" / "data")).report.findings
     found = next(finding for finding in findings if finding.code == "DC022")

@@ -73,6 +73,7 @@ def test_they_are_found_once(mirrored: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert np.array_equal(again.manifest.groups, first)
 
 
+@pytest.mark.slow
 def test_a_damaged_entry_is_made_again(mirrored: Path, cache: Path) -> None:
     dataset = load_data(str(mirrored), 16)
     first = with_duplicates(dataset).manifest.groups

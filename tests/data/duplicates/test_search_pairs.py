@@ -83,6 +83,7 @@ def partition(groups: np.ndarray) -> set[frozenset[int]]:
     return {frozenset(np.flatnonzero(groups == group).tolist()) for group in set(groups.tolist())}
 
 
+@pytest.mark.slow
 def test_unrelated_pictures_stay_apart(originals: list[Image.Image]) -> None:
     images = squares(originals)
     found = find_duplicates(images, hashes_of(images))

@@ -228,10 +228,12 @@ def backend_of(**environment: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_switched_off():
     assert backend_of(NORMLAB_KERNELS="0") == "reference"
 
 
+@pytest.mark.slow
 def test_without_a_compiler_the_reference_serves(tmp_path: Path):
     empty = {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path), "PATH": str(tmp_path)}
     assert backend_of(**empty, CXX="") == "reference"
@@ -253,6 +255,7 @@ def test_a_compiler_that_fails_is_asked_once(tmp_path: Path):
 
 
 @needs_kernel
+@pytest.mark.slow
 def test_a_broken_library_in_the_cache_is_passed_over(tmp_path: Path):
     cache = {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
     path = loader.library_path()
@@ -299,6 +302,7 @@ def test_freed_memory_is_kept_only_if_wanted(monkeypatch):
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator only")
+@pytest.mark.slow
 def test_kept_memory_is_not_faulted_in_again():
     code = (
         "import resource, torch; from normlab.norms.fused.cpu.memory import keep_freed_memory\n"

@@ -99,6 +99,7 @@ def test_the_sweeps_go_through_memory_as_it_lies_and_back() -> None:
         assert found[layout, True] == found[layout, False][::-1]
 
 
+@pytest.mark.slow
 def test_importing_normlab_imports_no_triton() -> None:
     code = "import sys, normlab, normlab.norms.fused.triton.serve; print('triton' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

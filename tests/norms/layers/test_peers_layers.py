@@ -165,6 +165,7 @@ class NeverDetached(nn.Module):
         return y
 
 
+@pytest.mark.slow
 def test_memory_is_flat() -> None:
     """Moving average keeps the graph alive (memory grows every step)."""
     assert graphs_alive(NeverDetached(), steps=200) == 200  # this test can fail

@@ -194,6 +194,7 @@ def test_no_run_at_all(fabricate, tmp_path):
     assert "svg" not in page.tags
 
 
+@pytest.mark.slow
 def test_one_arm(fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn",), epochs=2)
     page = build(fabricate, tmp_path, plan, fabricate.make_runs(plan))
@@ -207,6 +208,7 @@ def test_one_block(fabricate, tmp_path):
     assert "1 common block cannot tell a difference between arms from chance" in page.text
 
 
+@pytest.mark.slow
 def test_all_diverged(fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn", "gn"), epochs=2)
     cells = {(arm, block): "diverged" for arm in ("bn", "gn") for block in range(3)}

@@ -54,6 +54,7 @@ def test_evidence_holds_the_numbers_of_the_words(study) -> None:
     assert size in view.words.settings[0].seen[0].text
 
 
+@pytest.mark.slow
 def test_a_study_of_one_arm_has_no_such_section(fabricate, tmp_path) -> None:
     plan = fabricate.make_plan(norms=("bn",), blocks=2)
     fabricate.write_study(tmp_path, plan, fabricate.make_runs(plan))

@@ -79,6 +79,7 @@ def test_the_built_in_sections_stand_in_their_order():
     assert all(one.template.name == "section.html.j2" for one in found)
 
 
+@pytest.mark.slow
 def test_an_own_section_is_on_the_page_and_among_the_files(study, own, registered):
     registered(own())
     page = build_report(study).read_text()
@@ -96,6 +97,7 @@ def test_an_own_section_is_on_the_page_and_among_the_files(study, own, registere
     assert (report / "own.txt").read_text() == "own\n"
 
 
+@pytest.mark.slow
 def test_without_anything_to_show_it_says_why_or_is_left_out(study, own, registered):
     registered(own(word="", nothing=lambda context: Nothing("No bars <yet>.", "normlab bars")))
     page = build_report(study, exports=False).read_text()

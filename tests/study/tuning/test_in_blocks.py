@@ -124,6 +124,7 @@ def test_old_plans_and_runs_keep_their_identity(make_plan) -> None:
     assert spec.model_copy(update={"purpose": "tuning"}).id != spec.id
 
 
+@pytest.mark.slow
 def test_a_real_study_tunes_and_runs_block_by_block(make_plan, dataset, tmp_path) -> None:
     plan = make_plan(
         tuning={"points": 3, "widen": 0, "learning_rate": [0.005, 0.1], "epochs": 1}, blocks=2
@@ -162,6 +163,7 @@ def only_setting(study: Study) -> str:
     return setting.label
 
 
+@pytest.mark.slow
 def test_stopped_inside_the_tuning_of_a_block_it_ends_the_same(make_plan, dataset, tmp_path):
     plan = make_plan(tuning={"points": 3, "widen": 1, "epochs": 1}, blocks=2)
     whole = Study.create(tmp_path / "whole", plan, dataset)
