@@ -72,6 +72,7 @@ def test_a_text_file_called_jpg_is_left_out(normlab, photos, tiny, scratch) -> N
     assert "dark/notes.jpg: is not an image" in result.out
 
 
+@pytest.mark.slow
 def test_loose_images_are_counted_and_named(normlab, photos, tiny) -> None:
     for number in range(7):
         (photos / f"loose{number}.png").write_bytes((photos / "dark" / "00.png").read_bytes())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 
 def test_compare_writes_a_first_look(study) -> None:
     page = (study / "look.html").read_text(encoding="utf-8")
@@ -10,6 +12,7 @@ def test_compare_writes_a_first_look(study) -> None:
         assert f"<h3>{label}</h3>" in page
 
 
+@pytest.mark.slow
 def test_its_path_is_said_before_the_first_run(normlab, photos, scratch) -> None:
     options = (
         "--epochs",

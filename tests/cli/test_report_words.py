@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 
 def test_finished_runs_are_judged_by_another_factor(normlab, study) -> None:
     result = normlab("report", study, "--compare", "batch-size")
@@ -11,6 +13,7 @@ def test_finished_runs_are_judged_by_another_factor(normlab, study) -> None:
     assert not (study / "report" / "by-norm").exists()
 
 
+@pytest.mark.slow
 def test_the_report_of_a_real_study_says_words(normlab, study) -> None:
     result = normlab("report", study)
     assert result.code == 0, result.err

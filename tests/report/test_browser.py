@@ -94,6 +94,7 @@ def test_the_script_prints_differences_as_the_page_does(opened):
     assert opened.run(cells) == printed
 
 
+@pytest.mark.slow
 def test_one_setting_at_a_time(opened):
     everything = shown(opened, "article[data-setting]")
     opened.choose("#setting", "sgd-lr0.1-batch8")
@@ -103,6 +104,7 @@ def test_one_setting_at_a_time(opened):
     assert shown(opened, "article[data-setting]") == everything
 
 
+@pytest.mark.slow
 def test_a_block_is_followed_by_choice_by_mouse_and_in_the_table(opened):
     opened.choose("#block", "2")
     opacity = "getComputedStyle(document.querySelector('.panels path[data-block=\"{}\"]')).opacity"
@@ -124,6 +126,7 @@ def test_a_block_is_followed_by_choice_by_mouse_and_in_the_table(opened):
     assert opened.run("document.querySelectorAll('.followed').length") == 0
 
 
+@pytest.mark.slow
 def test_the_axis_in_steps_images_and_seconds_and_back(opened):
     svg = ".panels svg"
     line = f"document.querySelector('{svg} path[data-arm][data-block]').getAttribute('d')"
@@ -147,6 +150,7 @@ def test_the_axis_in_steps_images_and_seconds_and_back(opened):
     assert opened.run(words) == before
 
 
+@pytest.mark.slow
 def test_tables_sort_and_copy(opened):
     first = "#answer .perspective:not([hidden]) table"
     rows = f"[...document.querySelectorAll('{first} tbody tr')].slice(0, 3)"
@@ -164,6 +168,7 @@ def test_tables_sort_and_copy(opened):
         assert opened.run("window.copied").startswith(start)
 
 
+@pytest.mark.slow
 def test_the_confusions_of_another_arm(opened):
     before = text(opened, "table.confusion")
     opened.choose(".confusion-pick", "none")
@@ -172,6 +177,7 @@ def test_the_confusions_of_another_arm(opened):
     assert text(opened, "table.confusion") == before
 
 
+@pytest.mark.slow
 def test_two_runs_are_compared(opened):
     names = "[...document.querySelectorAll('#compare-runs tbody th')].map(h => h.textContent)"
     assert opened.run(names) == ["arm", "norm"]  # the first two: bn and bin of block 0
@@ -180,6 +186,7 @@ def test_two_runs_are_compared(opened):
     assert opened.run(names) == []
 
 
+@pytest.mark.slow
 def test_a_link_brings_back_the_whole_view(opened, page):
     opened.open(page.as_uri() + "#curves?ref=none&block=1&x=steps&setting=sgd-lr0.1-batch8")
     assert opened.run("document.querySelector('#reference').value") == "none"
@@ -193,6 +200,7 @@ def test_a_link_brings_back_the_whole_view(opened, page):
     opened.requests[:] = [page.as_uri()]
 
 
+@pytest.mark.slow
 def test_light_and_dark(opened):
     paper = "getComputedStyle(document.body).backgroundColor"
     light = opened.run(paper)
@@ -207,6 +215,7 @@ def test_light_and_dark(opened):
     opened.choose("#theme", "")
 
 
+@pytest.mark.slow
 def test_the_keyboard_reaches_the_controls(opened):
     opened.key("Tab")
     assert opened.run("document.activeElement.className") == "skip"
@@ -216,6 +225,7 @@ def test_the_keyboard_reaches_the_controls(opened):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.slow
 def test_axe_finds_no_serious_fault(opened, scheme):
     script = browser.axe_script()
     if script is None:
@@ -226,6 +236,7 @@ def test_axe_finds_no_serious_fault(opened, scheme):
 
 
 @pytest.mark.parametrize("width", [390, 1180])
+@pytest.mark.slow
 def test_nothing_sticks_out(opened, width):
     opened.resize(width, 844)
     assert opened.run("document.documentElement.scrollWidth") <= width
@@ -251,6 +262,7 @@ def test_the_first_screen_has_the_answer_the_plot_and_a_picture(
     chromium.resize(1180)
 
 
+@pytest.mark.slow
 def test_print_hides_the_controls(opened):
     opened.media("light", "print")
     assert shown(opened, ".controls") == shown(opened, ".copies") == 0
@@ -297,6 +309,7 @@ def test_hostile_names_do_nothing(chromium, fabricate, tmp_path):
     assert chromium.requests == [page.as_uri()]
 
 
+@pytest.mark.slow
 def test_several_studies(chromium, fabricate, tmp_path):
     for name in ("one", "two"):
         plan = fabricate.make_plan(norms=("bn", "bin"), blocks=2, epochs=2)

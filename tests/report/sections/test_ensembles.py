@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from normlab.report.charts.colours import strokes
 from normlab.report.page.build import build_report
 from normlab.report.sections.ensembles.chart import reliability_chart
@@ -11,6 +13,7 @@ from normlab.stats.summary.classes import collect
 from normlab.stats.summary.ensembles import ensemble_table
 
 
+@pytest.mark.slow
 def test_the_table_and_the_diagram(fabricate, tmp_path) -> None:
     plan = fabricate.make_plan(("bn", "gn"), blocks=3)
     runs = fabricate.write_study(tmp_path / "study", plan, fabricate.make_runs(plan))
@@ -32,6 +35,7 @@ def test_the_table_and_the_diagram(fabricate, tmp_path) -> None:
     assert list((tmp_path / "study" / "report" / "figures").glob("reliability-*.svg"))
 
 
+@pytest.mark.slow
 def test_a_single_network_has_none(fabricate, tmp_path) -> None:
     plan = fabricate.make_plan(("bn",), blocks=1)
     fabricate.write_study(tmp_path / "study", plan, fabricate.make_runs(plan))

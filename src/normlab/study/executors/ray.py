@@ -253,7 +253,8 @@ def _import_ray() -> ModuleType:
         import ray.util.scheduling_strategies
     except ImportError:
         raise MissingExtraError("Ray", "ray") from None
-    return ray
+    loaded: ModuleType = ray  # unknown to mypy where Ray is not installed
+    return loaded
 
 
 def _connect(ray: ModuleType, address: str) -> None:
