@@ -71,7 +71,7 @@ def how_sure(setting: SettingAnalysis, images: int | None, classes: int | None) 
     if classes:
         guess = chance_level(verdict.metric, classes)
         printed = f"{100 * guess:.1f} %" if is_share(verdict.metric) else f"{guess:.3f}"
-        parts.append(f"guessing gives a {LABELS[verdict.metric]} of {printed}")
+        parts.append(f"by guessing {LABELS[verdict.metric]} is {printed}")
     margin = format_difference(verdict.metric, verdict.margin).removeprefix("+")
     if len(verdict.arms) > 1 and verdict.blocks > 1:
         parts.append(
