@@ -174,6 +174,23 @@ def run_job(
     return folder.read_outcome() if lease_owner(folder.path) is None else None
 
 
+def record_failure(job: Job, error: str) -> Outcome:
+    """Call a run failed whose process or engine could not make it; written unless somebody has it.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    from normlab.records.run import Outcome
+    from normlab.study.folder import run_folder
+
+    folder = run_folder(job.study, job.spec)
+    failed = Outcome(status="failed", epochs=len(folder.read_rows()), error=error)
+    with folder.leased() as is_ours:
+        if is_ours:
+            folder.write_outcome(failed)
+    return failed
+
+
 def prepare_process(settings: JobSettings) -> None:
     """Set this process up for jobs: threads, memory, algorithms, plugins.
 

@@ -27,7 +27,7 @@ from normlab.records.run import Outcome, RunSpec
 from normlab.study.devices import devices_of, start_service, threads_of
 from normlab.study.executors.base import Event, ExecutorInfo, ExecutorRequest, Held
 from normlab.study.folder import run_folder
-from normlab.study.job import Job, JobSettings, make_job
+from normlab.study.job import Job, JobSettings, make_job, record_failure
 
 MAX_JOBS = 16
 MIN_SPEEDUP = 1.1
@@ -320,11 +320,7 @@ class ProcessesExecutor:
             new.start(job)
             return []
         error = f"its process ended {ATTEMPTS} times: {reason}"
-        failed = Outcome(status="failed", epochs=len(folder.read_rows()), error=error)
-        with folder.leased() as is_ours:
-            if is_ours:
-                folder.write_outcome(failed)
-        return [(job.spec, failed)]
+        return [(job.spec, record_failure(job, error))]
 
 
 def parse_jobs(text: str) -> int | None:

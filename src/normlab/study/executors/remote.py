@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -21,7 +21,7 @@ from normlab.records.lease import lease_owner
 from normlab.records.run import Outcome
 from normlab.study.executors.base import Event, Held
 from normlab.study.folder import run_folder
-from normlab.study.job import Job, prepare_process, run_job
+from normlab.study.job import Job, prepare_process, record_failure, run_job
 
 if TYPE_CHECKING:
     from normlab.data.dataset import Dataset
@@ -72,7 +72,7 @@ class _Taken(Generic[Handle]):
     """None: not handed in yet."""
     attempts: int = 0
     """How often it ended without a further epoch."""
-    epochs: int = field(default=0)
+    epochs: int = 0
     """Epochs when it was handed in."""
 
 
@@ -177,13 +177,8 @@ class RemoteExecutor(Generic[Handle]):
         taken.handle = None
         if taken.attempts < ATTEMPTS:
             return
-        folder = run_folder(taken.job.study, taken.job.spec)
         error = f"its job ended {ATTEMPTS} times without a further epoch: {reason}"
-        failed = Outcome(status="failed", epochs=len(folder.read_rows()), error=error)
-        with folder.leased() as is_ours:
-            if is_ours:
-                folder.write_outcome(failed)
-        self._end(taken, failed)
+        self._end(taken, record_failure(taken.job, error))
 
     def _end(self, taken: _Taken[Handle], event: Outcome | Held) -> None:
         del self._taken[taken.job.spec.id]
