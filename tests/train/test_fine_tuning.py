@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from normlab.errors import UsageError
+from normlab.networks.registry import checked
 from normlab.networks.view import inspect_network
 from normlab.records.run import DataSpec, NetworkSpec, OptimizerSpec, RunSpec
 from normlab.train.fine_tuning import FineTuning
@@ -52,9 +53,7 @@ def after_an_epoch(run: RunSpec, epoch: int) -> tuple[nn.Module, nn.Module]:
     before = build_network(run)
     view = inspect_network(network, torch.zeros(4, 3, 16, 16))
     tuning = FineTuning.of(run, network, view)
-    optimizer = make_optimizer(
-        network, run.optimizer, head=tuning.head, backbone_ratio=tuning.backbone_ratio
-    )
+    optimizer = make_optimizer(network, run.optimizer, rate_shares=tuning.rate_shares)
     schedule = make_schedule(optimizer, run.schedule, epochs=3, steps_per_epoch=2)
     images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     batches = [(images, torch.tensor([0, 1, 0, 1]))] * 2
@@ -70,10 +69,12 @@ def test_the_head_alone_is_trained_at_first(epoch: int, moves: bool) -> None:
 
 
 def test_the_backbone_learns_at_its_share_of_the_rate() -> None:
-    network = build_network(spec(backbone_lr_ratio=0.1))
-    groups = make_optimizer(
-        network, spec().optimizer, head=network.head, backbone_ratio=0.1
-    ).param_groups
+    run = spec(backbone_lr_ratio=0.1)
+    network = build_network(run)
+    view = inspect_network(network, torch.zeros(4, 3, 16, 16))
+    shares = FineTuning.of(run, network, view).rate_shares
+    groups = make_optimizer(network, run.optimizer, rate_shares=shares).param_groups
+    assert groups[0]["lr"] == 0.1
     rates = {id(p): group["lr"] for group in groups for p in group["params"]}
     assert len(rates) == len(list(network.parameters()))
     for name, parameter in network.named_parameters():
@@ -106,3 +107,30 @@ def test_an_image_that_is_too_small_names_the_layer() -> None:
     tiny = run.model_copy(update={"data": run.data.model_copy(update={"image_size": 2})})
     with pytest.raises(UsageError, match=r"RuntimeError.*in its layer body\.0"):
         check_trainable(tiny)
+
+
+def test_the_layers_rates_decay_towards_the_input() -> None:
+    """Body and norm are one part, the head the last one; the ratio of the backbone comes on top."""
+    run = spec(layer_decay=0.5, backbone_lr_ratio=0.1)
+    network = build_network(run)
+    view = inspect_network(network, torch.zeros(4, 3, 16, 16))
+    tuning = FineTuning.of(run, network, view)
+    groups = make_optimizer(network, run.optimizer, rate_shares=tuning.rate_shares).param_groups
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    found = {name: rates[id(p)] for name, p in network.named_parameters()}
+    assert found == pytest.approx(
+        {
+            "body.0.weight": 0.005,
+            "body.1.weight": 0.005,
+            "body.1.bias": 0.005,
+            "head.weight": 0.1,
+            "head.bias": 0.1,
+        }
+    )
+    assert groups[0]["lr"] == 0.1
+    assert spec(layer_decay=1.0).id == spec().id != run.id
+
+
+def test_a_layer_decay_that_is_none_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"layer_decay .* above 0 and at most 1; got 0"):
+        checked(NetworkSpec(name="own_nets:small", options={"layer_decay": 0.0}))

@@ -26,6 +26,7 @@ from normlab.networks.base import NetworkFactory
 from normlab.networks.libraries import factory as libraries
 from normlab.networks.resnet import resnet
 from normlab.norms.spec import NormSpec, parse_norm
+from normlab.norms.surgery.freeze import guard
 from normlab.plugins import register_group
 from normlab.records.network import LIBRARY_OPTIONS, RESIDUAL_OPTIONS, Option, present_name
 from normlab.records.run import NetworkSpec
@@ -245,6 +246,7 @@ def make_network(
             f"the factory of the network {name!r} must return a torch.nn.Module, and it returned "
             f"{type(network).__name__}; see normlab.testing.NetworkContract"
         )
+    guard(network)
     return network
 
 

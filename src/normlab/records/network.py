@@ -25,6 +25,7 @@ LIBRARY_OPTIONS: dict[str, Option] = {
     "freeze_norm": "",
     "freeze_epochs": 0,
     "backbone_lr_ratio": 1.0,
+    "layer_decay": 1.0,
 }
 """The options of networks of other libraries; those of _FOUND are filled in when a study starts."""
 _FOUND = ("weights_sha256", "library", "input_mean", "input_std")
@@ -106,6 +107,9 @@ def hashed_network(network: Any, *, complete: bool = True) -> Any:
     """
     if isinstance(network, Mapping) and is_of_library(str(network.get("name", ""))):
         options = network.get("options", {})
+        options = {  # as they were hashed before there was any
+            key: value for key, value in options.items() if (key, value) != ("layer_decay", 1.0)
+        }
         if options.get("weights_sha256"):  # not where the file lies, but what is in it
             options = {key: value for key, value in options.items() if key != "weights"}
         return {**network, "options": options}

@@ -36,6 +36,7 @@ from normlab.records.run import (
     content_hash,
     hashed_form,
     known,
+    without_later_keys,
 )
 from normlab.records.store import atomic_write
 
@@ -85,6 +86,9 @@ class TrainingPlan(Frozen):
     patience: int | None = Field(default=None, ge=1, le=MAX_EPOCHS)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     clip_gradient_norm: float | None = Field(default=None, gt=0)
+    accumulate: int = Field(default=1, ge=1, le=MAX_BATCH_SIZE)
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    precise_statistics: bool = False
     augmentation: str = "light"
     augmentation_method: Literal[1, 2] | None = None
     """How images are resampled (docs/data.md): 1 by the framework, 2 in one pass; a study that
@@ -287,8 +291,7 @@ class StudyPlan(Frozen):
         for name in ("method", "margin_share"):  # no study before had them
             if content["analysis"][name] is None:
                 del content["analysis"][name]
-        if content["training"]["augmentation_method"] is None:
-            del content["training"]["augmentation_method"]
+        without_later_keys(content["training"])
         content["data"] = hashed_form(content["data"])
         content["training"]["network"] = hashed_network(content["training"]["network"])
         for factors in content["factors"]:

@@ -85,6 +85,23 @@ def hashed_form(data: dict[str, Any]) -> dict[str, Any]:
     return {first.get(key, key): value for key, value in data.items()}
 
 
+LATER_KEYS: dict[str, Any] = {
+    "augmentation_method": None,
+    "accumulate": 1,
+    "ema": None,
+    "precise_statistics": False,
+}
+"""Keys that came after the first records, with the value that changes nothing: runs and plans that
+have it are hashed without the key."""
+
+
+def without_later_keys(content: dict[str, Any]) -> None:
+    """Drop from a run, or a plan's [training], the keys that say what all runs did before."""
+    for key, value in LATER_KEYS.items():
+        if content[key] == value:
+            del content[key]
+
+
 def known(kind: str, name: str, available: tuple[str, ...]) -> str:
     """The name itself, or an UnknownNameError that suggests the nearest one."""
     if name not in available:
@@ -192,6 +209,12 @@ class RunSpec(Frozen):
     """Stop after so many epochs without a better validation accuracy; None trains to the end."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     clip_gradient_norm: float | None = Field(default=None, gt=0)
+    accumulate: int = Field(default=1, ge=1, le=MAX_BATCH_SIZE)
+    """Batches whose gradients make one step; norms see each batch by itself."""
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    """Decay of the average of the weights that is evaluated; None: the weights themselves are."""
+    precise_statistics: bool = False
+    """Whether running statistics are measured anew for the weights that are reported."""
     augmentation: str = "light"
     augmentation_method: Literal[2] | None = None
     """2: in one pass over fixed-point positions, the same bits on every device. None: by the
@@ -212,8 +235,7 @@ class RunSpec(Frozen):
         content = self.model_dump(mode="json")
         content["data"] = hashed_form(content["data"])
         content["network"] = hashed_network(content["network"])
-        if self.augmentation_method is None:
-            del content["augmentation_method"]
+        without_later_keys(content)
         if self.purpose == "comparison":  # as runs were hashed that knew nothing else
             del content["purpose"]
         return content_hash(content)[:12]

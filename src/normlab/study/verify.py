@@ -125,7 +125,8 @@ def _predictions(folder: RunFolder, record: RunRecord | None) -> None:
     if found is None:
         raise StorageError(f"{path} is missing; delete the run's folder to train it again")
     check_agreement(found, record.outcome.test, len(record.spec.data.classes), path)
-    if record.rows and record.outcome.reported_epoch is not None:
+    as_in_its_row = record.rows and not record.spec.precise_statistics
+    if as_in_its_row and record.outcome.reported_epoch is not None:
         _compare_with_row(
             record.outcome, record.rows[record.outcome.reported_epoch - 1], folder.path
         )

@@ -41,6 +41,8 @@ class Resumed:
     best_weights: Weights | None
     rows: Files = field(default_factory=dict)
     """SHA-256 of the run's rows up to that epoch, by file; empty where it was not noted."""
+    averaged: dict[str, Any] | None = None
+    """The state of the averaged weights; see normlab.train.averaging."""
 
 
 def save_checkpoint(
@@ -54,11 +56,12 @@ def save_checkpoint(
     *,
     run: str = "",
     rows: Files | None = None,
+    averaged: dict[str, Any] | None = None,
 ) -> None:
     """Store the state after `epoch`; the one before is replaced in the same moment.
 
     `guard` raises where this process must not write; see normlab.records.store.atomic_write. `run`
-    is the run's id, `rows` the checksums of its rows.
+    is the run's id, `rows` the checksums of its rows, `averaged` the state of averaged weights.
     """
     weights = network.state_dict()
     state = {
@@ -71,6 +74,8 @@ def save_checkpoint(
         "schedule": schedule.state_dict(),
         "best_weights": best_weights,
     }
+    if averaged is not None:
+        state["averaged"] = averaged
     tensors: Weights = {}
     tree = json.dumps(_as_plain_data(state, tensors))
     content = safetensors.torch.save(_unshared(tensors), {"normlab": tree})
@@ -104,7 +109,8 @@ def load_checkpoint(
         network.load_state_dict(weights)
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
-        return Resumed(int(state["epoch"]), state["best_weights"], state.get("rows", {}))
+        epoch, best = int(state["epoch"]), state["best_weights"]
+        return Resumed(epoch, best, state.get("rows", {}), state.get("averaged"))
     except StorageError:
         raise
     except Exception as error:  # whatever torch's readers raise for a file that is not theirs

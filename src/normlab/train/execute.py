@@ -18,9 +18,11 @@ from normlab.errors import (
     UsageError,
 )
 from normlab.networks.view import NetworkView
+from normlab.norms.training.precise_statistics import precise_statistics
 from normlab.records.environment import describe_environment
 from normlab.records.run import EpochRow, Measures, NormSite, Outcome, RunSpec
 from normlab.records.store import Predictions, RunFolder
+from normlab.train.averaging import AveragedWeights
 from normlab.train.checkpoint import (
     Weights,
     copy_weights,
@@ -34,6 +36,7 @@ from normlab.train.fit import OnBatch, Part, RunData, evaluate, fit, ignore_batc
 from normlab.train.layer_diagnostics import LayerDiagnostics
 from normlab.train.network import build_network, keeps_running, view_of
 from normlab.train.optimizers import make_optimizer, make_schedule
+from normlab.train.step import forward
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
 
@@ -119,16 +122,20 @@ def _train(
     steps: StepMode,
 ) -> Iterator[EpochRow]:
     tuning = FineTuning.of(spec, network, view)
-    optimizer = make_optimizer(
-        network, spec.optimizer, head=tuning.head, backbone_ratio=tuning.backbone_ratio
-    )
+    optimizer = make_optimizer(network, spec.optimizer, rate_shares=tuning.rate_shares)
     schedule = make_schedule(
-        optimizer, spec.schedule, epochs=spec.epochs, steps_per_epoch=data.steps_per_epoch
+        optimizer,
+        spec.schedule,
+        epochs=spec.epochs,
+        steps_per_epoch=math.ceil(data.steps_per_epoch / spec.accumulate),
     )
+    averaged = None if spec.ema is None else AveragedWeights(network, spec.ema)
     resumed = load_checkpoint(folder.checkpoint_path, network, optimizer, schedule, run=spec.id)
     rows = list(folder.keep_rows(resumed.epoch, resumed.rows))
     diagnostics = LayerDiagnostics(view, len(data.labels("validation"))) if evaluate_test else None
     best_weights = resumed.best_weights
+    if averaged is not None and resumed.averaged is not None:
+        averaged.load(resumed.averaged)
     if not patience_is_over(rows, spec.patience):
         for row in fit(
             network,
@@ -141,10 +148,12 @@ def _train(
             steps=steps,
             observing=diagnostics.observing if diagnostics is not None else nullcontext,
             still=tuning.still,
+            averaged=averaged,
         ):
             rows.append(row)
             if spec.patience is not None and best_epoch(rows) == row.epoch:
-                best_weights = copy_weights(network)
+                with nullcontext() if averaged is None else averaged.within(network):
+                    best_weights = copy_weights(network)
             # The rows first: a checkpoint without them could not be continued.
             if diagnostics is not None:
                 folder.append_layer_diagnostics(diagnostics.row(row.epoch))
@@ -152,10 +161,13 @@ def _train(
             save_checkpoint(
                 folder.checkpoint_path, row.epoch, network, optimizer, schedule, best_weights,
                 folder.check_lease, run=spec.id, rows=folder.row_checksums(),
+                averaged=None if averaged is None else averaged.state(),
             )  # fmt: skip
             yield row
             if patience_is_over(rows, spec.patience):
                 break
+    if averaged is not None:
+        averaged.give(network)
     sites = tuple(site.facts for site in view.norm_sites)
     _report(spec, data, folder, network, sites, rows, best_weights, on_batch, evaluate_test)
 
@@ -176,6 +188,12 @@ def _report(
     if best_weights is not None:
         network.load_state_dict(best_weights)
         reported = best_epoch(rows)
+    if spec.precise_statistics:
+        precise_statistics(
+            network,
+            data.train_batches(reported),
+            forward=lambda model, batch: forward(model, batch[0], spec),
+        )
 
     def measured(part: Part) -> tuple[Measures, Tensor]:
         return evaluate(network, data.plain_batches(part), spec, on_batch=on_batch)

@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from normlab.errors import DivergedError
 from normlab.norms.training.parameters import clamp_gates
 from normlab.records.run import EpochRow, Measures, RunSpec
+from normlab.train.averaging import AveragedWeights, GradientSum
 from normlab.train.metrics import measure
 from normlab.train.step import Gradients, forward, gradients_of
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
@@ -77,12 +78,14 @@ def fit(
     observing: Callable[[], AbstractContextManager[None]] = nullcontext,
     steps: StepMode = DEFAULT_STEPS,
     still: Callable[[int], Sequence[nn.Parameter]] = lambda epoch: (),
+    averaged: AveragedWeights | None = None,
 ) -> Iterator[EpochRow]:
     """Train from `first_epoch` to the spec's last, yielding what every epoch did.
 
     The pass over the validation part is made inside of `observing()`; see
     normlab.train.layer_diagnostics. How the gradients of a batch are computed is said by `steps`;
-    see normlab.train.step. `still` gives the parameters that an epoch leaves as they are.
+    see normlab.train.step. `still` gives the parameters that an epoch leaves as they are. Where
+    weights are `averaged`, these are the ones that are validated.
 
     Raises:
         DivergedError: the mean training loss of an epoch is not finite.
@@ -91,11 +94,12 @@ def fit(
     for epoch in range(first_epoch, spec.epochs + 1):
         train, seconds = train_epoch(
             network, optimizer, schedule, data.train_batches(epoch), spec, gradients, on_batch,
-            still(epoch),
+            still(epoch), averaged,
         )  # fmt: skip
         if not torch.isfinite(torch.tensor(train.loss)):
             raise DivergedError(epoch)
-        with observing():
+        average = nullcontext() if averaged is None else averaged.within(network)
+        with average, observing():
             validation, _ = evaluate(
                 network, data.plain_batches("validation"), spec, on_batch=on_batch
             )
@@ -118,17 +122,15 @@ def train_epoch(
     gradients: Gradients | None = None,
     on_batch: OnBatch = ignore_batch,
     still: Sequence[nn.Parameter] = (),
+    averaged: AveragedWeights | None = None,
 ) -> tuple[Measures, float]:
     """One pass over the training part; its running figures and its seconds.
 
+    A step is made after every `spec.accumulate` batches, and after the last one of the epoch.
     Nothing waits for the device between two steps.
     """
-    network.train()
-    gradients = gradients or gradients_of(network, spec, StepMode(graph=False))
-    collected = []
-    start = time.perf_counter()
-    for images, labels in batches:
-        losses, logits = gradients(images, labels)
+
+    def step() -> None:
         for parameter in still:
             parameter.grad = None  # which an optimizer passes by, its momentum and decay too
         if spec.clip_gradient_norm is not None:
@@ -136,9 +138,23 @@ def train_epoch(
         optimizer.step()
         clamp_gates(network)
         schedule.step()
+        if averaged is not None:
+            averaged.update(network)
+
+    network.train()
+    gradients = gradients or gradients_of(network, spec, StepMode(graph=False))
+    total = GradientSum(network, spec.accumulate)
+    collected = []
+    start = time.perf_counter()
+    for images, labels in batches:
+        losses, logits = gradients(images, labels)
+        if total.add(len(labels)):
+            step()
         largest = labels if labels.dim() == 1 else labels.argmax(1)
         collected.append((losses, logits.argmax(1), largest))
         on_batch(len(labels))
+    if total.close():
+        step()
     if collected and collected[0][0].is_cuda:
         torch.cuda.synchronize()
     seconds = time.perf_counter() - start

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from torch import nn
@@ -25,12 +27,12 @@ def make_optimizer(
     network: nn.Module,
     spec: OptimizerSpec,
     *,
-    head: nn.Module | None = None,
-    backbone_ratio: float = 1.0,
+    rate_shares: Mapping[int, float] = MappingProxyType({}),
 ) -> Optimizer:
     """The optimizer over the network's parameter groups.
 
-    With a `backbone_ratio` other than 1 what is not in the `head` learns at that share of the rate.
+    `rate_shares` has, by the id of a parameter, the share of the rate that it learns at, where that
+    is not 1.
 
     Momentum and Nesterov belong to sgd. rmsprop, adam and adamw run with torch's own constants
     (α = 0.99; β = (0.9, 0.999)). Decay is L2 in sgd, rmsprop, adam and decoupled in adamw.
@@ -42,8 +44,8 @@ def make_optimizer(
         decay_norm_parameters=spec.decay_norm_parameters,
         gate_learning_rate_multiplier=spec.gate_learning_rate_multiplier,
     )
-    if head is not None and backbone_ratio != 1:
-        groups = _apart(groups, {id(p) for p in head.parameters()}, backbone_ratio)
+    if rate_shares:
+        groups = _apart(groups, rate_shares)
     rate = spec.learning_rate
     fused = True if next(network.parameters()).is_cuda else None  # one kernel for all tensors
     match spec.name:
@@ -59,15 +61,14 @@ def make_optimizer(
     raise AssertionError(f"the schema let {spec.name} through")
 
 
-def _apart(
-    groups: list[dict[str, Any]], head: set[int], backbone_ratio: float
-) -> list[dict[str, Any]]:
-    """The groups of the head first, whose rate is the one that is recorded; then the others."""
+def _apart(groups: list[dict[str, Any]], shares: Mapping[int, float]) -> list[dict[str, Any]]:
+    """The groups with the whole rate first, which is the one that is recorded; then the others."""
     found = []
-    for in_head, ratio in ((True, 1.0), (False, backbone_ratio)):
+    rest = sorted({*shares.values()} - {1.0}, reverse=True)
+    for share in (1.0, *rest):
         for group in groups:
-            own = [p for p in group["params"] if (id(p) in head) == in_head]
-            found.append({**group, "params": own, "lr": group["lr"] * ratio})
+            own = [p for p in group["params"] if shares.get(id(p), 1.0) == share]
+            found.append({**group, "params": own, "lr": group["lr"] * share})
     return [group for group in found if group["params"]]
 
 

@@ -58,6 +58,10 @@ class NetworkOptions:
             show_default="trained",
         ),
     ] = ""
+    layer_decay: Annotated[
+        float,
+        typer.Option(help="Learning rate of each of its parts over that of the part after it."),
+    ] = 1.0
     partial: Annotated[
         bool, typer.Option("--partial", help="Allow norms that no arm can convert.")
     ] = False

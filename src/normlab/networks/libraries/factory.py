@@ -106,6 +106,11 @@ def complete(name: str, options: Mapping[str, Option]) -> dict[str, Option]:
         raise UsageError("--weights and --pretrained both name the weights; leave one of them out")
     if options["freeze_norm"] not in _FREEZE:
         raise UnknownNameError("freeze_norm", str(options["freeze_norm"]), _FREEZE[1:])
+    if not 0 < float(options["layer_decay"]) <= 1:
+        raise UsageError(
+            "layer_decay is the share of the rate that a part has of the one after it, above 0 and "
+            f"at most 1; got {options['layer_decay']:g}"
+        )
     filled = {**options, "library": options["library"] or source.version()}
     given = bool(options["weights"] or options["pretrained"])
     if not given:

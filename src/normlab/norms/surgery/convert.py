@@ -25,6 +25,7 @@ from torch import nn
 
 from normlab.errors import UsageError
 from normlab.norms.spec import NormSpec, parse_norm
+from normlab.norms.surgery.freeze import guard
 from normlab.norms.surgery.recognize import view, why_not
 from normlab.norms.surgery.tables import table
 from normlab.norms.surgery.transfer_state import make_like, move_hooks
@@ -155,6 +156,7 @@ def convert_norms(
             if child in made:
                 parent._modules[key] = made[child]
     converted = made.get(model, model)
+    guard(converted)
     return Conversion(converted, str(spec), tuple(layers), tuple(left), frozenset(chosen))
 
 

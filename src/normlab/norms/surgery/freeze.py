@@ -12,9 +12,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
 
+from normlab.errors import UsageError
 from normlab.norms.surgery.recognize import is_running
+
+_GUARDED = "_normlab_frozen_norms"
 
 
 def freeze(model: nn.Module) -> list[str]:
@@ -37,7 +41,41 @@ def freeze(model: nn.Module) -> list[str]:
             if not is_held(module):
                 module.register_forward_pre_hook(hold_evaluation)
             names.append(name)
+    guard(model)
     return names
+
+
+def guard(model: nn.Module) -> None:
+    """Notice it when a tool replaces a frozen norm by one that is not.
+
+    nn.SyncBatchNorm.convert_sync_batchnorm makes a layer anew that knows nothing of hooks or of
+    `bn:frozen=true`, and would take statistics of the batch again. The model then refuses to train.
+    """
+    names = tuple(name for name, module in model.named_modules() if name and is_frozen(module))
+    if not names:
+        return
+    vars(model)[_GUARDED] = names
+    if all(hook is not refuse_thawed for hook in model._forward_pre_hooks.values()):
+        model.register_forward_pre_hook(refuse_thawed)
+
+
+def refuse_thawed(model: nn.Module, _: Any) -> None:
+    """The hook of the whole model: whether what was frozen still is.
+
+    Raises:
+        UsageError: a SyncBatchNorm has taken the place of a frozen norm, and trains.
+    """
+    if torch.compiler.is_compiling():
+        return
+    for name in vars(model).get(_GUARDED, ()):
+        module: nn.Module | None = model
+        for part in name.split("."):
+            module = module._modules.get(part) if module is not None else None
+        if isinstance(module, nn.SyncBatchNorm) and module.training and not is_frozen(module):
+            raise UsageError(
+                f"{name} was frozen, and a SyncBatchNorm has taken its place, which is not: freeze "
+                "after nn.SyncBatchNorm.convert_sync_batchnorm, or use normlab.synchronize(model)"
+            )
 
 
 def unfreeze(model: nn.Module) -> list[str]:
@@ -60,6 +98,11 @@ def unfreeze(model: nn.Module) -> list[str]:
             release(module)
             module.training = model.training
             names.append(name)
+    vars(model).pop(_GUARDED, None)
+    for key, hook in list(model._forward_pre_hooks.items()):
+        if hook is refuse_thawed:
+            del model._forward_pre_hooks[key]
+    guard(model)  # of what was made frozen
     return names
 
 

@@ -79,11 +79,20 @@ def _training(plan: StudyPlan) -> str:
         if training.patience is not None
         else ""
     )
+    steps = f" (gradients of {training.accumulate} batches a step)" * (training.accumulate > 1)
+    weights = ""
+    if training.ema is not None:
+        weights = (
+            f" The weights that were evaluated are an exponential moving average over the steps "
+            f"with decay {training.ema:g}, and running statistics are averaged alike."
+        )
+    if training.precise_statistics:
+        weights += " Running statistics were measured anew for the weights that are reported."
     return (
         f"{training.network} was trained for {count(training.epochs, 'epoch')}{stopping} with "
-        f"{join(optimizers)}{rate}, batch size {join([str(size) for size in sizes])}, a "
+        f"{join(optimizers)}{rate}, batch size {join([str(size) for size in sizes])}{steps}, a "
         f"{training.schedule} schedule, weight decay {training.weight_decay:g} and "
-        f"{training.augmentation} augmentation, in {training.precision}."
+        f"{training.augmentation} augmentation, in {training.precision}.{weights}"
     )
 
 

@@ -23,7 +23,8 @@ def few_values(study: StudyToCheck) -> Result:
 
     Of every run the layer with the fewest counts. It depends on the batch, the size of the images
     and the network: of the 6n+2 networks (He et al. 2015, section 4.2), which halve the image
-    twice, the last layers have batch size · ⌈image size/4⌉².
+    twice, the last layers have batch size · ⌈image size/4⌉². The batch is the one that goes through
+    the network at a time: accumulated gradients add nothing to it.
     """
     measured = [run for run in study.runs if run.outcome is not None and run.outcome.norm_sites]
     fewest = {

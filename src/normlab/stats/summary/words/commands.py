@@ -70,12 +70,19 @@ def _options(plan: StudyPlan, folder: str, change: Change) -> list[str]:
         "augmentation": _unless(training.augmentation, _AUGMENTATION),
         "weight-decay": _unless(training.weight_decay, _DEFAULTS.weight_decay),
         "patience": training.patience,
+        "accumulate": _unless(training.accumulate, 1),
+        "ema": training.ema,
+        "precise-statistics": _unless(training.precise_statistics, False),
         "precision": _unless(training.precision, "float32"),
         "seed": _unless(plan.seed, 0),
     }
     for key in change.vary:
         given.pop(key.replace("_", "-"), None)
-    words = [f"--{name} {_quoted(value)}" for name, value in given.items() if value is not None]
+    words = [
+        f"--{name}" if value is True else f"--{name} {_quoted(value)}"
+        for name, value in given.items()
+        if value is not None
+    ]
     own = {
         key: tuple(dict.fromkeys(v for one in plan.factors for v in one.training.get(key, ())))
         for key in varied(plan)
