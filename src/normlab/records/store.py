@@ -33,6 +33,7 @@ from normlab.records.files import (
     check_file,
     checksum,
     id_in_name,
+    no_collection,
     parse,
     read_bytes,
     seal,
@@ -391,4 +392,5 @@ def run_folders(study_folder: Path) -> Iterator[RunFolder]:
 
 def read_runs(study_folder: Path, *, rows: bool = True) -> Sequence[RunRecord]:
     """All runs of a study that have at least a spec."""
-    return [folder.read(rows=rows) for folder in run_folders(study_folder)]
+    with no_collection():
+        return [folder.read(rows=rows) for folder in run_folders(study_folder)]

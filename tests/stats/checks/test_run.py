@@ -11,7 +11,7 @@ from normlab.stats.checks.run import run_checks, study_checks
 
 
 def test_a_clean_study_passes_every_check(study):
-    checks = run_checks(*study)
+    checks = run_checks(StudyToCheck(*study))
     states = {check.code: check.state for check in checks}
     assert sorted(states) == list(states)
     unknown = {code for code, state in states.items() if state == "not applicable"}
@@ -37,7 +37,7 @@ def test_every_check_is_explained_in_the_documentation(study):
 
 def test_without_runs_nothing_applies_but_what_is_missing(study):
     plan, _ = study
-    states = {check.code: check.state for check in run_checks(plan, [])}
+    states = {check.code: check.state for check in run_checks(StudyToCheck(plan, []))}
     assert states.pop("NL014") == "finding"
     assert set(states.values()) == {"not applicable"}
 
@@ -60,11 +60,11 @@ def own_check():
 
 def test_a_check_from_outside_is_run_with_the_others(study, own_check):
     plan, runs = study
-    found = run_checks(plan, runs)[-1]
+    found = run_checks(StudyToCheck(plan, runs))[-1]
     assert (found.code, found.title) == ("NL900", "No arm is called gn")
     assert (found.state, found.severity, found.message) == ("finding", "note", "gn is one")
     assert own_check(StudyToCheck(plan, runs[:1])).severity == "warning"
-    assert run_checks(plan, [])[-1].state == "not applicable"
+    assert run_checks(StudyToCheck(plan, []))[-1].state == "not applicable"
     assert own_check.summary == "The names of the arms"
 
 

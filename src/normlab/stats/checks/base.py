@@ -41,7 +41,7 @@ class StudyToCheck:
 
     @cached_property
     def settings(self) -> tuple[tuple[Layout, SequentialDecisions], ...]:
-        """Every setting with its decisions, worked out once for all checks."""
+        """Every setting with its decisions, worked out once for the analysis and all checks."""
         return sequential_layouts(self.plan, self.runs)
 
 

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from normlab.records.checks import import_checks, registered_checks
-from normlab.records.data_report import DataReport, Probe
-from normlab.records.plan import StudyPlan
-from normlab.records.store import RunRecord
-from normlab.records.tuning_results import TuningResults
 from normlab.stats.checks.base import Check, StudyCheck, StudyToCheck
 
 
@@ -18,13 +12,6 @@ def study_checks() -> tuple[StudyCheck, ...]:
     return tuple(check for check in registered_checks() if isinstance(check, StudyCheck))
 
 
-def run_checks(
-    plan: StudyPlan,
-    runs: Sequence[RunRecord],
-    tuning_results: TuningResults | None = None,
-    data: DataReport | None = None,
-    probe: Probe | None = None,
-) -> list[Check]:
+def run_checks(study: StudyToCheck) -> list[Check]:
     """One result a check, whether it found something or not."""
-    study = StudyToCheck(plan, runs, tuning_results, data, probe)
     return [check(study) for check in study_checks()]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from normlab.errors import StorageError
 from normlab.records.data_report import PROBE, DataReport, Probe
+from normlab.records.files import no_collection
 from normlab.records.plan import StudyPlan, read_plan
 from normlab.records.store import (
     DATA,
@@ -58,16 +59,18 @@ def read_study(folder: Path) -> StudyRecords:
     plan = read_plan(folder / "study.toml")
     runs = []
     unreadable = []
-    readable = {run_folder.path for run_folder in run_folders(folder)}
-    for run_folder in run_folders(folder):
-        try:
-            runs.append(run_folder.read())
-        except (StorageError, ValueError, OSError) as error:  # ValueError: JSON cut in half
-            unreadable.append(Unreadable(run_folder.path.name, str(error)))
+    readable = tuple(run_folders(folder))
+    with no_collection():
+        for run_folder in readable:
+            try:
+                runs.append(run_folder.read())
+            except (StorageError, ValueError, OSError) as error:  # ValueError: JSON cut in half
+                unreadable.append(Unreadable(run_folder.path.name, str(error)))
+    known = {run_folder.path for run_folder in readable}
     unreadable += [
         Unreadable(path.name, "there is no spec.json in it")
         for path in sorted((folder / "runs").glob("*/"))
-        if path not in readable
+        if path not in known
     ]
     return StudyRecords(
         folder,

@@ -13,7 +13,7 @@ from normlab.records.plan import StudyPlan
 from normlab.records.run import METRICS
 from normlab.records.store import RunRecord
 from normlab.records.tuning_results import TuningResults
-from normlab.stats.checks.base import Check
+from normlab.stats.checks.base import Check, StudyToCheck
 from normlab.stats.checks.run import run_checks
 from normlab.stats.data.chance import at_chance, chance_share
 from normlab.stats.data.layout import CellStatus, Layout, first_blocks
@@ -27,7 +27,7 @@ from normlab.stats.inference.intervals import (
     summarise,
 )
 from normlab.stats.inference.new_images import ImageClaim, claim_of, read_correct, read_groups
-from normlab.stats.inference.sequential import SequentialDecisions, sequential_layouts
+from normlab.stats.inference.sequential import SequentialDecisions
 from normlab.stats.inference.verdict import SettingVerdict, judge, judged_part
 from normlab.stats.summary.curve_facts import SettingCurves, curve_facts
 from normlab.stats.summary.timing import relative_time, speeds
@@ -135,9 +135,9 @@ def analyse(
     With no finished run, one arm or one block there is still an Analysis: what cannot be known is
     None, and the verdict's sentence says why.
     """
+    study = StudyToCheck(plan, runs, tuning_results, data, probe)
     settings = tuple(
-        _analyse_setting(plan, layout, decisions)
-        for layout, decisions in sequential_layouts(plan, runs)
+        _analyse_setting(plan, layout, decisions) for layout, decisions in study.settings
     )
     outcomes: Counter[CellStatus] = Counter()
     for setting in settings:
@@ -147,7 +147,7 @@ def analyse(
         plan=plan,
         settings=settings,
         interactions=interactions([setting.table for setting in settings]),
-        checks=tuple(run_checks(plan, runs, tuning_results, data, probe)),
+        checks=tuple(run_checks(study)),
         tuning_results=tuning_results,
         data=data,
         planned=outcomes.total() - outcomes["not needed"],
