@@ -180,7 +180,7 @@ def test_the_confusions_of_another_arm(opened):
 @pytest.mark.slow
 def test_two_runs_are_compared(opened):
     names = "[...document.querySelectorAll('#compare-runs tbody th')].map(h => h.textContent)"
-    assert opened.run(names) == ["arm", "norm"]  # the first two: bn and bin of block 0
+    assert opened.run(names) == ["arm", "norm"]  # the first two: bn and bin of block 1
     other = opened.run("document.querySelector('#run-a').value")
     opened.choose("#run-b", other)
     assert opened.run(names) == []

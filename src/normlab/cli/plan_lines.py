@@ -70,7 +70,10 @@ def _analysis_text(plan: StudyPlan) -> str:
     if analysis.method == 2 and looks == every_block(looks[-1]) and len(looks) > 1:
         few = f" (fewer than {EXPLORATORY_BELOW} are exploratory)"
         few = few if plan.blocks < EXPLORATORY_BELOW else ""
-        return f"{text}, after every block from {looks[0]} to {looks[-1]}{few}"
+        last = min(plan.blocks, looks[-1])
+        if last <= looks[0]:
+            return f"{text}, after {count(last, 'block')}{few}"
+        return f"{text}, after every block from {looks[0]} to {last}{few}"
     if len(looks) == 1:
         fewer = " (fewer are exploratory)" if plan.blocks < looks[0] else ""
         return f"{text}, after {count(looks[0], 'block')}{fewer}"

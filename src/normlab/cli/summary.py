@@ -63,11 +63,9 @@ def print_paths(
     open_ones = [one for one in recommended if one.command]
     if open_ones:
         furthest = max(open_ones, key=lambda one: one.blocks)
-        now = max((run.spec.block + 1 for run in records.runs), default=0)
-        left = furthest.blocks - now
-        took = (
-            f"about {format_seconds(left * seconds_a_block(records, analysis))}" if left > 0 else ""
-        )
+        complete = min((one.verdict.blocks for one in analysis.settings), default=0)
+        seconds = (furthest.blocks - complete) * seconds_a_block(records, analysis)
+        took = f"about {format_seconds(seconds)}" if seconds > 0 else ""
         say_facts(console, "go on", [furthest.command, *filter(None, [took])])
 
 

@@ -106,7 +106,7 @@ def _right(choice: ClassChoice) -> str:
 
 def _subtitle(gallery: Gallery) -> str:
     arms = ", ".join(arm.run.arm for arm in gallery.arms)
-    return f"Grad-CAM of {arms}, of block {gallery.arms[0].run.record.spec.block}"
+    return f"Grad-CAM of {arms}, of block {gallery.arms[0].run.record.spec.block + 1}"
 
 
 def _columns(gallery: Gallery, places: Sequence[int]) -> list[list[Tile]]:

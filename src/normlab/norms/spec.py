@@ -147,7 +147,10 @@ def norm_names() -> list[str]:
 
 def describe(info: NormInfo) -> dict[str, Any]:
     """The row of a norm as plain data."""
-    options = ", ".join(f"{key}={_format(value) or '…'}" for key, value in info.options.items())
+    options = ", ".join(  # what stands at nothing is not set
+        f"{key}={'…' if value in (0, '') and value is not False else _format(value)}"
+        for key, value in info.options.items()
+    )
     return {
         "code": info.code,
         "name": info.name,

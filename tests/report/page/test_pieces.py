@@ -63,7 +63,7 @@ def test_marks_are_found_by_block_and_arm(figure):
         inline_svg(to_svg(difference_chart(figure)), "d", "words", {"bn": 0, "gn": 1})
     )
     marks = [e for e in root.iter() if e.get("data-block") is not None]
-    assert sorted(e.get("data-block") for e in marks) == ["0", "1", "2"]
+    assert sorted(e.get("data-block") for e in marks) == ["1", "2", "3"]
     assert {e.get("data-arm") for e in marks} == {"1"}
     assert sum(e.get("data-axis") == "x" for e in root.iter()) == 1
 

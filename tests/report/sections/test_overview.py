@@ -33,8 +33,8 @@ def test_each_block_has_its_value_in_every_arm(study):
     setting = analysis.settings[0]
     figure = value_figure(setting, strokes(ARMS))
     assert [row.arm for row in figure.rows] == list(ARMS)
-    assert set(figure.rows[1].blocks) == {0, 2}
-    assert figure.rows[0].blocks[0] == pytest.approx(100 * setting.table.values[0, 0])
+    assert set(figure.rows[1].blocks) == {1, 3}
+    assert figure.rows[0].blocks[1] == pytest.approx(100 * setting.table.values[0, 0])
     assert "bn 8" in figure.description
 
 

@@ -12,7 +12,7 @@ def test_one_row_a_value(fabricate):
     assert tuple(frame.columns) == COLUMNS
     assert len(frame) == 2 * 2 * 3 * 2 * 4
     run = runs[3]
-    row = frame.query("arm == 'gn' and block == 1 and epoch == 2 and metric == 'macro_f1'")
+    row = frame.query("arm == 'gn' and block == 2 and epoch == 2 and metric == 'macro_f1'")
     assert row.set_index("part")["value"].to_dict() == {
         "train": run.rows[1].train.macro_f1,
         "validation": run.rows[1].validation.macro_f1,

@@ -112,3 +112,8 @@ def test_share_better_equals_scipy_without_ties():
         (oracle.low, oracle.high), abs=1e-10
     )
     assert share_better(np.array([])) is None
+
+
+def test_ties_are_counted_from_either_side():
+    found = share_better(np.array([0.1, 0.0, -0.1, 0.0]))
+    assert (found.ties, found.reversed().ties, found.reversed().share) == (2, 2, 0.5)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from normlab.stats.inference.intervals import Interval
 from normlab.stats.summary.analysis import analyse
-from normlab.stats.summary.recommendation import headline, recommend
+from normlab.stats.summary.recommendation import _settle, headline, recommend
 
 
 def recommendation(fabricate, effects, sd=0.004, blocks=8, **plan_changes):
@@ -97,3 +100,17 @@ def test_runs_that_all_went_wrong_are_counted(fabricate) -> None:
     found = recommend(setting, "photos-study")
     said = "2 failed and 2 out of memory"
     assert found.warning.startswith(f"no run that ended has a result: {said}")
+
+
+def test_what_lies_on_one_side_and_is_not_decided_has_no_other_side(fabricate) -> None:
+    setting, _ = recommendation(fabricate, {"bn": 0.0, "gn": -0.2}, blocks=2)
+    pair = setting.verdict.comparison("gn", "bn")
+    assert pair is not None
+
+    def settle(low: float, high: float) -> str:
+        interval = Interval(low, high, 0.95)
+        return _settle(setting, [replace(pair, simultaneous=interval, forecast=None)])
+
+    assert settle(-0.38, -0.31) == "31.0 to 38.0 worse so far (points), not decided yet"
+    assert settle(0.01, 0.02) == "1.0 to 2.0 better so far (points), not decided yet"
+    assert settle(-0.02, 0.01) == "up to 1.0 better or 2.0 worse (points)"

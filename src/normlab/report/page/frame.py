@@ -61,7 +61,7 @@ def page_frame(context: ReportContext) -> PageFrame:
         strokes=context.strokes,
         settings=tuple((one.setting.slug, one.setting.label) for one in context.settings),
         references=tuple(dict.fromkeys(filter(None, found))),
-        blocks=tuple(sorted({run.spec.block for run in study.runs})),
+        blocks=tuple(sorted({run.spec.block + 1 for run in study.runs})),
         version=__version__,
     )
 

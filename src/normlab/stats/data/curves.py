@@ -24,7 +24,7 @@ def curves(plan: StudyPlan, runs: Sequence[RunRecord]) -> pd.DataFrame:
     weights moved); `validation` is the validation part in evaluation mode at the end of the epoch,
     the only held-out part that may be looked at every epoch. Runs that diverged, were interrupted
     or still run give the epochs that they have, a value that is not finite is nan, and a cell with
-    rival records gives none. Rows are in the order of plan, arm, block, epoch.
+    rival records gives none. Rows are in the order of plan, arm, block (counted from 1), epoch.
     """
     layouts = arrange(plan, runs)
     frames = [
@@ -60,7 +60,7 @@ def _setting_curves(layout: Layout, settings: list[str]) -> pd.DataFrame:
             ),
             "arm": _category(np.repeat([arms.index(arm) for arm, _ in records], rows), arms),
             "block": np.repeat(
-                np.array([record.spec.block for _, record in records], dtype=int), rows
+                np.array([record.spec.block + 1 for _, record in records], dtype=int), rows
             ),
             "epoch": np.repeat(
                 np.concatenate(epochs) if epochs else np.empty(0, dtype=int), per_epoch

@@ -76,11 +76,13 @@ class ShareBetter:
     n: int
     share: float
     interval: Interval
+    ties: int = 0
 
     def reversed(self) -> ShareBetter:
         """The same comparison seen from the other arm."""
         low, high = 1 - self.interval.high, 1 - self.interval.low
-        return ShareBetter(self.n, 1 - self.share, Interval(low, high, self.interval.level))
+        interval = Interval(low, high, self.interval.level)
+        return ShareBetter(self.n, 1 - self.share, interval, self.ties)
 
 
 def summarise(values: Float[np.ndarray, " blocks"]) -> Summary:
@@ -165,4 +167,4 @@ def share_better(
     centre = (wins + z2 / 2) / (n + z2)
     half = math.sqrt(z2 * (wins * (n - wins) / n + z2 / 4)) / (n + z2)
     low, high = max(0.0, centre - half), min(1.0, centre + half)
-    return ShareBetter(n, wins / n, Interval(low, high, 1 - alpha))
+    return ShareBetter(n, wins / n, Interval(low, high, 1 - alpha), int(np.count_nonzero(ties)))

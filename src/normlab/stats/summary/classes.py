@@ -87,14 +87,14 @@ def collect(layout: Layout) -> Collected:
                 continue
             predictions = usable_predictions(record)
             if predictions is None:
-                left_out.append(f"{arm} in block {block} has no readable predictions")
+                left_out.append(f"{arm} in block {block + 1} has no readable predictions")
             else:
                 found[arm, block] = (predictions, record)
     image_sets = Counter(_images(predictions) for predictions, _ in found.values())
     usual = image_sets.most_common(1)[0][0] if image_sets else b""
     for (arm, block), (predictions, _) in list(found.items()):
         if _images(predictions) != usual:
-            left_out.append(f"{arm} in block {block} was judged on other images")
+            left_out.append(f"{arm} in block {block + 1} was judged on other images")
             del found[arm, block]
     return Collected(found, tuple(left_out))
 

@@ -208,10 +208,13 @@ def _settle(setting: SettingAnalysis, pairs: Sequence[Comparison | None]) -> str
             parts.append("nothing can be said of the size of the difference yet")
         else:
             up, down = (
-                format_difference(verdict.metric, max(side, 0.0)).lstrip("+")
-                for side in (better, worse)
+                format_difference(verdict.metric, side).lstrip("+−-") for side in (better, worse)
             )
-            parts.append(f"up to {up} better or {down} worse ({unit(verdict.metric)})")
+            if better > 0 and worse > 0:
+                parts.append(f"up to {up} better or {down} worse ({unit(verdict.metric)})")
+            else:  # seen on one side, and yet not enough for a decision
+                side = f"{up} to {down} worse" if better <= 0 else f"{down} to {up} better"
+                parts.append(f"{side} so far ({unit(verdict.metric)}), not decided yet")
     forecasts = [pair.forecast for pair in known if pair.forecast is not None]
     if forecasts:
         parts.append(range_of_blocks(max(forecasts, key=lambda one: one.high or 10**6)))

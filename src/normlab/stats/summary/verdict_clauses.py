@@ -147,10 +147,14 @@ def _open(comparison: Comparison, metric: str) -> str:
         said = "nothing can be said of its size yet"
     else:
         sign = orientation(metric)
-        worse = max(0.0, -sign * interval.low, -sign * interval.high)
-        better = max(0.0, sign * interval.low, sign * interval.high)
-        said = f"it may be worse by up to {_size(metric, worse)} or better by up to "
-        said += f"{_size(metric, better)} {_unit(metric)}"
+        low, high = sorted((sign * interval.low, sign * interval.high))
+        if low < 0 < high:
+            said = f"it may be worse by up to {_size(metric, low)} or better by up to "
+            said += f"{_size(metric, high)} {_unit(metric)}"
+        else:  # what is seen is on one side, and yet not enough for a decision
+            ends = sorted((_size(metric, low), _size(metric, high)), key=float)
+            said = f"it was {'worse' if high <= 0 else 'better'} by {ends[0]} to {ends[1]} "
+            said += f"{_unit(metric)}, which is not enough to decide yet"
     if comparison.forecast is None:
         return said
     return f"{said} ({range_of_blocks(comparison.forecast)})"
@@ -169,8 +173,9 @@ def _in_blocks(comparison: Comparison) -> str:
     share = comparison.share
     if share is None or comparison.difference.n < 2:
         return ""
-    won = share.share * share.n
-    return f", better in {won:g} of {share.n} blocks"
+    won = round(share.share * share.n - share.ties / 2)
+    level = f", level in {share.ties}" if share.ties else ""
+    return f", better in {won} of {share.n} blocks{level}"
 
 
 def _size(metric: str, value: float) -> str:

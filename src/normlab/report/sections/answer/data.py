@@ -245,7 +245,7 @@ def difference_table(figure: DifferenceFigure, setting: SettingAnalysis) -> Bloc
                 for row in figure.rows
             ),
         )
-        for block in setting.table.blocks
+        for block in (index + 1 for index in setting.table.blocks)
     ]
     return ("block", *(row.arm for row in figure.rows)), rows
 
@@ -256,7 +256,7 @@ def block_table(setting: SettingAnalysis) -> BlockTable:
     head = ("block", *table.arms)
     rows = [
         (
-            str(block),
+            str(block + 1),
             *(
                 format_value(table.metric, float(v)) if (v := table.values[a, b]) == v else NOTHING
                 for a in range(len(table.arms))

@@ -24,7 +24,7 @@ class DifferenceRow:
     mean_text: str
     decision: str
     blocks: Mapping[int, float]
-    """The difference in every block that both arms have."""
+    """The difference in every block that both arms have, counted from 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ def difference_figure(
                 mean_text=format_difference(verdict.metric, difference.mean),
                 decision=comparison.decision,
                 blocks={
-                    block: scale * float(value)
+                    block + 1: scale * float(value)
                     for block, value in zip(setting.table.blocks, values, strict=True)
                     if not math.isnan(value)
                 },

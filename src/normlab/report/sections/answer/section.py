@@ -76,6 +76,7 @@ class Use:
     run: str
     """Its folder as the user would type it."""
     block: int
+    """Counted from 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,7 @@ def build(context: ReportContext) -> AnswerView:
     use = None
     if run is not None:
         folder = f"{context.study_folder}/runs/{run.folder.name}"
-        use = Use(run.spec.arm, folder, run.spec.block)
+        use = Use(run.spec.arm, folder, run.spec.block + 1)
     return AnswerView(tuple(settings), how_to_read(context.analysis), use)
 
 

@@ -24,6 +24,7 @@ class ValueRow:
     mean: float
     mean_text: str
     blocks: Mapping[int, float]
+    """By block, counted from 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ def value_figure(setting: SettingAnalysis, strokes: Mapping[str, Stroke]) -> Val
     for arm in setting.table.measured_arms():
         values = setting.table.row(arm)
         blocks = {
-            block: scale * float(value)
+            block + 1: scale * float(value)
             for block, value in zip(setting.table.blocks, values, strict=True)
             if not math.isnan(value)
         }

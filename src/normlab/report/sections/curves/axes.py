@@ -57,7 +57,7 @@ def curve_axes(layout: Layout, arms: Mapping[str, int]) -> Axes:
         by_arm: dict[str, list[list[int]]] = {}
         for (arm, block), own in elapsed.items():
             places = [round(1000 * float(value) / longest) for value in own]
-            seconds[f"{arms[arm]}|{block}"] = places
+            seconds[f"{arms[arm]}|{block + 1}"] = places
             by_arm.setdefault(arm, []).append(places)
         for arm, lists in by_arm.items():
             seconds[f"{arms[arm]}|"] = [

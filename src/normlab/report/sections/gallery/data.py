@@ -108,6 +108,7 @@ class AnswersView:
 
     arm: str
     block: int
+    """Counted from 1, as everywhere on the page."""
     right: tuple[Answer, ...]
     wrong: tuple[Answer, ...]
 
@@ -148,7 +149,7 @@ def answers_view(found: Answers, folder: Path) -> AnswersView:
         )
         for ones in (found.right, found.wrong)
     )
-    return AnswersView(found.arm, found.block, right, wrong)
+    return AnswersView(found.arm, found.block + 1, right, wrong)
 
 
 def embedded(file: Path, name: str, side: int = SIDE) -> Picture | None:

@@ -30,6 +30,7 @@ class RunRow:
     setting: str
     slug: str
     block: int
+    """Counted from 1, as everywhere on the page."""
     outcome: str
     error: str
     epochs: int
@@ -59,7 +60,7 @@ def _run_row(run: RunRecord, plan: StudyPlan, numbers: Mapping[str, int]) -> Run
         arm=run.spec.arm,
         setting=Setting.of(run.spec, plan).label,
         slug=Setting.of(run.spec, plan).slug,
-        block=run.spec.block,
+        block=run.spec.block + 1,
         outcome="not ended" if outcome is None else outcome.status.replace("_", " "),
         error=(outcome.error or "") if outcome is not None else "",
         epochs=len(run.rows) if outcome is None else outcome.epochs,
