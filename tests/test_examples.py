@@ -20,6 +20,7 @@ TESTED = {
     "read_records.py",
     "predict.py",
     "ask_a_study.py",
+    "own_training_segmentation.py",
 }
 
 
@@ -92,3 +93,10 @@ def test_study_then_records_then_predictions(run, tmp_path) -> None:
     assert "4 of 4 runs ended, 2 blocks" in asked[0]
     assert any(line.split()[:1] == ["bn"] for line in asked)
     assert asked[-1].startswith("the first digit is a ")
+
+
+@pytest.mark.slow
+def test_own_training(run, tmp_path) -> None:
+    printed = run("own_training_segmentation.py", tmp_path / "shapes", "1")
+    assert sum(", dice 0." in line for line in printed) == 3
+    assert (tmp_path / "shapes" / "study.toml").exists()

@@ -9,6 +9,7 @@
     normlab.synchronize(model)                                batch statistics over all ranks
     normlab.parameter_groups, normlab.clamp_gates             for a training loop of your own
     normlab.load_data, normlab.StudyPlan, normlab.Study       a controlled study on disk
+    normlab.own_study(folder, train, make_network, …)         the same around a training of your own
 
 Names are imported when they are first used, so that `import normlab` itself costs nothing.
 """
@@ -41,6 +42,7 @@ _HOMES = {
     "NormInfo": "normlab.norms.registry",
     "register": "normlab.norms.registry",
     "resnet": "normlab.networks.resnet.resnet",
+    "own_study": "normlab.study.own.study",
     "Study": "normlab.study.study",
     "StudyPlan": "normlab.records.plan",
     "load_data": "normlab.data.dataset",
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
     from normlab.norms.training.precise_statistics import precise_statistics as precise_statistics
     from normlab.norms.training.synchronize import synchronize as synchronize
     from normlab.records.plan import StudyPlan as StudyPlan
+    from normlab.study.own.study import own_study as own_study
     from normlab.study.study import Study as Study
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from normlab.cli.screen.console import NARROW, WORD, say, say_facts, say_table
 from normlab.records.cells import Setting
+from normlab.stats.data.metrics import LABELS
 from normlab.stats.data.reading import StudyRecords
 from normlab.stats.inference.intervals import Interval
 from normlab.stats.summary.analysis import Analysis, ArmRow, SettingAnalysis
@@ -79,7 +80,8 @@ def seconds_a_block(records: StudyRecords, analysis: Analysis) -> float:
     took: dict[tuple[Setting, str], list[float]] = {}
     for run in records.runs:
         cell = Setting.of(run.spec, plan), run.spec.arm
-        if run.outcome is not None and run.outcome.test is not None and cell not in gone:
+        told = run.outcome is not None and (run.outcome.test or run.outcome.scores)
+        if run.outcome is not None and told and cell not in gone:
             took.setdefault(cell, []).append(run.outcome.seconds)
     tuned = plan.tuning is not None and plan.tuning.scope == "block"
     return sum(median(values) for values in took.values()) * (2 if tuned else 1)
@@ -118,7 +120,7 @@ def _table(analysis: Analysis, setting: SettingAnalysis, width: int) -> Table:
     plan, wide = analysis.plan.analysis, width >= NARROW
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", overflow="fold")
-    table.add_column(plan.metric.replace("_", " "), justify="right")
+    table.add_column(LABELS[plan.metric], justify="right")
     level = f"{100 * (1 - plan.alpha):.0f} %"
     if wide:
         table.add_column("± sd", justify="right")

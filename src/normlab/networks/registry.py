@@ -28,6 +28,7 @@ from normlab.networks.resnet import resnet
 from normlab.norms.spec import NormSpec, parse_norm
 from normlab.norms.surgery.freeze import guard
 from normlab.plugins import register_group
+from normlab.records import own
 from normlab.records.network import LIBRARY_OPTIONS, RESIDUAL_OPTIONS, Option, present_name
 from normlab.records.run import NetworkSpec
 
@@ -55,6 +56,13 @@ class NetworkInfo:
     """What a new plan holds of the options of a name, beside those that the user chose."""
 
 
+def _made_elsewhere(*_: object, **options: object) -> nn.Module:
+    raise UsageError(
+        f"the network of this study is made by {options.get('network')}, a function of a program "
+        "of your own; run that program"
+    )
+
+
 NETWORKS: dict[str, NetworkInfo] = {
     info.name: info
     for info in (
@@ -75,6 +83,13 @@ NETWORKS: dict[str, NetworkInfo] = {
                 member=functools.partial(resnet.large_factory, name),
             )
             for name, blocks in resnet.LARGE_IMAGE_BLOCKS.items()
+        ),
+        NetworkInfo(
+            name=own.NETWORK,
+            summary="what a training of your own makes (normlab.own_study)",
+            paper="–",
+            options=own.OPTIONS,
+            member=lambda name: _made_elsewhere if name == own.NETWORK else None,
         ),
         *(
             NetworkInfo(

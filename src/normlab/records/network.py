@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from normlab.records import own
+
 Option = bool | int | float | str
 RESIDUAL_OPTIONS: dict[str, Option] = {"shortcut": "A", "zero_init_last_scale": False}
 """The options of the first networks with their defaults; the first records had no others."""
@@ -74,6 +76,8 @@ def network_text(name: str, options: Mapping[str, Option]) -> str:
     >>> network_text("resnet20", {"shortcut": "B"}), network_text("plain", {"width": 16})
     ('resnet20-B', 'plain:width=16')
     """
+    if name == own.NETWORK:
+        return f"{options.get('network', '?')} in {options.get('training', '?')}"
     if is_of_library(name):
         options = {
             key: value

@@ -27,6 +27,7 @@ from normlab.limits import (
 )
 from normlab.plugins import check_name
 from normlab.records.network import hashed_network, module_of
+from normlab.records.own import is_own
 from normlab.records.run import (
     METRICS,
     TEST_FRACTION,
@@ -201,7 +202,7 @@ class AnalysisPlan(Frozen):
     @field_validator("metric")
     @classmethod
     def _known(cls, name: str) -> str:
-        return known("metric", name, METRICS)
+        return name if is_own(name) else known("metric", name, METRICS)
 
     @field_validator("looks")
     @classmethod

@@ -327,6 +327,8 @@ class Outcome(Frozen):
     parameters: int | None = Field(default=None, ge=0)
     norm_sites: tuple[NormSite, ...] | None = None
     """Normalizations in the order of the network's modules; None in records of before."""
+    scores: dict[str, float] | None = None
+    """Of a training of somebody's own: its figures on held-out data, by name."""
     seconds: Seconds = 0.0
     """All training steps of the run."""
     error: str | None = None

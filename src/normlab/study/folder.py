@@ -7,6 +7,7 @@ from pathlib import Path
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.duplicates.near_duplicates import with_duplicates
 from normlab.errors import PlanError
+from normlab.records import own
 from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
 from normlab.records.store import RunFolder
@@ -23,11 +24,21 @@ def load_study_data(folder: Path, plan: StudyPlan, location: str | None = None) 
     Raises:
         PlanError: these are not the images that the study was started on.
     """
+    refuse_own(folder, plan)
     source = location or plan.data.source
     dataset = load_data(source, plan.data.image_size, plan.data.resize, for_training=True)
     dataset = with_duplicates(dataset, plan.data.copies, plan.data.pairs)
     check_data(folder, plan, dataset)
     return dataset
+
+
+def refuse_own(folder: Path, plan: StudyPlan) -> None:
+    """Raise a PlanError where the runs are made by a program of the user's own."""
+    if plan.training.network.name == own.NETWORK:
+        raise PlanError(
+            f"the runs of {folder} are calls of {plan.training.network.options['training']}, which "
+            "the program that made the study has; go on with that program (blocks=… for more)"
+        )
 
 
 def check_data(folder: Path, plan: StudyPlan, dataset: Dataset) -> None:

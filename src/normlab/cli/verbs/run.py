@@ -42,7 +42,7 @@ def run(
     from normlab.records.plan import read_plan
     from normlab.study.budget import parse_duration
     from normlab.study.check import check_folder, check_plan
-    from normlab.study.folder import check_data
+    from normlab.study.folder import check_data, refuse_own
     from normlab.study.study import Study
 
     console = make_console()
@@ -50,6 +50,7 @@ def run(
     device = choose_device(running.device, deterministic=running.deterministic)
     folder = study.parent if study.name == "study.toml" else study
     plan = read_plan(folder / "study.toml" if study.is_dir() else study)
+    refuse_own(folder, plan)
     if how.blocks is not None:
         plan = plan.model_copy(update={"blocks": how.blocks})
     source = how.data or plan.data.source

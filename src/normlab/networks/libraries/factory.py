@@ -81,11 +81,20 @@ def make(
         seed = 0 if generator is None else generator.initial_seed()
         torch.default_generator.manual_seed(seed)  # what was drawn before depends on the library
         head.reset_parameters()
+    with_norm(network, norm, partial=partial, freeze_norm=freeze_norm)
+    return network
+
+
+def with_norm(network: nn.Module, norm: NormSpec, *, partial: bool, freeze_norm: str = "") -> None:
+    """Give the network an arm's norm in place of its own; `keep` leaves them.
+
+    Raises:
+        UsageError: norms would be left, and are not to be (`partial`); there are none.
+    """
     if norm.info.code != KEEP.code:
         _refuse_partial(convert_norms(network, str(norm)), str(norm), partial)
     frozen = freeze_norm or str(norm.options.get("frozen", "") if norm.info.code == "keep" else "")
     _freeze_norms(network, frozen)
-    return network
 
 
 def complete(name: str, options: Mapping[str, Option]) -> dict[str, Option]:

@@ -14,6 +14,7 @@ from typing import Any
 from markupsafe import Markup
 
 from normlab.errors import UsageError
+from normlab.records.own import is_own
 from normlab.records.store import atomic_write
 from normlab.report.charts.colours import strokes
 from normlab.report.charts.parallel_drawing import ChartCall, draw_all
@@ -81,10 +82,11 @@ def build_report(
     log("reading the records")
     context = report_context(study_folder, compare, reference)
     regrouped = context.study.planned_compare is not None
+    own = is_own(context.study.plan.analysis.metric)
     built = [
         BuiltSection(section, section.build(context))
         for section in sections()
-        if section.in_regrouping or not regrouped
+        if (section.in_regrouping or not regrouped) and (section.of_own or not own)
     ]
     shown = [one for one in built if one.view is not None]
     report = report_folder(study_folder, compare if regrouped else None)

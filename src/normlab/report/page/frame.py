@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from normlab._version import __version__
+from normlab.records.own import is_own
 from normlab.report.charts.colours import Stroke
 from normlab.report.sections.answer.data import references
 from normlab.report.sections.base import ReportContext
@@ -69,16 +70,19 @@ def page_frame(context: ReportContext) -> PageFrame:
 def facts(study: StudyRecords, analysis: Analysis) -> str:
     """The study in one line under its title."""
     plan = study.plan
+    own = is_own(plan.analysis.metric)
     arms = dict.fromkeys(row.arm for setting in analysis.settings for row in setting.rows)
     parts = [
         f"{analysis.done} of {count(analysis.planned, 'run')} ended",
         f"{count(len(arms), 'norm')} × {count(plan.blocks, 'block')}",
-        f"{plan.training.network} at {plan.data.image_size} px, "
+        str(plan.training.network)
+        if own
+        else f"{plan.training.network} at {plan.data.image_size} px, "
         f"{count(plan.training.epochs, 'epoch')}",
     ]
     if len(analysis.settings) > 1:
         parts.insert(2, f"{len(analysis.settings)} settings")
-    if plan.frozen is not None:
+    if plan.frozen is not None and not own:
         parts.append(f"{len(plan.frozen.classes)} classes")
     return " · ".join(parts)
 

@@ -243,6 +243,8 @@ class Section(Generic[View]):
     folded: Callable[[ReportContext], bool] = always
     """Whether the page shows it closed, with its heading to open it: the first screens are for
     the answer, the curves, the pictures and the data."""
+    of_own: bool = False
+    """Whether it has anything to say of a training of somebody's own, which gives figures alone."""
     in_regrouping: bool = True
     """Whether it belongs in a page of runs that are regrouped by another factor; what only says
     how the runs were made does not."""

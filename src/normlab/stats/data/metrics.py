@@ -7,9 +7,23 @@ points; the loss (cross-entropy, in nats) is printed as it is.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-LABELS = {"accuracy": "accuracy", "loss": "loss", "micro_f1": "micro F1", "macro_f1": "macro F1"}
-"""The name of each metric in a sentence or a table's head."""
+from normlab.records.own import METRIC, is_own
+
+
+class _Labels(dict[str, str]):
+    def __missing__(self, metric: str) -> str:
+        if not is_own(metric):
+            raise KeyError(metric)
+        return metric.removeprefix(METRIC)
+
+
+LABELS: Mapping[str, str] = _Labels(
+    accuracy="accuracy", loss="loss", micro_f1="micro F1", macro_f1="macro F1"
+)
+"""The name of each metric in a sentence or a table's head; one that a training of somebody's own
+has named keeps that name."""
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -31,6 +45,8 @@ def chance_level(metric: str, classes: int) -> float:
     and the cross-entropy log r. Real collapse is never better than this in macro F1, so the score
     does not punish an arm more than its own weights would have (method.md, Design 5).
     """
+    if is_own(metric):
+        return 0.0
     return 1.0 / classes if is_share(metric) else math.log(classes)
 
 

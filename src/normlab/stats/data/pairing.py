@@ -15,10 +15,11 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from normlab.records.own import is_own
 from normlab.records.run import METRICS, Measures, known
 from normlab.records.store import RunRecord
 from normlab.stats.data.layout import CellStatus, Layout
-from normlab.stats.data.metrics import chance_level
+from normlab.stats.data.metrics import LABELS, chance_level
 from normlab.stats.data.setting import Setting
 
 Part = Literal["train", "validation", "test"]
@@ -100,7 +101,8 @@ def paired_table(layout: Layout, metric: str, part: Part = "test") -> PairedTabl
     Raises:
         UnknownNameError: a metric that no run measures.
     """
-    known("metric", metric, METRICS)
+    if not is_own(metric):
+        known("metric", metric, METRICS)
     values = np.array(
         [[score(layout.record(a, b), metric, part) for b in layout.blocks] for a in layout.arms],
         dtype=np.float64,
@@ -122,6 +124,9 @@ def score(record: RunRecord | None, metric: str, part: Part = "test") -> float:
     chance = chance_level(metric, len(record.spec.data.classes))
     if record.outcome.status == "diverged":
         return chance
+    if is_own(metric):  # the training alone knows its figures, those of held-out data
+        scores = record.outcome.scores or {}
+        return scores.get(LABELS[metric], math.nan) if part == "test" else math.nan
     measures: Measures | None = getattr(record.outcome, part)
     if measures is None:
         return math.nan

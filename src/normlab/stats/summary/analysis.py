@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from normlab.records.data_report import DataReport, Probe
+from normlab.records.own import is_own
 from normlab.records.plan import StudyPlan
 from normlab.records.run import METRICS
 from normlab.records.store import RunRecord
@@ -169,8 +170,9 @@ def _analyse_setting(
     verdict = judge(everything, plan, decisions)
     primary, _ = judged_part(everything, decisions)
     part = first_blocks(layout, len(primary.blocks))
-    train = {name: paired_table(part, name, "train") for name in METRICS}
-    test = {name: paired_table(part, name) for name in METRICS}
+    names = (*METRICS, metric) if is_own(metric) else METRICS
+    train = {name: paired_table(part, name, "train") for name in names}
+    test = {name: paired_table(part, name) for name in names}
     reference_speeds = speeds(layout, plan.analysis.reference)
     correct = read_correct(part) if metric == "accuracy" else {}
     groups = read_groups(part) if correct else None
@@ -185,8 +187,8 @@ def _analyse_setting(
             ArmRow(
                 arm=arm,
                 n=int(np.count_nonzero(~np.isnan(primary.row(arm)))),
-                train={name: summarise(train[name].row(arm)) for name in METRICS},
-                test={name: summarise(test[name].row(arm)) for name in METRICS},
+                train={name: summarise(train[name].row(arm)) for name in names},
+                test={name: summarise(test[name].row(arm)) for name in names},
                 comparison=comparison or None,
                 new_images=(claim or None) if arm != verdict.reference else None,
                 speeds=own_speeds,

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from normlab.records.cells import arm_of, cells, varied
+from normlab.records.own import is_own
 from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
 from normlab.stats.data.metrics import LABELS, format_difference, unit
@@ -42,6 +43,8 @@ def methods_paragraph(analysis: Analysis, runs: Sequence[RunRecord]) -> str:
 
 def _design(analysis: Analysis) -> str:
     plan = analysis.plan
+    if is_own(plan.analysis.metric):
+        return _own_design(plan)
     rows = cells(plan)
     arms = list(dict.fromkeys(arm_of(cell, plan) for cell in rows))
     compared = plan.analysis.compare
@@ -68,7 +71,22 @@ def _design(analysis: Analysis) -> str:
     )
 
 
+def _own_design(plan: StudyPlan) -> str:
+    arms = list(dict.fromkeys(arm_of(cell, plan) for cell in cells(plan)))
+    options = plan.training.network.options
+    return (
+        f"We compared {len(arms)} normalizations ({join(arms)}) in "
+        f"{count(plan.blocks, 'block')}. A run is one call of {options['training']} on a network "
+        f"of {options['network']} (SHA-256 of their source {options['code']}…), whose "
+        "normalizations were replaced by the arm's. A block fixes the random numbers that the "
+        "network is made with and those that the training is given, for all arms. The figures are "
+        "those that the training gives of data that it has held out."
+    )
+
+
 def _training(plan: StudyPlan) -> str:
+    if is_own(plan.analysis.metric):
+        return ""
     training = plan.training
     rates = sorted({c.learning_rate for c in cells(plan) if c.learning_rate is not None})
     optimizers = list(dict.fromkeys(cell.optimizer for cell in cells(plan)))
@@ -98,6 +116,8 @@ def _training(plan: StudyPlan) -> str:
 
 def _tuning(analysis: Analysis) -> str:
     tuning, tuning_results = analysis.plan.tuning, analysis.tuning_results
+    if is_own(analysis.plan.analysis.metric):
+        return "All arms shared the settings of the training."
     if tuning is None:
         return "All arms shared these settings; none was tuned."
     ranges = join(
@@ -132,10 +152,11 @@ def _judgement(plan: StudyPlan) -> str:
         margin = f"{share} of the error of {analysis.reference} in its first block"
     else:
         margin = f"{margin} {unit(analysis.metric)}"
+    chance = "0" if is_own(analysis.metric) else "chance level"
     if analysis.method == 2:
         return (
             f"The primary metric is the {LABELS[analysis.metric]} on the test part; a run that "
-            "diverged scores chance level. Differences were taken block by block; better and worse "
+            f"diverged scores {chance}. Differences were taken block by block; better and worse "
             "are t tests with a variance moderated over the arms, by a closed test of all pairs; "
             f"practically equal is two one-sided tests at ±{margin}, corrected by Holm's method; "
             f"α = {analysis.alpha:g} for all looks and settings together."

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from normlab.records.own import is_own
 from normlab.stats.data.layout import CellStatus
 from normlab.stats.data.metrics import format_difference, is_share, orientation, unit
 from normlab.stats.inference.comparison import Comparison
@@ -222,7 +223,9 @@ def _settle(setting: SettingAnalysis, pairs: Sequence[Comparison | None]) -> str
 
 
 def _go_on(setting: SettingAnalysis, study: str) -> str:
-    """The command that goes on: to the end of the plan, or beyond it."""
+    """What goes on, to the end of the plan or beyond it: a command, or a call in one's program."""
+    if is_own(setting.verdict.metric):
+        return f"own_study({study!r}, …, blocks={_next_blocks(setting)})"
     return f"normlab run {study} --blocks {_next_blocks(setting)}"
 
 

@@ -201,6 +201,7 @@ SECTION = Section(
     folded=never,
     template=section_template(__file__),
     build=build,
+    of_own=True,
     content=content,
     charts=charts,
     paper_charts=paper_charts,

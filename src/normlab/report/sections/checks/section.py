@@ -32,4 +32,5 @@ SECTION = Section(
     order=130,
     template=section_template(__file__),
     build=build,
+    of_own=True,
 )

@@ -34,4 +34,5 @@ SECTION = Section(
     order=85,
     template=section_template(__file__),
     build=build,
+    of_own=True,
 )

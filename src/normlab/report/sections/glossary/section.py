@@ -18,4 +18,5 @@ SECTION = Section(
     order=150,
     template=section_template(__file__),
     build=build,
+    of_own=True,
 )

@@ -22,6 +22,7 @@ SECTION = Section(
     order=140,
     template=section_template(__file__),
     build=build,
+    of_own=True,
     texts=texts,
     in_regrouping=False,
 )

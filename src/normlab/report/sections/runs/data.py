@@ -7,11 +7,12 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from normlab.records.own import is_own
 from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
 from normlab.report.export.formats import NOTHING
 from normlab.report.sections.base import shown_folder
-from normlab.stats.data.metrics import format_value
+from normlab.stats.data.metrics import LABELS, format_value
 from normlab.stats.data.pairing import score
 from normlab.stats.data.reading import StudyRecords
 from normlab.stats.data.setting import Setting
@@ -85,13 +86,17 @@ def provenance(study: StudyRecords) -> tuple[tuple[str, str], ...]:
         ("frozen", "not yet" if frozen is None else f"{frozen.created}, normlab {frozen.normlab}"),
         (
             "judged by",
-            f"{plan.analysis.metric}, reference {plan.analysis.reference}, margin "
+            f"{LABELS[plan.analysis.metric]}, reference {plan.analysis.reference}, margin "
             f"{plan.analysis.margin:g}, α = {plan.analysis.alpha:g}",
         ),
-        ("data", plan.data.source),
-        ("image size", f"{plan.data.image_size} px, {plan.data.resize}"),
     ]
-    if frozen is not None:
+    own = is_own(plan.analysis.metric)
+    if not own:
+        facts += [
+            ("data", plan.data.source),
+            ("image size", f"{plan.data.image_size} px, {plan.data.resize}"),
+        ]
+    if frozen is not None and not own:
         facts.append(("data fingerprint", frozen.fingerprint))
         facts.append(
             (

@@ -55,6 +55,7 @@ SECTION = Section(
     order=160,
     template=section_template(__file__),
     build=build,
+    of_own=True,
     script_data=script_data,
     in_regrouping=False,
 )

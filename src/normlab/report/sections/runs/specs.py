@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from normlab.records import own as own_training
 from normlab.records.run import RunSpec
 
 
@@ -22,12 +23,21 @@ class Specs:
 
 def flat_specs(specs: Sequence[RunSpec]) -> Specs:
     """What the runs share, and what each has of its own."""
-    flat = {spec.id: _flat(spec.model_dump(mode="json")) for spec in specs}
+    flat = {spec.id: _flat(_used(spec)) for spec in specs}
     keys = dict.fromkeys(key for one in flat.values() for key in one)
     values = {key: {one.get(key) for one in flat.values()} for key in keys}
     shared = {k: str(next(iter(found))) for k, found in values.items() if len(found) == 1}
     own = {name: {k: v for k, v in one.items() if k not in shared} for name, one in flat.items()}
     return Specs(shared, own)
+
+
+def _used(spec: RunSpec) -> dict[str, Any]:
+    """A training of somebody's own is told of the network, the norm and the block alone."""
+    content = spec.model_dump(mode="json")
+    if spec.network.name == own_training.NETWORK:
+        content["network"]["options"].pop("metric")
+        return {key: content[key] for key in ("arm", "block", "seed", "network", "norm")}
+    return content
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

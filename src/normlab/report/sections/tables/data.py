@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Literal
 
+from normlab.records.own import is_own
 from normlab.records.run import METRICS
 from normlab.report.export.table import Cell, Table
 from normlab.stats.data.metrics import LABELS
@@ -35,6 +36,8 @@ def study_tables(analysis: Analysis) -> tuple[Table, ...]:
     are two or more of them. By batch size: one an optimizer and rate that has two or more. Each
     holds its other factors still, so that no table mixes two of them.
     """
+    if is_own(analysis.plan.analysis.metric):  # none of these metrics was measured
+        return ()
     settings = analysis.settings
     tables = []
     for setting in settings:

@@ -99,8 +99,8 @@ def interim_table(setting: SettingAnalysis) -> Table:
         slug=f"looks-{setting.setting.slug}",
         title="Looks",
         caption=(
-            "Blocks at each planned look, the error rate at which it decides (O'Brien–Fleming's "
-            "shape, calibrated by simulation), and the arms that were dropped there."
+            "Blocks at each planned look, the error rate at which it decides (calibrated by "
+            "simulation), and the arms that were dropped there."
         ),
         head=("blocks", "level", "taken", "dropped"),
         rows=tuple(

@@ -24,5 +24,6 @@ SECTION = Section(
     order=70,
     template=section_template(__file__),
     build=build,
+    of_own=True,
     tables=tables,
 )

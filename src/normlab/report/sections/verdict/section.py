@@ -66,5 +66,6 @@ SECTION = Section(
     order=10,
     template=section_template(__file__),
     build=build,
+    of_own=True,
     folded=never,
 )
