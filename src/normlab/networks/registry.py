@@ -28,8 +28,14 @@ from normlab.networks.resnet import resnet
 from normlab.norms.spec import NormSpec, parse_norm
 from normlab.norms.surgery.freeze import guard
 from normlab.plugins import register_group
-from normlab.records import own
-from normlab.records.network import LIBRARY_OPTIONS, RESIDUAL_OPTIONS, Option, present_name
+from normlab.records.network import (
+    LIBRARY_OPTIONS,
+    OWN_OPTIONS,
+    OWN_TRAINING,
+    RESIDUAL_OPTIONS,
+    Option,
+    present_name,
+)
 from normlab.records.run import NetworkSpec
 
 _OTHERS_MEAN = ("resnet50", "resnet152")
@@ -85,11 +91,11 @@ NETWORKS: dict[str, NetworkInfo] = {
             for name, blocks in resnet.LARGE_IMAGE_BLOCKS.items()
         ),
         NetworkInfo(
-            name=own.NETWORK,
+            name=OWN_TRAINING,
             summary="what a training of your own makes (normlab.own_study)",
             paper="–",
-            options=own.OPTIONS,
-            member=lambda name: _made_elsewhere if name == own.NETWORK else None,
+            options=OWN_OPTIONS,
+            member=lambda name: _made_elsewhere if name == OWN_TRAINING else None,
         ),
         *(
             NetworkInfo(

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from normlab.records import own
+from normlab.records.network import OWN_TRAINING
 from normlab.records.plan import Exclusion, StudyPlan
 from normlab.records.run import NetworkSpec, RunSpec
 
@@ -94,7 +94,7 @@ class Setting:
         other: dict[str, Any],
     ) -> Setting:
         compared = plan.analysis.compare
-        if plan.training.network.name == own.NETWORK:
+        if plan.training.network.name == OWN_TRAINING:
             named = str(plan.training.network.options["training"]).rpartition(".")[2]
             return cls(None, None, None, other=(("training", named),))
         fixed_rate = compared != "learning_rate" and "learning_rate" not in tuned(plan)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from normlab.records import own
+from normlab.errors import UsageError
 
 Option = bool | int | float | str
 RESIDUAL_OPTIONS: dict[str, Option] = {"shortcut": "A", "zero_init_last_scale": False}
@@ -31,6 +31,13 @@ LIBRARY_OPTIONS: dict[str, Option] = {
 }
 """The options of networks of other libraries; those of _FOUND are filled in when a study starts."""
 _FOUND = ("weights_sha256", "library", "input_mean", "input_std")
+OWN_TRAINING = "own-training"
+"""The network of runs that are calls of a training of somebody's own; see normlab.study.own."""
+OWN_OPTIONS: dict[str, Option] = {"training": "", "network": "", "code": "", "metric": ""}
+"""Its options: the functions by name, the SHA-256 of their source, and the metric."""
+OWN_METRIC = "own:"
+"""How a metric begins that only such a training knows: a share in [0, 1], larger is better. A plan
+has `own:dice`, a page `dice`."""
 LARGE_IMAGE_RESNETS = ("resnet18", "resnet34")
 """These two are not of 6n+2 layers, and are the networks that everybody calls so."""
 
@@ -76,7 +83,7 @@ def network_text(name: str, options: Mapping[str, Option]) -> str:
     >>> network_text("resnet20", {"shortcut": "B"}), network_text("plain", {"width": 16})
     ('resnet20-B', 'plain:width=16')
     """
-    if name == own.NETWORK:
+    if name == OWN_TRAINING:
         return f"{options.get('network', '?')} in {options.get('training', '?')}"
     if is_of_library(name):
         options = {
@@ -165,6 +172,31 @@ def with_options(network: Any) -> Any:
             rest = {key: value for key, value in network.items() if key not in first}
             return {**rest, "options": {**first, **rest.get("options", {})}}
     return network
+
+
+def is_own(metric: str) -> bool:
+    """Whether a metric is one that a training of somebody's own has named.
+
+    >>> is_own("own:dice"), is_own("accuracy")
+    (True, False)
+    """
+    return metric.startswith(OWN_METRIC)
+
+
+def own_metric(name: str) -> str:
+    """The metric of a plan for the name that a training gives it.
+
+    Raises:
+        UsageError: a name that a table's head or a plan cannot have.
+
+    >>> own_metric("mean IoU")
+    'own:mean IoU'
+    """
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9 _.@-]{0,39}", name):
+        raise UsageError(
+            f"a metric's name is up to 40 letters, digits, spaces and _ . @ -, got {name!r}"
+        )
+    return OWN_METRIC + name
 
 
 def _is_residual(name: str) -> bool:

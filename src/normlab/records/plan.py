@@ -26,8 +26,7 @@ from normlab.limits import (
     MAX_WEIGHT_DECAY,
 )
 from normlab.plugins import check_name
-from normlab.records.network import hashed_network, module_of
-from normlab.records.own import is_own
+from normlab.records.network import hashed_network, is_own, module_of
 from normlab.records.run import (
     METRICS,
     TEST_FRACTION,

@@ -7,7 +7,7 @@ from pathlib import Path
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.duplicates.near_duplicates import with_duplicates
 from normlab.errors import PlanError
-from normlab.records import own
+from normlab.records.network import OWN_TRAINING
 from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
 from normlab.records.store import RunFolder
@@ -34,7 +34,7 @@ def load_study_data(folder: Path, plan: StudyPlan, location: str | None = None) 
 
 def refuse_own(folder: Path, plan: StudyPlan) -> None:
     """Raise a PlanError where the runs are made by a program of the user's own."""
-    if plan.training.network.name == own.NETWORK:
+    if plan.training.network.name == OWN_TRAINING:
         raise PlanError(
             f"the runs of {folder} are calls of {plan.training.network.options['training']}, which "
             "the program that made the study has; go on with that program (blocks=… for more)"

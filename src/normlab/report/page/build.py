@@ -14,7 +14,7 @@ from typing import Any
 from markupsafe import Markup
 
 from normlab.errors import UsageError
-from normlab.records.own import is_own
+from normlab.records.network import is_own
 from normlab.records.store import atomic_write
 from normlab.report.charts.colours import strokes
 from normlab.report.charts.parallel_drawing import ChartCall, draw_all

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from normlab._version import __version__
-from normlab.records.own import is_own
+from normlab.records.network import is_own
 from normlab.report.charts.colours import Stroke
 from normlab.report.sections.answer.data import references
 from normlab.report.sections.base import ReportContext

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from normlab.records.own import METRIC, is_own
+from normlab.records.network import OWN_METRIC, is_own
 
 
 class _Labels(dict[str, str]):
     def __missing__(self, metric: str) -> str:
         if not is_own(metric):
             raise KeyError(metric)
-        return metric.removeprefix(METRIC)
+        return metric.removeprefix(OWN_METRIC)
 
 
 LABELS: Mapping[str, str] = _Labels(

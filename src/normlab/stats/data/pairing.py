@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from normlab.records.own import is_own
+from normlab.records.network import is_own
 from normlab.records.run import METRICS, Measures, known
 from normlab.records.store import RunRecord
 from normlab.stats.data.layout import CellStatus, Layout

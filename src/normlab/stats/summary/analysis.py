@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from normlab.records.data_report import DataReport, Probe
-from normlab.records.own import is_own
+from normlab.records.network import is_own
 from normlab.records.plan import StudyPlan
 from normlab.records.run import METRICS
 from normlab.records.store import RunRecord

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from normlab.records.cells import arm_of, cells, varied
-from normlab.records.own import is_own
+from normlab.records.network import is_own
 from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
 from normlab.stats.data.metrics import LABELS, format_difference, unit

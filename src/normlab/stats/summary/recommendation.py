@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from normlab.records.own import is_own
+from normlab.records.network import is_own
 from normlab.stats.data.layout import CellStatus
 from normlab.stats.data.metrics import format_difference, is_share, orientation, unit
 from normlab.stats.inference.comparison import Comparison

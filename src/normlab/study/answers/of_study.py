@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from normlab.errors import UsageError
-from normlab.records.own import METRIC
+from normlab.records.network import OWN_METRIC
 from normlab.records.plan import StudyPlan
 from normlab.records.run import known
 from normlab.records.store import RunRecord
@@ -97,7 +97,7 @@ class Answers:
                         "setting": setting.setting.label,
                         "arm": row.arm,
                         "blocks": row.n,
-                        metric.removeprefix(METRIC): row.test[metric].mean,
+                        metric.removeprefix(OWN_METRIC): row.test[metric].mean,
                         "sd": row.test[metric].sd,
                         "difference": None if pair is None else pair.difference.mean,
                         "low": None if interval is None else interval.low,

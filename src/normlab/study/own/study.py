@@ -9,7 +9,7 @@ import torch
 
 from normlab.errors import PlanError
 from normlab.records.lease import lease_owner
-from normlab.records.own import NETWORK, own_metric
+from normlab.records.network import OWN_TRAINING, own_metric
 from normlab.records.plan import StudyPlan, parse_plan
 from normlab.records.run import Outcome, RunSpec
 from normlab.study.check import check_folder
@@ -143,7 +143,7 @@ def own_study(
             "factors": {"norm": list(norms)},
             "training": {
                 "network": {
-                    "name": NETWORK,
+                    "name": OWN_TRAINING,
                     "options": {
                         "training": name_of(train),
                         "network": name_of(make_network),

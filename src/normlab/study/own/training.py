@@ -22,7 +22,7 @@ from normlab.networks.libraries.factory import with_norm
 from normlab.norms.spec import parse_norm
 from normlab.randomness import numpy_stream, stream_seed, torch_stream
 from normlab.records.environment import describe_environment
-from normlab.records.own import METRIC
+from normlab.records.network import OWN_METRIC
 from normlab.records.run import Outcome, RunSpec
 from normlab.records.store import RunFolder
 
@@ -153,7 +153,7 @@ def read_metrics(found: Any, spec: RunSpec) -> dict[str, float]:
     Raises:
         UsageError: the metric of the study is not among them, or is no share in [0, 1].
     """
-    metric = str(spec.network.options["metric"]).removeprefix(METRIC)
+    metric = str(spec.network.options["metric"]).removeprefix(OWN_METRIC)
     given = found if isinstance(found, Mapping) else {metric: found}
     if metric not in given:
         raise UsageError(

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from normlab.records.own import is_own
+from normlab.records.network import is_own
 from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
 from normlab.report.export.formats import NOTHING

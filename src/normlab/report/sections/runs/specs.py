@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from normlab.records import own as own_training
+from normlab.records.network import OWN_TRAINING
 from normlab.records.run import RunSpec
 
 
@@ -34,7 +34,7 @@ def flat_specs(specs: Sequence[RunSpec]) -> Specs:
 def _used(spec: RunSpec) -> dict[str, Any]:
     """A training of somebody's own is told of the network, the norm and the block alone."""
     content = spec.model_dump(mode="json")
-    if spec.network.name == own_training.NETWORK:
+    if spec.network.name == OWN_TRAINING:
         content["network"]["options"].pop("metric")
         return {key: content[key] for key in ("arm", "block", "seed", "network", "norm")}
     return content

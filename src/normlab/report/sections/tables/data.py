@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Literal
 
-from normlab.records.own import is_own
+from normlab.records.network import is_own
 from normlab.records.run import METRICS
 from normlab.report.export.table import Cell, Table
 from normlab.stats.data.metrics import LABELS
