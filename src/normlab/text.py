@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 def count(number: int, noun: str) -> str:
@@ -38,6 +39,52 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+def visible(text: str, *, lines: bool = False) -> str:
+    r"""Text of others, made safe to print: the one gate before a terminal, page, chart or table.
+
+    Names of folders, files and classes may hold characters that are not seen and act: they ring or
+    clear a terminal, end a line, turn the direction of what follows, or end a drawing library.
+    Each is written as its escape:
+
+    - controls (category Cc), and lone surrogates (Cs), which stand for bytes that are no UTF-8;
+    - the embeddings and overrides of the bidirectional algorithm (UAX #9, 2.1 and 2.2), and
+      isolates where they are not closed; a pair of FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE
+      around a name is what `isolated` puts there;
+    - the line and paragraph separators U+2028 and U+2029, and the tag characters U+E0000 to E007F.
+
+    Args:
+        text: any text.
+        lines: whether its line ends and tabs are its own, as in a text of several lines.
+
+    >>> visible("a\x07b"), visible("two\nlines"), visible("Möwe 1"), visible("\u202egpj.exe")
+    ('a\\x07b', 'two\\nlines', 'Möwe 1', '\\u202egpj.exe')
+    """
+    if text.isprintable():  # controls, formats and surrogates are not
+        return text
+    closed = text.count(_ISOLATE) == text.count(_END_OF_ISOLATE)
+    return "".join(
+        letter
+        if letter.isprintable()
+        or (lines and letter in "\n\t")
+        or (closed and letter in (_ISOLATE, _END_OF_ISOLATE))
+        or not _acts(letter)
+        else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+_ISOLATE, _END_OF_ISOLATE = "\u2068", "\u2069"
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_SEPARATORS = frozenset("\u2028\u2029")
+
+
+def _acts(letter: str) -> bool:
+    """Whether a letter that is not printable does more than join or part its neighbours."""
+    if letter in _TURNS or letter in _SEPARATORS or "\U000e0000" <= letter <= "\U000e007f":
+        return True
+    return unicodedata.category(letter) in ("Cc", "Cs")
+
+
 def isolated(name: str) -> str:
     r"""A name for a line of text: one that is written from right to left does not turn the line.
 
@@ -47,4 +94,40 @@ def isolated(name: str) -> str:
     ('bn', True)
     """
     from_right = any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in name)
-    return f"\u2068{name}\u2069" if from_right else name
+    return f"{_ISOLATE}{name}{_END_OF_ISOLATE}" if from_right else name
+
+
+def visible_data(value: Any) -> Any:
+    r"""`visible` for every text in lists, tuples and dicts, keys too; all else is passed on.
+
+    >>> visible_data({"cl\x07ass": ["a\nb", 1]})
+    {'cl\\x07ass': ['a\nb', 1]}
+    """
+    if isinstance(value, str):
+        return visible(value, lines=True)
+    if isinstance(value, Mapping):
+        return {visible_data(key): visible_data(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [visible_data(one) for one in value]
+    return value
+
+
+_FORMULA = frozenset("=+-@\t\r")
+
+
+def formula_safe(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula: with an apostrophe in front, if need be.
+
+    >>> formula_safe("=cmd()"), formula_safe("bn")
+    ("'=cmd()", 'bn')
+    """
+    return "'" + text if text[:1] in _FORMULA else text
+
+
+def without_apostrophe(cell: str) -> str:
+    """A cell as it was before `formula_safe`.
+
+    >>> without_apostrophe("'=cmd()"), without_apostrophe("'tis")
+    ('=cmd()', "'tis")
+    """
+    return cell[1:] if cell[:1] == "'" and cell[1:2] in _FORMULA else cell

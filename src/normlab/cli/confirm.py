@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from normlab.cli.echo import echo
 from normlab.errors import UsageError
 from normlab.text import format_seconds
 
@@ -34,5 +35,5 @@ def is_agreed(seconds: float, *, yes: bool) -> bool:
         return True
     if typer.confirm("         start?", default=True):
         return True
-    typer.echo("Nothing was started; fewer --norms or a smaller --budget take less time.")
+    echo("Nothing was started; fewer --norms or a smaller --budget take less time.")
     return False

@@ -11,6 +11,7 @@ import sys
 
 import typer
 
+from normlab.cli.echo import echo
 from normlab.cli.exit_codes import INTERRUPTED, UNUSABLE
 from normlab.cli.expand import GroupedCommand, VerbGroup
 from normlab.cli.help_text import SHORT
@@ -65,7 +66,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from normlab._version import __version__
 
-        typer.echo(f"normlab {__version__}")
+        echo(f"normlab {__version__}")
         raise typer.Exit
 
 
@@ -89,14 +90,14 @@ def main() -> None:
     try:
         app(prog_name="normlab")  # whatever program calls it: `python -m normlab`, a test
     except NormlabError as error:
-        typer.echo(f"normlab: {error}", err=True)
+        echo(f"normlab: {error}", err=True)
         sys.exit(UNUSABLE)
     except KeyboardInterrupt:
-        typer.echo("normlab: interrupted", err=True)
+        echo("normlab: interrupted", err=True)
         sys.exit(INTERRUPTED)
     except OSError as error:  # a disk or a folder that refuses; not a defect of normlab
         path = f" {error.filename}" if error.filename else ""
-        typer.echo(f"normlab: cannot use{path}: {error.strerror or error}", err=True)
+        echo(f"normlab: cannot use{path}: {error.strerror or error}", err=True)
         sys.exit(UNUSABLE)
 
 

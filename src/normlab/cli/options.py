@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from normlab.cli.echo import echo
 from normlab.data.locations import is_named
 from normlab.errors import UsageError
 
@@ -125,7 +126,7 @@ def fetch(location: str, *, download: bool) -> None:
     from normlab.data.sources.download_folder import download_folder
     from normlab.data.sources.downloads import download as download_data
 
-    typer.echo(f"Download {location} into {download_folder(location)}")
+    echo(f"Download {location} into {download_folder(location)}")
     download_data(location)
 
 

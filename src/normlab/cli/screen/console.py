@@ -10,9 +10,13 @@ import os
 import sys
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
+from rich.text import Text
+
+from normlab.text import visible
 
 LOG_WIDTH = 120
 """Columns of a table where there is no terminal; COLUMNS says otherwise."""
@@ -22,16 +26,24 @@ NARROW = 70
 """Below so many columns what is not needed is left out."""
 
 
+class SafeConsole(Console):
+    """A console whose every text, a table's cell too, passes `normlab.text.visible`."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """What rich makes of a text before it prints it."""
+        return super().render_str(visible(text, lines=True), **options)
+
+
 def make_console() -> Console:
     """Of this process's output; NO_COLOR, TERM=dumb and COLUMNS are obeyed, as rich does."""
     if sys.stdout.isatty() or "COLUMNS" in os.environ:
-        return Console(highlight=False)
-    return Console(highlight=False, width=LOG_WIDTH)
+        return SafeConsole(highlight=False)
+    return SafeConsole(highlight=False, width=LOG_WIDTH)
 
 
 def say(console: Console, line: str) -> None:
     """A line that is never wrapped, so that its paths and commands can be copied."""
-    console.print(line, soft_wrap=True, markup=False, highlight=False)
+    console.print(visible(line), soft_wrap=True, markup=False, highlight=False)
 
 
 def say_facts(console: Console, word: str, facts: Sequence[str]) -> None:

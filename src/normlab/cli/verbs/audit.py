@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from normlab.cli.echo import echo
+
 
 def audit(
     files: Annotated[
@@ -61,10 +63,10 @@ def audit(
     if html is not None:
         atomic_write(html, render_audit_page(tables, report).encode())
     if as_json:
-        typer.echo(json.dumps(as_data(tables, report), indent=1, ensure_ascii=False))
+        echo(json.dumps(as_data(tables, report), indent=1))
     else:
         for line in as_lines(tables, report, known):
-            typer.echo(line)
+            echo(line)
         if html is not None:
-            typer.echo(f"\nPage  {html}")
+            echo(f"\nPage  {html}")
     raise typer.Exit(1 if report.certain else 0)

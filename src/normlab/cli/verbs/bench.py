@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from normlab.cli import options
+from normlab.cli.echo import echo
 from normlab.cli.option_groups import DEFAULT_NORMS
 from normlab.errors import UsageError
 
@@ -28,13 +29,13 @@ def bench(
     from normlab.norms.functional import planes  # noqa: F401 - its import loads the kernel
     from normlab.norms.fused.cpu import loader
 
-    typer.echo(f"cpu       {loader.backend('cpu')}, {torch.get_num_threads()} threads")
+    echo(f"cpu       {loader.backend('cpu')}, {torch.get_num_threads()} threads")
     if (path := loader.library_path()) is not None:
-        typer.echo(f"          {path}")
+        echo(f"          {path}")
     if torch.cuda.is_available():
-        typer.echo(f"cuda      {loader.backend('cuda')}, {torch.cuda.get_device_name()}")
+        echo(f"cuda      {loader.backend('cuda')}, {torch.cuda.get_device_name()}")
     else:
-        typer.echo("cuda      no device here")
+        echo("cuda      no device here")
     if backends_only:
         return
     from normlab.cli.step_times import step_times
@@ -45,11 +46,9 @@ def bench(
     place = options.choose_device(device)
     times = step_times(arms, model, image_size, batch_size, rounds, place)
     base = times.get("none")
-    typer.echo(
-        f"\n{model}, batch {batch_size} of {image_size} px, on {place}: median of {rounds} steps"
-    )
+    echo(f"\n{model}, batch {batch_size} of {image_size} px, on {place}: median of {rounds} steps")
     width = max(len(arm) for arm in arms) + 2
     for arm in arms:
         relative = f"  {times[arm] / base:5.2f} × none" if base else ""
         rate = batch_size / times[arm]
-        typer.echo(f"  {arm:<{width}}{times[arm] * 1e3:8.1f} ms{rate:8.0f} images/s{relative}")
+        echo(f"  {arm:<{width}}{times[arm] * 1e3:8.1f} ms{rate:8.0f} images/s{relative}")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from normlab.cli import options
+from normlab.cli.echo import echo
 from normlab.errors import UsageError
 
 DAY = 86_400.0
@@ -30,14 +31,14 @@ def cache(
     All of it is made again when it is needed: images are prepared, archives unpacked, kernels
     compiled; data sets of other libraries have to be downloaded again.
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from normlab.cli.screen.console import SafeConsole
     from normlab.data.cache import cache_folder
     from normlab.data.cache_entries import cache_entries, remove_entry
     from normlab.norms.fused.cpu import loader
 
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = SafeConsole(highlight=False, markup=False, soft_wrap=True)
     if not console.is_terminal:
         console.width = 200  # a path in a pipe is not broken into lines
     now = time.time()
@@ -119,5 +120,5 @@ def _confirm(*, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask whether to remove these; add --yes")
     if not typer.confirm("Remove them?", default=False):
-        typer.echo("Nothing was removed.")
+        echo("Nothing was removed.")
         raise typer.Exit

@@ -43,9 +43,8 @@ def check(
     ] = None,
 ) -> None:
     """Look for broken files, copies, leaks between parts, shortcuts and doubtful labels."""
-    from rich.console import Console
-
     from normlab.cli.scan_progress import shown_progress
+    from normlab.cli.screen.console import SafeConsole
     from normlab.data.check.run import check_data
     from normlab.data.duplicates.near_duplicates import copy_level
     from normlab.errors import UsageError
@@ -55,7 +54,7 @@ def check(
         raise UsageError(f"--fix writes a table, and {fix} does not end in .csv; name it so")
     if show_augmentation is not None:
         check_augmentation(show_augmentation)
-    console, level = Console(), copy_level(copies)
+    console, level = SafeConsole(), copy_level(copies)
     with shown_progress(console) as progress:
         checked = check_data(source, copies=level, pairs=pairs or "", progress=progress)
     _print_findings(checked.report, console)

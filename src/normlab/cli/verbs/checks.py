@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from normlab.cli.echo import echo
+
 
 def checks(
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
@@ -26,9 +28,9 @@ def checks(
     if as_json:
         names = ("code", "title", "severity", "summary")
         rows = [{name: getattr(check, name) for name in names} for check in found]
-        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        echo(json.dumps(rows, indent=1))
         return
     for check in found:
-        typer.echo(f"{check.code:<8}{check.severity:<9}{check.title}")
+        echo(f"{check.code:<8}{check.severity:<9}{check.title}")
         for line in textwrap.wrap(check.summary, 62):
-            typer.echo(f"{'':<17}{line}")
+            echo(f"{'':<17}{line}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import typer
+from normlab.cli.echo import echo
 
 
 def executors() -> None:
@@ -10,6 +10,6 @@ def executors() -> None:
     from normlab.study.executors.registry import all_executors
 
     for info in all_executors():
-        typer.echo(f"{info.name:<12}{info.summary}")
+        echo(f"{info.name:<12}{info.summary}")
         if info.options:
-            typer.echo(f"{'':<12}--executor {info.name}:{info.options}")
+            echo(f"{'':<12}--executor {info.name}:{info.options}")

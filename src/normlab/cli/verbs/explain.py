@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from normlab.cli import options
+from normlab.cli.echo import echo
 from normlab.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -119,10 +120,10 @@ def _explain_study(
         left_out=() if chosen else not_shown(study.folder, runs),
     )  # fmt: skip
     if gallery is None:
-        typer.echo(f"No maps  {why} (name arms with --arms to see them all the same)")
+        echo(f"No maps  {why} (name arms with --arms to see them all the same)")
         return
     _print_choices(gallery, settings.images)
-    typer.echo(f"Page     {written.page}")
+    echo(f"Page     {written.page}")
 
 
 def _faithfulness(gallery: Gallery, device: str) -> dict[str, dict[str, Any]]:
@@ -131,21 +132,21 @@ def _faithfulness(gallery: Gallery, device: str) -> dict[str, dict[str, Any]]:
 
     found = {arm.run.arm: measure(gallery, arm, device) for arm in gallery.arms}
     for arm, numbers in found.items():
-        typer.echo(f"{arm}\n{table(numbers)}")
+        echo(f"{arm}\n{table(numbers)}")
     return found
 
 
 def _print_choices(gallery: Gallery, images: int) -> None:
     """Which runs and classes were chosen, and where there were fewer images than wanted."""
     for run in (arm.run for arm in gallery.arms):
-        typer.echo(f"{run.arm}  {100 * run.accuracy:.1f} % right, run {run.record.folder.name}")
+        echo(f"{run.arm}  {100 * run.accuracy:.1f} % right, run {run.record.folder.name}")
     for choice in gallery.classes:
-        typer.echo(
+        echo(
             f"{choice.name}  {choice.why}: {len(choice.correct)} correct, "
             f"{len(choice.incorrect)} incorrect"
         )
         for note in choice.notes:
-            typer.echo(f"  {note}; {images} were wanted")
+            echo(f"  {note}; {images} were wanted")
 
 
 def _one_picture(
@@ -181,13 +182,13 @@ def _one_picture(
     found = image_maps(predictor, pixels[None], targets, layers, mode)
     order = found.probabilities[0].argsort()[::-1]
     for index in order[:5]:
-        typer.echo(f"{found.probabilities[0, index]:7.1%}  {spec.classes[index]}")
+        echo(f"{found.probabilities[0, index]:7.1%}  {spec.classes[index]}")
     top = float(found.maps.max())
     scaled = found.maps[0] / top if top > 0 else found.maps[0]
     drawn = overlay(large.pixels, large.laid_on(scaled), seen=large.seen)
     path = out or Path(f"{image.stem}-explained.png")
     atomic_write(path, png(drawn))
     shown = name if named else spec.classes[order[0]]
-    typer.echo(f"Map of {shown}: {path}")
+    echo(f"Map of {shown}: {path}")
     if top <= 0:
-        typer.echo(f"No colour in it: the network has no evidence for {shown} here")
+        echo(f"No colour in it: the network has no evidence for {shown} here")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from normlab.cli import options
+from normlab.cli.echo import echo
 from normlab.errors import UsageError
 
 
@@ -66,9 +67,9 @@ def infer(
         mean=_numbers(mean, "--mean"),
         std=_numbers(std, "--std"),
         device=options.choose_device(device),
-        say=lambda line: typer.echo(line, err=True),
+        say=lambda line: echo(line, err=True),
     )
-    typer.echo(f"written  {output_file}, {lines:,} lines", err=True)
+    echo(f"written  {output_file}, {lines:,} lines", err=True)
 
 
 def _numbers(text: str, name: str) -> tuple[float, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from normlab.cli.echo import echo
+
 
 def networks(
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
@@ -28,16 +30,16 @@ def networks(
         for info in all_networks().values()
     ]
     if as_json:
-        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        echo(json.dumps(rows, indent=1))
         return
     for row in rows:  # as columns they would not fit into 80 characters
-        typer.echo(row["name"])
+        echo(row["name"])
         for name in ("network", "options", "paper"):
             lines = textwrap.wrap(row[name], 64) or [""]
-            typer.echo(f"{'':<4}{name:<10}{lines[0]}")
+            echo(f"{'':<4}{name:<10}{lines[0]}")
             for line in lines[1:]:
-                typer.echo(f"{'':<14}{line}")
-    typer.echo(
+                echo(f"{'':<14}{line}")
+    echo(
         "\n--model takes any of these with its options, as cifar-resnet20:shortcut=B; --n 3 is\n"
         "cifar-resnet20 (6n+2 layers); --vary network=resnet18,resnet34 compares at both."
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from normlab.cli.echo import echo
+
 
 def norms(
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
@@ -21,12 +23,12 @@ def norms(
 
     rows = [describe(info) for info in all_norms().values()]
     if as_json:
-        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        echo(json.dumps(rows, indent=1))
         return
     for row in rows:  # as columns they would not fit into 80 characters
-        typer.echo(f"{row['code']:<12}{row['name']}")
+        echo(f"{row['code']:<12}{row['name']}")
         for name in ("normalizes over", "options", "parameters per channel", "paper"):
             lines = textwrap.wrap(str(row[name]), 56)
-            typer.echo(f"{'':<12}{name:<24}{lines[0]}")
+            echo(f"{'':<12}{name:<24}{lines[0]}")
             for line in lines[1:]:
-                typer.echo(f"{'':<36}{line}")
+                echo(f"{'':<36}{line}")

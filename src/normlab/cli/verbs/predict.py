@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normlab.cli import options
+from normlab.cli.echo import echo
 from normlab.errors import DataError, UsageError
+from normlab.text import formula_safe, visible
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,13 +83,13 @@ def predict(
         content = io.StringIO(newline="")
         _write(rows, content)
         atomic_write(out, content.getvalue().encode())
-        typer.echo(f"written to {out}")
+        echo(f"written to {out}")
     elif answers and is_for_people():
         lines = [*_for_people(predictor, answers), *lines]
     else:
         _write(rows, sys.stdout)
     for line in lines:  # beside a CSV they go where they are not taken for a row of it
-        typer.echo(line, err=out is None and not is_for_people())
+        echo(line, err=out is None and not is_for_people())
 
 
 def is_for_people() -> bool:
@@ -116,7 +118,7 @@ def find_run(path: Path, arm: str = "", block: int | None = None) -> Path:
     records = read_study(folder)
     run, why = chosen_run(records, analyse_study(records), arm, block)
     if len(records.runs) > 1:
-        typer.echo(f"network  {run.spec.arm}, block {run.spec.block + 1} ({why})", err=True)
+        echo(f"network  {run.spec.arm}, block {run.spec.block + 1} ({why})", err=True)
     return run.folder
 
 
@@ -142,7 +144,7 @@ def _answers(predictor: Predictor, images: Path) -> Iterator[Answer]:
     found = load_data(str(images), data.image_size, data.resize)
     manifest = found.manifest
     for name, reason in manifest.unreadable:
-        typer.echo(f"normlab: {name} {reason}; left out", err=True)
+        echo(f"normlab: {name} {reason}; left out", err=True)
     for index, probabilities in enumerate(predictor.probabilities(iter(found.images))):
         label = manifest.classes[manifest.labels[index]]
         yield Answer(str(manifest.names[index]), probabilities, label)
@@ -163,7 +165,7 @@ def _of_files(predictor: Predictor, images: Path) -> Iterator[Answer]:
             except (DataError, OSError) as error:
                 if path is images:
                     raise DataError(f"{path} {error}") from None
-                typer.echo(f"normlab: {path} {error}; left out", err=True)
+                echo(f"normlab: {path} {error}; left out", err=True)
                 continue
             read.append(path)
             yield image
@@ -243,7 +245,7 @@ def images_below(folder: Path) -> list[Path]:
     if not images:
         raise DataError(f"{folder} holds no images{f' ({said})' if said else ''}; give another")
     if said:
-        typer.echo(f"normlab: {said}", err=True)
+        echo(f"normlab: {said}", err=True)
     return sorted(images)
 
 
@@ -262,4 +264,7 @@ def _class_ids(predictor: Predictor, table: Path) -> Iterator[Sequence[object]]:
 
 def _write(rows: Iterable[Sequence[object]], file: object) -> None:
     writer = csv.writer(file, lineterminator="\n")  # type: ignore[arg-type]
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow(
+            [formula_safe(visible(cell)) if isinstance(cell, str) else cell for cell in row]
+        )

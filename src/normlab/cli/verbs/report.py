@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from normlab.cli.echo import echo
+
 
 def report(
     studies: Annotated[
@@ -71,11 +73,11 @@ def _single(folder: Path, compare: str | None, reference: str | None) -> None:
     found = print_answer(analysis, console, folder)
     print_words(records, analysis, console)
     for damaged in records.unreadable:
-        typer.echo(f"Damaged  {damaged.folder}: {damaged.reason}")
+        echo(f"Damaged  {damaged.folder}: {damaged.reason}")
     print_paths(page, folder, console, records, analysis, found)
 
 
 def _joint(folders: list[Path], out: Path) -> None:
     from normlab.report.page.joint import build_joint_report
 
-    typer.echo(f"Report   {build_joint_report(folders, out)}")
+    echo(f"Report   {build_joint_report(folders, out)}")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from normlab.cli.echo import echo
+
 
 def slurm_submit(
     study: Annotated[
@@ -31,6 +33,6 @@ def slurm_submit(
     Study.open(folder)
     job = submit_driver(folder, runs, driver)
     name = driver_name(folder.resolve())
-    typer.echo(f"driver   job {job}; it prints to {folder / 'slurm-driver.log'}")
-    typer.echo(f"status   normlab status {folder}")
-    typer.echo(f"stop     scancel --name={name}")
+    echo(f"driver   job {job}; it prints to {folder / 'slurm-driver.log'}")
+    echo(f"status   normlab status {folder}")
+    echo(f"stop     scancel --name={name}")

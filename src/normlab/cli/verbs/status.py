@@ -15,13 +15,12 @@ def status(
     """Count the runs of a study by outcome, list those that need a look, estimate the rest."""
     from statistics import median
 
-    from rich.console import Console
-
+    from normlab.cli.screen.console import SafeConsole
     from normlab.records.lease import lease_owner
     from normlab.study.study import Study
     from normlab.text import count, format_seconds
 
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = SafeConsole(highlight=False, markup=False, soft_wrap=True)
     opened = Study.open(study)
     outcomes: Counter[str] = Counter()
     seconds = []

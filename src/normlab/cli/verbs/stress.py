@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normlab.cli import options
+from normlab.cli.echo import echo
 from normlab.cli.exit_codes import NOT_FINISHED
 
 if TYPE_CHECKING:
@@ -36,16 +37,15 @@ def stress(
     one class that normalize by their own statistics. What was measured is kept: the same command
     goes on, and the report shows it.
     """
-    from rich.console import Console
-
     from normlab.cli.scan_progress import shown_progress
+    from normlab.cli.screen.console import SafeConsole
     from normlab.errors import InterruptedRunError
     from normlab.explain.robustness import measure_robustness
     from normlab.report.page.build import build_report
     from normlab.study.study import Study
     from normlab.train.interrupt import StopRequest
 
-    console = Console()
+    console = SafeConsole()
     opened = Study.open(study)
     options.use_plugins_of(study, trusted=trust_plugins)
     chosen = options.choose_device(device)
@@ -64,12 +64,12 @@ def stress(
                 progress=show,
             )
         except InterruptedRunError:
-            typer.echo(f"Stopped  what was measured is kept; go on with: normlab stress {study}")
+            echo(f"Stopped  what was measured is kept; go on with: normlab stress {study}")
             raise typer.Exit(NOT_FINISHED) from None
     _print(opened.folder, console)
     with console.status("drawing the report"):
         page = build_report(opened.folder)
-    typer.echo(f"Report   {page}, section “Where it breaks”")
+    echo(f"Report   {page}, section “Where it breaks”")
 
 
 def _print(study: Path, console: Console) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from normlab.cli.echo import echo
+
 
 def verify(
     studies: Annotated[
@@ -28,13 +30,13 @@ def verify(
         found = verify_study(folder)
         damaged = damaged or bool(found.faults)
         for fault in found.faults:
-            typer.echo(f"Damaged  {fault.place}: {fault.sentence}")
+            echo(f"Damaged  {fault.place}: {fault.sentence}")
         parts = [f"{count(found.vouched, 'run')} vouched for"]
         if found.not_vouched:
             parts.append(f"{found.not_vouched} not vouched for (made before there were checksums)")
         if found.open:
             parts.append(f"{found.open} not ended")
         parts.append(f"{found.damaged} damaged")
-        typer.echo(f"{folder}: {', '.join(parts)}")
+        echo(f"{folder}: {', '.join(parts)}")
     if damaged:
         raise typer.Exit(1)

@@ -18,6 +18,7 @@ from normlab.data.duplicates.search_pairs import Duplicates
 from normlab.data.scan import Manifest
 from normlab.errors import DataError
 from normlab.records.store import atomic_write
+from normlab.text import formula_safe, visible
 
 COLUMNS = (
     "first",
@@ -63,8 +64,8 @@ def write_pairs(manifest: Manifest, found: Duplicates, decisions: Decisions, pat
     for k, (one, two) in enumerate(found.pairs.tolist()):
         writer.writerow(
             (
-                manifest.names[one],
-                manifest.names[two],
+                formula_safe(visible(str(manifest.names[one]))),
+                formula_safe(visible(str(manifest.names[two]))),
                 found.name(k),
                 f"{found.score[k]:.3f}",
                 found.relation(k),

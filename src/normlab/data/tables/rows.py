@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from normlab.data.tables.coco import coco_rows, is_coco
 from normlab.errors import DataError, MissingExtraError
+from normlab.text import without_apostrophe
 
 Row = tuple[int, Sequence[str]]
 """The number of the line and its values, in the order of the columns."""
@@ -85,7 +86,7 @@ def _csv(text: str, location: str) -> Table:
         reader = csv.reader(lines, delimiter=delimiter)
         try:
             for values in reader:
-                yield reader.line_num + bool(said), values
+                yield reader.line_num + bool(said), [without_apostrophe(cell) for cell in values]
         except csv.Error as error:
             raise DataError(
                 f"{location} line {reader.line_num + bool(said)}: {error}; is a quotation mark "

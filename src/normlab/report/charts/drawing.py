@@ -13,6 +13,7 @@ import vl_convert
 
 from normlab.report.charts.compact_svg import compact
 from normlab.report.charts.style import configured
+from normlab.text import visible, visible_data
 
 SVG = "http://www.w3.org/2000/svg"
 PNG_SCALE = 2.0
@@ -34,8 +35,11 @@ def to_svg(chart: alt.TopLevelMixin) -> str:
 
 
 def spec_to_svg(spec: dict[str, Any]) -> str:
-    """The Vega-Lite specification, data inside, as a standalone SVG file."""
-    svg: str = vl_convert.vegalite_to_svg(spec, vl_version=_version())
+    """The Vega-Lite specification, data inside, as a standalone SVG file.
+
+    A control character in it would end the renderer, and this process with it.
+    """
+    svg: str = vl_convert.vegalite_to_svg(visible_data(spec), vl_version=_version())
     # the renderer goes on counting its ids from chart to chart
     for number, name in enumerate(dict.fromkeys(_ID.findall(svg))):
         svg = svg.replace(f'id="{name}"', f'id="part-{number}"')
@@ -90,7 +94,7 @@ def inline_svg(
     if width is not None:
         root.set("style", f"--width:{float(width):.0f}px")
     root.set("role", "img")
-    root.set("aria-label", description)
+    root.set("aria-label", visible(description))
     return ElementTree.tostring(root, encoding="unicode")
 
 
@@ -103,7 +107,7 @@ def shown_again(svg: str, name: str, description: str) -> str:
     prefix = re.sub(r"[^A-Za-z0-9-]+", "-", name)
     return (
         f'<svg xmlns="{SVG}" viewBox="0 0 {width:g} {height:g}" role="img" '
-        f'aria-label="{escape(description)}"><use href="#{prefix}-body" /></svg>'
+        f'aria-label="{escape(visible(description))}"><use href="#{prefix}-body" /></svg>'
     )
 
 

@@ -8,6 +8,7 @@ import io
 from normlab.report.export.table import Cell, Printed, Table
 from normlab.stats.data.metrics import format_difference
 from normlab.stats.inference.intervals import PairedDifference, Summary
+from normlab.text import formula_safe, visible
 
 DIGITS = 4
 """Decimals of every figure, as in the original's tables."""
@@ -129,12 +130,8 @@ def cell_text(cell: Cell) -> str:
 
 
 def escape_formula(text: str) -> str:
-    """Text that no spreadsheet takes for a formula.
-
-    >>> escape_formula("=cmd()"), escape_formula("bn")
-    ("'=cmd()", 'bn')
-    """
-    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    """Text that no spreadsheet takes for a formula, and in which nothing acts unseen."""
+    return formula_safe(visible(text, lines=True))
 
 
 def escape_latex(text: str) -> str:
@@ -143,12 +140,14 @@ def escape_latex(text: str) -> str:
     >>> print(escape_latex("50% of a_b"))
     50\% of a\_b
     """
-    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    return "".join(
+        _LATEX.get(character, character) for character in visible(" ".join(text.split()))
+    )
 
 
 def _escape_markdown(text: str) -> str:
     """Keeps a cell in its column and markup out of it."""
-    text = " ".join(text.split()).replace("\\", "\\\\")
+    text = visible(" ".join(text.split())).replace("\\", "\\\\")
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     for character in "|`*_[]":
         text = text.replace(character, "\\" + character)

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from normlab.report.export.formats import cell_text
 from normlab.stats.data.metrics import format_difference
+from normlab.text import visible, visible_data
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -28,11 +29,22 @@ def template_environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_finalize,
     )
     environment.filters["cell_text"] = cell_text
-    environment.filters["json"] = htmlsafe_json_dumps
+    environment.filters["json"] = _json
     environment.filters["points"] = lambda value: format_difference("accuracy", value)
     return environment
+
+
+def _finalize(value: object) -> object:
+    """Every value on its way into a page; markup of our own goes in as it is."""
+    return visible(value, lines=True) if type(value) is str else value
+
+
+def _json(value: object) -> Markup:
+    """Data for the script, its texts as they would stand in the page."""
+    return htmlsafe_json_dumps(visible_data(value))
 
 
 def render(template: str, styles: Sequence[str], **content: object) -> str:
