@@ -32,7 +32,7 @@ GROUPS = {
     "normlab.executors": "an executor: an ExecutorInfo",
     "normlab.checks": "a check: what a decorator `check` makes",
     "normlab.sections": "a section of the report: a normlab.report.sections.base.Section",
-    "normlab.trackers": "a tracker",
+    "normlab.trackers": "a tracker: a TrackerInfo",
 }
 """What an entry point of each group gives: the thing itself, or a module that registers it."""
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")

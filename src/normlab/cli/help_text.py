@@ -42,6 +42,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "normlab explain photos-study --arms bn,gn --images 3",
     ),
     "stress": ("normlab stress photos-study --changes contrast,blur",),
+    "track": ("normlab track photos-study --to mlflow:http://127.0.0.1:5000",),
     "verify": ("normlab verify photos-study",),
     "audit": ("normlab audit table.csv --images 10000",),
     "norms": ("normlab norms",),
@@ -57,7 +58,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 
 VERBS: dict[str, tuple[str, ...]] = {
     "Start here": ("check", "compare", "predict", "report"),
-    "Studies": ("plan", "run", "slurm-submit", "status", "verify", "train", "infer"),
+    "Studies": ("plan", "run", "slurm-submit", "status", "verify", "track", "train", "infer"),
     "Why": ("explain", "stress", "audit"),
     "What there is": ("norms", "networks", "checks", "executors", "bench", "cache", "doctor"),
 }
@@ -72,6 +73,7 @@ SHORT: dict[str, str] = {
     "run": "Start a plan, continue a study, give it more blocks.",
     "status": "What of a study is done, and what is left.",
     "verify": "Whether a study's records are whole and agree.",
+    "track": "Send a study to MLflow, W&B or TensorBoard.",
     "train": "Train one network.",
     "infer": "The course's program: weights and a CSV in, class ids out.",
     "explain": "Grad-CAM: where a network looked, by class.",

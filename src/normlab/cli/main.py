@@ -33,6 +33,7 @@ from normlab.cli.verbs.run import run
 from normlab.cli.verbs.slurm_submit import slurm_submit
 from normlab.cli.verbs.status import status
 from normlab.cli.verbs.stress import stress
+from normlab.cli.verbs.track import track
 from normlab.cli.verbs.train import train
 from normlab.cli.verbs.verify import verify
 from normlab.errors import NormlabError
@@ -52,7 +53,7 @@ app = typer.Typer(
 )
 _VERBS = (
     *(check, compare, run, status, report, train, predict, infer, explain, stress),
-    *(verify, audit, norms, networks, checks, executors, slurm_submit, bench, cache, doctor),
+    *(track, verify, audit, norms, networks, checks, executors, slurm_submit, bench, cache, doctor),
 )
 for _verb in _VERBS:
     _name = _verb.__name__.replace("_", "-")

@@ -338,6 +338,21 @@ class ExecutorOptions(OptionGroup):
 
 
 @dataclass(frozen=True)
+class TrackOptions(OptionGroup):
+    """Where the study is sent to."""
+
+    HEADING: ClassVar[str] = "Running"
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="mlflow, wandb or tensorboard, with where: mlflow:http://127.0.0.1:5000. May be "
+            "repeated.",
+            show_default="none",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
 class ContinueOptions(OptionGroup):
     """How a study is gone on with."""
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -335,13 +335,14 @@ def run_with_progress(
     executor: str | None = None,
     steps: StepMode = DEFAULT_STEPS,
     page: LivePage | None = None,
+    tell: Callable[[RunSpec], None] = lambda spec: None,
 ) -> Sitting:
     """Do what is missing, and say why it ended.
 
     At the deadline (time.monotonic) runs stop between two batches, to go on in another sitting;
     none is begun that would not end an epoch before it, at the pace so far. `jobs` runs are made at
     once, or as many as pay ("auto"), by an executor of this name. The `page` that is looked at
-    meanwhile says how far it has come.
+    meanwhile says how far it has come; `tell` hears of every run of which something is new.
     """
     info, options, at_once = choose_executor(executor, jobs)
     progress = StudyProgress(console, study, expected, train_images)
@@ -380,6 +381,7 @@ def run_with_progress(
                     study, made, settings, may_start=may_start, should_stop=lambda: stop.is_set
                 ):
                     progress.event(spec, event)
+                    tell(spec)
                     cut = cut or (isinstance(event, Outcome) and event.status == "interrupted")
         finally:
             made.close()

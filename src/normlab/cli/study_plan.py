@@ -39,6 +39,7 @@ def study_plan(
     blocks: int | None = None,
     tuning: Mapping[str, Any] | None = None,
     plugins: Sequence[str] = (),
+    track: Sequence[str] = (),
 ) -> StudyPlan:
     """The plan that the options describe; what nobody chose gets its default.
 
@@ -52,6 +53,7 @@ def study_plan(
         blocks: repeats of every arm.
         tuning: how the arms find their learning rates.
         plugins: modules that every process of the study imports first.
+        track: trackers that the study is sent to.
 
     Raises:
         PlanError: a value that a plan cannot have.
@@ -66,6 +68,7 @@ def study_plan(
             "name": short_name(location),
             "seed": training.seed,
             "plugins": plugins,
+            "track": tuple(dict.fromkeys(track)),
             "blocks": blocks or DEFAULT_BLOCKS,
             "data": {
                 "source": location,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,19 +20,21 @@ from normlab.cli.progress import Sitting, begun_epochs, choose_executor, run_wit
 from normlab.cli.scan_progress import load_with_progress
 from normlab.cli.screen.console import make_console, say, say_facts
 from normlab.cli.screen.head import plan_facts, say_data
+from normlab.cli.screen.live_page import live_page
 from normlab.cli.screen.one_run import print_run, print_run_paths
 from normlab.cli.screen.pictures import make_pictures
 from normlab.cli.screen.probing import make_probe, tell_probe, wants_probe
+from normlab.cli.screen.tracking import tracked
 from normlab.cli.summary import print_answer, print_paths
 from normlab.data.dataset import Dataset
 from normlab.data.load import BlockData, block_data
-from normlab.errors import PlanError, StorageError
+from normlab.errors import PlanError
 from normlab.norms.fused.cpu.memory import keep_freed_memory
 from normlab.plugins import use_plugins
 from normlab.records.data_report import Probe
 from normlab.records.plan import StudyPlan, TuningPlan
+from normlab.records.run import RunSpec
 from normlab.report.page.build import build_report
-from normlab.report.page.live import LivePage, live_view
 from normlab.stats.data.reading import read_study
 from normlab.stats.inference.looks.boundaries import every_block
 from normlab.stats.inference.looks.state import EXPLORATORY_BELOW
@@ -54,6 +55,7 @@ from normlab.study.design import freeze, plan_runs, with_methods
 from normlab.study.probe import least_epochs
 from normlab.study.study import Study
 from normlab.text import count, format_seconds
+from normlab.trackers.beside import check_targets
 from normlab.train.step_mode import StepMode
 
 DEFAULT_BUDGET = "1h"
@@ -100,6 +102,7 @@ def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
     use_plugins(request.plan.plugins, request.folder, request.plan.hash, trusted=True)
     check_plan(request.plan)
     choose_executor(request.executor, request.jobs)
+    check_targets(request.plan.track)
     begun = (request.folder / "study.toml").exists()
     if not begun:
         check_folder(request.folder, request.plan.data.source)
@@ -144,6 +147,7 @@ def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
         compiled=request.compiled,
         probing=request.probing,
         live=request.live,
+        track=request.plan.track,
     )
 
 
@@ -160,45 +164,69 @@ def continue_study(
     compiled: bool = False,
     probing: bool = True,
     live: bool | None = None,
+    track: Sequence[str] = (),
 ) -> None:
-    """Run what is missing, then print the answer and the paths.
+    """Run what is missing, then print the answer and the paths; trackers are told meanwhile.
 
     The study is written once the work is known to be possible and agreed to; only the look at its
     pictures comes before. At the deadline (in seconds of time.monotonic) runs stop where they are.
     """
     start = time.monotonic()
     choose_executor(executor, jobs)
-    steps = StepMode(compiled=compiled)
+    study = study.with_trackers(track)
+    with tracked(study, console) as tell:
+        sitting = _run_missing(
+            study, dataset, console,
+            device=device, yes=yes, deadline=deadline, jobs=jobs, executor=executor,
+            steps=StepMode(compiled=compiled), probing=probing, live=live, tell=tell,
+        )  # fmt: skip
+        make_pictures(study, dataset, device, console, sitting.ended)
+        length = None if deadline is None else deadline - start
+        _say_answer(study.folder, console, sitting, length)
+
+
+def _run_missing(
+    study: Study,
+    dataset: Dataset,
+    console: Console,
+    *,
+    device: str,
+    yes: bool,
+    deadline: float | None,
+    jobs: str,
+    executor: str | None,
+    steps: StepMode,
+    probing: bool,
+    live: bool | None,
+    tell: Callable[[RunSpec], None],
+) -> Sitting:
+    """Say what is missing, have it agreed to, save the study and run it."""
     missing = study.missing()
-    sitting = Sitting("finished", 0.0)
-    if missing:
-        costs, data = _calibrate(study.plan, dataset, device, steps, console)
-        before = begun_epochs(study, missing)
-        expected = {
-            spec.id: run_seconds(spec, costs[cost_key(spec)], data)
-            * (1 - before.get(spec.id, 0) / spec.epochs)
-            for spec in missing
-        }
-        say_facts(console, "plan", plan_facts(study.plan, missing, expected))
-        total = sum(expected.values())
-        if probing and wants_probe(study):
-            study.probe = make_probe(study.plan, dataset, data, costs, total, steps, console)
-        tell_probe(study, console)
-        left = total if deadline is None else min(total, max(deadline - time.monotonic(), 0.0))
-        _ask(study, dataset, left, yes=yes)
-        study.save()
-        with _live_page(study.folder, console, wanted=live) as page:
-            sitting = run_with_progress(
-                study, dataset, expected, console,
-                train_images=data.sizes[0], device=device, deadline=deadline,
-                jobs=jobs, executor=executor, steps=steps, page=page,
-            )  # fmt: skip
-    else:
+    if not missing:
         say_facts(console, "plan", plan_facts(study.plan, (), {}))
         study.save()
-    make_pictures(study, dataset, device, console, sitting.ended)
-    length = None if deadline is None else deadline - start
-    _say_answer(study.folder, console, sitting, length)
+        return Sitting("finished", 0.0)
+    costs, data = _calibrate(study.plan, dataset, device, steps, console)
+    before = begun_epochs(study, missing)
+    expected = {
+        spec.id: run_seconds(spec, costs[cost_key(spec)], data)
+        * (1 - before.get(spec.id, 0) / spec.epochs)
+        for spec in missing
+    }
+    say_facts(console, "plan", plan_facts(study.plan, missing, expected))
+    total = sum(expected.values())
+    if probing and wants_probe(study):
+        study.probe = make_probe(study.plan, dataset, data, costs, total, steps, console)
+    tell_probe(study, console)
+    left = total if deadline is None else min(total, max(deadline - time.monotonic(), 0.0))
+    _ask(study, dataset, left, yes=yes)
+    study.save()
+    with live_page(study.folder, console, wanted=live) as page:
+        return run_with_progress(
+            study, dataset, expected, console,
+            train_images=data.sizes[0], device=device, deadline=deadline,
+            jobs=jobs, executor=executor, steps=steps, page=page, tell=tell,
+        )  # fmt: skip
 
 
 def _ask(study: Study, dataset: Dataset, seconds: float, *, yes: bool) -> None:
@@ -215,23 +243,6 @@ def _ask(study: Study, dataset: Dataset, seconds: float, *, yes: bool) -> None:
     with taken_back_unless_agreed(look):
         if not is_agreed(seconds, yes=yes):
             raise typer.Exit
-
-
-@contextlib.contextmanager
-def _live_page(folder: Path, console: Console, *, wanted: bool | None) -> Iterator[LivePage | None]:
-    """The page while the study runs, and the line that says where; a run does not fail for it."""
-    if wanted is False or (wanted is None and not console.is_terminal):
-        yield None
-        return
-    with contextlib.ExitStack() as stack:
-        try:
-            address, page = stack.enter_context(live_view(folder))
-        except StorageError as error:
-            say_facts(console, "live", [str(error)])
-            yield None
-            return
-        say_facts(console, "live", [address])
-        yield page
 
 
 def _say_answer(folder: Path, console: Console, sitting: Sitting, length: float | None) -> None:

@@ -238,6 +238,8 @@ class StudyPlan(Frozen):
     blocks: int = Field(default=3, ge=1, le=MAX_BLOCKS)
     plugins: tuple[str, ...] = ()
     """Modules that every process of the study imports first, as one that registers a norm."""
+    track: tuple[str, ...] = ()
+    """Trackers that the study is sent to, as mlflow:http://127.0.0.1:5000; no part of the hash."""
     data: DataPlan
     factors: tuple[Factors, ...] = (Factors(),)
     exclude: tuple[Exclusion, ...] = ()
@@ -252,11 +254,12 @@ class StudyPlan(Frozen):
         return tuple(dict.fromkeys(check_name(name) for name in names))
 
     @model_serializer(mode="wrap")
-    def _without_empty_plugins(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A plan without plugins is written, and hashed, as before there were any."""
+    def _without_empty_lists(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A plan without plugins and trackers is written, and hashed, as before there were any."""
         content: dict[str, Any] = handler(self)
-        if not self.plugins:
-            content.pop("plugins", None)
+        for name in ("plugins", "track"):
+            if not content.get(name):
+                content.pop(name, None)
         return content
 
     @model_validator(mode="after")
@@ -285,8 +288,11 @@ class StudyPlan(Frozen):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of everything but the number of blocks (which may grow) and the data's path."""
-        content = self.model_dump(mode="json", exclude={"blocks": True, "frozen": True})
+        """SHA-256 of everything but the number of blocks (which may grow), the data's path and the
+        trackers.
+        """
+        left_out = {"blocks": True, "frozen": True, "track": True}
+        content = self.model_dump(mode="json", exclude=left_out)
         del content["data"]["source"], content["data"]["pairs"]
         for name in ("method", "margin_share"):  # no study before had them
             if content["analysis"][name] is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
 import torch
@@ -161,6 +161,13 @@ class Study(Answers):
         if blocks < 1:
             raise PlanError(f"a study has at least 1 block, got {blocks}")
         study = Study(self.folder, self.plan.model_copy(update={"blocks": blocks}), self.data)
+        study.probe = self.probe
+        return study
+
+    def with_trackers(self, targets: Sequence[str]) -> Study:
+        """The same study that is sent to these trackers too, not written yet."""
+        track = tuple(dict.fromkeys((*self.plan.track, *targets)))
+        study = Study(self.folder, self.plan.model_copy(update={"track": track}), self.data)
         study.probe = self.probe
         return study
 

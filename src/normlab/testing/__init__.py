@@ -3,8 +3,10 @@
 NormContract        a normalization layer; see normlab.testing.norm_contract
 NetworkContract     a network's factory; see normlab.testing.network_contract
 ExecutorContract    an executor of studies; see normlab.testing.executor_contract
+TrackerContract     where studies are sent to; see normlab.testing.tracker_contract
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from normlab.testing.network_contract import NetworkContract
@@ -18,6 +20,7 @@ from normlab.testing.norm_contract import (
 
 if TYPE_CHECKING:
     from normlab.testing.executor_contract import ExecutorContract as ExecutorContract
+    from normlab.testing.tracker_contract import TrackerContract as TrackerContract
 
 __all__ = [
     "MEMORY_FORMATS",
@@ -25,15 +28,17 @@ __all__ = [
     "ExecutorContract",
     "NetworkContract",
     "NormContract",
+    "TrackerContract",
     "assert_close",
     "relative_error",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import the contract of executors, and with it all that trains, only where it is used."""
-    if name != "ExecutorContract":
-        raise AttributeError(f"module 'normlab.testing' has no attribute {name!r}")
-    from normlab.testing.executor_contract import ExecutorContract
+_ON_DEMAND = {"ExecutorContract": "executor_contract", "TrackerContract": "tracker_contract"}
 
-    return ExecutorContract
+
+def __getattr__(name: str) -> Any:
+    """Import a contract that needs much, as all that trains, only where it is used."""
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module 'normlab.testing' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_ON_DEMAND[name]}"), name)

@@ -20,6 +20,7 @@ from normlab.cli.option_groups import (
     RunningOptions,
     SourceOptions,
     StudyOptions,
+    TrackOptions,
     TrainingOptions,
 )
 from normlab.cli.options import Out, Source, choose_device, fetch
@@ -57,6 +58,7 @@ def compare(
     executing: ExecutorOptions,
     probing: ProbeOptions,
     plugins: PluginOptions,
+    tracking: TrackOptions,
 ) -> None:
     """Train every norm under equal conditions and say which is better, and how sure that is."""
     from normlab.cli.study_plan import chosen_sizes, study_plan, with_preset
@@ -76,6 +78,7 @@ def compare(
         compared=factors.compared,
         blocks=study.blocks,
         plugins=plugins.plugin or (),
+        track=tracking.track or (),
         tuning=study.tuning(),
     )
     request = StudyRequest(

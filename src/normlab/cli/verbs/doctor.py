@@ -11,6 +11,9 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "timm": (("timm",), "networks timm/NAME"),
     "transformers": (("transformers",), "networks hf/FOLDER"),
     "ray": (("ray",), "runs on a cluster, --executor ray"),
+    "mlflow": (("mlflow", "sqlalchemy", "alembic"), "--track mlflow"),
+    "wandb": (("wandb",), "--track wandb"),
+    "tensorboard": (("tensorboard",), "--track tensorboard"),
     "gpu": (("triton",), "the compiled norms on a GPU"),
     "docs": (("sphinx", "furo", "myst_parser"), "building the documentation"),
 }

@@ -16,6 +16,7 @@ from normlab.cli.option_groups import (
     ProbeOptions,
     RunningOptions,
     SourceOptions,
+    TrackOptions,
 )
 from normlab.cli.options import choose_device, fetch, use_plugins
 from normlab.data.locations import is_named
@@ -32,6 +33,7 @@ def run(
     parallel: ParallelOptions,
     executing: ExecutorOptions,
     probing: ProbeOptions,
+    tracking: TrackOptions,
 ) -> None:
     """Run what is missing of a study; the same command again continues it."""
     from normlab.cli.first_look import LOOK
@@ -44,6 +46,7 @@ def run(
     from normlab.study.check import check_folder, check_plan
     from normlab.study.folder import check_data, refuse_own
     from normlab.study.study import Study
+    from normlab.trackers.beside import check_targets
 
     console = make_console()
     deadline = None if how.budget is None else time.monotonic() + parse_duration(how.budget)
@@ -57,6 +60,7 @@ def run(
     fetch(source, download=opening.download)
     if not is_named(source) and not Path(source).exists():
         raise DataError(f"the study's images are not at {source}; say where they are with --data")
+    check_targets((*plan.track, *(tracking.track or ())))
     use_plugins(plan, folder, trusted=how.trust_plugins or running.yes)
     check_plan(plan)
     if study.is_dir() or (study.name == "study.toml" and plan.frozen is not None):
@@ -78,5 +82,5 @@ def run(
         opened, loaded.dataset, console,
         device=device, yes=running.yes, deadline=deadline, jobs=parallel.jobs,
         executor=executing.executor, compiled=running.compiled, probing=not probing.no_probe,
-        live=running.live,
+        live=running.live, track=tracking.track or (),
     )  # fmt: skip

@@ -16,6 +16,7 @@ from normlab.cli.option_groups import (
     PluginOptions,
     RunningOptions,
     SourceOptions,
+    TrackOptions,
     TrainingOptions,
 )
 from normlab.cli.options import choose_device, fetch
@@ -37,6 +38,7 @@ def train(
     running: RunningOptions,
     executing: ExecutorOptions,
     plugins: PluginOptions,
+    tracking: TrackOptions,
 ) -> None:
     """Train one network; the folder is a study with one arm and one block."""
     from normlab.cli.study_plan import study_plan
@@ -52,6 +54,7 @@ def train(
         analysis=AnalysisOptions(reference=cell.norm),
         blocks=1,
         plugins=plugins.plugin or (),
+        track=tracking.track or (),
     )
     conduct(
         StudyRequest(

@@ -1,0 +1,1 @@
+"""Studies in other people's trackers: MLflow, Weights & Biases, TensorBoard."""
