@@ -26,7 +26,7 @@ class WandbTracker:
         import wandb
 
         self._request = request
-        self._init = wandb.init
+        self._init: Any = wandb.init
         entity, _, project = request.options.rpartition("/")
         self._project = {"entity": entity or None, "project": project or _safe(request.name)}
         self._facts: dict[str, TrackedRun] = {}
