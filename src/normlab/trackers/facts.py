@@ -111,7 +111,7 @@ def study_ending(analysis: Analysis, folder: Path) -> Ending:
 
 def verdict_tags(analysis: Analysis) -> dict[tuple[str, str], str]:
     """Setting and arm → use, level, not or open."""
-    tags = {}
+    tags: dict[tuple[str, str], str] = {}
     for setting in analysis.settings:
         one = recommend(setting, "")
         words = {**dict.fromkeys(one.open, "open"), **dict.fromkeys(one.not_these, "not")}

@@ -92,7 +92,7 @@ class Sender:
         with _as_down():
             parent = self._parent()
             if sent is None or key not in self._begun:
-                name = self._made().begin(facts, sent and sent.name, parent)
+                name = self._made().begin(facts, sent.name if sent else None, parent)
                 sent = replace(sent, name=name) if sent else Sent(name)
                 self._note(key, sent)
             if rows:
