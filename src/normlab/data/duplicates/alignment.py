@@ -20,11 +20,10 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Complex, Float, Int, Int8
 from torch import Tensor
-from torch.nn import functional as F
 
 from normlab.data.duplicates.descriptors import SIDE, WINDOW, ZOOM_STEP, Small
+from normlab.data.duplicates.raster import in_blocks, places, slopes, stepped, warp
 
-BLOCK = 512
 REACH = 7
 """Pixels of shift that are tried, of 32 a side."""
 STEPS = ((1, 5), (0, 5))
@@ -35,7 +34,7 @@ PROMISING = 0.33
 """The correlation from which a rotated and shifted pair is refined."""
 STRETCH = 2.0
 """What a shear may do to the proportions."""
-_TURNS = 256
+_TURNS, _MOST = 256, 0.15
 _UNIT = 28.0
 """The deviation of the stored detail images, whose bytes then hold ±4.5 deviations."""
 
@@ -61,8 +60,8 @@ def details(small: Small) -> Int8[Tensor, "n 4 32 32"]:
     """Luminance and two colour differences less their blurred selves; and the valid pixels."""
     out = torch.empty(len(small.pixels), 4, SIDE, SIDE, dtype=torch.int8)
     mix = torch.tensor(((1 / 3, 1 / 3, 1 / 3), (0.5, 0.0, -0.5), (-0.25, 0.5, -0.25)))
-    for first in range(0, len(out), BLOCK):
-        rows = slice(first, first + BLOCK)
+
+    def write(rows: slice) -> None:
         valid = small.valid[rows, None].float()
         channels = torch.einsum("cd,bdhw->bchw", mix, small.floats(rows)) * valid
         blurred = _blur(channels) / _blur(valid).clamp_min(1e-3)
@@ -71,6 +70,8 @@ def details(small: Small) -> Int8[Tensor, "n 4 32 32"]:
         deviation = (detail[:, :1].square().sum((2, 3), keepdim=True) / count).sqrt().clamp_min(0.5)
         out[rows, :3] = (detail * (_UNIT / deviation)).round().clamp(-127, 127).to(torch.int8)
         out[rows, 3:] = valid.to(torch.int8)
+
+    in_blocks(write, len(out))
     return out
 
 
@@ -101,7 +102,8 @@ def align_from(
     goal, image = detail[target].float() / _UNIT, detail[source].float() / _UNIT
     weight = goal[:, 3:] * _UNIT * _disc()
     image[:, 3] *= _UNIT
-    fits, maps = zip(*(_shifted(image, goal, weight, affine) for affine in starts), strict=True)
+    shift = _Shift(image, goal, weight)
+    fits, maps = zip(*map(shift, starts), strict=True)
     fit, which = torch.stack(fits).max(0)
     affine = torch.stack(maps)[which, torch.arange(len(fit))]
     nothing = torch.zeros_like(fit)
@@ -153,21 +155,28 @@ def _turned(
     return found
 
 
-def _shifted(image: Tensor, goal: Tensor, weight: Tensor, affine: Tensor) -> tuple[Tensor, Tensor]:
+class _Shift:
     """The shift t of the largest Σ_x T(x) S(x + t), the latter by the sizes of both; the map."""
-    turned = _warp(image[:, :1], affine)[:, 0]
-    seen = (goal[:, :1] * weight)[:, 0]
-    product = torch.fft.rfft2(seen).conj() * torch.fft.rfft2(turned)
-    curve = torch.fft.irfft2(product, s=(SIDE, SIDE))
-    curve = curve.roll((REACH, REACH), (1, 2))[:, : 2 * REACH + 1, : 2 * REACH + 1]
-    value, place = curve.flatten(1).max(1)
-    under = turned.square().mul_(weight[:, 0]).sum((1, 2))
-    fit = value / (seen.square().sum((1, 2)) * under).sqrt().clamp_min(1e-3)
-    down, right = place // (2 * REACH + 1) - REACH, place % (2 * REACH + 1) - REACH
-    shift = torch.stack([right, down], -1).float() * (2 / SIDE)
-    moved = affine.clone()
-    moved[:, :, 2] += torch.einsum("bij,bj->bi", affine[:, :, :2], shift)
-    return fit, moved
+
+    def __init__(self, image: Tensor, goal: Tensor, weight: Tensor) -> None:
+        seen = (goal[:, :1] * weight)[:, 0]
+        self._image, self._weight = image[:, :1], weight[:, 0]
+        self._spectrum = torch.fft.rfft2(seen).conj()
+        self._power = seen.square().sum((1, 2))
+
+    def __call__(self, affine: Float[Tensor, "b 2 3"]) -> tuple[Tensor, Tensor]:
+        """How well each source fits, turned by a map and shifted; and the map that does both."""
+        turned = warp(self._image, affine)[:, 0]
+        curve = torch.fft.irfft2(self._spectrum * torch.fft.rfft2(turned), s=(SIDE, SIDE))
+        near = torch.arange(-REACH, REACH + 1) % SIDE
+        value, place = curve[:, near[:, None], near].flatten(1).max(1)
+        under = turned.square_().mul_(self._weight).sum((1, 2))
+        fit = value / (self._power * under).sqrt().clamp_min(1e-3)
+        down, right = place // (2 * REACH + 1) - REACH, place % (2 * REACH + 1) - REACH
+        shift = torch.stack([right, down], -1).float() * (2 / SIDE)
+        moved = affine.clone()
+        moved[:, :, 2] += torch.einsum("bij,bj->bi", affine[:, :, :2], shift)
+        return fit, moved
 
 
 def _refined(image: Tensor, goal: Tensor, weight: Tensor, affine: Tensor) -> Tensor:
@@ -182,28 +191,17 @@ def _descended(
 ) -> Tensor:
     luma = _soft(goal[:, :1], blur)[:, 0]
     moving = torch.cat([_soft(image[:, :1], blur), image[:, 3:]], 1)
-    down, right = torch.gradient(luma, dim=(1, 2), spacing=2 / SIDE)
-    y, x = _places()
-    slopes = torch.stack([right * x, right * y, right, down * x, down * y, down], -1)
-    slopes = slopes.flatten(1, 2)
+    slope, flat = slopes(luma), luma.flatten(1)
     for _ in range(steps):
-        warped = _warp(moving, affine)
+        warped = warp(moving, affine)
         under = (weight[:, 0] * warped[:, 1]).flatten(1)
-        difference = _normal(warped[:, 0].flatten(1), under) - _normal(luma.flatten(1), under)
-        weighted = slopes * under[..., None]
-        curvature = weighted.transpose(1, 2) @ slopes
-        ridge = 0.01 * curvature.diagonal(dim1=1, dim2=2).mean(-1) + 1e-3
-        curvature = curvature + ridge[:, None, None] * torch.eye(6)
-        slope = torch.einsum("bpj,bp->bj", weighted, difference)
-        step = torch.linalg.solve(curvature, slope).unflatten(1, (2, 3)).clamp(-0.15, 0.15)
-        back = torch.eye(2) - step[:, :, :2]  # (1 + Δ)⁻¹ to first order
-        shift = torch.einsum("bij,bj->bi", affine[:, :, :2], -step[:, :, 2])
-        affine = torch.cat([affine[:, :, :2] @ back, (affine[:, :, 2] + shift)[..., None]], -1)
+        error = _normal(warped[:, 0].flatten(1), under) - _normal(flat, under)
+        affine = stepped(affine, slope, under, error, _MOST)
     return affine
 
 
 def _measured(image: Tensor, goal: Tensor, weight: Tensor, affine: Tensor) -> Alignment:
-    warped = _warp(image, affine)
+    warped = warp(image, affine)
     under = weight * warped[:, 3:]
     share = under.sum((1, 2, 3)) / SIDE**2
     count = under.sum((2, 3), keepdim=True).clamp_min(1)
@@ -257,35 +255,25 @@ def _normal(values: Tensor, weight: Tensor) -> Tensor:
     return centred / (power + 1e-3).sqrt()
 
 
-def _warp(image: Tensor, affine: Tensor) -> Tensor:
-    y, x = _places()
-    line = affine[..., None, None]
-    grid = line[:, :, 0] * x + line[:, :, 1] * y + line[:, :, 2]
-    return F.grid_sample(image, grid.permute(0, 2, 3, 1), align_corners=False)
-
-
-def _places() -> tuple[Tensor, Tensor]:
-    line = (torch.arange(SIDE) + 0.5) * (2 / SIDE) - 1
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    return y, x
-
-
 def _disc() -> Tensor:
-    y, x = _places()
+    y, x = places(SIDE)
     return (y.square() + x.square() <= 1).float()
 
 
 def _blur(channels: Tensor) -> Tensor:
-    """A Gaussian of 3 pixels' deviation."""
-    line = torch.exp(-torch.arange(-7, 8).square() / 18.0)
-    line = line / line.sum()
-    count = channels.shape[1]
-    rows = F.conv2d(channels, line.expand(count, 1, 1, -1), padding=(0, 7), groups=count)
-    return F.conv2d(rows, line[:, None].expand(count, 1, -1, -1), padding=(7, 0), groups=count)
+    """A Gaussian of 3 pixels' deviation, cut off at 7; beyond the border there is nothing."""
+    apart = (torch.arange(SIDE)[:, None] - torch.arange(SIDE)).float()
+    matrix = torch.where(apart.abs() <= 7, torch.exp(-apart.square() / 18.0), 0.0)
+    matrix = matrix / matrix[SIDE // 2].sum()
+    return matrix @ channels @ matrix
 
 
 def _soft(image: Tensor, blur: int) -> Tensor:
-    """The mean of 2·blur + 1 pixels a side, twice."""
-    for _ in range(2 if blur else 0):
-        image = F.avg_pool2d(image, 2 * blur + 1, 1, blur, count_include_pad=False)
-    return image
+    """The mean of 2·blur + 1 pixels a side, of those that there are, twice."""
+    if not blur:
+        return image
+    pixel = torch.arange(SIDE)
+    matrix = ((pixel[:, None] - pixel).abs() <= blur).float()
+    matrix = matrix / matrix.sum(1, keepdim=True)
+    matrix = matrix @ matrix
+    return matrix @ image @ matrix.T

@@ -27,6 +27,7 @@ from jaxtyping import Bool, Complex, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from normlab.data.duplicates.raster import dilated, in_blocks
 from normlab.data.scan import Progress, no_progress
 
 SIDE = 32
@@ -80,9 +81,9 @@ def shrink(
     """
     pixels = torch.empty(len(rows), 3, SIDE, SIDE, dtype=torch.uint8)
     valid = torch.empty(len(rows), SIDE, SIDE, dtype=torch.bool)
-    for first in range(0, len(rows), _BLOCK):
-        block = slice(first, first + _BLOCK)
-        full = torch.from_numpy(images[rows[block]]).permute(0, 3, 1, 2).float()
+
+    def write(block: slice) -> None:
+        full = torch.from_numpy(images[rows[block]]).permute(0, 3, 1, 2).contiguous().float()
         if squash is not None:
             middle = F.pad(torch.diag_embed(squash[block]), (0, 1))
             grid = F.affine_grid(middle, list(full.shape), align_corners=False)
@@ -90,15 +91,18 @@ def shrink(
         small = F.interpolate(full, size=(SIDE, SIDE), mode="area").round_()
         pixels[block] = small.to(torch.uint8)
         valid[block] = ~border_black(small)
-        progress("describing", min(first + _BLOCK, len(rows)), len(rows))
+
+    in_blocks(write, len(rows), lambda done: progress("describing", done, len(rows)))
     return Small(pixels, valid)
 
 
 def textured(small: Small) -> Bool[Tensor, " n"]:
     """Whether there is anything to compare: a deviation of more than 2 of 255 somewhere."""
-    blocks = torch.arange(len(small.pixels)).split(_BLOCK)
-    parts = [small.floats(rows).mean(1).flatten(1).std(1) > FLAT for rows in blocks]
-    return torch.cat(parts)
+
+    def some(rows: slice) -> Bool[Tensor, " b"]:
+        return small.floats(rows).mean(1).flatten(1).std(1) > FLAT
+
+    return torch.cat(in_blocks(some, len(small.pixels)))
 
 
 def border_black(pixels: Float[Tensor, "b 3 h w"]) -> Bool[Tensor, "b h w"]:
@@ -112,9 +116,9 @@ def border_black(pixels: Float[Tensor, "b 3 h w"]) -> Bool[Tensor, "b h w"]:
     for _ in range(SIDE // 2):  # corners are convex: this is more than they need
         if not reached.any():
             break
-        reached = F.max_pool2d(reached, 3, 1, 1) * dark
+        reached = dilated(reached) * dark
     some = reached.mean((1, 2, 3), keepdim=True)
-    wider = F.max_pool2d(reached, 3, 1, 1)
+    wider = dilated(reached)
     masked = torch.logical_and(wider > 0, (some > 0.005) & (some <= 0.6))
     return masked.squeeze(1)
 
@@ -173,16 +177,18 @@ class Described:
 
 def described(small: Small) -> Described:
     """Learn the projection, and describe every image; in blocks, since spectra are large."""
-    count, step = len(small.pixels), 2 * _BLOCK
+    count = len(small.pixels)
     projection = learn_projection(small)
     zoomed = tuple(torch.empty(count, projection.directions.shape[1]) for _ in ZOOMS)
     luminance = torch.empty(count, ROWS, HARMONICS, dtype=torch.complex64)
-    for first in range(0, count, step):
-        rows = torch.arange(first, min(first + step, count))
-        block = torch.cat([spectra(small.floats(part)) for part in rows.split(_BLOCK)])
-        luminance[rows] = block[:, 0]
+
+    def write(rows: slice) -> None:
+        spectrum = spectra(small.floats(rows))
+        luminance[rows] = spectrum[:, 0]
         for skip, out in zip(ZOOMS, zoomed, strict=True):
-            out[rows] = projection(block, skip)
+            out[rows] = projection(spectrum, skip)
+
+    in_blocks(write, count)
     return Described(zoomed, luminance)
 
 

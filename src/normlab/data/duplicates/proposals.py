@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from normlab.data.duplicates.alignment import BLOCK, Alignment, align, align_from, details
+from normlab.data.duplicates.alignment import Alignment, align, align_from, details
 from normlab.data.duplicates.candidates import NEIGHBOURS, Candidates, best_pairs
 from normlab.data.duplicates.descriptors import ZOOMS, Small, described, shrink, textured
 from normlab.data.duplicates.index import nearest_by
+from normlab.data.duplicates.raster import in_blocks
 from normlab.data.duplicates.shapes import Shapes, squared_map
 from normlab.data.duplicates.windows import VIEWS, Windows, window_map
 from normlab.data.scan import Progress, no_progress
@@ -109,15 +110,11 @@ def _turned(small: Small, progress: Progress, *, exact: bool = False) -> Proposa
     del known, nearest
     detail = details(small)
 
-    def aligned() -> Iterator[Alignment]:
-        for start in range(0, len(found.source), BLOCK):
-            block = slice(start, start + BLOCK)
-            yield align(
-                detail, luminance, found.source[block], found.target[block], found.view[block]
-            )
-            progress("comparing", min(start + BLOCK, len(found.source)), len(found.source))
+    def aligned(block: slice) -> Alignment:
+        pairs = found.source[block], found.target[block]
+        return align(detail, luminance, *pairs, found.view[block])
 
-    return _rough(rows, found, aligned())
+    return _rough(rows, found, aligned, progress)
 
 
 def _cut(small: Small, progress: Progress) -> Proposals:
@@ -132,14 +129,11 @@ def _cut(small: Small, progress: Progress) -> Proposals:
     found = best_pairs(every, VIEWS, nearest, _least(len(rows)), progress)
     detail = details(small)
 
-    def aligned() -> Iterator[Alignment]:
-        for start in range(0, len(found.source), BLOCK):
-            block = slice(start, start + BLOCK)
-            starts = [window_map(found.view[block])]
-            yield align_from(detail, found.source[block], found.target[block], starts)
-            progress("comparing", min(start + BLOCK, len(found.source)), len(found.source))
+    def aligned(block: slice) -> Alignment:
+        pairs = found.source[block], found.target[block]
+        return align_from(detail, *pairs, [window_map(found.view[block])])
 
-    return _rough(rows, found, aligned())
+    return _rough(rows, found, aligned, progress)
 
 
 def _chained(first: Tensor, others: Iterator[Tensor]) -> Iterator[Tensor]:
@@ -157,11 +151,14 @@ def _least(count: int) -> float:
     return LEAST_SIMILARITY if count >= FEW else -1.0
 
 
-def _rough(rows: Tensor, found: Candidates, aligned: Iterator[Alignment]) -> Proposals:
+def _rough(
+    rows: Tensor, found: Candidates, aligned: Callable[[slice], Alignment], progress: Progress
+) -> Proposals:
     """Those that fit well enough to be verified."""
-    parts = list(aligned)
-    if not parts:
+    count = len(found.source)
+    if not count:
         return _none()
+    parts = in_blocks(aligned, count, lambda done: progress("comparing", done, count))
     score, fine, affine = (
         torch.cat([getattr(part, name) for part in parts]) for name in ("score", "fine", "affine")
     )

@@ -31,6 +31,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from normlab.data.duplicates.alignment import plausible
+from normlab.data.duplicates.raster import (
+    blurred,
+    dilated,
+    gradient,
+    in_blocks,
+    places,
+    pooled,
+    slopes,
+    stepped,
+    warp,
+)
 from normlab.data.duplicates.shapes import Shapes, squared_map, true_map, turn_and_zoom
 from normlab.data.scan import Progress, no_progress
 
@@ -41,7 +52,7 @@ NOISE, MISPLACED = 4.0, 0.3
 CLIPPED = 250.0
 """A level from which a picture may have been brighter than it can show."""
 PIXEL = 1.35
-"""The variance of the blur of a prepared picture, in pixels: that of `_blurred`, and its own."""
+"""The variance of the blur of a prepared picture, in pixels: that of `blurred`, and its own."""
 GAIN = (0.6, 1.0 / 0.6)
 RADIUS = 0.94
 """Of the disc that is compared where one picture is turned, in half sides."""
@@ -52,8 +63,7 @@ SHARPER = 2.0
 _SOFTENED = 6
 """Blurs by one pixel's variance at most, so that both are equally soft."""
 _WINDOW, _STEP = 8, 4
-_STEPS = 3
-_BLOCK = 256
+_STEPS, _MOST = 3, 0.1
 _UPRIGHT = 4.0
 """Degrees around the quarter turns within which the corners of the frame must agree too: other
 rotations leave filled corners behind, so that only the disc inside is compared."""
@@ -115,14 +125,15 @@ def verify(
         affine: source coordinates from target coordinates, roughly.
         progress: is told how many are done.
     """
-    parts: list[Verification] = []
-    for first in range(0, len(source), _BLOCK):
-        block = slice(first, first + _BLOCK)
+    count = len(source)
+
+    def verified(block: slice) -> Verification:
         one = _loaded(images, valid, source[block])
         two = _loaded(images, valid, target[block])
         shape = shapes.of(source[block]), shapes.of(target[block])
-        parts.append(_verified(one, two, affine[block], shape))
-        progress("verifying", min(first + _BLOCK, len(source)), len(source))
+        return _verified(one, two, affine[block], shape)
+
+    parts = in_blocks(verified, count, lambda done: progress("verifying", done, count))
     if not parts:
         nothing = torch.zeros(0)
         return Verification(torch.zeros(0, 2, 3), nothing, nothing, nothing)
@@ -140,12 +151,14 @@ def _loaded(
     rows: Tensor,
 ) -> Float[Tensor, "b 4 64 64"]:
     """The three channels, a little blurred, and what is valid."""
-    pixels = torch.from_numpy(images[0][images[1][rows.numpy()]]).permute(0, 3, 1, 2).float()
+    bytes_ = torch.from_numpy(images[0][images[1][rows.numpy()]])
+    pixels = bytes_.permute(0, 3, 1, 2).contiguous().float()
     if pixels.shape[-1] != SIDE:
         pixels = F.interpolate(pixels, size=(SIDE, SIDE), mode="area")
-    seen = F.interpolate(valid[rows, None].float(), size=(SIDE, SIDE))
-    seen = 1 - F.max_pool2d(1 - seen, 3, 1, 1)  # black that the blur has carried further
-    return torch.cat([_blurred(pixels), seen], 1)
+    scale = SIDE // valid.shape[-1]
+    seen = valid[rows].float().repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+    seen = 1 - dilated(1 - seen)  # the blur has carried black further
+    return torch.cat([blurred(pixels), seen[:, None]], 1)
 
 
 def _verified(one: Tensor, two: Tensor, affine: Tensor, shape: Pair) -> Verification:
@@ -203,9 +216,8 @@ def _plausible(affine: Tensor, shape: Pair) -> Tensor:
 def _measured(
     one: Tensor, two: Tensor, affine: Tensor, shape: Pair, *, soft: bool = False
 ) -> Verification:
-    warped = torch.cat([_warp(one[:, :3], affine, "border"), _warp(one[:, 3:], affine)], 1)
-    under = two[:, 3:] * (warped[:, 3:] > 0.95)
-    seen, target = _equally_sharp(warped[:, :3], two[:, :3], affine)
+    under = two[:, 3:] * (warp(one[:, 3:], affine) > 0.95)
+    seen, target = _equally_sharp(warp(one[:, :3], affine, "border"), two[:, :3], affine)
     true = true_map(affine, *shape)
     turn = torch.rad2deg(torch.atan2(true[:, 1, 0], true[:, 0, 0]))
     tilted = ((turn + 45) % 90 - 45).abs() > _UPRIGHT
@@ -222,8 +234,8 @@ def _measured(
     a, b = shown.mean(1, keepdim=True), target.mean(1, keepdim=True)
     slope = torch.minimum(_slope(a), _slope(b))
     stack = torch.cat([wrong, slope, a, b, a * a, b * b, a * b], 1) * under
-    share = F.avg_pool2d(under, _WINDOW, _STEP)
-    mean = F.avg_pool2d(stack, _WINDOW, _STEP) / share.clamp_min(1e-3)
+    share = pooled(under, _WINDOW, _STEP)
+    mean = pooled(stack, _WINDOW, _STEP) / share.clamp_min(1e-3)
     counted = (share > 0.5).float()[:, 0]
     noise = NOISE**2 * torch.maximum(shape[0].noise, shape[1].noise)[:, None, None].square()
     ratio = mean[:, 0] / (noise + MISPLACED**2 * mean[:, 1]) * counted
@@ -249,8 +261,8 @@ def _equally_sharp(source: Tensor, target: Tensor, affine: Tensor) -> tuple[Tens
     """
     zoom = 1 / torch.linalg.det(affine[:, :, :2]).abs().clamp_min(1e-3)
     more = (PIXEL * (zoom - 1)).clamp(-1, 1)[:, None, None, None]
-    softer = target + more.clamp_min(0) * (_blurred(target) - target)
-    return source - more.clamp_max(0) * (_blurred(source) - source), softer
+    softer = target + more.clamp_min(0) * (blurred(target) - target)
+    return source - more.clamp_max(0) * (blurred(source) - source), softer
 
 
 def _equally_soft(source: Tensor, target: Tensor, under: Tensor) -> tuple[Tensor, Tensor]:
@@ -263,10 +275,10 @@ def _equally_soft(source: Tensor, target: Tensor, under: Tensor) -> tuple[Tensor
     now, soft = torch.where(swap, target, source), torch.where(swap, source, target)
     have, wanted = torch.maximum(first, second).sqrt(), torch.minimum(first, second).sqrt()
     for _ in range(_SOFTENED):
-        blurred = _blurred(now)
-        left = _finest(torch.cat([blurred, under], 1)).sqrt()
+        softer = blurred(now)
+        left = _finest(torch.cat([softer, under], 1)).sqrt()
         part = ((have - wanted) / (have - left).clamp_min(1e-3)).clamp(0, 1)
-        now = now + part[:, None, None, None] * (blurred - now)
+        now = now + part[:, None, None, None] * (softer - now)
         have = torch.where(part < 1, wanted, left)
     return torch.where(swap, soft, now), torch.where(swap, now, soft)
 
@@ -274,7 +286,7 @@ def _equally_soft(source: Tensor, target: Tensor, under: Tensor) -> tuple[Tensor
 def _finest(picture: Float[Tensor, "b 4 64 64"]) -> Float[Tensor, " b"]:
     """The mean square of luminance less its blurred self, where it is valid."""
     grey, under = picture[:, :3].mean(1, keepdim=True), picture[:, 3:]
-    fine = (grey - _blurred(grey)).square() * under
+    fine = (grey - blurred(grey)).square() * under
     return fine.sum((1, 2, 3)) / under.sum((1, 2, 3)).clamp_min(1)
 
 
@@ -283,10 +295,10 @@ def _exposed(source: Tensor, target: Tensor, under: Tensor) -> Tensor:
 
     Four rounds of least squares on means of 4×4 pixels, where those that do not fit count less.
     """
-    weight = F.avg_pool2d(under, 4).expand(-1, 3, -1, -1).flatten(1)
-    have = F.avg_pool2d(under, 4).clamp_min(1e-3)
-    x = (F.avg_pool2d(source * under, 4) / have).flatten(1)
-    y = (F.avg_pool2d(target * under, 4) / have).flatten(1)
+    share = pooled(under, 4, 4)
+    weight, have = share.expand(-1, 3, -1, -1).flatten(1), share.clamp_min(1e-3)
+    x = (pooled(source * under, 4, 4) / have).flatten(1)
+    y = (pooled(target * under, 4, 4) / have).flatten(1)
     now = weight
     for _ in range(4):
         total = now.sum(1, keepdim=True).clamp_min(1e-3)
@@ -305,11 +317,9 @@ def _descended(one: Tensor, two: Tensor, affine: Tensor) -> Tensor:
     """Gauss–Newton steps on all six numbers of the map; pixels that do not fit count less."""
     moving = torch.cat([one[:, :3].mean(1, keepdim=True), one[:, 3:]], 1)
     goal = two[:, :3].mean(1)
-    down, right = torch.gradient(goal, dim=(1, 2), spacing=2 / SIDE)
-    y, x = _places()
-    slopes = torch.stack([right * x, right * y, right, down * x, down * y, down], -1).flatten(1, 2)
+    slope = slopes(goal)
     for _ in range(_STEPS):
-        warped = _warp(moving, affine)
+        warped = warp(moving, affine)
         weight = (two[:, 3] * warped[:, 1]).flatten(1)
         moved, _ = _normal(warped[:, 0].flatten(1), weight)
         fixed, deviation = _normal(goal.flatten(1), weight)
@@ -317,15 +327,7 @@ def _descended(one: Tensor, two: Tensor, affine: Tensor) -> Tensor:
         scale = (error.square() * weight).sum(1, keepdim=True)
         scale = scale / weight.sum(1, keepdim=True).clamp_min(1)
         weight = weight / (1 + error.square() / (4 * scale + 1e-4))
-        weighted = slopes * weight[..., None]
-        curvature = weighted.transpose(1, 2) @ slopes
-        ridge = 0.01 * curvature.diagonal(dim1=1, dim2=2).mean(-1) + 1e-3
-        curvature = curvature + ridge[:, None, None] * torch.eye(6)
-        slope = torch.einsum("bpj,bp->bj", weighted, error * deviation)
-        step = torch.linalg.solve(curvature, slope).unflatten(1, (2, 3)).clamp(-0.1, 0.1)
-        back = torch.eye(2) - step[:, :, :2]  # (1 + Δ)⁻¹ to first order
-        shift = torch.einsum("bij,bj->bi", affine[:, :, :2], -step[:, :, 2])
-        affine = torch.cat([affine[:, :, :2] @ back, (affine[:, :, 2] + shift)[..., None]], -1)
+        affine = stepped(affine, slope, weight, error * deviation, _MOST)
     return affine
 
 
@@ -337,19 +339,14 @@ def _normal(values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     return centred / deviation, deviation
 
 
-def _warp(image: Tensor, affine: Tensor, beyond: str = "zeros") -> Tensor:
-    grid = F.affine_grid(affine, [len(image), 1, SIDE, SIDE], align_corners=False)
-    return F.grid_sample(image, grid, padding_mode=beyond, align_corners=False)
-
-
 def _slope(grey: Tensor) -> Tensor:
-    down, right = torch.gradient(grey, dim=(2, 3))
+    down, right = gradient(grey)
     return down.square() + right.square()
 
 
 def _roundness(grey: Tensor, under: Tensor) -> Float[Tensor, " b"]:
     """λ₂/λ₁ of the structure tensor Σ ∇ ∇ᵀ: 0 for parallel edges, 1 where all directions occur."""
-    down, right = torch.gradient(grey, dim=(2, 3))
+    down, right = gradient(grey)
     xx, yy, xy = (
         (one * two * under).sum((1, 2, 3))
         for one, two in ((right, right), (down, down), (right, down))
@@ -358,24 +355,9 @@ def _roundness(grey: Tensor, under: Tensor) -> Float[Tensor, " b"]:
     return (xx + yy - root) / (xx + yy + root).clamp_min(1e-3)
 
 
-def _places() -> tuple[Tensor, Tensor]:
-    line = (torch.arange(SIDE) + 0.5) * (2 / SIDE) - 1
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    return y, x
-
-
 def _disc(squash: Float[Tensor, "b 2"]) -> Float[Tensor, "b 1 64 64"]:
     """The largest disc in the picture, which is an ellipse in the square."""
-    y, x = _places()
+    y, x = places(SIDE)
     wide, high = squash[:, 0, None, None], squash[:, 1, None, None]
     inside = (x / wide).square() + (y / high).square() <= RADIUS**2
     return inside.float()[:, None]
-
-
-def _blurred(pixels: Tensor) -> Tensor:
-    """A binomial of five pixels each way, a deviation of one."""
-    line = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
-    count = pixels.shape[1]
-    padded = F.pad(pixels, (2, 2, 2, 2), mode="replicate")
-    rows = F.conv2d(padded, line.expand(count, 1, 1, -1), groups=count)
-    return F.conv2d(rows, line[:, None].expand(count, 1, -1, -1), groups=count)

@@ -17,7 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from normlab.data.duplicates.descriptors import SIDE, Small, discriminant, filled
+from normlab.data.duplicates.descriptors import Small, discriminant, filled
+from normlab.data.duplicates.raster import in_blocks, pooled, warp
 
 WINDOWS = (
     (1.0, 0.0, 0.0),
@@ -63,21 +64,21 @@ class Windows:
 
     def views(self) -> Iterator[Float[Tensor, "n d"]]:
         """Descriptors of length 1 of every view of every image; the first is the image itself."""
-        rows = torch.arange(len(self._small.pixels))
         for view in range(VIEWS):
             affine = window_map(torch.tensor([view]))
-            blocks = [
-                (_features(self._seen(part, affine.expand(len(part), -1, -1))) - self._mean)
-                @ self._directions
-                for part in rows.split(_BLOCK)
-            ]
-            yield F.normalize(torch.cat(blocks))
+            out = torch.empty(len(self._small.pixels), self._directions.shape[1])
 
-    def _seen(self, rows: Tensor, affine: Tensor) -> Float[Tensor, "b 3 32 32"]:
+            def write(rows: slice, affine: Tensor = affine, out: Tensor = out) -> None:
+                seen = self._seen(rows, affine)
+                out[rows] = F.normalize((_features(seen) - self._mean) @ self._directions)
+
+            in_blocks(write, len(out))
+            yield out
+
+    def _seen(self, rows: Tensor | slice, affine: Tensor) -> Float[Tensor, "b 3 32 32"]:
         valid = self._small.valid[rows, None].float()
         stack = torch.cat([self._small.pixels[rows].float(), valid], 1)
-        grid = F.affine_grid(affine, list(stack.shape), align_corners=False)
-        seen = F.grid_sample(stack, grid, padding_mode="border", align_corners=False)
+        seen = warp(stack, affine.expand(len(stack), -1, -1), "border")
         return filled(seen[:, :3], (seen[:, 3:] > 0.99).float())
 
 
@@ -87,8 +88,8 @@ def _features(pixels: Float[Tensor, "b 3 32 32"]) -> Float[Tensor, "b f"]:
     mixed = mixed - mixed.mean((2, 3), keepdim=True)
     deviation = (mixed[:, :1].square().mean((1, 2, 3), keepdim=True) + 4).sqrt()
     mixed = mixed / deviation
-    grey = F.avg_pool2d(mixed[:, :1], SIDE // 16).flatten(1)
-    return torch.cat([grey, F.avg_pool2d(mixed[:, 1:], SIDE // 8).flatten(1)], 1)
+    grey, colour = pooled(mixed[:, :1], 2, 2), pooled(mixed[:, 1:], 4, 4)
+    return torch.cat([grey.flatten(1), colour.flatten(1)], 1)
 
 
 def _moved(count: int, generator: torch.Generator) -> Float[Tensor, "b 2 3"]:
