@@ -14,9 +14,11 @@ import torch
 from jaxtyping import Float, Float64, Int32, UInt8
 from torch import Tensor
 
-from normlab.data.augment import colour, kernel, space
+from normlab.data.augment import colour, space
 from normlab.data.augment.draws import Draws
 from normlab.data.device import to_device
+from normlab.norms.fused.cpu.build import ONE_PASS
+from normlab.norms.fused.cpu.loader import has_operators
 from normlab.records.run import Policy
 
 FRACTION, WEIGHT = 16, 6
@@ -76,7 +78,7 @@ def apply(
     maps, matrices = to_device(moves.maps, device), to_device(moves.matrices, device)
     contrasts = to_device(moves.contrasts, device)
     arguments = (pixels, maps, matrices, contrasts, greys.to(device), mean, 1 / std)
-    if device.type == "cpu" and pixels.is_contiguous() and kernel.is_compiled():
+    if device.type == "cpu" and pixels.is_contiguous() and has_operators(ONE_PASS):
         images: Tensor = torch.ops.normlab_data.one_pass(*arguments)
         return images
     return by_operations(*arguments)

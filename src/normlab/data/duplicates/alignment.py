@@ -22,19 +22,19 @@ from jaxtyping import Complex, Float, Int, Int8
 from torch import Tensor
 
 from normlab.data.duplicates.descriptors import SIDE, WINDOW, ZOOM_STEP, Small
-from normlab.data.duplicates.raster import in_blocks, places, slopes, stepped, warp
+from normlab.data.duplicates.raster import Steps, descended, in_blocks, places, warp
 
 REACH = 7
 """Pixels of shift that are tried, of 32 a side."""
-STEPS = ((1, 5), (0, 5))
-"""Gauss–Newton: the half width of the blur, and how many steps at it."""
+STEPS = ((1, Steps(5, 0.15)), (0, Steps(5, 0.15)))
+"""Gauss–Newton: the half width of the blur, and the steps at it."""
 HYPOTHESES = 6
 """Rotations that are tried, beside none."""
 PROMISING = 0.33
 """The correlation from which a rotated and shifted pair is refined."""
 STRETCH = 2.0
 """What a shear may do to the proportions."""
-_TURNS, _MOST = 256, 0.15
+_TURNS = 256
 _UNIT = 28.0
 """The deviation of the stored detail images, whose bytes then hold ±4.5 deviations."""
 
@@ -180,23 +180,11 @@ class _Shift:
 
 
 def _refined(image: Tensor, goal: Tensor, weight: Tensor, affine: Tensor) -> Tensor:
-    """Gauss–Newton steps on all six numbers of the map, damped, against the target's gradient."""
+    """Gauss–Newton steps on the map, first on pictures that are a little blurred."""
     for blur, steps in STEPS:
-        affine = _descended(image, goal, weight, affine, blur, steps)
-    return affine
-
-
-def _descended(
-    image: Tensor, goal: Tensor, weight: Tensor, affine: Tensor, blur: int, steps: int
-) -> Tensor:
-    luma = _soft(goal[:, :1], blur)[:, 0]
-    moving = torch.cat([_soft(image[:, :1], blur), image[:, 3:]], 1)
-    slope, flat = slopes(luma), luma.flatten(1)
-    for _ in range(steps):
-        warped = warp(moving, affine)
-        under = (weight[:, 0] * warped[:, 1]).flatten(1)
-        error = _normal(warped[:, 0].flatten(1), under) - _normal(flat, under)
-        affine = stepped(affine, slope, under, error, _MOST)
+        moving = torch.cat([_soft(image[:, :1], blur), image[:, 3:]], 1)
+        fixed = _soft(goal[:, :1], blur)[:, 0]
+        affine = descended(moving, fixed, weight[:, 0], affine, steps)
     return affine
 
 
@@ -245,14 +233,6 @@ def plausible(affine: Float[Tensor, "b 2 3"]) -> Tensor:
     # with singular values a ≥ b: a² + b² and a b; a/b + b/a = square / area
     in_shape = square / area.clamp_min(1e-6) < STRETCH + 1 / STRETCH
     return torch.logical_and(in_shape, (area > 1.9**-2) & (area < 0.7**-2))
-
-
-def _normal(values: Tensor, weight: Tensor) -> Tensor:
-    """Less the mean, by the deviation, both under the weight."""
-    count = weight.sum(1, keepdim=True).clamp_min(1)
-    centred = values - (values * weight).sum(1, keepdim=True) / count
-    power = (centred.square() * weight).sum(1, keepdim=True) / count
-    return centred / (power + 1e-3).sqrt()
 
 
 def _disc() -> Tensor:

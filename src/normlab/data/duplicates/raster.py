@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -19,10 +20,24 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from normlab.norms.fused.cpu.build import PAIRS
+from normlab.norms.fused.cpu.loader import has_operators
+
 Result = TypeVar("Result")
 
 BLOCK = 128
 """Pairs that are worked on together."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Of a descent."""
+
+    count: int
+    most: float
+    """What any number of a map changes by in one step."""
+    robust: bool = False
+    """Pixels that do not fit count less: w / (1 + e² / (4 s²))."""
 
 
 @functools.cache
@@ -74,7 +89,51 @@ def gradient(grey: Float[Tensor, "... s s"]) -> tuple[Tensor, Tensor]:
     return down, right
 
 
-def slopes(goal: Float[Tensor, "b s s"]) -> Float[Tensor, "b 6 p"]:
+def descended(
+    moving: Float[Tensor, "b 2 s s"],
+    goal: Float[Tensor, "b s s"],
+    seen: Float[Tensor, "b s s"],
+    affine: Float[Tensor, "b 2 3"],
+    step: Steps,
+) -> Float[Tensor, "b 2 3"]:
+    """Gauss–Newton steps on all six numbers of the maps (inverse compositional, damped).
+
+    Args:
+        moving: the sources, and what is valid of them.
+        goal: the targets.
+        seen: which weight the targets' pixels have.
+        affine: source coordinates from target coordinates.
+        step: how many, how far, and whether pixels that do not fit count less.
+    """
+    if has_operators(PAIRS):
+        parts = (part.contiguous() for part in (moving, goal, seen, affine))
+        found: Tensor = torch.ops.normlab_pairs.descended(*parts, step.count, step.most, step.robust)
+        return found.view(-1, 2, 3)
+    slope, flat = _slopes(goal), goal.flatten(1)
+    for _ in range(step.count):
+        warped = warp(moving, affine)
+        weight = (seen * warped[:, 1]).flatten(1)
+        moved, _ = _normal(warped[:, 0].flatten(1), weight)
+        fixed, deviation = _normal(flat, weight)
+        error = moved - fixed
+        if step.robust:
+            scale = (error.square() * weight).sum(1, keepdim=True)
+            scale = scale / weight.sum(1, keepdim=True).clamp_min(1)
+            weight = weight / (1 + error.square() / (4 * scale + 1e-4))
+            error = error * deviation
+        affine = _stepped(affine, slope, weight, error, step.most)
+    return affine
+
+
+def _normal(values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Less the mean, by the deviation, both under the weight; and the deviation."""
+    count = weight.sum(1, keepdim=True).clamp_min(1)
+    centred = values - (values * weight).sum(1, keepdim=True) / count
+    deviation = ((centred.square() * weight).sum(1, keepdim=True) / count + 1e-3).sqrt()
+    return centred / deviation, deviation
+
+
+def _slopes(goal: Float[Tensor, "b s s"]) -> Float[Tensor, "b 6 p"]:
     """How the target changes with the six numbers of a map of its coordinates."""
     side = goal.shape[-1]
     down, right = gradient(goal)
@@ -87,7 +146,7 @@ def slopes(goal: Float[Tensor, "b s s"]) -> Float[Tensor, "b 6 p"]:
     return out.view(len(goal), 6, -1)
 
 
-def stepped(
+def _stepped(
     affine: Float[Tensor, "b 2 3"],
     slope: Float[Tensor, "b 6 p"],
     weight: Float[Tensor, "b p"],

@@ -32,18 +32,20 @@ from torch.nn import functional as F
 
 from normlab.data.duplicates.alignment import plausible
 from normlab.data.duplicates.raster import (
+    Steps,
     blurred,
+    descended,
     dilated,
     gradient,
     in_blocks,
     places,
     pooled,
-    slopes,
-    stepped,
     warp,
 )
 from normlab.data.duplicates.shapes import Shapes, squared_map, true_map, turn_and_zoom
 from normlab.data.scan import Progress, no_progress
+from normlab.norms.fused.cpu.build import PAIRS
+from normlab.norms.fused.cpu.loader import has_operators
 
 SIDE = 64
 """Pixels a side at which pairs are verified."""
@@ -63,7 +65,7 @@ SHARPER = 2.0
 _SOFTENED = 6
 """Blurs by one pixel's variance at most, so that both are equally soft."""
 _WINDOW, _STEP = 8, 4
-_STEPS, _MOST = 3, 0.1
+_STEPS = Steps(3, 0.1, robust=True)
 _UPRIGHT = 4.0
 """Degrees around the quarter turns within which the corners of the frame must agree too: other
 rotations leave filled corners behind, so that only the disc inside is compared."""
@@ -216,12 +218,30 @@ def _plausible(affine: Tensor, shape: Pair) -> Tensor:
 def _measured(
     one: Tensor, two: Tensor, affine: Tensor, shape: Pair, *, soft: bool = False
 ) -> Verification:
-    under = two[:, 3:] * (warp(one[:, 3:], affine) > 0.95)
-    seen, target = _equally_sharp(warp(one[:, :3], affine, "border"), two[:, :3], affine)
     true = true_map(affine, *shape)
     turn = torch.rad2deg(torch.atan2(true[:, 1, 0], true[:, 0, 0]))
     tilted = ((turn + 45) % 90 - 45).abs() > _UPRIGHT
-    under = torch.where(tilted[:, None, None, None], under * _disc(shape[1].squash), under)
+    noise = torch.maximum(shape[0].noise, shape[1].noise)
+    if has_operators(PAIRS):
+        own = torch.cat([tilted.float()[:, None], shape[1].squash, noise[:, None]], 1)
+        found: Tensor = torch.ops.normlab_pairs.compared(one, two, affine.contiguous(), own, soft)
+        return Verification(affine.clone(), *found.T.contiguous())
+    return _compared((one, two), affine, (tilted, shape[1].squash, noise), soft=soft)
+
+
+def _compared(
+    pictures: tuple[Tensor, Tensor],
+    affine: Tensor,
+    shape: tuple[Tensor, Tensor, Tensor],
+    *,
+    soft: bool,
+) -> Verification:
+    """By operations on tensors; `shape`: which are tilted, the target's squash, the noise."""
+    one, two = pictures
+    tilted, squash, coarse = shape
+    under = two[:, 3:] * (warp(one[:, 3:], affine) > 0.95)
+    seen, target = _equally_sharp(warp(one[:, :3], affine, "border"), two[:, :3], affine)
+    under = torch.where(tilted[:, None, None, None], under * _disc(squash), under)
     if soft:
         seen, target = _equally_soft(seen, target, under)
     shown = _exposed(seen, target, under)
@@ -237,7 +257,7 @@ def _measured(
     share = pooled(under, _WINDOW, _STEP)
     mean = pooled(stack, _WINDOW, _STEP) / share.clamp_min(1e-3)
     counted = (share > 0.5).float()[:, 0]
-    noise = NOISE**2 * torch.maximum(shape[0].noise, shape[1].noise)[:, None, None].square()
+    noise = NOISE**2 * coarse[:, None, None].square()
     ratio = mean[:, 0] / (noise + MISPLACED**2 * mean[:, 1]) * counted
     first = (mean[:, 4] - mean[:, 2].square()).clamp_min(1)
     second = (mean[:, 5] - mean[:, 3].square()).clamp_min(1)
@@ -314,29 +334,9 @@ def _exposed(source: Tensor, target: Tensor, under: Tensor) -> Tensor:
 
 
 def _descended(one: Tensor, two: Tensor, affine: Tensor) -> Tensor:
-    """Gauss–Newton steps on all six numbers of the map; pixels that do not fit count less."""
+    """The map, refined on luminance; pixels that do not fit count less."""
     moving = torch.cat([one[:, :3].mean(1, keepdim=True), one[:, 3:]], 1)
-    goal = two[:, :3].mean(1)
-    slope = slopes(goal)
-    for _ in range(_STEPS):
-        warped = warp(moving, affine)
-        weight = (two[:, 3] * warped[:, 1]).flatten(1)
-        moved, _ = _normal(warped[:, 0].flatten(1), weight)
-        fixed, deviation = _normal(goal.flatten(1), weight)
-        error = moved - fixed
-        scale = (error.square() * weight).sum(1, keepdim=True)
-        scale = scale / weight.sum(1, keepdim=True).clamp_min(1)
-        weight = weight / (1 + error.square() / (4 * scale + 1e-4))
-        affine = stepped(affine, slope, weight, error * deviation, _MOST)
-    return affine
-
-
-def _normal(values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Less the mean, by the deviation, both under the weight; and the deviation."""
-    count = weight.sum(1, keepdim=True).clamp_min(1)
-    centred = values - (values * weight).sum(1, keepdim=True) / count
-    deviation = ((centred.square() * weight).sum(1, keepdim=True) / count + 1e-3).sqrt()
-    return centred / deviation, deviation
+    return descended(moving, two[:, :3].mean(1), two[:, 3], affine, _STEPS)
 
 
 def _slope(grey: Tensor) -> Tensor:

@@ -40,7 +40,13 @@ PLANES = Kernel("planes", SOURCES, HEADERS)
 ONE_PASS = Kernel(
     "one_pass", (FOLDER.parents[2] / "data" / "augment" / "one_pass.cpp",), contract="off"
 )
-KERNELS = (PLANES, ONE_PASS)
+_DUPLICATES = FOLDER.parents[2] / "data" / "duplicates"
+PAIRS = Kernel(
+    "pairs",
+    (_DUPLICATES / "pairs.cpp",),
+    tuple(_DUPLICATES / f"{name}.h" for name in ("lanes", "descent", "comparison")),
+)
+KERNELS = (PLANES, ONE_PASS, PAIRS)
 """All that a wheel carries."""
 
 INSTRUCTION_SETS: dict[str, tuple[str, ...]] = {

@@ -8,6 +8,7 @@ NORMLAB_KERNELS=0 in the environment switches the kernel off.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -74,6 +75,21 @@ def load(library: torch.library.Library, reference: Mapping[str, Callable[..., o
     except OSError:  # built elsewhere, half a copy, a folder mounted without execution
         return
     _loaded = path
+
+
+@functools.cache
+def has_operators(kernel: Kernel) -> bool:
+    """Whether the operators of a kernel of its own are there; NORMLAB_KERNELS=0 leaves them out."""
+    if os.environ.get("NORMLAB_KERNELS") == "0":
+        return False
+    path = find_or_build(kernel)
+    if path is None:
+        return False
+    try:
+        torch.ops.load_library(path)
+    except OSError:  # half a copy, a folder mounted without execution
+        return False
+    return True
 
 
 def find_or_build(kernel: Kernel = PLANES) -> Path | None:
