@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,9 +96,20 @@ class Manifest:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over hash, class, part and name of every image: the same wherever it lies."""
-        classes = np.array(self.classes)[self.labels]
-        rows = zip(self.names, classes, self.parts, self.hashes, strict=True)
-        return list_hash([str(value) for value in row] for row in rows)
+        return list_hash(self._rows())
+
+    def _rows(self, block: int = 4096) -> Iterator[tuple[str, str, str, str]]:
+        """Name, class, part and hash of every image, of which a few are in memory as strings."""
+        classes = np.array(self.classes)
+        for first in range(0, len(self), block):
+            part = slice(first, first + block)
+            yield from zip(
+                self.names[part].tolist(),
+                classes[self.labels[part]].tolist(),
+                self.parts[part].tolist(),
+                self.hashes[part].tolist(),
+                strict=True,
+            )
 
     def counts(self) -> dict[str, int]:
         """Images of each class."""

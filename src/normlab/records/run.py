@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -347,6 +348,7 @@ class Outcome(Frozen):
         return self.status in ("finished", "stopped_early", "diverged")
 
 
+_ROWS = 1024
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -363,7 +365,9 @@ def content_hash(value: Any) -> str:
 def list_hash(rows: Iterable[Any]) -> str:
     """`content_hash` of the rows as a list, which is never in memory as a whole."""
     digest = hashlib.sha256(b"[")
-    for number, row in enumerate(rows):
-        digest.update(f"{',' if number else ''}{canonical_json(row)}".encode())
+    left, comma = iter(rows), ""
+    while some := list(islice(left, _ROWS)):  # encoding many at once takes a third of the time
+        digest.update(f"{comma}{canonical_json(some)[1:-1]}".encode())
+        comma = ","
     digest.update(b"]")
     return digest.hexdigest()

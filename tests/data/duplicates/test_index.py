@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 from normlab.data.duplicates import index
 from normlab.data.duplicates.index import nearest_by
+from normlab.norms.fused.cpu.build import PAIRS
+from normlab.norms.fused.cpu.loader import has_operators
 
 
 def descriptors(count: int) -> torch.Tensor:
@@ -40,3 +42,19 @@ def test_cells_find_the_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(value, (base[place] * base[:, None]).sum(-1))
     part, _ = nearest_by(base, 4)(base[1000:1500], 1000)
     torch.testing.assert_close(part, value[1000:1500])
+
+
+@pytest.mark.skipif(not has_operators(PAIRS), reason="there is no C++ compiler")
+@pytest.mark.parametrize("exact", [50, 5000])
+def test_the_kernel_finds_what_the_operations_find(
+    exact: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By cells, and by all; the numbers of images are no multiple of anything."""
+    monkeypatch.setattr(index, "EXACT", exact)
+    base = descriptors(1003)
+    found = index.nearest_by(base, 5)(base[100:400], 100)
+    monkeypatch.setattr(index, "has_operators", lambda kernel: False)
+    value, place = index.nearest_by(base, 5)(base[100:400], 100)
+    assert torch.allclose(found[0], value, atol=1e-5)
+    assert torch.equal(found[1], place)
+    assert not (place == torch.arange(100, 400)[:, None]).any()

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from normlab.data.duplicates import raster, verification
 from normlab.data.duplicates.decision import LEAST, WORST, duplicate_pairs, limit
+from normlab.data.duplicates.raster import Steps, descended
 from normlab.data.duplicates.shapes import shapes_of
 from normlab.data.duplicates.verification import Verification, verify
+from normlab.norms.fused.cpu.build import PAIRS
+from normlab.norms.fused.cpu.loader import has_operators
 
 SIDE = 64
 SAME = torch.eye(2, 3)[None]
@@ -136,3 +140,50 @@ def test_a_lower_limit_is_for_images_that_have_rejected_pairs_of_their_own() -> 
     assert limit(worst) < 4
     assert found[-3:].tolist() == [False, True, False]
     assert not found[:-3].any()
+
+
+def without_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (raster, verification):
+        monkeypatch.setattr(module, "has_operators", lambda kernel: False)
+
+
+@pytest.mark.skipif(not has_operators(PAIRS), reason="there is no C++ compiler")
+@pytest.mark.parametrize("robust", [False, True])
+@pytest.mark.parametrize("side", [32, 64])
+def test_the_kernel_descends_as_the_operations_do(
+    side: int, robust: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(side)
+    rough = torch.randn(9, 1, side // 4, side // 4, generator=generator)
+    moving = torch.nn.functional.interpolate(rough, size=(side, side), mode="bicubic")
+    seen = (torch.rand(9, side, side, generator=generator) > 0.1).float()
+    pair = torch.cat([moving, seen[:, None]], 1), moving[:, 0].roll(1, 2)
+    start = torch.eye(2, 3).repeat(9, 1, 1) + 0.02 * torch.randn(9, 2, 3, generator=generator)
+    steps = Steps(4, 0.1, robust)
+    found = descended(*pair, seen, start, steps)
+    without_kernel(monkeypatch)
+    assert torch.allclose(found, descended(*pair, seen, start, steps), atol=1e-4)
+    assert (found - start).abs().max() > 0.02
+
+
+@pytest.mark.skipif(not has_operators(PAIRS), reason="there is no C++ compiler")
+@pytest.mark.parametrize("angle", [0.0, 0.4])
+def test_the_kernel_compares_as_the_operations_do(
+    angle: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Zoomed, turned, softer, brighter than white, over the border, and oblong."""
+    soft = torch.nn.functional.avg_pool2d(torch.from_numpy(wall(2)).permute(2, 0, 1), 5, 1, 2)
+    soft = soft.permute(1, 2, 0).numpy()
+    cosine, sine = 0.85 * np.cos(angle), 0.85 * np.sin(angle)
+    affine = torch.tensor([[[cosine, -sine, 0.1], [sine, cosine, -0.2]]], dtype=torch.float32)
+    shapes = shapes_of(np.array([[40, 60], [90, 50]]))
+    pictures = np.stack([soft, wall(2) * 1.6]).clip(0, 255).astype(np.uint8)
+    valid = torch.ones(2, 32, 32, dtype=torch.bool)
+    valid[1, :6, :6] = False
+    pair = torch.tensor([0]), torch.tensor([1])
+    found = verify((pictures, np.arange(2)), valid, shapes, *pair, affine)
+    without_kernel(monkeypatch)
+    other = verify((pictures, np.arange(2)), valid, shapes, *pair, affine)
+    for name in ("affine", "worst", "agreement", "detail"):
+        one, two = getattr(found, name), getattr(other, name)
+        assert torch.allclose(one, two, rtol=1e-3, atol=1e-3), name

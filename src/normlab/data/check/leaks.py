@@ -128,11 +128,11 @@ def two_labels(data: DataToCheck) -> Iterator[Found]:
     images = conflicting(manifest.labels, duplicates.groups)
     if not images.any():
         return
-    classes = np.array(manifest.classes)
-    names = [
-        " and ".join(sorted(classes[np.unique(manifest.labels[duplicates.groups == group])]))
-        for group in np.unique(duplicates.groups[images])
-    ]
+    of_group: dict[int, set[str]] = {}
+    for row in np.flatnonzero(images).tolist():
+        label = manifest.classes[manifest.labels[row]]
+        of_group.setdefault(int(duplicates.groups[row]), set()).add(label)
+    names = [" and ".join(sorted(of_group[group])) for group in sorted(of_group)]
     a, b = duplicates.pairs.T
     shown = np.flatnonzero(_acted_on(duplicates) & (manifest.labels[a] != manifest.labels[b]))
     between = Counter(names).most_common()
@@ -162,13 +162,10 @@ def _leak_by_pairs(data: DataToCheck) -> Iterator[Found]:
         return
     share = leaks.sum() / held_out.sum()
     classes = range(len(manifest.classes))
-    per_class = [
-        (
-            int((leaks & (manifest.labels == k)).sum()),
-            int((held_out & (manifest.labels == k)).sum()),
-        )
-        for k in classes
-    ]
+    leaked_of, held_of = (
+        np.bincount(manifest.labels[which], minlength=len(classes)).tolist()
+        for which in (leaks, held_out)
+    )
     a, b = duplicates.pairs.T
     crossing = np.flatnonzero(
         _acted_on(duplicates)
@@ -190,11 +187,11 @@ def _leak_by_pairs(data: DataToCheck) -> Iterator[Found]:
             *(
                 (
                     manifest.classes[k],
-                    f"{per_class[k][0]:,}",
-                    f"{per_class[k][1]:,}",
-                    percent(per_class[k][0] / max(per_class[k][1], 1)),
+                    f"{leaked_of[k]:,}",
+                    f"{held_of[k]:,}",
+                    percent(leaked_of[k] / max(held_of[k], 1)),
                 )
-                for k in sorted(classes, key=lambda k: -per_class[k][0])
+                for k in sorted(classes, key=lambda k: -leaked_of[k])
             ),
         ),
     )

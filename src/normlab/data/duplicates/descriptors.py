@@ -92,7 +92,7 @@ def shrink(
         pixels[block] = small.to(torch.uint8)
         valid[block] = ~border_black(small)
 
-    in_blocks(write, len(rows), lambda done: progress("describing", done, len(rows)))
+    in_blocks(write, len(rows), "describing", progress)
     return Small(pixels, valid)
 
 

@@ -15,6 +15,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from normlab.norms.fused.cpu.build import PAIRS
+from normlab.norms.fused.cpu.loader import has_operators
+
 EXACT = 20_000
 """Images up to which every descriptor is compared with every other one."""
 PROBES = 12
@@ -22,6 +25,8 @@ _BLOCK = 512
 _RUN = 64
 _CHUNK = 32_768
 _ROUNDS = 6
+_TILE, _CELL = 16, 256
+"""Of the kernel: descriptors that are multiplied at once, and those that stay in the cache."""
 _SAMPLE = 48
 """Descriptors for each centre that k-means learns from."""
 
@@ -34,9 +39,10 @@ images: cosines and numbers; −2 where there are fewer."""
 def nearest_by(base: Float[Tensor, "n d"], keep: int, *, exact: bool = False) -> Nearest:
     """The search among these descriptors of length 1, of which each query keeps `keep`."""
     keep = min(keep, len(base) - 1)
-    if exact or len(base) <= EXACT:
-        return _Everything(base, keep)
-    return _Cells(base, keep)
+    everything = exact or len(base) <= EXACT
+    if has_operators(PAIRS):
+        return _Compiled(base, keep, None if everything else _cells_of(base))
+    return _Everything(base, keep) if everything else _Cells(base, keep, *_cells_of(base))
 
 
 class _Everything:
@@ -65,10 +71,8 @@ class _Everything:
 class _Cells:
     """The members of the nearest cells."""
 
-    def __init__(self, base: Tensor, keep: int) -> None:
-        self._keep = keep
-        self._centres = _centres(base, 1 << round(math.log2(1.4 * math.sqrt(len(base)))))
-        own = torch.cat([(part @ self._centres.T).argmax(1) for part in base.split(_CHUNK)])
+    def __init__(self, base: Tensor, keep: int, centres: Tensor, own: Tensor) -> None:
+        self._keep, self._centres = keep, centres
         self._members = torch.argsort(own, stable=True)
         self._base = base[self._members]
         ends = torch.bincount(own, minlength=len(self._centres)).cumsum(0)
@@ -101,6 +105,41 @@ class _Cells:
             places[slots, : value.shape[1]] = members[column]
         value, column = values.view(len(queries), -1).topk(self._keep, dim=1)
         return value, places.view(len(queries), -1).gather(1, column)
+
+
+class _Compiled:
+    """Either, as a kernel: the same but for rounding."""
+
+    def __init__(self, base: Tensor, keep: int, cells: tuple[Tensor, Tensor] | None) -> None:
+        self._keep = keep
+        self._centres = None if cells is None else cells[0]
+        own = torch.arange(len(base)) // _CELL if cells is None else cells[1]
+        count = torch.bincount(own)
+        tiles = (count + _TILE - 1) // _TILE
+        self._ends = F.pad(tiles.cumsum(0), (1, 0))
+        order = torch.argsort(own, stable=True)
+        rank = torch.arange(len(base)) - (count.cumsum(0) - count)[own[order]]
+        slot = self._ends[own[order]] * _TILE + rank
+        self._members = torch.full((int(self._ends[-1]) * _TILE,), -1)
+        self._members[slot] = order
+        filled = torch.zeros(len(self._members), base.shape[1])
+        filled[slot] = base[order]
+        self._tiles = filled.view(-1, _TILE, base.shape[1]).transpose(1, 2).contiguous()
+
+    def __call__(self, queries: Tensor, first: int) -> Found:
+        cells = torch.zeros(len(queries), 0, dtype=torch.long)  # all of them
+        if self._centres is not None:
+            cells = (queries @ self._centres.T).topk(PROBES, dim=1).indices
+        value, place = torch.ops.normlab_pairs.nearest(
+            queries.contiguous(), self._tiles, self._members, self._ends, cells, first, self._keep
+        )
+        return value, place
+
+
+def _cells_of(base: Tensor) -> tuple[Tensor, Tensor]:
+    """The centres of the cells, and which one each descriptor is in."""
+    centres = _centres(base, 1 << round(math.log2(1.4 * math.sqrt(len(base)))))
+    return centres, torch.cat([(part @ centres.T).argmax(1) for part in base.split(_CHUNK)])
 
 
 def _centres(base: Tensor, count: int) -> Tensor:

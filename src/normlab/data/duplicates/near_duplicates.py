@@ -25,7 +25,7 @@ from normlab.records.plan import CopyLevel
 from normlab.records.run import list_hash
 from normlab.records.store import atomic_write
 
-DUPLICATES_VERSION = 3
+DUPLICATES_VERSION = 4
 """Raised when the same images would give other pairs; 1 are the groups of `near`."""
 COMPARED_AT = 64
 """Side, in pixels, at which images are compared."""

@@ -8,6 +8,7 @@
 
 #include "comparison.h"
 #include "descent.h"
+#include "search.h"
 
 namespace {
 
@@ -15,7 +16,7 @@ using torch::stable::Tensor;
 using torch::stable::detail::from;
 using torch::stable::detail::to;
 
-bool serves(const Tensor& t, int64_t count) {
+bool serves(const Tensor& t, int64_t count, int32_t wanted = aoti_torch_dtype_float32()) {
   int32_t dtype;
   STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(t.get(), &dtype));
   const auto size = t.sizes(), stride = t.strides();
@@ -24,16 +25,18 @@ bool serves(const Tensor& t, int64_t count) {
     if (size[d] != 1 && stride[d] != expected) return false;
     expected *= size[d];
   }
-  return dtype == aoti_torch_dtype_float32() && t.is_cpu() && t.numel() == count;
+  return dtype == wanted && t.is_cpu() && t.numel() == count;
 }
 
 const float* values(const Tensor& t) { return static_cast<const float*>(t.data_ptr()); }
 
-Tensor empty(int64_t rows, int64_t columns) {
+const int64_t* numbers(const Tensor& t) { return static_cast<const int64_t*>(t.data_ptr()); }
+
+Tensor empty(int64_t rows, int64_t columns, int32_t dtype = aoti_torch_dtype_float32()) {
   const int64_t sizes[2] = {rows, columns}, strides[2] = {columns, 1};
   AtenTensorHandle handle;
   STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(
-      2, sizes, strides, aoti_torch_dtype_float32(), aoti_torch_device_type_cpu(), 0, &handle));
+      2, sizes, strides, dtype, aoti_torch_device_type_cpu(), 0, &handle));
   return Tensor(handle);
 }
 
@@ -84,9 +87,41 @@ void compared(StableIValue* stack, uint64_t, uint64_t) {
   stack[0] = from(out);
 }
 
+// nearest(queries (q, d), tiles (t, d, 16), members (t, 16), ends (c + 1), cells (q, p), first, keep)
+//     -> cosines (q, k) and images (q, k), −2 where there are fewer; p = 0 stands for every cell
+void nearest(StableIValue* stack, uint64_t, uint64_t) {
+  const Tensor queries = to<Tensor>(stack[0]), tiles = to<Tensor>(stack[1]),
+               members = to<Tensor>(stack[2]), ends = to<Tensor>(stack[3]),
+               cells = to<Tensor>(stack[4]);
+  const int64_t first = to<int64_t>(stack[5]), keep = to<int64_t>(stack[6]);
+  const int64_t n = queries.size(0), dimensions = queries.size(1), probes = cells.size(1);
+  const int32_t int64 = aoti_torch_dtype_int64();
+  STD_TORCH_CHECK(serves(queries, n * dimensions) &&
+                      serves(tiles, tiles.size(0) * dimensions * kTile) &&
+                      serves(members, tiles.size(0) * kTile, int64) &&
+                      serves(ends, ends.numel(), int64) &&
+                      (probes == 0 || serves(cells, n * probes, int64)) &&
+                      keep > 0,
+                  "normlab_pairs::nearest does not serve these tensors");
+  const Tensor value = empty(n, keep), place = empty(n, keep, int64);
+  const Kept kept{static_cast<float*>(value.data_ptr()), static_cast<int64_t*>(place.data_ptr()),
+                  keep};
+  std::fill_n(kept.values, n * keep, -2.0f);
+  std::fill_n(kept.places, n * keep, int64_t(0));
+  const Tiles base{values(tiles), numbers(members), numbers(ends), dimensions, ends.numel() - 1};
+  torch::stable::parallel_for(0, n, 1024, [&](int64_t begin, int64_t end) {
+    search(base, values(queries), numbers(cells), probes, probes == 0, first, begin, end, kept);
+  });
+  stack[0] = from(value);
+  stack[1] = from(place);
+}
+
 }  // namespace
 
 STABLE_TORCH_LIBRARY(normlab_pairs, m) {
+  m.def(
+      "nearest(Tensor queries, Tensor tiles, Tensor members, Tensor ends, Tensor cells, int first, "
+      "int keep) -> (Tensor, Tensor)");
   m.def(
       "descended(Tensor moving, Tensor goal, Tensor seen, Tensor affine, int steps, float most, "
       "bool robust) -> Tensor");
@@ -95,6 +130,7 @@ STABLE_TORCH_LIBRARY(normlab_pairs, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(normlab_pairs, CPU, m) {
+  m.impl("nearest", nearest);
   m.impl("descended", descended);
   m.impl("compared", compared);
 }

@@ -155,10 +155,9 @@ def _rough(
     rows: Tensor, found: Candidates, aligned: Callable[[slice], Alignment], progress: Progress
 ) -> Proposals:
     """Those that fit well enough to be verified."""
-    count = len(found.source)
-    if not count:
+    if not len(found.source):
         return _none()
-    parts = in_blocks(aligned, count, lambda done: progress("comparing", done, count))
+    parts = in_blocks(aligned, len(found.source), "comparing", progress)
     score, fine, affine = (
         torch.cat([getattr(part, name) for part in parts]) for name in ("score", "fine", "affine")
     )

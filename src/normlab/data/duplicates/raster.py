@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from normlab.data.scan import Progress, no_progress
 from normlab.norms.fused.cpu.build import PAIRS
 from normlab.norms.fused.cpu.loader import has_operators
 
@@ -54,9 +55,7 @@ def warp(
     """What lies at A x of each image, bilinearly; beyond the border zeros, or "border"."""
     side = images.shape[-1]
     grid = (affine.reshape(-1, 3) @ _homogeneous(side)).view(-1, 2, side, side)
-    return F.grid_sample(
-        images, grid.permute(0, 2, 3, 1), padding_mode=beyond, align_corners=False
-    )
+    return F.grid_sample(images, grid.permute(0, 2, 3, 1), padding_mode=beyond, align_corners=False)
 
 
 def blurred(images: Float[Tensor, "... s s"]) -> Float[Tensor, "... s s"]:
@@ -107,7 +106,9 @@ def descended(
     """
     if has_operators(PAIRS):
         parts = (part.contiguous() for part in (moving, goal, seen, affine))
-        found: Tensor = torch.ops.normlab_pairs.descended(*parts, step.count, step.most, step.robust)
+        found: Tensor = torch.ops.normlab_pairs.descended(
+            *parts, step.count, step.most, step.robust
+        )
         return found.view(-1, 2, 3)
     slope, flat = _slopes(goal), goal.flatten(1)
     for _ in range(step.count):
@@ -171,19 +172,19 @@ def _stepped(
 def in_blocks(
     work: Callable[[slice], Result],
     count: int,
-    told: Callable[[int], None] = lambda done: None,
-    block: int = BLOCK,
+    what: str = "",
+    progress: Progress = no_progress,
 ) -> list[Result]:
     """`work` of the slices of range(count), in their order; as many at once as torch has threads.
 
-    `told` is called with how many are done.
+    `progress` is told how many are done of `what`.
     """
-    slices = [slice(first, min(first + block, count)) for first in range(0, count, block)]
+    slices = [slice(first, min(first + BLOCK, count)) for first in range(0, count, BLOCK)]
     results: list[Result] = []
     with _one_thread_each() as pool:
         for part, result in zip(slices, pool.map(work, slices), strict=True):
             results.append(result)
-            told(part.stop)
+            progress(what, part.stop, count)
     return results
 
 

@@ -127,7 +127,6 @@ def verify(
         affine: source coordinates from target coordinates, roughly.
         progress: is told how many are done.
     """
-    count = len(source)
 
     def verified(block: slice) -> Verification:
         one = _loaded(images, valid, source[block])
@@ -135,7 +134,7 @@ def verify(
         shape = shapes.of(source[block]), shapes.of(target[block])
         return _verified(one, two, affine[block], shape)
 
-    parts = in_blocks(verified, count, lambda done: progress("verifying", done, count))
+    parts = in_blocks(verified, len(source), "verifying", progress)
     if not parts:
         nothing = torch.zeros(0)
         return Verification(torch.zeros(0, 2, 3), nothing, nothing, nothing)

@@ -44,7 +44,7 @@ _DUPLICATES = FOLDER.parents[2] / "data" / "duplicates"
 PAIRS = Kernel(
     "pairs",
     (_DUPLICATES / "pairs.cpp",),
-    tuple(_DUPLICATES / f"{name}.h" for name in ("lanes", "descent", "comparison")),
+    tuple(_DUPLICATES / f"{name}.h" for name in ("lanes", "descent", "comparison", "search")),
 )
 KERNELS = (PLANES, ONE_PASS, PAIRS)
 """All that a wheel carries."""
