@@ -20,6 +20,7 @@ import gc
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from normlab.errors import LeaseLostError, StorageError
+from normlab.inputs import check_input, kind_of_no_file
 from normlab.records.run import Frozen, Outcome
 
 Model = TypeVar("Model", bound=Frozen)
@@ -54,17 +56,23 @@ def atomic_write(path: Path, content: bytes | tuple[bytes, ...], guard: Guard = 
 
     Content in parts is written part by part.
 
+    What is no file (/dev/null, /dev/stdout, a named pipe) is written to and never replaced.
+
     `guard` is called in the last moment before the file becomes visible, and raises where it must
     not.
 
     Raises:
         StorageError: the folder cannot be written or the disk is full; no half file is left.
     """
+    parts = content if isinstance(content, tuple) else (content,)
+    if (kind := kind_of_no_file(path)) is not None:
+        _write_into(path, parts, kind)
+        return
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            file.writelines(content if isinstance(content, tuple) else (content,))
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         guard()
@@ -77,6 +85,20 @@ def atomic_write(path: Path, content: bytes | tuple[bytes, ...], guard: Guard = 
         reason = error.strerror or str(error)
         raise StorageError(
             f"cannot write {path}: {reason}; free some space or choose another folder"
+        ) from error
+
+
+def _write_into(path: Path, parts: tuple[bytes, ...], kind: str) -> None:
+    """Write to a pipe or a device of characters, as a shell does."""
+    mode = path.stat().st_mode
+    if stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
+        raise StorageError(f"cannot write {path}: it is {kind}; name a file")
+    try:
+        with path.open("wb") as file:
+            file.writelines(parts)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {path}: {error.strerror or error}; name a file"
         ) from error
 
 
@@ -120,7 +142,7 @@ def write_model(path: Path, model: Frozen, guard: Guard = no_guard) -> None:
 def read_bytes(path: Path) -> bytes | None:
     """The content of a file; None where there is none."""
     try:
-        return path.read_bytes()
+        return check_input(path).read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -214,7 +236,7 @@ def unseal_checkpoint(content: bytes, path: Path) -> bytes:
 
 def checksum(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal; raises OSError."""
-    with path.open("rb") as file:
+    with check_input(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

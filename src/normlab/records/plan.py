@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from normlab.errors import PlanError, UnknownNameError, UsageError, shortened
+from normlab.inputs import check_input
 from normlab.limits import (
     MAX_BATCH_SIZE,
     MAX_BLOCKS,
@@ -319,7 +320,7 @@ def read_plan(path: Path) -> StudyPlan:
             after it had been frozen.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(check_input(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PlanError(f"no study plan at {path}; make one with: normlab compare FOLDER") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

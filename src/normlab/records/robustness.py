@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field, TypeAdapter, ValidationError
 
 from normlab.errors import StorageError
+from normlab.inputs import check_input
 from normlab.records.files import append_lines
 from normlab.records.run import Frozen, Share
 
@@ -61,7 +62,7 @@ def read_robustness(study: Path) -> tuple[RobustnessRow, ...]:
     path = study / ROBUSTNESS
     if not path.exists():
         return ()
-    lines = path.read_bytes().split(b"\n")[:-1]
+    lines = check_input(path).read_bytes().split(b"\n")[:-1]
     try:
         return _ROWS.validate_json(b"[" + b",".join(lines) + b"]")
     except ValidationError as error:

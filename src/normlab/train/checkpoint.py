@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from normlab.errors import StorageError, UsageError
+from normlab.inputs import check_input
 from normlab.records.files import seal_checkpoint, unseal_checkpoint
 from normlab.records.run import RunSpec, canonical_json
 from normlab.records.store import Files, Guard, RunFolder, atomic_write, no_guard
@@ -124,7 +125,7 @@ def load_checkpoint(
 def _read_state(folder: Path, device: torch.device) -> dict[str, Any] | None:
     path = folder / STATE
     if path.exists():
-        content = unseal_checkpoint(path.read_bytes(), path)
+        content = unseal_checkpoint(check_input(path).read_bytes(), path)
         tensors = safetensors.torch.load(content)
         (length,) = struct.unpack("<Q", content[:8])
         tree = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["normlab"])

@@ -8,7 +8,7 @@ import pytest
 
 from normlab.stats.inference.intervals import Interval
 from normlab.stats.summary.analysis import analyse
-from normlab.stats.summary.recommendation import _settle, headline, recommend
+from normlab.stats.summary.recommendation import _guessing, _settle, headline, recommend
 
 
 def recommendation(fabricate, effects, sd=0.004, blocks=8, **plan_changes):
@@ -114,3 +114,15 @@ def test_what_lies_on_one_side_and_is_not_decided_has_no_other_side(fabricate) -
     assert settle(-0.38, -0.31) == "31.0 to 38.0 worse so far (points), not decided yet"
     assert settle(0.01, 0.02) == "1.0 to 2.0 better so far (points), not decided yet"
     assert settle(-0.02, 0.01) == "up to 1.0 better or 2.0 worse (points)"
+
+
+def test_an_open_arm_that_only_guesses_is_sent_to_other_rates_and_never_recommended(
+    fabricate,
+) -> None:
+    effects = {"bn": -0.55, "gn": 0.0, "none": -0.55}
+    _, found = recommendation(fabricate, effects, sd=0.004, blocks=2)
+    assert found.use == "gn"  # though bn is the reference
+    text = _guessing(["gn", "none"], ["gn"])
+    assert text == "gn at chance level, so not more blocks but other rates may help (--tune 4)"
+    assert _guessing(["gn"], ["gn"]).startswith("at chance level")
+    assert _guessing(["none"], ["gn"]) == ""

@@ -15,6 +15,7 @@ import typer
 from normlab.cli import options
 from normlab.cli.echo import echo
 from normlab.errors import DataError, UsageError
+from normlab.inputs import check_input
 from normlab.text import formula_safe, visible
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def is_pixels(images: Path) -> bool:
     """Whether a file is a CSV of pixels: one whose first line is numbers alone."""
     if images.suffix.lower() != ".csv":
         return False
-    with images.open(encoding="utf-8-sig", errors="replace") as file:
+    with check_input(images).open(encoding="utf-8-sig", errors="replace") as file:
         first = next((line for line in file if line.strip()), "")
     return not any(letter.isalpha() for letter in first.replace("e", "").replace("nan", ""))
 
@@ -161,7 +162,7 @@ def _of_files(predictor: Predictor, images: Path) -> Iterator[Answer]:
         for path in paths:
             try:
                 with quiet_pillow():
-                    image = decode(path.read_bytes(), data.image_size, data.resize)[0]
+                    image = decode(check_input(path).read_bytes(), data.image_size, data.resize)[0]
             except (DataError, OSError) as error:
                 if path is images:
                     raise DataError(f"{path} {error}") from None

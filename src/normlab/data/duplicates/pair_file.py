@@ -17,6 +17,7 @@ from jaxtyping import Bool
 from normlab.data.duplicates.search_pairs import Duplicates
 from normlab.data.scan import Manifest
 from normlab.errors import DataError
+from normlab.inputs import check_input
 from normlab.records.store import atomic_write
 from normlab.text import formula_safe, visible
 
@@ -85,7 +86,7 @@ def read_pairs(path: Path, manifest: Manifest) -> Decisions:
             or is of another data set.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = check_input(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"no file {path}; normlab check writes one beside check.json") from None
     except (OSError, UnicodeDecodeError) as error:

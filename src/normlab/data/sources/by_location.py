@@ -22,6 +22,7 @@ from normlab.data.sources.cifar import EDITIONS, find_cifar, open_cifar
 from normlab.data.sources.files import file_stamp, open_folder, open_table
 from normlab.data.tables import TABLE_ENDINGS
 from normlab.errors import DataError
+from normlab.inputs import check_input
 
 KINDS = "a folder, a .csv/.tsv table, a .zip, a .tar (also .tar.gz) or an .npz"
 _UNPACK = "write its images into folders of classes, CLASS/image.png"
@@ -68,7 +69,7 @@ def open_source(location: str, cache: Path | None = None) -> Source:
     path = Path(location)
     if not path.exists():
         raise DataError(f"there is no {location}; give {KINDS}")
-    return _open_folder(path) if path.is_dir() else _open_file(path, cache)
+    return _open_folder(path) if path.is_dir() else _open_file(check_input(path), cache)
 
 
 def _open_folder(path: Path) -> Source:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.errors import UsageError
+from normlab.inputs import check_input
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "state_dict_ema")
 """Under these names training scripts keep the state among other things."""
@@ -29,7 +30,7 @@ def file_hash(path: Path) -> str:
         UsageError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with check_input(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UsageError(f"the weights {path} cannot be read: {error.strerror}") from None

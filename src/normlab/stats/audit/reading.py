@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from normlab.errors import DataError
+from normlab.inputs import check_input
 from normlab.stats.audit.grid import RawTable
 from normlab.stats.audit.interpret import interpret
 from normlab.stats.audit.model import PublishedTable
@@ -30,7 +31,7 @@ def read_tables(path: Path) -> list[PublishedTable]:
         DataError: the file cannot be read, or holds no such table.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = check_input(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8 text"
         raise DataError(f"{path} cannot be read: {reason}") from None

@@ -96,6 +96,7 @@ def recommend(setting: SettingAnalysis, study: str) -> Recommendation:
     level = [a for a in others if a in verdict.best and _decided_equal(pairs[a])]
     not_these = [arm for arm in others if arm not in verdict.best]
     left = [arm for arm in others if arm in verdict.best and arm not in level]
+    told = [arm for arm in left if arm not in chance]
     return Recommendation(
         setting=setting.setting.label,
         warning=warning,
@@ -105,22 +106,35 @@ def recommend(setting: SettingAnalysis, study: str) -> Recommendation:
         not_these=tuple(not_these),
         not_why=_below(setting, [pairs[arm] for arm in not_these]),
         open=tuple(left),
-        settle=_settle(setting, [pairs[arm] for arm in left]),
-        command=_go_on(setting, study) if left else "",
-        blocks=_next_blocks(setting) if left else 0,
+        settle="; ".join(
+            filter(None, (_settle(setting, [pairs[arm] for arm in told]), _guessing(left, chance)))
+        ),
+        command=_go_on(setting, study) if told else "",
+        blocks=_next_blocks(setting) if told else 0,
     )
 
 
+def _guessing(left: Sequence[str], chance: Sequence[str]) -> str:
+    """What helps open arms that only guess: more blocks would only show it again."""
+    guessing = [arm for arm in left if arm in chance]
+    if not guessing:
+        return ""
+    who = f"{names(guessing)} " if len(guessing) < len(left) else ""
+    return f"{who}at chance level, so not more blocks but other rates may help (--tune 4)"
+
+
 def _chosen(setting: SettingAnalysis) -> str:
+    """The arm to use: of those that nothing is shown to beat, and that learned anything."""
     verdict = setting.verdict
-    if len(verdict.best) == 1:
-        return verdict.best[0]
-    if verdict.reference in verdict.best and verdict.reference is not None:
+    best = [arm for arm in verdict.best if arm not in setting.at_chance] or verdict.best
+    if len(best) == 1:
+        return best[0]
+    if verdict.reference in best and verdict.reference is not None:
         return verdict.reference
     means = {row.arm: row.test[verdict.metric].mean for row in setting.rows}
     sign = orientation(verdict.metric)
-    known = [arm for arm in verdict.best if means.get(arm) is not None]
-    return max(known or verdict.best, key=lambda arm: sign * (means.get(arm) or 0.0))
+    known = [arm for arm in best if means.get(arm) is not None]
+    return max(known or best, key=lambda arm: sign * (means.get(arm) or 0.0))
 
 
 def _warning(setting: SettingAnalysis, chance: Sequence[str]) -> str:
