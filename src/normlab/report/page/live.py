@@ -1,6 +1,7 @@
 """Serve the page while the study runs; it is written again whenever the records have grown.
 
-Only this machine can read it (127.0.0.1), and only the page is served, no other file. Nothing is
+Only this machine can read it (127.0.0.1, asked for by that name or as localhost, and by no page of
+another site), and only the page is served, no other file. Nothing is
 drawn while nobody looks: a page is built when one was asked for in the last seconds, and where the
 study trains in this process in one of its own, so that the runs are not held up.
 """
@@ -20,12 +21,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from normlab.errors import StorageError
 from normlab.records.robustness import ROBUSTNESS
 from normlab.report.page.build import build_report
 
 HOST = "127.0.0.1"
+LOCAL = ("127.0.0.1", "localhost")
+"""Names by which a browser on this machine asks for it."""
+IDLE = 10.0
+"""Seconds after which a connection that sends nothing is closed."""
+CONNECTIONS = 32
+"""At once; a browser has six."""
 PORT = 8231
 """Where a study that runs is looked at, if nobody else has this port."""
 SECONDS = 2.0
@@ -150,8 +158,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     """Answers for the page and for its stamp, and for nothing else."""
 
     server: _Server
+    server_version, sys_version = "normlab", ""
+    timeout = IDLE
+    """Of a connection: who sends nothing for so long holds no thread."""
 
     def do_GET(self) -> None:
+        if not self._is_from_here():
+            self.send_error(403)
+            return
         self.server.asked = time.monotonic()
         path = self.path.split("?")[0]
         if path in ("/", "/index.html"):
@@ -162,11 +176,26 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.send_error(404)
 
+    def _is_from_here(self) -> bool:
+        """Whether the address that was asked for is this server's own.
+
+        A page of another site can let its own name point to this machine and then read what is
+        answered to that name; and what it fetches itself says where it comes from.
+        """
+        port = self.server.server_address[1]
+        names = {f"{name}{end}" for name in LOCAL for end in ("", f":{port}")}
+        origin = self.headers.get("Origin")
+        return self.headers.get("Host", "").lower() in names and (
+            origin is None or origin.removeprefix("http://").lower() in names
+        )
+
     def _answer(self, content: bytes, kind: str) -> None:
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         self.end_headers()
         self.wfile.write(content)
 
@@ -182,7 +211,22 @@ class _Server(http.server.ThreadingHTTPServer):
         self.live_page = live_page
         self.asked = float("-inf")
         """When somebody asked for anything, by time.monotonic."""
+        self._free = threading.Semaphore(CONNECTIONS)
         super().__init__((HOST, port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """In a thread of its own, while there are some left; else the connection is closed."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """As inherited; then the next one may come."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     @property
     def address(self) -> str:
