@@ -10,8 +10,8 @@ import unicodedata
 import altair as alt
 import pytest
 
-from normlab.cli.echo import echo
 from normlab.cli.screen.console import SafeConsole, say
+from normlab.cli.screen.echo import echo
 from normlab.report.charts.drawing import to_svg
 from normlab.report.export.formats import to_csv, to_latex
 from normlab.report.export.table import Table

@@ -7,7 +7,7 @@ import pytest
 from normlab.errors import UnknownNameError, UsageError
 from normlab.stats.data.reading import read_study
 from normlab.stats.summary.analysis import analyse_study
-from normlab.study.answers.of_study import chosen_run
+from normlab.stats.summary.chosen_run import chosen_run
 from normlab.study.study import Study
 
 EFFECTS = {"bn": 0.0, "gn": -0.10, "none": -0.20}

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from normlab.cli.echo import echo
+from normlab.cli.screen.echo import echo
 from normlab.errors import UsageError
 from normlab.text import format_seconds
 

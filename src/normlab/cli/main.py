@@ -11,10 +11,10 @@ import sys
 
 import typer
 
-from normlab.cli.echo import echo
 from normlab.cli.exit_codes import INTERRUPTED, UNUSABLE
 from normlab.cli.expand import GroupedCommand, VerbGroup
 from normlab.cli.help_text import SHORT
+from normlab.cli.screen.echo import echo
 from normlab.cli.verbs.audit import audit
 from normlab.cli.verbs.bench import bench
 from normlab.cli.verbs.cache import cache

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from normlab.cli.echo import echo
+from normlab.cli.screen.echo import echo
 from normlab.data.locations import is_named
 from normlab.errors import UsageError
 

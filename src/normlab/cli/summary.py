@@ -58,7 +58,7 @@ def print_paths(
 ) -> None:
     """Where the results are, how to use them and, if something is open, how to go on."""
     facts = [str(page)]
-    if any(run.outcome is not None and run.outcome.test is not None for run in records.runs):
+    if any(one.use for one in recommended):
         facts.append(f"try it: normlab predict {study} one.jpg")
     say_facts(console, "page", facts)
     open_ones = [one for one in recommended if one.command]

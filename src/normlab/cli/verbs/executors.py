@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from normlab.cli.echo import echo
+from normlab.cli.screen.echo import echo
 
 
 def executors() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from normlab.cli import options
-from normlab.cli.echo import echo
+from normlab.cli.screen.echo import echo
 from normlab.errors import DataError, UsageError
 
 if TYPE_CHECKING:

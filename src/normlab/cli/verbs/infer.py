@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from normlab.cli import options
-from normlab.cli.echo import echo
+from normlab.cli.screen.echo import echo
 from normlab.errors import UsageError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from normlab.cli.echo import echo
+from normlab.cli.screen.echo import echo
 
 
 def networks(

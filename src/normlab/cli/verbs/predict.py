@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normlab.cli import options
-from normlab.cli.echo import echo
+from normlab.cli.screen.echo import echo
 from normlab.errors import DataError, UsageError
 from normlab.inputs import check_input
 from normlab.text import formula_safe, visible
@@ -114,7 +114,7 @@ def find_run(path: Path, arm: str = "", block: int | None = None) -> Path:
         raise UsageError(f"{path} is not a run; give a study's folder, or one below STUDY/runs/")
     from normlab.stats.data.reading import read_study
     from normlab.stats.summary.analysis import analyse_study
-    from normlab.study.answers.of_study import chosen_run
+    from normlab.stats.summary.chosen_run import chosen_run
 
     records = read_study(folder)
     run, why = chosen_run(records, analyse_study(records), arm, block)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from normlab.cli.echo import echo
+from normlab.cli.screen.echo import echo
 
 
 def report(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normlab.cli import options
-from normlab.cli.echo import echo
 from normlab.cli.exit_codes import NOT_FINISHED
+from normlab.cli.screen.echo import echo
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from markupsafe import Markup
 
-from normlab.errors import StorageError
+from normlab.errors import StorageError, UsageError
 from normlab.records.store import RunRecord
 from normlab.report.charts.colours import Stroke
 from normlab.report.charts.drawing import inline_svg, shown_again
@@ -26,6 +26,7 @@ from normlab.report.export.table import Table
 from normlab.stats.data.layout import Layout
 from normlab.stats.data.reading import StudyRecords
 from normlab.stats.summary.analysis import Analysis, SettingAnalysis
+from normlab.stats.summary.chosen_run import chosen_run
 from normlab.stats.summary.classes import ClassTable, class_table, collect
 from normlab.stats.summary.ensembles import EnsembleTable, ensemble_table
 from normlab.stats.summary.layer_diagnostics import (
@@ -33,7 +34,6 @@ from normlab.stats.summary.layer_diagnostics import (
     LayerSummaries,
     read_layer_summaries,
 )
-from normlab.stats.summary.recommendation import recommend
 
 View = TypeVar("View")
 Rows = Sequence[tuple[str, ...]]
@@ -83,14 +83,13 @@ class ReportContext:
 
     @cached_property
     def recommended_run(self) -> RunRecord | None:
-        """The run to use: of the recommended arm of the first setting, in its first block."""
-        for setting, layout in zip(self.settings, self.layouts, strict=True):
-            arm = recommend(setting, self.study_folder).use
-            for block in layout.blocks if arm else ():
-                run = layout.record(arm, block)
-                if run is not None and run.outcome is not None and run.outcome.test is not None:
-                    return run
-        return None
+        """The run to use, the same that `normlab predict` takes; None where no arm learned."""
+        if all(setting.only_guesses for setting in self.settings):
+            return None
+        try:
+            return chosen_run(self.study, self.analysis)[0]
+        except UsageError:  # no run is finished
+            return None
 
     @cached_property
     def explanation(self) -> Explanation | None:
