@@ -6,9 +6,14 @@ anybody trains.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from normlab.errors import UsageError
+
 MAX_BLOCKS = 1_000
 MAX_EPOCHS = 100_000
 MAX_BATCH_SIZE = 65_536
+MAX_RANKS = 4_096
 MAX_RATE = 1e30
 """Of learning rates and their multipliers: what float32 still holds; a large one just diverges."""
 MAX_WEIGHT_DECAY = 1_000.0
@@ -16,3 +21,18 @@ MAX_LAYERS = 6_002
 """Of a residual network of 6n+2 layers: n = 1,000."""
 MAX_RUNS = 1_000_000
 """Of a study: blocks times cells."""
+
+
+def check_ranks(ranks: int, norm_batch: str | None, batch_sizes: Iterable[int]) -> None:
+    """Raise a UsageError where so many ranks cannot share batches of these sizes."""
+    for size in batch_sizes:
+        if size % ranks:
+            raise UsageError(
+                f"{ranks} ranks do not divide a batch of {size} images; choose a batch size that "
+                f"is a multiple of {ranks}, or another number of --ranks"
+            )
+    if ranks > 1 and norm_batch is None:
+        raise UsageError(
+            f"with {ranks} ranks say what a batch norm takes its statistics over: --norm-batch "
+            "synchronized (the whole batch, as in one process) or local (each rank's own part)"
+        )

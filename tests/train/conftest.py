@@ -33,12 +33,12 @@ class ToyData:
     def steps_per_epoch(self) -> int:
         return SIZES["train"] // self.spec.batch_size
 
-    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def train_batches(self, epoch: int, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         images, labels = self.parts["train"]
         generator = torch_stream(self.spec.seed, self.spec.block, "order", epoch)
         order = torch.randperm(len(labels), generator=generator)
         size = self.spec.batch_size
-        for step in range(self.steps_per_epoch):
+        for step in range(first_step, self.steps_per_epoch):
             chosen = order[step * size : (step + 1) * size]
             yield images[chosen], labels[chosen]
 

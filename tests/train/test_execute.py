@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -238,6 +239,55 @@ def test_interrupted_equals_undisturbed(make_spec, make_data, tmp_path) -> None:
         list(execute(spec, data, cut, on_batch=limited))
         assert cut.read_outcome().status == "interrupted"
     run(spec, data, cut.path)
+    assert figures(cut.read_rows()) == figures(whole.read_rows())
+    same(whole, cut)
+
+
+class Counting:
+    """The batches of training that are computed, by a stop after some of them."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+        self.made = 0
+
+    def after(self, batches: int):
+        """An `on_batch` that raises the error once so many batches of 8 have been trained."""
+        left = batches
+
+        def on_batch(images: int) -> None:
+            nonlocal left
+            self.made += images == 8
+            left -= images == 8
+            if left <= 0:
+                raise self.error("stopped")
+
+        return on_batch
+
+
+class Killed(BaseException):
+    """Nobody catches it: what is on disk then is what a kill leaves."""
+
+
+@pytest.mark.parametrize(("error", "seconds"), [(InterruptedRunError, 1e9), (Killed, 0.0)])
+def test_an_epoch_goes_on_from_its_last_batch(
+    make_spec, make_data, tmp_path, monkeypatch, error, seconds
+) -> None:
+    """In order at once, and after a kill from the last checkpoint, here after every batch."""
+    monkeypatch.setattr("normlab.train.execute.CHECKPOINT_SECONDS", seconds)
+    spec = make_spec(norm="bin", epochs=3)
+    data = make_data(spec)
+    monkeypatch.setattr(data, "plain_batches", lambda part: iter([data.parts[part]]))
+    whole = run(spec, data, tmp_path / "whole")
+    cut, counting, stops = RunFolder(tmp_path / "cut"), Counting(error), 0
+    while cut.read_outcome() is None or not cut.read_outcome().is_final:
+        before = counting.made
+        with contextlib.suppress(Killed):
+            list(execute(spec, data, cut, on_batch=counting.after(4)))
+        stops += 1
+        assert counting.made > before
+    assert stops >= 3
+    # A kill comes before the checkpoint of its own batch; nothing else is trained twice.
+    assert counting.made == 3 * data.steps_per_epoch + (error is Killed) * (stops - 1)
     assert figures(cut.read_rows()) == figures(whole.read_rows())
     same(whole, cut)
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar
 import typer
 
 from normlab.cli.groups.network_options import NetworkOptions
+from normlab.cli.groups.rank_options import RankOptions
 from normlab.cli.groups.step_options import StepOptions
 from normlab.cli.options import (
     Device,
@@ -236,7 +237,7 @@ class SourceOptions(OptionGroup):
 
 
 @dataclass(frozen=True)
-class TrainingOptions(NetworkOptions, StepOptions, OptionGroup):
+class TrainingOptions(NetworkOptions, StepOptions, RankOptions, OptionGroup):
     """What all arms share in training."""
 
     HEADING: ClassVar[str] = "Training"

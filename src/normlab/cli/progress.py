@@ -48,6 +48,8 @@ class Sitting(NamedTuple):
 """How the work on a study ended: it is done; somebody stopped it; no further run would be in time.
 """
 STOPPING = "stopping after this batch; again to quit now"
+LEAST_SECONDS = 5.0
+"""Before a deadline a run is begun if it has so many seconds, or those of an epoch."""
 REDRAWN = 3.0
 """Times a second that the table is drawn anew."""
 ARMS_IN_A_LINE = 12
@@ -340,9 +342,10 @@ def run_with_progress(
     """Do what is missing, and say why it ended.
 
     At the deadline (time.monotonic) runs stop between two batches, to go on in another sitting;
-    none is begun that would not end an epoch before it, at the pace so far. `jobs` runs are made at
-    once, or as many as pay ("auto"), by an executor of this name. The `page` that is looked at
-    meanwhile says how far it has come; `tell` hears of every run of which something is new.
+    none is begun that would not end an epoch before it, at the pace so far, and has no seconds
+    either. `jobs` runs are made at once, or as many as pay ("auto"), by an executor of this name.
+    The `page` that is looked at meanwhile says how far it has come; `tell` hears of every run of
+    which something is new.
     """
     info, options, at_once = choose_executor(executor, jobs)
     progress = StudyProgress(console, study, expected, train_images)
@@ -356,8 +359,8 @@ def run_with_progress(
     def may_start(spec: RunSpec) -> bool:
         nonlocal cut
         progress.begin(spec)
-        ends = time.monotonic() + progress.epoch_seconds(spec)
-        cut = deadline is not None and ends > deadline
+        needed = min(progress.epoch_seconds(spec), LEAST_SECONDS)
+        cut = deadline is not None and time.monotonic() + needed > deadline
         return not cut
 
     with StopRequest(progress.stopping).listening() as stop:

@@ -28,7 +28,7 @@ from normlab.cli.screen.tracking import tracked
 from normlab.cli.summary import print_answer, print_paths
 from normlab.data.dataset import Dataset
 from normlab.data.load import BlockData, block_data
-from normlab.errors import PlanError
+from normlab.errors import PlanError, UsageError
 from normlab.norms.fused.cpu.memory import keep_freed_memory
 from normlab.plugins import use_plugins
 from normlab.records.data_report import Probe
@@ -173,6 +173,8 @@ def continue_study(
     """
     start = time.monotonic()
     choose_executor(executor, jobs)
+    if compiled and study.plan.training.ranks > 1:
+        raise UsageError("steps of several ranks are not compiled; leave --compile or --ranks out")
     study = study.with_trackers(track)
     with tracked(study, console) as tell:
         sitting = _run_missing(

@@ -56,9 +56,10 @@ class BlockData:
         """Whole batches in the training part."""
         return len(self.split.train) // self.spec.batch_size
 
-    def train_batches(self, epoch: int) -> Iterator[Batch]:
+    def train_batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The training part in the epoch's order, augmented by the epoch's draws.
 
+        Of an epoch that goes on, the batches from `first_step` on; those before are not prepared.
         The ragged rest of an epoch is left out (other images each time), because batch statistics
         over fewer images would be another treatment.
         """
@@ -72,7 +73,7 @@ class BlockData:
         moves = one_pass(draws, policy, size) if spec.augmentation_method == 2 else None
         places = [
             slice(step * spec.batch_size, (step + 1) * spec.batch_size)
-            for step in range(self.steps_per_epoch)
+            for step in range(first_step, self.steps_per_epoch)
         ]
         gathered = self._gathered([self.split.train[order[place]] for place in places])
         for place, (pixels, labels) in zip(places, gathered, strict=True):

@@ -23,6 +23,7 @@ from normlab.limits import (
     MAX_BATCH_SIZE,
     MAX_BLOCKS,
     MAX_EPOCHS,
+    MAX_RANKS,
     MAX_RATE,
     MAX_WEIGHT_DECAY,
 )
@@ -34,6 +35,7 @@ from normlab.records.run import (
     VALIDATION_FRACTION,
     Frozen,
     NetworkSpec,
+    NormBatch,
     content_hash,
     hashed_form,
     known,
@@ -95,6 +97,10 @@ class TrainingPlan(Frozen):
     """How images are resampled (docs/data.md): 1 by the framework, 2 in one pass; a study that
     starts now and names none gets 2 where it applies, one begun without goes on by the first."""
     precision: Literal["float32", "bfloat16"] = "float32"
+    ranks: int = Field(default=1, ge=1, le=MAX_RANKS)
+    """Processes that train every run together, each on its part of the batch."""
+    norm_batch: NormBatch | None = None
+    """With several ranks: a batch norm's batch is each rank's own part, or that of all."""
 
 
 class Factors(Frozen):

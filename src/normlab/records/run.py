@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from itertools import islice
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -28,8 +29,10 @@ from normlab.limits import (
     MAX_BATCH_SIZE,
     MAX_BLOCKS,
     MAX_EPOCHS,
+    MAX_RANKS,
     MAX_RATE,
     MAX_WEIGHT_DECAY,
+    check_ranks,
 )
 from normlab.records.network import Option, hashed_network, network_text, with_options
 
@@ -91,6 +94,8 @@ LATER_KEYS: dict[str, Any] = {
     "accumulate": 1,
     "ema": None,
     "precise_statistics": False,
+    "ranks": 1,
+    "norm_batch": None,
 }
 """Keys that came after the first records, with the value that changes nothing: runs and plans that
 have it are hashed without the key."""
@@ -123,6 +128,10 @@ def check_augmentation(name: str) -> str:
             if part in AUGMENTATION_PRESETS:
                 raise UsageError(f"the preset {part!r} cannot be joined with others by +")
     return name
+
+
+NormBatch = Literal["local", "synchronized"]
+"""Of several ranks, a batch norm's batch: each rank's own part, or that of all of them."""
 
 
 class DataSpec(Frozen):
@@ -221,6 +230,10 @@ class RunSpec(Frozen):
     """2: in one pass over fixed-point positions, the same bits on every device. None: by the
     framework's own resampling, as all runs were before; and where nothing is resampled."""
     precision: Literal["float32", "bfloat16"] = "float32"
+    ranks: int = Field(default=1, ge=1, le=MAX_RANKS)
+    """Processes that train the run together, each on its part of every batch."""
+    norm_batch: NormBatch | None = None
+    """With several ranks: what a batch norm takes its statistics over in training."""
     numerics: int = NUMERICS_VERSION
     purpose: Literal["comparison", "tuning"] = "comparison"
     """A run that serves tuning is judged on the validation part alone."""
@@ -230,7 +243,24 @@ class RunSpec(Frozen):
     def _known(cls, name: str) -> str:
         return check_augmentation(name)
 
+    @model_validator(mode="after")
+    def _ranks_have_parts(self) -> RunSpec:
+        check_ranks(self.ranks, self.norm_batch, (self.batch_size,))
+        return self
+
     @property
+    def statistics_batch(self) -> int:
+        """Images that statistics over the batch are taken from in training."""
+        return self.batch_size // (self.ranks if self.norm_batch == "local" else 1)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, which is another run."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in ("id", "folder_name"):
+            vars(copied).pop(name, None)
+        return copied
+
+    @cached_property
     def id(self) -> str:
         """The first 12 hexadecimal digits of SHA-256 over the canonical JSON."""
         content = self.model_dump(mode="json")
@@ -246,7 +276,7 @@ class RunSpec(Frozen):
         """Whether the run serves tuning alone and is never compared or tested."""
         return self.purpose == "tuning" or self.block >= FIRST_TUNING_BLOCK
 
-    @property
+    @cached_property
     def folder_name(self) -> str:
         """Readable and unique: block, arm and id, with only portable characters."""
         arm = re.sub(r"[^A-Za-z0-9.=-]+", "-", self.arm)[:40]

@@ -276,4 +276,6 @@ def _run_spec(
         augmentation=training.augmentation,
         augmentation_method=2 if by_second else None,
         precision=training.precision,
+        ranks=training.ranks,
+        norm_batch=training.norm_batch if training.ranks > 1 else None,
     )

@@ -1,25 +1,31 @@
 """A run as something to be done, by any process on any machine that sees the study's folder.
 
     python -m normlab.study.job JOB.json
+    torchrun --nproc-per-node 2 -m normlab.study.job JOB.json     # a run of two ranks, by one's own
 
 What a job did is in the run's records; nothing else is handed back. The exit code is 0 where the
 run is final, 1 where it failed, 3 where it is not finished: somebody asked to stop (SIGINT,
 SIGTERM, SIGUSR1), the time was over, or another process has it in hand. The same job again goes on.
+A rank's exit code is 0, however the run ended.
 
 Whatever takes long to import is imported inside of functions: signals are heard before.
 """
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InterruptedRunError, NormlabError, UsageError
+from normlab.study.ranks import end_with_input, rows_of_ranks
 from normlab.train.interrupt import StopRequest
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
@@ -122,40 +128,112 @@ def job_rows(
     """
     from normlab.plugins import import_plugins
     from normlab.records.lease import lease_owner
-    from normlab.study.folder import load_study_data, run_folder
+    from normlab.study.folder import run_folder
 
-    check = on_batch or _ignore
+    check = _in_time(job, on_batch or _ignore)
     folder = run_folder(job.study, job.spec)
     before = folder.read_outcome()
     if (before is not None and before.is_final) or lease_owner(folder.path) is not None:
         return
     check(0)
+    if job.spec.ranks > 1:
+        text, ranks = job.to_json(), job.spec.ranks
+        threads = max(1, job.settings.threads // ranks)
+        error = yield from rows_of_ranks(text, folder, ranks, threads, check)
+        if error:
+            record_failure(job, error)
+        return
     import_plugins(job.settings.plugins)
     from normlab.data.load import block_data
     from normlab.train.execute import execute
 
-    if dataset is None:
-        from normlab.records.plan import read_plan
-
-        plan = read_plan(job.study / "study.toml")
-        dataset = load_study_data(job.study, plan, job.settings.source)
-        check(0)
+    dataset = dataset or study_data(job.study, job.settings.source)
+    check(0)
     data = block_data(dataset, job.spec, job.settings.device)
-
-    def after_batch(images: int) -> None:
-        check(images)
-        if job.settings.stop_at is not None and time.time() >= job.settings.stop_at:
-            raise InterruptedRunError("its time is over; the run goes on with the next job")
-
     yield from execute(
         job.spec,
         data,
         folder,
         device=job.settings.device,
-        on_batch=after_batch,
+        on_batch=check,
         evaluate_test=job.evaluate_test,
         steps=job.settings.steps,
     )
+
+
+def _in_time(job: Job, check: Callable[[int], None]) -> Callable[[int], None]:
+    """`check`, and whether the job's time is over."""
+
+    def checked(images: int) -> None:
+        check(images)
+        if job.settings.stop_at is not None and time.time() >= job.settings.stop_at:
+            raise InterruptedRunError("its time is over; the run goes on with the next job")
+
+    return checked
+
+
+@functools.lru_cache(maxsize=1)
+def study_data(study: Path, source: str) -> Dataset:
+    """The data of a study, loaded once by a process that makes several of its runs.
+
+    Raises:
+        UsageError: they are not there, or not those of the study.
+    """
+    from normlab.records.plan import read_plan
+    from normlab.study.folder import load_study_data
+
+    return load_study_data(study, read_plan(study / "study.toml"), source)
+
+
+def be_a_rank(job: Job, check: Callable[[int], None]) -> None:
+    """Train the job's run together with the other ranks that torchrun has started.
+
+    Raises:
+        InterruptedRunError: a rank was asked to stop, or was lost.
+        UsageError: the ranks cannot meet; this one has no GPU; the data cannot be used.
+    """
+    from normlab.data.load import block_data
+    from normlab.study.folder import run_folder
+    from normlab.train.execute import execute
+    from normlab.train.ranks import Ranks, follow, group_of_ranks
+
+    job = replace(job, settings=_placed_as_rank(job.settings, job.spec.ranks))
+    prepare_process(job.settings)
+    dataset = study_data(job.study, job.settings.source)
+    folder, device = run_folder(job.study, job.spec), job.settings.device
+    data = block_data(dataset, job.spec, device)
+    with group_of_ranks(device):
+        check = _in_time(job, check)
+        ranks = Ranks(job.spec, check)
+        if ranks.rank > 0:
+            follow(job.spec, data, folder, device, ranks)
+            return
+        for _ in execute(
+            job.spec, data, folder, device=device, on_batch=check,
+            evaluate_test=job.evaluate_test, ranks=ranks,
+        ):  # fmt: skip
+            pass
+
+
+def _placed_as_rank(settings: JobSettings, ranks: int) -> JobSettings:
+    """The settings of this rank: its GPU, and its share of the threads.
+
+    Raises:
+        UsageError: there are fewer GPUs than ranks.
+    """
+    import torch
+
+    settings = replace(settings, threads=max(1, settings.threads // ranks))
+    if not settings.device.startswith("cuda"):
+        return settings
+    place = int(os.environ.get("LOCAL_RANK", "0"))
+    if place >= torch.cuda.device_count():
+        raise UsageError(
+            f"rank {place + 1} of this machine has no GPU of its own, since there are "
+            f"{torch.cuda.device_count()}; choose fewer --ranks, or --device cpu"
+        )
+    torch.cuda.set_device(place)
+    return replace(settings, device=f"cuda:{place}")
 
 
 def run_job(
@@ -217,6 +295,11 @@ def main() -> int:
             return _refuse("usage: python -m normlab.study.job JOB.json")
         try:
             job = Job.from_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
+            if job.spec.ranks > 1 and "TORCHELASTIC_RUN_ID" in os.environ:
+                end_with_input(stop)
+                with suppress(InterruptedRunError):
+                    be_a_rank(job, lambda images: stop.check())
+                return 0
             stop.check()
             prepare_process(job.settings)
             outcome = run_job(job, on_batch=lambda images: stop.check())

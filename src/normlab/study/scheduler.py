@@ -32,6 +32,9 @@ class Runs(Protocol):
     def run_folder(self, spec: RunSpec) -> RunFolder:
         """Where a run lives."""
 
+    def note(self, spec: RunSpec, outcome: Outcome) -> None:
+        """Hear how a run has ended."""
+
 
 def run_study(
     study: Runs,
@@ -131,6 +134,7 @@ class _Session:
             return
         if isinstance(event, Outcome):
             del self._out[spec.id]
+            self._study.note(spec, event)
             if event.status == "interrupted":  # whoever stopped it meant the study
                 self._close()
                 self._cancel()

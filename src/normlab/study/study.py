@@ -24,6 +24,7 @@ from normlab.records.store import (
     RunRecord,
     read_optional,
     read_runs,
+    run_folders,
     write_model,
 )
 from normlab.records.tuning_results import TuningResults
@@ -66,6 +67,10 @@ class Study(Answers):
         self.data = data
         self.probe: Probe | None = None
         """What a short run before it showed, to be kept beside the plan."""
+        self._planned: tuple[StudyPlan, TuningResults | None, list[RunSpec]] | None = None
+        self._final: dict[str, Outcome] = {}
+        """Outcomes that cannot change any more, by the id of the run; and records, by folder."""
+        self._final_records: dict[str, RunRecord] = {}
 
     @classmethod
     def create(cls, folder: str | Path, plan: StudyPlan, dataset: Dataset) -> Study:
@@ -199,7 +204,14 @@ class Study(Answers):
         """All planned runs, block by block; before the tuning has ended their tuned parameters are
         stand-ins.
         """
-        return plan_runs(self.plan, self.tuning_results())
+        results = self.tuning_results()
+        if (
+            self._planned is None
+            or self._planned[0] is not self.plan
+            or self._planned[1] != results
+        ):
+            self._planned = self.plan, results, plan_runs(self.plan, results)
+        return list(self._planned[2])
 
     def run_folder(self, spec: RunSpec) -> RunFolder:
         """Where a run lives: runs/, or tuning/ if it serves tuning alone."""
@@ -290,23 +302,41 @@ class Study(Answers):
     def _tunes_blocks(self) -> bool:
         return self.plan.tuning is not None and self.plan.tuning.scope == "block"
 
+    def note(self, spec: RunSpec, outcome: Outcome) -> None:
+        """Remember how a run has ended, so that its record need not be read again."""
+        if outcome.is_final:
+            self._final[spec.id] = outcome
+
     def _ended(self, spec: RunSpec) -> Outcome | None:
         """The outcome of a run that will not be tried again."""
-        outcome = self.run_folder(spec).read_outcome()
-        return None if outcome is None or outcome.status == "interrupted" else outcome
+        outcome = self._outcome(spec)
+        return outcome if outcome and outcome.status != "interrupted" else None
 
     def _is_done(self, spec: RunSpec) -> bool:
-        outcome = self.run_folder(spec).read_outcome()
-        return outcome is not None and outcome.is_final
+        return bool((outcome := self._outcome(spec)) and outcome.is_final)
+
+    def _outcome(self, spec: RunSpec) -> Outcome | None:
+        outcome = self._final.get(spec.id) or self.run_folder(spec).read_outcome()
+        if outcome is not None:
+            self.note(spec, outcome)
+        return outcome
 
     def _skipped(self) -> set[tuple[Setting, str, int]]:
         """The runs that earlier looks have made unnecessary: setting, arm and block."""
         if len(planned_looks(self.plan)) < 2:
             return set()
-        layouts = sequential_layouts(self.plan, read_runs(self.folder, rows=False))
+        layouts = sequential_layouts(self.plan, self._records_so_far())
         return {
             (layout.setting, arm, block) for layout, _ in layouts for arm, block in layout.skipped
         }
+
+    def _records_so_far(self) -> list[RunRecord]:
+        """The records without their rows; those of runs that are final are read once."""
+        known = self._final_records
+        folders = run_folders(self.folder)
+        found = [known.get(each.path.name) or each.read(rows=False) for each in folders]
+        self._final_records = {r.folder.name: r for r in found if r.outcome and r.outcome.is_final}
+        return found
 
     def _key(self, spec: RunSpec) -> tuple[Setting, str, int]:
         return Setting.of(spec, self.plan), spec.arm, spec.block

@@ -1,8 +1,8 @@
-"""The state after a finished epoch, and the weights of a finished run.
+"""The state after a finished epoch or after a batch of the next, and the weights of a finished run.
 
-A checkpoint is one file, written beside and renamed: the state after an epoch is there whole or
-not at all. Its first line is the SHA-256 of the rest, which is a safetensors file; no code is
-unpickled. It knows its run, and the rows that were there when it was made.
+A checkpoint is one file, written beside and renamed: the state is there whole or not at all. Its
+first line is the SHA-256 of the rest, which is a safetensors file; no code is unpickled. It knows
+its run, and the rows that were there when it was made.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from normlab.inputs import check_input
 from normlab.records.files import seal_checkpoint, unseal_checkpoint
 from normlab.records.run import RunSpec, canonical_json
 from normlab.records.store import Files, Guard, RunFolder, atomic_write, no_guard
+from normlab.train.metrics import EpochSoFar
 
 Weights = dict[str, Tensor]
 STATE = "state.ckpt"
@@ -44,6 +45,8 @@ class Resumed:
     """SHA-256 of the run's rows up to that epoch, by file; empty where it was not noted."""
     averaged: dict[str, Any] | None = None
     """The state of the averaged weights; see normlab.train.averaging."""
+    so_far: EpochSoFar = field(default_factory=EpochSoFar)
+    """What was trained of the epoch after it."""
 
 
 def save_checkpoint(
@@ -58,8 +61,11 @@ def save_checkpoint(
     run: str = "",
     rows: Files | None = None,
     averaged: dict[str, Any] | None = None,
+    so_far: EpochSoFar | None = None,
 ) -> None:
-    """Store the state after `epoch`; the one before is replaced in the same moment.
+    """Store the state after `epoch`, and after the batches `so_far` of the next one.
+
+    The state before is replaced in the same moment.
 
     `guard` raises where this process must not write; see normlab.records.store.atomic_write. `run`
     is the run's id, `rows` the checksums of its rows, `averaged` the state of averaged weights.
@@ -77,6 +83,9 @@ def save_checkpoint(
     }
     if averaged is not None:
         state["averaged"] = averaged
+    if so_far is not None and so_far.steps:
+        figures = so_far.figures()
+        state["so_far"] = {"steps": so_far.steps, "seconds": so_far.seconds, "figures": figures}
     tensors: Weights = {}
     tree = json.dumps(_as_plain_data(state, tensors))
     content = safetensors.torch.save(_unshared(tensors), {"normlab": tree})
@@ -110,8 +119,8 @@ def load_checkpoint(
         network.load_state_dict(weights)
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
-        epoch, best = int(state["epoch"]), state["best_weights"]
-        return Resumed(epoch, best, state.get("rows", {}), state.get("averaged"))
+        epoch, best, rows = int(state["epoch"]), state["best_weights"], state.get("rows", {})
+        return Resumed(epoch, best, rows, state.get("averaged"), _so_far(state))
     except StorageError:
         raise
     except Exception as error:  # whatever torch's readers raise for a file that is not theirs
@@ -120,6 +129,14 @@ def load_checkpoint(
             f"the checkpoint in {folder} cannot be continued ({reason}); delete this folder to "
             "train anew"
         ) from error
+
+
+def _so_far(state: dict[str, Any]) -> EpochSoFar:
+    if "so_far" not in state:
+        return EpochSoFar()
+    begun = state["so_far"]
+    figures = [tuple(begun["figures"])]
+    return EpochSoFar(int(begun["steps"]), float(begun["seconds"]), found=figures)
 
 
 def _read_state(folder: Path, device: torch.device) -> dict[str, Any] | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
@@ -22,22 +24,18 @@ from normlab.norms.training.precise_statistics import precise_statistics
 from normlab.records.environment import describe_environment
 from normlab.records.run import EpochRow, Measures, NormSite, Outcome, RunSpec
 from normlab.records.store import Predictions, RunFolder
-from normlab.train.averaging import AveragedWeights
-from normlab.train.checkpoint import (
-    Weights,
-    copy_weights,
-    load_checkpoint,
-    save_checkpoint,
-    save_weights,
-)
+from normlab.train.checkpoint import Weights, copy_weights, save_weights
 from normlab.train.early_stopping import best_epoch, patience_is_over
-from normlab.train.fine_tuning import FineTuning
 from normlab.train.fit import OnBatch, Part, RunData, evaluate, fit, ignore_batch
 from normlab.train.layer_diagnostics import LayerDiagnostics
 from normlab.train.network import build_network, keeps_running, view_of
-from normlab.train.optimizers import make_optimizer, make_schedule
+from normlab.train.ranks import Ranks
+from normlab.train.state import TrainingState
 from normlab.train.step import forward
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
+
+CHECKPOINT_SECONDS = float(os.environ.get("NORMLAB_CHECKPOINT_SECONDS", "300"))
+"""Seconds between two checkpoints inside of an epoch, which cost a kill no more than these."""
 
 
 def execute(
@@ -49,6 +47,7 @@ def execute(
     on_batch: OnBatch = ignore_batch,
     evaluate_test: bool = True,
     steps: StepMode = DEFAULT_STEPS,
+    ranks: Ranks | None = None,
 ) -> Iterator[EpochRow]:
     """Train the run to its end, yielding the rows of newly finished epochs.
 
@@ -57,15 +56,23 @@ def execute(
     Without `evaluate_test` (the run serves tuning) it is measured on the validation part alone: the
     test part is never read, and the weights are not kept.
 
+    With `ranks` this process is the first of several that train the run together, and the only one
+    that stores; the others `follow`.
+
     Every way to end becomes an outcome in the folder: finished, stopped early, diverged, out of
     memory, failed, interrupted. Only a disk that cannot be written is raised.
     """
     with folder.leased() as is_ours:
         before = folder.read_outcome()
-        if not is_ours or (before is not None and before.is_final):
+        goes_on = is_ours and not (before is not None and before.is_final)
+        if ranks is not None:
+            ranks.agree(goes_on)
+        if not goes_on:
             return
         with suppress(LeaseLostError):  # whoever has taken the run over goes on with it
-            yield from _to_the_end(spec, data, folder, device, on_batch, evaluate_test, steps)
+            yield from _to_the_end(
+                spec, data, folder, device, on_batch, evaluate_test, steps, ranks
+            )
     if torch.cuda.is_available():  # for the runs of other processes; an error kept it until here
         torch.cuda.empty_cache()
 
@@ -78,6 +85,7 @@ def _to_the_end(
     on_batch: OnBatch,
     evaluate_test: bool,
     steps: StepMode,
+    ranks: Ranks | None,
 ) -> Iterator[EpochRow]:
     """Train, and turn every way to end into an outcome."""
     folder.create(
@@ -91,11 +99,12 @@ def _to_the_end(
     )
     sites = None
     try:
-        on_batch(0)  # whoever asked to stop before the first batch need not wait for it
+        if ranks is None:
+            on_batch(0)  # whoever asked to stop before the first batch need not wait for it
         network = build_network(spec, device)
         view = view_of(network, spec)
         sites = tuple(site.facts for site in view.norm_sites)
-        yield from _train(spec, data, folder, network, view, on_batch, evaluate_test, steps)
+        yield from _train(spec, data, folder, network, view, on_batch, evaluate_test, steps, ranks)
     except DivergedError as error:
         epochs = error.epoch - 1
         outcome = Outcome(status="diverged", epochs=epochs, norm_sites=sites, error=str(error))
@@ -120,56 +129,71 @@ def _train(
     on_batch: OnBatch,
     evaluate_test: bool,
     steps: StepMode,
+    ranks: Ranks | None,
 ) -> Iterator[EpochRow]:
-    tuning = FineTuning.of(spec, network, view)
-    optimizer = make_optimizer(network, spec.optimizer, rate_shares=tuning.rate_shares)
-    schedule = make_schedule(
-        optimizer,
-        spec.schedule,
-        epochs=spec.epochs,
-        steps_per_epoch=math.ceil(data.steps_per_epoch / spec.accumulate),
-    )
-    averaged = None if spec.ema is None else AveragedWeights(network, spec.ema)
-    resumed = load_checkpoint(folder.checkpoint_path, network, optimizer, schedule, run=spec.id)
-    rows = list(folder.keep_rows(resumed.epoch, resumed.rows))
+    state = TrainingState(spec, data, folder, network, view)
+    rows = list(folder.keep_rows(state.epoch, state.resumed.rows))
     diagnostics = LayerDiagnostics(view, len(data.labels("validation"))) if evaluate_test else None
-    best_weights = resumed.best_weights
-    if averaged is not None and resumed.averaged is not None:
-        averaged.load(resumed.averaged)
     if not patience_is_over(rows, spec.patience):
         for row in fit(
             network,
-            optimizer,
-            schedule,
+            state.optimizer,
+            state.schedule,
             data,
             spec,
-            first_epoch=resumed.epoch + 1,
-            on_batch=on_batch,
+            first_epoch=state.epoch + 1,
+            on_batch=_storing(state, on_batch if ranks is None else ranks.on_batch),
             steps=steps,
             observing=diagnostics.observing if diagnostics is not None else nullcontext,
-            still=tuning.still,
-            averaged=averaged,
+            still=state.tuning.still,
+            averaged=state.averaged,
+            so_far=state.so_far,
+            gradients=None if ranks is None else ranks.join(network, spec),
         ):
             rows.append(row)
+            state.epoch = row.epoch
             if spec.patience is not None and best_epoch(rows) == row.epoch:
-                with nullcontext() if averaged is None else averaged.within(network):
-                    best_weights = copy_weights(network)
+                with state.as_evaluated():
+                    state.best_weights = copy_weights(network)
             # The rows first: a checkpoint without them could not be continued.
             if diagnostics is not None:
                 folder.append_layer_diagnostics(diagnostics.row(row.epoch))
             folder.append_row(row)
-            save_checkpoint(
-                folder.checkpoint_path, row.epoch, network, optimizer, schedule, best_weights,
-                folder.check_lease, run=spec.id, rows=folder.row_checksums(),
-                averaged=None if averaged is None else averaged.state(),
-            )  # fmt: skip
+            state.save()
             yield row
             if patience_is_over(rows, spec.patience):
                 break
-    if averaged is not None:
-        averaged.give(network)
+    if ranks is not None:
+        ranks.leave(network)
+    if state.averaged is not None:
+        state.averaged.give(network)
     sites = tuple(site.facts for site in view.norm_sites)
-    _report(spec, data, folder, network, sites, rows, best_weights, on_batch, evaluate_test)
+    _report(spec, data, folder, network, sites, rows, state.best_weights, on_batch, evaluate_test)
+
+
+def _storing(state: TrainingState, on_batch: OnBatch) -> OnBatch:
+    """`on_batch`, and a checkpoint whenever it is due, or somebody stops the run there.
+
+    Nothing is computed otherwise for it, so that its time decides no number. Where the state cannot
+    be stored, as between batches whose gradients are added up, the run stops a little later.
+    """
+    stored = time.monotonic()
+    asked: InterruptedRunError | None = None
+
+    def after_batch(images: int) -> None:
+        nonlocal stored, asked
+        try:
+            on_batch(images)
+        except InterruptedRunError as error:
+            asked = asked or error
+        due = time.monotonic() - stored >= CHECKPOINT_SECONDS
+        if state.can_be_stored and (due or asked is not None):
+            state.save()
+            stored = time.monotonic()
+            if asked is not None:
+                raise asked
+
+    return after_batch
 
 
 def _report(

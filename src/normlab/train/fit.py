@@ -19,7 +19,7 @@ from normlab.errors import DivergedError
 from normlab.norms.training.parameters import clamp_gates
 from normlab.records.run import EpochRow, Measures, RunSpec
 from normlab.train.averaging import AveragedWeights, GradientSum
-from normlab.train.metrics import measure
+from normlab.train.metrics import EpochSoFar, measure
 from normlab.train.step import Gradients, forward, gradients_of
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
@@ -50,8 +50,11 @@ class RunData(Protocol):
     def std(self) -> Tensor:
         """Standard deviation of the training part's pixels, per channel: (3,)."""
 
-    def train_batches(self, epoch: int) -> Batches:
-        """The training part, shuffled and augmented: a pure function of the epoch."""
+    def train_batches(self, epoch: int, first_step: int = 0) -> Batches:
+        """The training part, shuffled and augmented: a pure function of the epoch.
+
+        Of an epoch that goes on, the batches from `first_step` on.
+        """
 
     def plain_batches(self, part: Part) -> Batches:
         """A part in its order, without augmentation."""
@@ -79,6 +82,8 @@ def fit(
     steps: StepMode = DEFAULT_STEPS,
     still: Callable[[int], Sequence[nn.Parameter]] = lambda epoch: (),
     averaged: AveragedWeights | None = None,
+    so_far: EpochSoFar | None = None,
+    gradients: Gradients | None = None,
 ) -> Iterator[EpochRow]:
     """Train from `first_epoch` to the spec's last, yielding what every epoch did.
 
@@ -87,14 +92,22 @@ def fit(
     see normlab.train.step. `still` gives the parameters that an epoch leaves as they are. Where
     weights are `averaged`, these are the ones that are validated.
 
+    `so_far` is what was trained of the first epoch already. Whenever `on_batch` is called, it says
+    where the epoch is, and weights, optimizer and schedule are those after that batch.
+
+    `gradients` take the place of those that `steps` describes, as where several processes share a
+    batch; see normlab.train.ranks.
+
     Raises:
         DivergedError: the mean training loss of an epoch is not finite.
     """
-    gradients = gradients_of(network, spec, steps)
+    gradients = gradients or gradients_of(network, spec, steps)
+    so_far = EpochSoFar() if so_far is None else so_far
     for epoch in range(first_epoch, spec.epochs + 1):
+        batches = data.train_batches(epoch, so_far.steps)
         train, seconds = train_epoch(
-            network, optimizer, schedule, data.train_batches(epoch), spec, gradients, on_batch,
-            still(epoch), averaged,
+            network, optimizer, schedule, batches, spec, gradients, on_batch,
+            still(epoch), averaged, so_far,
         )  # fmt: skip
         if not torch.isfinite(torch.tensor(train.loss)):
             raise DivergedError(epoch)
@@ -103,6 +116,7 @@ def fit(
             validation, _ = evaluate(
                 network, data.plain_batches("validation"), spec, on_batch=on_batch
             )
+        so_far.clear()
         yield EpochRow(
             epoch=epoch,
             learning_rate=schedule.get_last_lr()[0],
@@ -123,8 +137,9 @@ def train_epoch(
     on_batch: OnBatch = ignore_batch,
     still: Sequence[nn.Parameter] = (),
     averaged: AveragedWeights | None = None,
+    so_far: EpochSoFar | None = None,
 ) -> tuple[Measures, float]:
-    """One pass over the training part; its running figures and its seconds.
+    """One pass over the training part, or what is left of it; its running figures and its seconds.
 
     A step is made after every `spec.accumulate` batches, and after the last one of the epoch.
     Nothing waits for the device between two steps.
@@ -144,22 +159,23 @@ def train_epoch(
     network.train()
     gradients = gradients or gradients_of(network, spec, StepMode(graph=False))
     total = GradientSum(network, spec.accumulate)
-    collected = []
-    start = time.perf_counter()
+    so_far = EpochSoFar() if so_far is None else so_far
+    start = time.perf_counter() - so_far.seconds
     for images, labels in batches:
         losses, logits = gradients(images, labels)
-        if total.add(len(labels)):
+        so_far.whole = total.add(len(labels))
+        if so_far.whole:
             step()
         largest = labels if labels.dim() == 1 else labels.argmax(1)
-        collected.append((losses, logits.argmax(1), largest))
+        so_far.add(losses, logits.argmax(1), largest, time.perf_counter() - start)
         on_batch(len(labels))
     if total.close():
         step()
-    if collected and collected[0][0].is_cuda:
+        so_far.whole = True
+    if so_far.found and so_far.found[0][0].is_cuda:
         torch.cuda.synchronize()
     seconds = time.perf_counter() - start
-    losses, predicted, labels = (torch.cat(parts) for parts in zip(*collected, strict=True))
-    return measure(losses, predicted, labels, len(spec.data.classes)), seconds
+    return measure(*so_far.figures(), len(spec.data.classes)), seconds
 
 
 @torch.inference_mode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -9,6 +11,34 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor
 
 from normlab.records.run import Measures
+
+
+@dataclass
+class EpochSoFar:
+    """What an epoch's training has shown up to a batch: all that the epoch's row needs of it."""
+
+    steps: int = 0
+    """Batches that the weights have learned from."""
+    seconds: float = 0.0
+    whole: bool = True
+    """Whether the weights have been moved by all of them: no gradient waits for further batches."""
+    found: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
+    """Losses, most probable classes and labels, each (n,), of every batch."""
+
+    def add(self, losses: Tensor, predicted: Tensor, labels: Tensor, seconds: float) -> None:
+        """One more batch; `seconds` are those of the epoch."""
+        self.steps += 1
+        self.seconds = seconds
+        self.found.append((losses, predicted, labels))
+
+    def figures(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Losses, most probable classes and labels of all images so far."""
+        losses, predicted, labels = (torch.cat(parts) for parts in zip(*self.found, strict=True))
+        return losses, predicted, labels
+
+    def clear(self) -> None:
+        """Begin the next epoch."""
+        self.steps, self.seconds, self.whole, self.found = 0, 0.0, True, []
 
 
 def measure(

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from normlab.errors import UnknownNameError, UsageError
 from normlab.networks.registry import make_network
 from normlab.networks.view import NetworkView, inspect_network, made_by_spec
+from normlab.norms.base import RunningNormalization
 from normlab.norms.spec import KEEP, parse_norm
 from normlab.randomness import torch_stream
 from normlab.records.network import is_of_library
@@ -41,10 +43,13 @@ def build_network(
 
 
 def view_of(network: nn.Module, spec: RunSpec, batch_size: int | None = None) -> NetworkView:
-    """What the network shows for images of the spec's size; by default a batch of its size."""
+    """What the network shows for images of the spec's size.
+
+    By default for as many as a batch norm of the run takes its statistics from.
+    """
     device = next(network.parameters()).device
     size = spec.data.image_size
-    images = torch.zeros(batch_size or spec.batch_size, 3, size, size, device=device)
+    images = torch.zeros(batch_size or spec.statistics_batch, 3, size, size, device=device)
     return inspect_network(network, images.contiguous(memory_format=torch.channels_last))
 
 
@@ -122,16 +127,18 @@ def _try_batch(spec: RunSpec, device: str) -> None:
     with torch.random.fork_rng(devices=[]), torch.device(device):
         network = make_network(spec.network, classes, spec.norm)
         with torch.no_grad(), _noting_the_layer(network):
-            logits = network(torch.empty(spec.batch_size, 3, size, size))
+            logits = network(torch.empty(spec.statistics_batch, 3, size, size))
     if not any(True for _ in network.parameters()):
         raise UsageError("the network has no parameters, so that there is nothing to train")
-    expected = (spec.batch_size, classes)
+    expected = (spec.statistics_batch, classes)
     if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise UsageError(
             f"the network must give logits of shape {expected}, one for each of num_classes, and "
             f"it gives {found}; correct its factory"
         )
+    if spec.norm_batch == "synchronized":
+        _check_synchronizable(network)
     if parse_norm(spec.norm).info.code in ("none", KEEP.code):
         return
     if not any(made_by_spec(module) for module in network.modules()):
@@ -139,3 +146,16 @@ def _try_batch(spec: RunSpec, device: str) -> None:
             "the network has no normalization out of norm.make(channels), so that its arms would "
             "be equal; make its normalization layers with the norm that the factory is given"
         )
+
+
+def _check_synchronizable(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, RunningNormalization):
+            alone = not module.pools_over_ranks
+        else:
+            alone = isinstance(module, _BatchNorm) and not isinstance(module, nn.SyncBatchNorm)
+        if alone:
+            raise UsageError(
+                f"{type(module).__name__} cannot take its statistics over several ranks; leave it "
+                "out, take bn, or choose --norm-batch local"
+            )

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Set
 from normlab.data.dataset import Dataset
 from normlab.errors import InterruptedRunError
 from normlab.norms.fused.cpu.memory import give_back_freed_memory
-from normlab.records.lease import lease_owner
 from normlab.records.run import EpochRow, Outcome
-from normlab.study.executors.base import Event, ExecutorInfo, ExecutorRequest, Held
-from normlab.study.folder import run_folder
+from normlab.study.executors.base import Event, ExecutorInfo, ExecutorRequest
+from normlab.study.executors.remote import said_by_records
 from normlab.study.job import Job, job_rows
 from normlab.train.fit import OnBatch, ignore_batch
 
@@ -52,12 +51,7 @@ class InlineExecutor:
             return [(job.spec, Outcome(status="interrupted", epochs=0, error=str(error)))]
         self._job = None
         give_back_freed_memory()
-        folder = run_folder(job.study, job.spec)
-        owner = lease_owner(folder.path)
-        outcome = folder.read_outcome()
-        if owner is not None or outcome is None:
-            return [(job.spec, Held(str(owner or "another process")))]
-        return [(job.spec, outcome)]
+        return [(job.spec, said_by_records(job))]
 
     def cancel(self) -> None:
         """Stop the run after its batch; it goes on to there when events are asked for."""

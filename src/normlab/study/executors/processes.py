@@ -25,7 +25,8 @@ from normlab.errors import UsageError
 from normlab.records.follow import RowFollower
 from normlab.records.run import Outcome, RunSpec
 from normlab.study.devices import devices_of, start_service, threads_of
-from normlab.study.executors.base import Event, ExecutorInfo, ExecutorRequest, Held
+from normlab.study.executors.base import Event, ExecutorInfo, ExecutorRequest
+from normlab.study.executors.remote import said_by_records
 from normlab.study.folder import run_folder
 from normlab.study.job import Job, JobSettings, make_job, record_failure
 
@@ -285,20 +286,11 @@ class ProcessesExecutor:
         events: list[Event] = [(spec, row) for row in worker.follower.new_rows()]
         if answer is None:
             return [*events, *self._after_death(worker)]
-        if "error" in answer:
-            kind = getattr(errors, answer.get("kind", ""), UsageError)
-            raise kind(answer["error"])
-        if "held" in answer:
-            events.append((spec, Held(answer["held"])))
-        elif "interrupted" in answer:
-            epochs, error = worker.follower.epochs, answer["interrupted"]
-            events.append((spec, Outcome(status="interrupted", epochs=epochs, error=error)))
-        elif answer.get("done") == spec.id:
-            outcome = run_folder(worker.job.study, spec).read_outcome()
-            assert outcome is not None
-            events.append((spec, outcome))
-        else:
+        if "error" not in answer:
             return events
+        if answer["kind"]:
+            raise getattr(errors, answer["kind"], UsageError)(answer["error"])
+        events.append((spec, said_by_records(worker.job, answer["error"])))
         worker.job, worker.attempts = None, 0
         return events
 

@@ -7,12 +7,10 @@ ended. A job that ended without an outcome is handed in again, as long as it get
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from normlab import errors
 from normlab.errors import InterruptedRunError, LeaseLostError, NormlabError, UsageError
@@ -23,11 +21,8 @@ from normlab.study.executors.base import Event, Held
 from normlab.study.folder import run_folder
 from normlab.study.job import Job, prepare_process, record_failure, run_job
 
-if TYPE_CHECKING:
-    from normlab.data.dataset import Dataset
-
 ATTEMPTS = 3
-"""Times that a job ends without an outcome or a further epoch, before its run is called failed."""
+"""Times that a job ends without an outcome or a further checkpoint, before its run has failed."""
 POLL_SECONDS = 0.2
 """Seconds between two looks at rows and at the engine."""
 
@@ -71,9 +66,9 @@ class _Taken(Generic[Handle]):
     handle: Handle | None = None
     """None: not handed in yet."""
     attempts: int = 0
-    """How often it ended without a further epoch."""
-    epochs: int = 0
-    """Epochs when it was handed in."""
+    """How often it ended without getting further."""
+    before: tuple[int, int] = (0, 0)
+    """How far the run was when it was handed in: epochs, and the time of its checkpoint."""
 
 
 class RemoteExecutor(Generic[Handle]):
@@ -104,8 +99,9 @@ class RemoteExecutor(Generic[Handle]):
         if outcome is not None and outcome.is_final:
             self._ended.append((job.spec, outcome))
             return
-        follower = RowFollower(folder)
-        self._taken[job.spec.id] = _Taken(self._place(job), follower, epochs=follower.epochs)
+        taken: _Taken[Handle] = _Taken(self._place(job), RowFollower(folder))
+        taken.before = _how_far(taken)
+        self._taken[job.spec.id] = taken
 
     def events(self, timeout: float) -> list[Event]:
         """What the records say that is new.
@@ -157,32 +153,33 @@ class RemoteExecutor(Generic[Handle]):
     def _after_end(self, taken: _Taken[Handle], answer: Answer) -> None:
         if answer.kind:
             raise getattr(errors, answer.kind, UsageError)(answer.error)
-        folder = run_folder(taken.job.study, taken.job.spec)
-        outcome = folder.read_outcome()
-        owner = lease_owner(folder.path)
-        if owner is not None and not (outcome is not None and outcome.is_final):
-            self._end(taken, Held(str(owner)))
-        elif outcome is not None and outcome.status != "interrupted":
-            self._end(taken, outcome)
-        elif self._cancelled or _is_over(taken.job):
-            self._end(taken, outcome or _interrupted(taken, answer.error))
+        event = said_by_records(taken.job, answer.error or "its job ended without an outcome")
+        stays = self._cancelled or _is_over(taken.job)
+        if isinstance(event, Held) or event.status != "interrupted" or stays:
+            self._end(taken, event)
         else:
-            self._try_again(taken, answer.error or "its job ended without an outcome")
+            self._try_again(taken, event.error)
 
-    def _try_again(self, taken: _Taken[Handle], reason: str) -> None:
-        """Preempted, over its time, or killed: the run goes on from its last epoch."""
-        got_further = taken.follower.epochs > taken.epochs
-        taken.epochs = taken.follower.epochs
-        taken.attempts = 0 if got_further else taken.attempts + 1
+    def _try_again(self, taken: _Taken[Handle], reason: str | None) -> None:
+        """Preempted, over its time, or killed: the run goes on from where it was stored."""
+        now = _how_far(taken)
+        taken.attempts = 0 if now > taken.before else taken.attempts + 1
+        taken.before = now
         taken.handle = None
         if taken.attempts < ATTEMPTS:
             return
-        error = f"its job ended {ATTEMPTS} times without a further epoch: {reason}"
+        error = f"its job ended {ATTEMPTS} times without getting further: {reason}"
         self._end(taken, record_failure(taken.job, error))
 
     def _end(self, taken: _Taken[Handle], event: Outcome | Held) -> None:
         del self._taken[taken.job.spec.id]
         self._ended.append((taken.job.spec, event))
+
+
+def _how_far(taken: _Taken[Any]) -> tuple[int, int]:
+    """Epochs, and within an epoch the time of the last checkpoint."""
+    folder = run_folder(taken.job.study, taken.job.spec).checkpoint_path
+    return taken.follower.epochs, folder.stat().st_mtime_ns if folder.exists() else 0
 
 
 def _is_over(job: Job) -> bool:
@@ -194,14 +191,30 @@ def _interrupted(taken: _Taken[Any], reason: str) -> Outcome:
     return Outcome(status="interrupted", epochs=taken.follower.epochs, error=reason)
 
 
+def said_by_records(job: Job, reason: str = "") -> Outcome | Held:
+    """How a run stands whose job has ended: its outcome, or that somebody else has it in hand.
+
+    `reason` is why the job ended, if it left no outcome.
+    """
+    folder = run_folder(job.study, job.spec)
+    outcome = folder.read_outcome()
+    owner = lease_owner(folder.path)
+    if owner is not None and not (outcome is not None and outcome.is_final):
+        return Held(str(owner))
+    if outcome is not None:
+        return outcome
+    if not reason:
+        return Held("another process")
+    return Outcome(status="interrupted", epochs=len(folder.read_rows()), error=reason)
+
+
 def answer_job(text: str, on_batch: Callable[[int], None]) -> Answer:
     """Make the run of a job's JSON in this process, which an engine has started."""
     try:
         job = Job.from_json(text)
         on_batch(0)
         prepare_process(job.settings)
-        dataset = _study_data(job.study, job.settings.source)
-        run_job(job, dataset=dataset, on_batch=on_batch)
+        run_job(job, on_batch=on_batch)
     except (InterruptedRunError, LeaseLostError) as error:
         return Answer(str(error))
     except NormlabError as error:
@@ -209,15 +222,6 @@ def answer_job(text: str, on_batch: Callable[[int], None]) -> Answer:
     except OSError as error:
         return Answer(" ".join(str(error).split()), "StorageError")
     return Answer()
-
-
-@functools.lru_cache(maxsize=1)
-def _study_data(study: Path, source: str) -> Dataset:
-    """Loaded once by a process that makes several runs."""
-    from normlab.records.plan import read_plan
-    from normlab.study.folder import load_study_data
-
-    return load_study_data(study, read_plan(study / "study.toml"), source)
 
 
 def placed(job: Job, *, device: str, threads: int) -> Job:

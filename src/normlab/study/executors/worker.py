@@ -5,9 +5,8 @@
 Every line in is a JSON object, and so is every answer:
 
     {"study": "…", "settings": {…}}                → {"ready": true} once it has data and device
-    {"job": {…}}                                   → {"done": id} once its outcome is written,
-                                                     {"held": owner} where another process has it,
-                                                     {"interrupted": why} if it was not begun
+    {"job": {…}}                                   → {"error": "", "kind": ""} once it has ended;
+                                                     how, its records say
     {"calibration": {…job…}, "seconds": 2}         → {"images_per_second": 812.5}
     {"stop": true}                                 stops the run in hand in order
 
@@ -100,39 +99,27 @@ def _work(conversation: Conversation, stop: StopRequest) -> None:
     import torch
 
     from normlab.norms.fused.cpu.memory import give_back_freed_memory
-    from normlab.records.lease import lease_owner
-    from normlab.records.plan import read_plan
-    from normlab.study.folder import load_study_data, run_folder
-    from normlab.study.job import Job, job_rows, prepare_process, read_settings
+    from normlab.study.executors.remote import answer_job
+    from normlab.study.job import Job, prepare_process, read_settings, study_data
 
     settings = read_settings(first["settings"])
     study = Path(first["study"])
     prepare_process(settings)
     torch.empty(1, device=settings.device)  # a device that cannot be had is found out here
-    dataset = load_study_data(study, read_plan(study / "study.toml"), settings.source)
+    dataset = study_data(study, settings.source)
     conversation.answer({"ready": True})
     while (message := conversation.next_line()) is not None:
-        job = Job.from_json(message.get("job") or message["calibration"])
-        torch.set_num_threads(job.settings.threads)
         if "calibration" in message:
+            job = Job.from_json(message["calibration"])
+            torch.set_num_threads(job.settings.threads)
             speed = images_per_second(job, dataset, message["seconds"])
             conversation.answer({"images_per_second": speed})
             continue
-        try:
-            for _ in job_rows(job, dataset=dataset, on_batch=lambda images: stop.check()):
-                pass
-        except InterruptedRunError as error:  # before there was anything to store
-            conversation.answer({"interrupted": str(error)})
+        answer = answer_job(message["job"], lambda images: stop.check())
+        conversation.answer(vars(answer))
+        if stop.is_set or answer.kind:
             return
         give_back_freed_memory()
-        folder = run_folder(study, job.spec)
-        owner = lease_owner(folder.path)
-        if owner is not None or folder.read_outcome() is None:
-            conversation.answer({"held": str(owner or "another process")})
-        else:
-            conversation.answer({"done": job.spec.id})
-        if stop.is_set:
-            return
 
 
 def images_per_second(job: Job, dataset: Dataset, seconds: float) -> float:

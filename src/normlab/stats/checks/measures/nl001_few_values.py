@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from normlab.records.run import RunSpec
 from normlab.records.store import RunRecord
 from normlab.stats.checks.base import (
     Result,
@@ -28,7 +29,7 @@ def few_values(study: StudyToCheck) -> Result:
     """
     measured = [run for run in study.runs if run.outcome is not None and run.outcome.norm_sites]
     fewest = {
-        f"{run.spec.norm} at batch {run.spec.batch_size} and {run.spec.data.image_size} px": found
+        f"{run.spec.norm} at batch {_batch(run.spec)} and {run.spec.data.image_size} px": found
         for run in measured
         if (found := fewest_values(run)) is not None
     }
@@ -59,4 +60,11 @@ def fewest_values(run: RunRecord) -> tuple[int, str] | None:
         ),
         key=lambda found: found[0],
         default=None,
+    )
+
+
+def _batch(spec: RunSpec) -> str:
+    alone = spec.statistics_batch < spec.batch_size
+    return (
+        f"{spec.statistics_batch} of each of {spec.ranks} ranks" if alone else f"{spec.batch_size}"
     )
