@@ -6,7 +6,7 @@ anybody trains.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Literal
 
 from normlab.errors import UsageError
 
@@ -23,14 +23,17 @@ MAX_RUNS = 1_000_000
 """Of a study: blocks times cells."""
 
 
-def check_ranks(ranks: int, norm_batch: str | None, batch_sizes: Iterable[int]) -> None:
-    """Raise a UsageError where so many ranks cannot share batches of these sizes."""
-    for size in batch_sizes:
-        if size % ranks:
-            raise UsageError(
-                f"{ranks} ranks do not divide a batch of {size} images; choose a batch size that "
-                f"is a multiple of {ranks}, or another number of --ranks"
-            )
+NormBatch = Literal["local", "synchronized"]
+"""Of several ranks, a batch norm's batch: each rank's own part, or that of all of them."""
+
+
+def check_ranks(ranks: int, norm_batch: NormBatch | None, batch_size: int) -> None:
+    """Raise a UsageError where so many ranks cannot share batches of this size."""
+    if batch_size % ranks:
+        raise UsageError(
+            f"{ranks} ranks do not divide a batch of {batch_size} images; choose a batch size that "
+            f"is a multiple of {ranks}, or another number of --ranks"
+        )
     if ranks > 1 and norm_batch is None:
         raise UsageError(
             f"with {ranks} ranks say what a batch norm takes its statistics over: --norm-batch "

@@ -26,6 +26,7 @@ from normlab.limits import (
     MAX_RANKS,
     MAX_RATE,
     MAX_WEIGHT_DECAY,
+    NormBatch,
 )
 from normlab.plugins import check_name
 from normlab.records.network import hashed_network, is_own, module_of
@@ -35,7 +36,6 @@ from normlab.records.run import (
     VALIDATION_FRACTION,
     Frozen,
     NetworkSpec,
-    NormBatch,
     content_hash,
     hashed_form,
     known,

@@ -32,6 +32,7 @@ from normlab.limits import (
     MAX_RANKS,
     MAX_RATE,
     MAX_WEIGHT_DECAY,
+    NormBatch,
     check_ranks,
 )
 from normlab.records.network import Option, hashed_network, network_text, with_options
@@ -128,10 +129,6 @@ def check_augmentation(name: str) -> str:
             if part in AUGMENTATION_PRESETS:
                 raise UsageError(f"the preset {part!r} cannot be joined with others by +")
     return name
-
-
-NormBatch = Literal["local", "synchronized"]
-"""Of several ranks, a batch norm's batch: each rank's own part, or that of all of them."""
 
 
 class DataSpec(Frozen):
@@ -245,7 +242,7 @@ class RunSpec(Frozen):
 
     @model_validator(mode="after")
     def _ranks_have_parts(self) -> RunSpec:
-        check_ranks(self.ranks, self.norm_batch, (self.batch_size,))
+        check_ranks(self.ranks, self.norm_batch, self.batch_size)
         return self
 
     @property
