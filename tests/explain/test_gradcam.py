@@ -177,3 +177,40 @@ def test_equal_to_pytorch_grad_cam(norm: str, monkeypatch: pytest.MonkeyPatch) -
     with oracle.GradCAM(network, [modules[name] for name in layers]) as cam:
         expected = cam(input_tensor=images(size=32), targets=wanted)
     torch.testing.assert_close(found, torch.from_numpy(expected), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("class_token", [True, False])
+def test_tokens_lie_where_their_patches_do(class_token: bool) -> None:
+    """Of a linear network the map is Σ_k w_k·A_k of the token of each place, row by row."""
+
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.LayerNorm(3)
+            self.head = nn.Linear(3, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = x[:, :, ::4, ::4].flatten(2).transpose(1, 2)
+            if class_token:
+                y = torch.cat([y.new_zeros(len(y), 1, 3), y], 1)
+            y = self.norm(y)
+            logits: torch.Tensor = self.head(y.mean(1))
+            return logits
+
+    network = Tokens()
+    x = torch.randn(2, 3, 16, 24, generator=torch.Generator().manual_seed(3))
+    found = grad_cam(network, x, torch.tensor([0, 1]), ["norm"])
+    with torch.no_grad():
+        y = network.norm(x[:, :, ::4, ::4].permute(0, 2, 3, 1))
+        places = (y @ network.head.weight.T).relu().permute(0, 3, 1, 2)
+    for n, target in enumerate((0, 1)):
+        expected = functional.interpolate(
+            places[n : n + 1, target][None], (16, 24), mode="bilinear"
+        )
+        torch.testing.assert_close(found.maps[n], expected[0, 0] / (24 + class_token))
+
+
+def test_a_layer_without_places_is_refused() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(48, 4), nn.Linear(4, 2))
+    with pytest.raises(UsageError, match=r"of shape \(1, 4\), has no places in the image"):
+        grad_cam(network, torch.randn(1, 3, 4, 4), None, ["1"])

@@ -9,6 +9,7 @@ from torch import nn
 from normlab.networks.registry import make_network
 from normlab.networks.view import inspect_network
 from normlab.norms.spec import parse_norm
+from normlab.norms.surgery.convert import convert_norms
 
 
 def plain(norm: str = "bn") -> nn.Sequential:
@@ -104,3 +105,65 @@ def test_a_network_without_maps_has_no_layer_for_them() -> None:
     assert view.cam_layers == ()
     assert view.norm_sites == ()
     assert view.parts == ("1", "3")
+
+
+class Transformer(nn.Module):
+    """Patches of 4 px; blocks of a norm, attention, a norm, and a layer of each token."""
+
+    def __init__(self, class_token: bool, blocks: int = 2) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 4, stride=4)
+        self.class_token = nn.Parameter(torch.ones(1, 1, 8)) if class_token else None
+        self.blocks = nn.ModuleList(
+            nn.ModuleDict(
+                {
+                    "norm1": nn.LayerNorm(8),
+                    "mix": nn.MultiheadAttention(8, 2, batch_first=True),
+                    "norm2": nn.LayerNorm(8),
+                    "own": nn.Linear(8, 8),
+                }
+            )
+            for _ in range(blocks)
+        )
+        self.norm = nn.LayerNorm(8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.patches(x).flatten(2).transpose(1, 2)
+        if self.class_token is not None:
+            y = torch.cat([self.class_token.expand(len(y), -1, -1), y], 1)
+        for block in self.blocks:
+            z = block["norm1"](y)
+            y = y + block["mix"](z, z, z)[0]
+            y = y + block["own"](block["norm2"](y))
+        y = self.norm(y)
+        logits: torch.Tensor = self.head(y[:, 0] if self.class_token is not None else y.mean(1))
+        return logits
+
+
+@pytest.mark.parametrize(("class_token", "layer"), [(True, "blocks.1.norm1"), (False, "norm")])
+@pytest.mark.parametrize("norm", ["", "bn", "gn:groups=4"])
+def test_maps_of_tokens_are_taken_where_places_still_count(class_token, layer, norm) -> None:
+    network = Transformer(class_token)
+    if norm:
+        convert_norms(network, norm)
+    assert inspect_network(network.eval(), torch.zeros(2, 3, 16, 24)).cam_layers == (layer,)
+
+
+def test_the_map_before_the_pooling_in_a_network_without_activation_modules() -> None:
+    """As in ConvNeXt: a norm within the block, an addition after it, a norm after the pooling."""
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(8, 8, 3, padding=1), nn.LayerNorm(8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.norm(self.conv(x).permute(0, 2, 3, 1))
+            return x + y.permute(0, 3, 1, 2)
+
+    network = nn.Sequential(
+        *(nn.Conv2d(3, 8, 2, stride=2), Block(), nn.AdaptiveAvgPool2d(1)),
+        *(nn.GroupNorm(1, 8), nn.Flatten(), nn.Linear(8, 3)),
+    )
+    assert inspect_network(network, torch.zeros(2, 3, 12, 12)).cam_layers == ("1",)

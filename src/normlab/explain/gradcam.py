@@ -3,7 +3,8 @@
     w[n,k] = mean over the pixels of ∂(logit of class c_n)/∂A[n,k]       a weight a channel
     L[n]   = max(0, Σ_k w[n,k]·A[n,k])                                   one map a layer
 
-A (N, K, H', W') is a layer's output. Source: Selvaraju et al. 2017, equations 1 and 2.
+A (N, K, H', W') is a layer's output; of tokens (N, L, K) those that stand for places, in their
+grid. Source: Selvaraju et al. 2017, equations 1 and 2.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from normlab.errors import UsageError
+from normlab.networks.feature_maps import feature_map
 from normlab.records.run import known
 
 MODES = ("raw", "per-layer")
@@ -64,6 +66,7 @@ def grad_cam(
         # A leaf that needs a gradient gives a graph also to a network whose weights are frozen.
         logits: Tensor = network(images.detach().clone().requires_grad_())
         captured = [outputs[name] for name in layers if name in outputs]
+        modules = dict(network.named_modules())
         if targets is None:
             targets = logits.argmax(1)
         if targets.numel() and not 0 <= int(targets.min()) <= int(targets.max()) < logits.shape[1]:
@@ -78,8 +81,16 @@ def grad_cam(
         raise UsageError("a layer was chosen that the logits do not depend on; choose another")
     height, width = images.shape[2:]
     total = torch.zeros(len(images), height, width, device=images.device)
-    for output, gradient in zip(captured, gradients, strict=True):
-        small = layer_map(output.detach().float(), gradient.float())
+    for name, output, gradient in zip(layers, captured, gradients, strict=True):
+        found, slope = (
+            feature_map(modules[name], one, height, width) for one in (output.detach(), gradient)
+        )
+        if found is None or slope is None:
+            raise UsageError(
+                f"the output of the layer {name}, of shape {tuple(output.shape)}, has no places in "
+                "the image; choose a layer before the pooling"
+            )
+        small = layer_map(found.float(), slope.float())
         if mode == "per-layer":
             small = _stretched(small)
         total += functional.interpolate(small[:, None], (height, width), mode="bilinear")[:, 0]

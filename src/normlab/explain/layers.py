@@ -19,7 +19,8 @@ def choose_layers(view: NetworkView, choice: str = "last-stage") -> tuple[str, .
 
     A convolution layer's output is taken after its norm, shortcut and activation: where one module
     computes them in one sweep that is the norm, elsewhere it is the activation module. In a
-    network without activation modules it is the last norm's, or convolution's, own output.
+    network without either it is the last feature map before the pooling; of a transformer with a
+    class token, the input of its last block.
 
     Raises:
         UnknownNameError: no such choice.

@@ -16,12 +16,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from normlab.networks.feature_maps import feature_map, prefix_tokens
 from normlab.networks.statistics import UNKNOWN, Shape, Statistics, statistics_of
 from normlab.norms.functional.layout import as_planes
 from normlab.norms.surgery import recognize
 from normlab.records.run import NormSite
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+_POOLING = (nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,8 @@ class NetworkView:
     """Modules with parameters that make up the network, in the order in which they ran."""
     cam_layers: tuple[str, ...]
     """Modules whose outputs class activation maps are taken from, in the order in which they ran:
-    all activations of the last resolution and width. Empty without a norm or a convolution."""
+    all activations of the last resolution and width, or the last feature map before pooling; see
+    normlab.networks.feature_maps. Empty without a norm or a convolution that gives a map."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +112,7 @@ def inspect_network(network: nn.Module, example: Float[Tensor, "n 3 h w"]) -> Ne
         norm_sites=tuple(_site_views(sites, first, calls)),
         head=head,
         parts=_parts(network, tuple(first)),
-        cam_layers=_cam_layers(sites, head, calls),
+        cam_layers=_cam_layers(sites, head, calls, (example.shape[-2], example.shape[-1])),
     )
 
 
@@ -234,21 +237,46 @@ def _parts(network: nn.Module, ran: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _cam_layers(
-    sites: dict[str, nn.Module], head: HeadView | None, calls: list[_Call]
+    sites: dict[str, nn.Module], head: HeadView | None, calls: list[_Call], size: tuple[int, int]
 ) -> tuple[str, ...]:
-    maps = [call for call in calls if len(call.shape) == 4]
-    norms = [call for call in maps if call.name in sites]
-    convolutions = [
-        call
-        for call in maps
-        if isinstance(call.module, _Convolution) and (head is None or call.name != head.name)
-    ]
-    if not norms and not convolutions:
+    """See `NetworkView.cam_layers`; `size` is that of the images.
+
+    The last feature map before pooling; where that is what activation modules (or norms with an
+    activation) give, all that these give at its resolution and width. Of tokens with a class token
+    among them, which alone is read in the end, it is the input of the last block instead.
+    """
+    apart = "" if head is None else head.name
+    found = {
+        call: map_.shape[1:]
+        for call in calls
+        if call.name not in ("", apart)
+        and (map_ := feature_map(call.module, call.output, *size)) is not None
+    }
+    wide = {shape[0] for shape in found.values() if shape[1] * shape[2] > 1}
+    # One place alone, as wide as a map before it: that map after the pooling.
+    maps = [c for c, (k, h, w) in found.items() if h * w > 1 or k not in wide]
+    learned = [c for c in maps if c.name in sites or isinstance(c.module, _Convolution)]
+    if not learned:
         return ()
-    last = (norms or convolutions)[-1]
+    tokens = [c for c in maps if c.name in sites and len(c.shape) == 3]
+    if tokens and tokens[-1] is [c for c in learned if c.name in sites][-1]:
+        return (_token_layer(tokens, size),)
+    last = ([c for c in learned if c.name in sites] or learned)[-1]
     alike = [call for call in maps if call.shape[1:] == last.shape[1:]]
     fused = [c.name for c in alike if c.name in sites and c.activation != "none"]
-    activations = [
-        c.name for c in alike if type(c.module).__module__ == nn.ReLU.__module__ and c.name
-    ]
-    return tuple(dict.fromkeys(fused or activations or [last.name]))
+    activations = [c.name for c in alike if type(c.module).__module__ == nn.ReLU.__module__]
+    if fused or activations:
+        return tuple(dict.fromkeys(fused or activations))
+    final = [c for c in maps if not isinstance(c.module, _POOLING)][-1]
+    return (last.name if final.output is last.output else final.name,)
+
+
+def _token_layer(tokens: list[_Call], size: tuple[int, int]) -> str:
+    if not prefix_tokens(tokens[-1].shape[1], *size):
+        return tokens[-1].name
+    within: dict[str, list[str]] = {}
+    for call in tokens:
+        if call.shape == tokens[-1].shape:
+            within.setdefault(call.name.rpartition(".")[0], []).append(call.name)
+    blocks = [names for names in within.values() if len(names) > 1]
+    return blocks[-1][0] if blocks else tokens[-1].name
