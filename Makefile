@@ -7,7 +7,7 @@ EXTRAS ?= dev
 # Two workers with a thread each: most tests are too small to fill a second core.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-fast test-ray test-slurm test-models lint docs install clean
+.PHONY: demo test test-fast test-ray test-slurm test-models sweep lint docs install clean
 
 demo: $(STAMP)  ## the main job on scikit-learn's digits
 	$(BIN)/normlab compare --demo --yes
@@ -30,11 +30,17 @@ test-slurm: $(STAMP)  ## a real SLURM of two nodes on the loopback, as root, whe
 # define (tests/helpers/real_libraries.py), so that these libraries stay apart from the others.
 MODELS := build/models
 MODEL_TESTS := tests/norms/surgery/test_real_models.py tests/norms/surgery/test_real_layers.py \
-	tests/norms/surgery/test_tools_by_type.py tests/networks/test_libraries.py
+	tests/norms/surgery/test_segmentation_networks.py tests/norms/surgery/test_tools_by_type.py \
+	tests/networks/test_libraries.py tests/explain/test_real_networks.py
 test-models: $(STAMP)  ## the real timm and torchvision: skips by name where they cannot be had
 	test -d $(MODELS)/timm || $(BIN)/python -m pip install --quiet --no-deps --target $(MODELS) \
 		--requirement tests/models.txt || echo "timm and torchvision could not be installed"
 	PYTHONPATH=$(MODELS) $(PARALLEL) $(MODEL_TESTS)
+
+sweep: $(STAMP)  ## 140 models of timm and torchvision converted, every refusal with its cause: nightly
+	test -d $(MODELS)/timm || $(BIN)/python -m pip install --quiet --no-deps --target $(MODELS) \
+		--requirement tests/models.txt || echo "timm and torchvision could not be installed"
+	PYTHONPATH=$(MODELS) OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python benchmarks/conversion.py --all 140
 
 lint: $(STAMP)  ## style, types, and who may import whom
 	$(BIN)/ruff check .
