@@ -40,7 +40,8 @@ def feature_map(
         prefix = prefix_tokens(output.shape[1], height, width)
         if prefix is not None:
             rows = round(((output.shape[1] - prefix) * height / width) ** 0.5)
-            return output[:, prefix:].transpose(1, 2).unflatten(2, (rows, -1))
+            found: Tensor = output[:, prefix:].transpose(1, 2).unflatten(2, (rows, -1))
+            return found
     return None
 
 
