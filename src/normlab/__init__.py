@@ -8,6 +8,7 @@
     normlab.convert_norms(model, "gn:groups=8")               the same in a network of any library
     normlab.synchronize(model)                                batch statistics over all ranks
     normlab.parameter_groups, normlab.clamp_gates             for a training loop of your own
+    normlab.load("folder")                            a trained network, of a study or an export
     normlab.load_data, normlab.StudyPlan, normlab.Study       a controlled study on disk
     normlab.own_study(folder, train, make_network, …)         the same around a training of your own
 
@@ -45,6 +46,7 @@ _HOMES = {
     "own_study": "normlab.study.own.study",
     "Study": "normlab.study.study",
     "StudyPlan": "normlab.records.plan",
+    "load": "normlab.study.answers.load",
     "load_data": "normlab.data.dataset",
     "NormlabError": "normlab.errors",
 }
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
     from normlab.norms.training.precise_statistics import precise_statistics as precise_statistics
     from normlab.norms.training.synchronize import synchronize as synchronize
     from normlab.records.plan import StudyPlan as StudyPlan
+    from normlab.study.answers.load import load as load
     from normlab.study.own.study import own_study as own_study
     from normlab.study.study import Study as Study
 

@@ -33,6 +33,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "normlab predict photos-study one.jpg",
         "normlab predict photos-study photos/ --out classes.csv",
     ),
+    "export": (
+        "normlab export photos-study",
+        "normlab export photos-study --to onnx --to hf --out bird-network",
+    ),
     "infer": (
         "normlab infer --model_file net.pth --normalization bn --n 2 "
         "--test_data_file test.csv --output_file classes.csv",
@@ -58,7 +62,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 
 VERBS: dict[str, tuple[str, ...]] = {
     "Start here": ("check", "compare", "predict", "report"),
-    "Studies": ("plan", "run", "slurm-submit", "status", "verify", "track", "train", "infer"),
+    "Studies": ("plan", "run", "slurm-submit", "status", "verify", "track", "train"),
+    "Use a network": ("export", "infer"),
     "Why": ("explain", "stress", "audit"),
     "What there is": ("norms", "networks", "checks", "executors", "bench", "cache", "doctor"),
 }
@@ -75,6 +80,7 @@ SHORT: dict[str, str] = {
     "verify": "Whether a study's records are whole and agree.",
     "track": "Send a study to MLflow, W&B or TensorBoard.",
     "train": "Train one network.",
+    "export": "A network as ONNX, a torch program, a folder for the Hub.",
     "infer": "The course's program: weights and a CSV in, class ids out.",
     "explain": "Grad-CAM: where a network looked, by class.",
     "stress": "Accuracy as the images change: blur, noise, batches …",

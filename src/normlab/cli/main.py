@@ -24,6 +24,7 @@ from normlab.cli.verbs.compare import PLAN_HELP, compare
 from normlab.cli.verbs.doctor import doctor
 from normlab.cli.verbs.executors import executors
 from normlab.cli.verbs.explain import explain
+from normlab.cli.verbs.export import export
 from normlab.cli.verbs.infer import infer
 from normlab.cli.verbs.networks import networks
 from normlab.cli.verbs.norms import norms
@@ -52,7 +53,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _VERBS = (
-    *(check, compare, run, status, report, train, predict, infer, explain, stress),
+    *(check, compare, run, status, report, train, predict, export, infer, explain, stress),
     *(track, verify, audit, norms, networks, checks, executors, slurm_submit, bench, cache, doctor),
 )
 for _verb in _VERBS:

@@ -35,18 +35,20 @@ class TrainedNetwork(nn.Module):
     std: Tensor
 
     def __init__(self, run: Path, device: torch.device | str = "cpu") -> None:
-        """Read the weights of a run's folder, without pickle; the module is in evaluation mode.
+        """Read the weights of a run or an export, without pickle; the module is in evaluation mode.
 
         Raises:
             UsageError: the run has no weights yet.
             StorageError: they are damaged or do not fit the network.
         """
         super().__init__()
-        weights, spec, mean, std = load_weights(run / "weights.safetensors")
+        exported = run / "model.safetensors"
+        path = exported if exported.exists() else run / "weights.safetensors"
+        weights, spec, mean, std = load_weights(path)
         self.spec: RunSpec = spec
         """All that decided the run."""
         self.classes: tuple[str, ...] = spec.data.classes
-        self.network = build_network(spec, device)
+        self.network = build_network(spec, device, load_weights=False)
         try:
             self.network.load_state_dict(weights)
         except RuntimeError as error:

@@ -1,0 +1,98 @@
+"""Write an export: built beside, checked on pictures, and only then put in its place."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from normlab.errors import StorageError, UsageError
+from normlab.records.run import known
+from normlab.records.store import RunFolder
+from normlab.serving.export.card import model_card
+from normlab.serving.export.check import Answers, CheckPictures, check_close, largest_difference
+from normlab.serving.export.folder import write_folder
+from normlab.serving.export.forms import facts, need_onnx, write_onnx, write_program
+from normlab.serving.export.program import CLOSE, Traced, trace
+from normlab.serving.predictor import Predictor
+from normlab.stats.data.reading import StudyRecords
+
+FORMS = ("onnx", "torch", "folder", "hf")
+"""folder and hf are one: the folder is of the Hub's form."""
+
+
+@dataclass(frozen=True, eq=False)
+class Export:
+    """What was written, and how close it is."""
+
+    files: tuple[Path, ...]
+    differences: tuple[tuple[str, float], ...]
+    """Form and the largest difference of a probability from the run's."""
+    traced: Traced
+
+
+def export(
+    run: Path,
+    forms: Sequence[str],
+    out: Path,
+    check: CheckPictures,
+    study: StudyRecords | None = None,
+    tolerance: float = CLOSE,
+) -> Export:
+    """Export a run's network.
+
+    Args:
+        run: the run's folder.
+        forms: of FORMS.
+        out: the folder that gets the files; others in it stay.
+        check: pictures that every form is asked.
+        study: for the model card.
+        tolerance: how far probabilities may be from the run's.
+
+    Raises:
+        UsageError: the run has no weights; a form is not exact.
+        UnknownNameError: no such form.
+        MissingExtraError: ONNX's libraries are not installed.
+        StorageError: the weights are damaged, or the folder cannot be written.
+    """
+    for form in forms:
+        known("form of an export", form, FORMS)
+    if "onnx" in forms:
+        need_onnx()
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; give the folder of the export with --out")
+    predictor = Predictor.load(run)
+    precision = predictor.spec.precision
+    some = torch.from_numpy(check.pictures[:8].copy())
+    traced = trace(predictor, some, min(tolerance, CLOSE))
+    about = facts(predictor, traced)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as made:
+            folder = Path(made)
+            card = model_card(RunFolder(run).read(rows=False), study, traced.sizes)
+            differences = []
+            for form in dict.fromkeys("folder" if form == "hf" else form for form in forms):
+                written: list[Answers]
+                if form == "onnx":
+                    written = [write_onnx(traced, about, folder / "model.onnx")]
+                elif form == "torch":
+                    written = [write_program(traced, about, folder / "model.pt2")]
+                else:
+                    written = write_folder(traced, about, run, card, folder)
+                difference = max(largest_difference(one, check) for one in written)
+                check_close(form, difference, tolerance, precision)
+                differences.append((form, difference))
+            files = _moved(folder, out)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"cannot write {out}: {reason}; choose another with --out") from error
+    return Export(files, tuple(differences), traced)
+
+
+def _moved(folder: Path, out: Path) -> tuple[Path, ...]:
+    out.mkdir(exist_ok=True)
+    return tuple(path.replace(out / path.name) for path in sorted(folder.iterdir()))

@@ -1,0 +1,130 @@
+"""Exports say what the run said; their files are read back as others read them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import normlab
+from normlab.data.dataset import load_data
+from normlab.errors import MissingExtraError, UnknownNameError, UsageError
+from normlab.serving.export import forms
+from normlab.serving.export.check import CheckPictures, check_close
+from normlab.serving.export.write import export
+from normlab.serving.predictor import Predictor
+from normlab.stats.data.reading import read_study
+from normlab.study.study import Study
+from tiny_studies import tiny_plan, write_pictures
+
+NORMS = ("bn", "bin", "gn:groups=4")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    folder = tmp_path_factory.mktemp("export")
+    plan = tiny_plan(
+        write_pictures(folder / "pictures"),
+        factors={"norm": list(NORMS), "learning_rate": [0.02], "batch_size": [4]},
+    )
+    dataset = load_data(plan.data.source, 8, cache=folder / "cache")
+    made = Study.create(folder / "study", plan, dataset)
+    for _ in made.run(dataset):
+        pass
+    return made
+
+
+def run_of(study: Study, norm: str) -> Path:
+    return next(r.folder for r in study.records() if r.spec.norm.startswith(norm.partition(":")[0]))
+
+
+def check_pictures(run: Path) -> CheckPictures:
+    pictures = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3), np.uint8)
+    expected = np.stack(list(Predictor.load(run).probabilities(iter(pictures))))
+    return CheckPictures(pictures, expected, "nine pictures")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", NORMS)
+def test_onnx(study: Study, norm: str, tmp_path: Path) -> None:
+    """By onnxruntime, at another size too, with what one must know in the metadata."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    run = run_of(study, norm)
+    check = check_pictures(run)
+    made = export(run, ["onnx"], tmp_path / "out", check)
+    assert dict(made.differences)["onnx"] <= 1e-5
+    assert made.traced.folded == (made.traced.norms if norm == "bn" else 0)
+    assert made.traced.multiple == 4
+    session = onnxruntime.InferenceSession(str(tmp_path / "out" / "model.onnx"))
+    meta = session.get_modelmeta().custom_metadata_map
+    assert json.loads(meta["classes"]) == ["bright", "dark", "striped"]
+    assert meta["norm"] == Predictor.load(run).spec.norm
+    other = np.random.default_rng(1).integers(0, 256, (1, 12, 20, 3), np.uint8)
+    (found,) = session.run(None, {"pictures": other})
+    with torch.no_grad():
+        expected = made.traced.module(torch.from_numpy(other)).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_folder(study: Study, tmp_path: Path) -> None:
+    """By normlab.load, and by the card's own script in a process without normlab."""
+    run, out = run_of(study, "bin"), tmp_path / "out"
+    made = export(run, ["hf", "folder"], out, check_pictures(run), read_study(study.folder))
+    assert dict(made.differences)["folder"] <= 1e-5
+    picture = np.random.default_rng(2).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(picture).save(out / "picture.png")
+    (expected,) = Predictor.load(run).probabilities(iter([picture]))
+    shares = normlab.load(out).classify(out / "picture.png")
+    assert shares == normlab.load(run).classify(out / "picture.png")
+    best = max(shares, key=lambda name: shares[name])
+    assert shares[best] == pytest.approx(expected.max(), abs=1e-5)
+    config = json.loads((out / "config.json").read_text())
+    assert config["id2label"]["0"] == "bright"
+    card = (out / "README.md").read_text()
+    for part in ("pipeline_tag: image-classification", "## Verdict", "fingerprint", "limits"):
+        assert part in card
+    script = card.split("With torch alone:\n\n```python\n")[1].split("```")[0]
+    script = script.replace("picture.jpg", "picture.png")
+    refusing = "import sys; sys.modules['normlab'] = None\n"
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", refusing + script],
+        cwd=out, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    said, share = found.stdout.rsplit(maxsplit=1)
+    assert said == best
+    assert float(share) == pytest.approx(shares[best], abs=1e-5)
+
+
+def test_nothing_is_written_that_is_not_exact(study: Study, tmp_path: Path) -> None:
+    run = run_of(study, "bn")
+    check = check_pictures(run)
+    wrong = CheckPictures(check.pictures, check.probabilities + 0.002, "nine pictures")
+    with pytest.raises(UsageError, match=r"torch cannot be exact.*nothing was written.*0\.003"):
+        export(run, ["torch"], tmp_path / "out", wrong)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UsageError, match="the run computed in bfloat16"):
+        check_close("onnx", 0.01, 1e-5, "bfloat16")
+
+
+def test_bad_input(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(study, "bn")
+    check = check_pictures(run)
+    with pytest.raises(UnknownNameError, match="did you mean 'onnx'"):
+        export(run, ["onx"], tmp_path / "out", check)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="is a file"):
+        export(run, ["torch"], tmp_path / "file", check)
+    with pytest.raises(UsageError, match="no weights at"):
+        export(tmp_path, ["torch"], tmp_path / "out", check)
+    with pytest.raises(UsageError, match="holds no network"):
+        normlab.load(tmp_path)
+    monkeypatch.setattr(forms, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"normlab\[onnx\]"):
+        export(run, ["onnx"], tmp_path / "out", check)
