@@ -46,14 +46,17 @@ def export(
     Preprocessing is inside: pictures of 8 bits in, probabilities out. Nothing is written unless
     every form gives the probabilities that the run gave for its own test pictures.
     """
+    from normlab.serving.export.write import check_forms
     from normlab.serving.export.write import export as write_export
 
+    wanted = to or ["onnx"]
+    check_forms(wanted)
     options.use_plugins_of(study, trusted=trust_plugins)
     run = find_run(study, arm, block)
     records = _study_of(run)
     check = _check_pictures(run, records, data)
     target = out or Path(_name(run, records))
-    made = write_export(run, to or ["onnx"], target, check, records, tolerance)
+    made = write_export(run, wanted, target, check, records, tolerance)
     traced = made.traced
     typer.echo(
         f"network  {traced.folded} of {traced.norms} norms folded · any number of pictures, "

@@ -58,10 +58,7 @@ def export(
         MissingExtraError: ONNX's libraries are not installed.
         StorageError: the weights are damaged, or the folder cannot be written.
     """
-    for form in forms:
-        known("form of an export", form, FORMS)
-    if "onnx" in forms:
-        need_onnx()
+    check_forms(forms)
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; give the folder of the export with --out")
     predictor = Predictor.load(run)
@@ -91,6 +88,14 @@ def export(
         reason = error.strerror or str(error)
         raise StorageError(f"cannot write {out}: {reason}; choose another with --out") from error
     return Export(files, tuple(differences), traced)
+
+
+def check_forms(forms: Sequence[str]) -> None:
+    """Raise unless every form is known, and its libraries are installed."""
+    for form in forms:
+        known("form of an export", form, FORMS)
+    if "onnx" in forms:
+        need_onnx()
 
 
 def _moved(folder: Path, out: Path) -> tuple[Path, ...]:
