@@ -43,7 +43,8 @@ class PictureProgram(nn.Module):
     def forward(self, pictures: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n classes"]:
         """Probabilities, in the order of the classes."""
         x = pictures.permute(0, 3, 1, 2).float() * self.scale + self.shift
-        return self.network(x).float().softmax(1)
+        logits: Tensor = self.network(x)
+        return logits.float().softmax(1)
 
 
 @dataclass(frozen=True, eq=False)
