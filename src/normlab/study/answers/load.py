@@ -7,8 +7,10 @@ from pathlib import Path
 import torch
 
 from normlab.errors import UsageError
+from normlab.stats.data.reading import read_study
+from normlab.stats.summary.analysis import analyse_study
+from normlab.study.answers.of_study import chosen_run
 from normlab.study.answers.trained_network import TrainedNetwork
-from normlab.study.study import Study
 
 
 def load(folder: str | Path, device: torch.device | str = "cpu") -> TrainedNetwork:
@@ -28,7 +30,9 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> TrainedNetwo
     """
     folder = Path(folder)
     if (folder / "study.toml").exists():
-        return Study.open(folder).network(device=device)
+        records = read_study(folder)
+        run, _ = chosen_run(records, analyse_study(records))
+        return TrainedNetwork(run.folder, device)
     if not any((folder / name).exists() for name in ("model.safetensors", "weights.safetensors")):
         raise UsageError(
             f"{folder} holds no network; give an export, a run with weights, or a study"
