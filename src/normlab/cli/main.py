@@ -31,6 +31,7 @@ from normlab.cli.verbs.norms import norms
 from normlab.cli.verbs.predict import predict
 from normlab.cli.verbs.report import report
 from normlab.cli.verbs.run import run
+from normlab.cli.verbs.serve import serve
 from normlab.cli.verbs.slurm_submit import slurm_submit
 from normlab.cli.verbs.status import status
 from normlab.cli.verbs.stress import stress
@@ -53,7 +54,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _VERBS = (
-    *(check, compare, run, status, report, train, predict, export, infer, explain, stress),
+    *(check, compare, run, status, report, train, predict, serve, export, infer, explain, stress),
     *(track, verify, audit, norms, networks, checks, executors, slurm_submit, bench, cache, doctor),
 )
 for _verb in _VERBS:

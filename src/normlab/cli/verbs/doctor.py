@@ -14,6 +14,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "mlflow": (("mlflow", "sqlalchemy", "alembic"), "--track mlflow"),
     "wandb": (("wandb",), "--track wandb"),
     "tensorboard": (("tensorboard",), "--track tensorboard"),
+    "serve": (("fastapi", "uvicorn", "python_multipart"), "normlab serve"),
     "gpu": (("triton",), "the compiled norms on a GPU"),
     "docs": (("sphinx", "furo", "myst_parser"), "building the documentation"),
 }
