@@ -28,7 +28,7 @@ def serve(app: App, host: str, port: int, started: Callable[[str], None]) -> Non
     shown = f"[{host}]" if ":" in host else host
     started(f"http://{shown}:{listening.getsockname()[1]}/")
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         log_level="warning",
         access_log=False,
         timeout_keep_alive=5,
