@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normlab.cli import options
+from normlab.cli.screen.echo import echo
 from normlab.cli.verbs.predict import find_run
 from normlab.errors import NormlabError, UsageError
 
@@ -58,13 +59,13 @@ def export(
     target = out or Path(_name(run, records))
     made = write_export(run, wanted, target, check, records, tolerance)
     traced = made.traced
-    typer.echo(
+    echo(
         f"network  {traced.folded} of {traced.norms} norms folded · any number of pictures, "
         f"{traced.sizes}"
     )
     for form, difference in made.differences:
-        typer.echo(f"checked  {form}: at most {difference:.1e} from the run, on {check.origin}")
-    typer.echo(f"written  {', '.join(str(path) for path in made.files)}")
+        echo(f"checked  {form}: at most {difference:.1e} from the run, on {check.origin}")
+    echo(f"written  {', '.join(str(path) for path in made.files)}")
 
 
 def _study_of(run: Path) -> StudyRecords | None:
@@ -113,7 +114,7 @@ def _check_pictures(run: Path, study: StudyRecords | None, data: str | None) -> 
             own = [places[str(name)] for name in said.ids[chosen]]
             pictures = np.ascontiguousarray(dataset.images[own])
             return CheckPictures(pictures, said.probabilities[chosen], f"{count} test pictures")
-    typer.echo(f"normlab: checked on random pictures, because {why}", err=True)
+    echo(f"normlab: checked on random pictures, because {why}", err=True)
     predictor = Predictor.load(run)
     side = predictor.spec.data.image_size
     random = np.random.default_rng(0).integers(0, 256, (PICTURES, side, side, 3), np.uint8)

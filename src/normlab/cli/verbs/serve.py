@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normlab.cli import options
+from normlab.cli.screen.echo import echo
 from normlab.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ def serve(
     app = make_app(networks, _coloured_map, limits)
 
     def started(address: str) -> None:
-        typer.echo(f"serving  {', '.join(networks)} · {address} · Ctrl-C ends it")
+        echo(f"serving  {', '.join(networks)} · {address} · Ctrl-C ends it")
         if host not in LOCAL:
-            typer.echo("normlab: everybody who reaches this machine can ask it", err=True)
+            echo("normlab: everybody who reaches this machine can ask it", err=True)
 
     serve_app(app, host, port, started)
 
@@ -76,7 +77,7 @@ def _networks(study: Path, arms: tuple[str, ...]) -> dict[str, Predictor]:
     else:
         from normlab.stats.data.reading import read_study
         from normlab.stats.summary.analysis import analyse_study
-        from normlab.study.answers.of_study import chosen_run
+        from normlab.stats.summary.chosen_run import chosen_run
 
         records = read_study(folder)
         analysis = analyse_study(records)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from normlab.cli import options
+from normlab.cli.screen.echo import echo
 
 
 def track(
@@ -50,4 +51,4 @@ def track(
                 "repaired or started, run the command again"
             ) from None
         runs = count(len(list(sender.run_paths())), "run")
-        typer.echo(f"track    {target.partition(':')[0]} · {runs} · {where(folder, plan, target)}")
+        echo(f"track    {target.partition(':')[0]} · {runs} · {where(folder, plan, target)}")

@@ -9,7 +9,7 @@ import torch
 from normlab.errors import UsageError
 from normlab.stats.data.reading import read_study
 from normlab.stats.summary.analysis import analyse_study
-from normlab.study.answers.of_study import chosen_run
+from normlab.stats.summary.chosen_run import chosen_run
 from normlab.study.answers.trained_network import TrainedNetwork
 
 
