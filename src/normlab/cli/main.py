@@ -39,6 +39,7 @@ from normlab.cli.verbs.track import track
 from normlab.cli.verbs.train import train
 from normlab.cli.verbs.verify import verify
 from normlab.errors import NormlabError
+from normlab.study.object_store.session import with_copy
 from normlab.train.interrupt import end_in_order
 
 app = typer.Typer(
@@ -91,7 +92,9 @@ def main() -> None:
     if sys.argv[1:2] and sys.argv[1] in ("run", "compare", "train", "plan"):
         end_in_order()  # before the slow imports; a study that runs listens for itself
     try:
-        app(prog_name="normlab")  # whatever program calls it: `python -m normlab`, a test
+        with with_copy(sys.argv[1:]) as arguments:
+            # whatever program calls it: `python -m normlab`, a test
+            app(arguments, prog_name="normlab")
     except NormlabError as error:
         echo(f"normlab: {error}", err=True)
         sys.exit(UNUSABLE)

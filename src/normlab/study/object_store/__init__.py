@@ -1,0 +1,1 @@
+"""Studies in object stores: s3://, gs:// and whatever else fsspec opens."""
