@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +103,37 @@ def test_own_training(run, tmp_path) -> None:
     printed = run("own_training_segmentation.py", tmp_path / "shapes", "1")
     assert sum(", dice 0." in line for line in printed) == 3
     assert (tmp_path / "shapes" / "study.toml").exists()
+
+
+def run_notebook(name: str, **variables: str | Path) -> str:
+    """The cells of a notebook in one process, without its commands to the notebook itself."""
+    content = json.loads((EXAMPLES / name).read_text(encoding="utf-8"))
+    cells = ["".join(c["source"]) for c in content["cells"] if c["cell_type"] == "code"]
+    code = "\n".join(cell for cell in cells if not cell.startswith("%"))
+    environment = {**os.environ, **{key: str(value) for key, value in variables.items()}}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["kaggle.ipynb", "colab.ipynb"])
+def test_notebooks_go_on_where_they_stopped(name: str, tmp_path: Path) -> None:
+    """The first sitting is too short; the second one has the study's folder somewhere else."""
+    options = (
+        "--norms bn --blocks 1 --epochs 2000 --image-size 8 --model cifar-resnet8 --device cpu"
+    )
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert "not finished" in run_notebook(
+        name, OPTIONS=options, BUDGET="6s", OUTPUT=first, INPUT=tmp_path / "none"
+    )
+    begun = (first / "study" / "study.toml").read_text()
+    if name == "colab.ipynb":
+        shutil.copytree(first, second)
+    assert "not finished" in run_notebook(
+        name, OPTIONS=options, BUDGET="6s", OUTPUT=second, INPUT=first
+    )
+    assert (second / "study" / "study.toml").read_text() == begun
+    assert (second / "study" / "report" / "index.html").exists()
