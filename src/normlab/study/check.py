@@ -15,11 +15,12 @@ from normlab.records.run import RunSpec
 from normlab.stats.data.metrics import is_share
 from normlab.study.design import freeze, plan_runs
 from normlab.study.lock import LOCK
+from normlab.study.object_store.mirror import STATE as MIRROR
 from normlab.train.network import check_trainable
 
-BEFORE_A_STUDY = (LOCK, "look.html")
+BEFORE_A_STUDY = (LOCK, "look.html", MIRROR)
 """A lock is what a study leaves for whose study.toml there was no room; the look at its pictures is
-there before anybody has agreed to start it."""
+there before anybody has agreed to start it; of a study in a store there is what the store had."""
 
 
 def check_plan(plan: StudyPlan) -> None:
