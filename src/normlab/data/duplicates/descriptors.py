@@ -114,9 +114,10 @@ def border_black(pixels: Float[Tensor, "b 3 h w"]) -> Bool[Tensor, "b h w"]:
     reached = dark.clone()
     reached[..., 1:-1, 1:-1] = 0
     for _ in range(SIDE // 2):  # corners are convex: this is more than they need
-        if not reached.any():
+        wider = dilated(reached) * dark
+        if torch.equal(wider, reached):
             break
-        reached = dilated(reached) * dark
+        reached = wider
     some = reached.mean((1, 2, 3), keepdim=True)
     wider = dilated(reached)
     masked = torch.logical_and(wider > 0, (some > 0.005) & (some <= 0.6))
