@@ -22,6 +22,7 @@ from normlab.data.decode import DECODER_VERSION, RESIZES, header_size
 from normlab.data.layout import Note
 from normlab.data.prepare import make_entry
 from normlab.data.scan import (
+    UNREADABLE,
     Manifest,
     Progress,
     check_classes,
@@ -97,10 +98,12 @@ def prepared(
     cache = cache_folder(cache)
     form = (image_size, resize)
     entry = None
-    if known_hashes(source, cache) is None and not _may_be_there(cache, source, image_size):
+    hashes = known_hashes(source, cache)
+    if hashes is None and not _may_be_there(cache, source, image_size):
         entry = _prepare_unseen(source, form, cache, progress)
     if entry is None:
-        hashes = hash_items(source, cache, progress)
+        if hashes is None or UNREADABLE in hashes:
+            hashes = hash_items(source, cache, progress)
         entry = cache / "images" / _entry_key(source, hashes, *form)
     dataset = _open_entry(entry, source, image_size)
     if dataset is None:
