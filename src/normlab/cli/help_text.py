@@ -38,6 +38,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "normlab export photos-study --to onnx --to hf --out bird-network",
     ),
     "serve": ("normlab serve photos-study", "normlab serve photos-study --arms bn,gn --port 0"),
+    "course-report": ("normlab course-report norm-study batch-study",),
     "infer": (
         "normlab infer --model_file net.pth --normalization bn --n 2 "
         "--test_data_file test.csv --output_file classes.csv",
@@ -64,7 +65,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 VERBS: dict[str, tuple[str, ...]] = {
     "Start here": ("check", "compare", "predict", "report"),
     "Studies": ("plan", "run", "slurm-submit", "status", "verify", "track", "train"),
-    "Use a network": ("serve", "export", "infer"),
+    "Use a network": ("serve", "export"),
+    "The course": ("infer", "course-report"),
     "Why": ("explain", "stress", "audit"),
     "What there is": ("norms", "networks", "checks", "executors", "bench", "cache", "doctor"),
 }
@@ -83,6 +85,7 @@ SHORT: dict[str, str] = {
     "train": "Train one network.",
     "export": "A network as ONNX, a torch program, a folder for the Hub.",
     "serve": "A page to drop pictures on, and POST /predict.",
+    "course-report": "The course's tables, curves and galleries, as LaTeX.",
     "infer": "The course's program: weights and a CSV in, class ids out.",
     "explain": "Grad-CAM: where a network looked, by class.",
     "stress": "Accuracy as the images change: blur, noise, batches …",

@@ -21,6 +21,7 @@ from normlab.cli.verbs.cache import cache
 from normlab.cli.verbs.check import check
 from normlab.cli.verbs.checks import checks
 from normlab.cli.verbs.compare import PLAN_HELP, compare
+from normlab.cli.verbs.course_report import course_report
 from normlab.cli.verbs.doctor import doctor
 from normlab.cli.verbs.executors import executors
 from normlab.cli.verbs.explain import explain
@@ -55,7 +56,21 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _VERBS = (
-    *(check, compare, run, status, report, train, predict, serve, export, infer, explain, stress),
+    *(
+        check,
+        compare,
+        run,
+        status,
+        report,
+        train,
+        predict,
+        serve,
+        export,
+        infer,
+        course_report,
+        explain,
+        stress,
+    ),
     *(track, verify, audit, norms, networks, checks, executors, slurm_submit, bench, cache, doctor),
 )
 for _verb in _VERBS:
