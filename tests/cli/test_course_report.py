@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from normlab.report.course import build
 
 
-def test_a_study(normlab, study: Path, monkeypatch) -> None:
+def test_a_study(normlab, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "ENGINES", ())
     found = normlab("course-report", study)
     assert found.code == 0, found.err

@@ -21,8 +21,8 @@ def course_report(
 ) -> None:
     """Write the course's tables 1 to 7, curves, galleries and analysis from finished studies.
 
-    Where TeX is installed (tectonic, pdflatex, xelatex) the PDF is made too. What the studies have no
-    runs for is said, with the command that makes them.
+    Where TeX is installed (tectonic, pdflatex, xelatex) the PDF is made too. What the studies have
+    no runs for is said, with the command that makes them.
     """
     from normlab.errors import UsageError
     from normlab.report.course.build import build_course_report

@@ -1,1 +1,1 @@
-"""The report that the course asks for: its tables, its groups of curves, galleries, the analysis."""
+"""The report that the course asks for: tables, groups of curves, galleries, the analysis."""

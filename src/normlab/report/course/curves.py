@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,10 +22,8 @@ def course_figures(folder: Path) -> dict[str, tuple[str, str]]:
         PlanError: there is no study.
     """
     found = _figures(folder, None)
-    try:
+    with contextlib.suppress(UsageError):  # it does not vary
         found |= _figures(folder, "batch_size")
-    except UsageError:  # it does not vary
-        pass
     return found
 
 
