@@ -46,12 +46,19 @@ class UnknownNameError(UsageError):
     unknown norm 'gnn'; did you mean 'gn'? available: bn, gn
     """
 
-    def __init__(self, kind: str, name: str, available: Iterable[str]) -> None:
-        """State the kind of thing, the name that was given and the names that exist."""
+    def __init__(
+        self, kind: str, name: str, available: Iterable[str], meant: str | None = None
+    ) -> None:
+        """State the kind of thing, the name that was given and the names that exist.
+
+        `meant` is the one that is suggested; by default it is the one that is spelt most alike.
+        """
         available = list(available)
         by_lower_case = {known.lower(): known for known in available}
         nearest = difflib.get_close_matches(name.lower()[:200], by_lower_case, n=1, cutoff=0.3)
-        hint = f" did you mean {by_lower_case[nearest[0]]!r}?" if nearest else ""
+        if meant is None and nearest:
+            meant = by_lower_case[nearest[0]]
+        hint = f" did you mean {meant!r}?" if meant else ""
         shown = ", ".join(repr(known) if "," in known else known for known in available)
         super().__init__(f"unknown {kind} {shortened(repr(name))};{hint} available: {shown}")
 

@@ -110,10 +110,11 @@ def test_compare(normlab, photos, tiny, scratch) -> None:
     assert re.search(r"^FIRST    (one block cannot|nothing was learned)", result.out, re.MULTILINE)
     assert re.search(r"^bn +\d+\.\d +– +reference +1\.00× +1 finished$", result.out, re.MULTILINE)
     assert re.search(r"^gn +\d+\.\d +– +[+-]\d+\.\d", result.out, re.MULTILINE)
-    (page,) = re.findall(r"^page +(\S+) · try it: normlab predict photos-study", result.out, re.M)
+    ((page, tried),) = re.findall(r"^page +(\S+)( · try it: normlab predict)?", result.out, re.M)
     assert (scratch / page).read_text().startswith("<!DOCTYPE html>")
     go_on = r"go on    normlab run photos-study --blocks 5 · about \d+ s"
     learned = "nothing was learned" not in result.out  # else more blocks would not help
+    assert bool(tried) == learned
     assert bool(re.fullmatch(go_on, lines[-1])) == learned, lines[-1]
 
 
@@ -328,3 +329,13 @@ def test_deterministic_is_recorded(normlab, photos, tiny, scratch, no_report) ->
         assert json.loads(one.read_text())["deterministic"] is True
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+def test_one_check_by_its_code(normlab) -> None:
+    result = normlab("checks", "dc020")
+    assert result.code == 0
+    assert result.out.startswith("DC020")
+    assert "NL001" not in result.out
+    wrong = normlab("checks", "DC999")
+    assert wrong.code == 2
+    assert "unknown check 'DC999'" in wrong.err

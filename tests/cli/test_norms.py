@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
+
+from normlab.errors import UnknownNameError
+from normlab.norms.registry import find_norm
 from normlab.norms.spec import norm_names
 
 
@@ -38,3 +42,13 @@ def test_the_table_of_checks(normlab) -> None:
     assert ("DC013", "error", "a split that leaks") in found
     assert all(row["summary"] for row in rows)
     assert max(map(len, result.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("group", "gn"), ("GroupNorm", "gn"), ("batch_norm", "bn"), ("layernorm", "ln"),
+     ("instance", "in"), ("batch-instance", "bin"), ("gnn", "gn")],
+)  # fmt: skip
+def test_a_norm_by_another_name_is_suggested(name, code):
+    with pytest.raises(UnknownNameError, match=f"did you mean '{code}'"):
+        find_norm(name)

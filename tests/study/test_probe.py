@@ -115,8 +115,8 @@ def test_its_line() -> None:
     )
     failed = found(proposals=("--epochs 30", "--image-size 96"))
     assert probe_text(failed) == (
-        "one bn run, 12 s, 1.6 of 10 epochs: 12 % on validation, chance is 10 %: at chance "
-        "(p = 0.4)"
+        "one bn run, 12 s, 1.6 of 10 epochs: 12 % on validation, chance is 10 %: not clearly "
+        "above chance (p = 0.4)"
     )
     assert proposals_text(failed) == "try --epochs 30 or --image-size 96"
     checked = probe_at_chance(StudyToCheck(None, (), probe=failed))
@@ -128,7 +128,7 @@ def test_its_line() -> None:
 def test_less_than_an_epoch_is_too_short_to_tell(frozen) -> None:
     short = with_proposals(found(epochs=0.6), frozen, 500)
     assert short.proposals == ()
-    assert probe_text(short).endswith("at chance (p = 0.4), too short to tell")
+    assert probe_text(short).endswith("not clearly above chance (p = 0.4), too short to tell")
     assert probe_at_chance(StudyToCheck(None, (), probe=short)).state == "not applicable"
     assert least_epochs(short) == 1
     assert not found(epochs=0.6, diverged=True).is_too_short

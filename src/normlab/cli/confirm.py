@@ -33,7 +33,10 @@ def is_agreed(seconds: float, *, yes: bool) -> bool:
     """Whether to start: what takes more than a minute is asked for, where there is a terminal."""
     if yes or seconds <= ASK_FROM or not sys.stdin.isatty():
         return True
-    if typer.confirm("         start?", default=True):
-        return True
+    try:
+        if typer.confirm("         start?", default=True):
+            return True
+    except typer.Abort:  # the input ended, or Ctrl-C: nobody has agreed
+        echo()
     echo("Nothing was started; fewer --norms or a smaller --budget take less time.")
     return False

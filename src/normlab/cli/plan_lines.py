@@ -31,6 +31,8 @@ def plan_lines(plan: StudyPlan) -> Iterator[str]:
         f"× {count(plan.blocks, 'block')} = {count(len(rows) * plan.blocks, 'run')}, "
         f"{training.network} at {plan.data.image_size} px, {count(training.epochs, 'epoch')}"
     )
+    if len(arms) == 1:
+        yield f"one arm  {arms[0]} is compared with nothing; --norms bn,gn compares two"
     if plan.tuning is not None:
         ranges = " and ".join(
             f"{name.replace('_', ' ')} {low:g} to {high:g}"

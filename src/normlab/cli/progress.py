@@ -191,7 +191,9 @@ class StudyProgress:
         self.images = 0
         self.standing.add(spec, outcome)
         if not self.console.is_terminal or outcome.error is not None:
-            place = f"{self.runs:>3}/{self.count}  {run_label(spec)}  {spec.arm:<10}"
+            several = len(self.standing.arms) > 1 and not spec.is_tuning
+            setting = f"{self.standing.key(spec)[0]}  " if several else ""
+            place = f"{self.runs:>3}/{self.count}  {run_label(spec)}  {setting}{spec.arm:<10}"
             left = format_seconds(self.seconds_left)
             say(self.console, f"{place} {describe(outcome)}   {left} left")
         for block in self.standing.newly_complete():

@@ -203,6 +203,7 @@ def _run_missing(
     tell: Callable[[RunSpec], None],
 ) -> Sitting:
     """Say what is missing, have it agreed to, save the study and run it."""
+    start = time.monotonic()
     missing = study.missing()
     if not missing:
         say_facts(console, "plan", plan_facts(study.plan, (), {}))
@@ -217,6 +218,7 @@ def _run_missing(
     }
     say_facts(console, "plan", plan_facts(study.plan, missing, expected))
     total = sum(expected.values())
+    refuse_alone(total if deadline is None else min(total, deadline - start), yes=yes)
     if probing and wants_probe(study):
         study.probe = make_probe(study.plan, dataset, data, costs, total, steps, console)
     tell_probe(study, console)
@@ -235,10 +237,8 @@ def _ask(study: Study, dataset: Dataset, seconds: float, *, yes: bool) -> None:
     """Have the work agreed to; the pictures of a new study can be looked at meanwhile.
 
     Raises:
-        UsageError: nobody is there to ask about long work.
         typer.Exit: the answer was no.
     """
-    refuse_alone(seconds, yes=yes)
     look = None
     if study.data is not None and not (study.folder / LOOK).exists():
         look = write_look(study.folder, dataset, study.data)

@@ -58,7 +58,8 @@ def print_paths(
 ) -> None:
     """Where the results are, how to use them and, if something is open, how to go on."""
     facts = [str(page)]
-    if any(one.use for one in recommended):
+    learned = not all(one.only_guesses for one in analysis.settings)
+    if learned and any(run.outcome is not None and run.outcome.test for run in records.runs):
         facts.append(f"try it: normlab predict {study} one.jpg")
     say_facts(console, "page", facts)
     open_ones = [one for one in recommended if one.command]
@@ -107,7 +108,9 @@ def _print_recommendation(found: Recommendation, console: Console) -> None:
 def _print_findings(analysis: Analysis, console: Console) -> None:
     """Errors in full, the rest by their titles."""
     errors = [check for check in analysis.findings if check.severity == "error"]
+    rank = {"warning": 0, "note": 1}
     others = [check for check in analysis.findings if check.severity != "error"]
+    others.sort(key=lambda check: rank.get(check.severity, 2))
     for check in errors:
         say(console, f"{'ERROR':<{WORD}}{check.code}  {check.message}")
     if others:

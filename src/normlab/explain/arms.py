@@ -138,10 +138,12 @@ def not_shown(study: Path, runs: Sequence[ArmRun]) -> tuple[str, ...]:
     others = [a for a in dict.fromkeys(r.spec.arm for r in finished_runs(study)) if a not in shown]
     if not others:
         return ()
-    names = ", ".join(others)
+    why = "at chance level"
+    if len(shown) >= MOST_ARMS:
+        why = f"at chance level, or beyond the first {MOST_ARMS} arms"
     return (
-        f"no maps of {names}: at chance level, or beyond the first {MOST_ARMS} arms; to see them "
-        f"all the same: normlab explain {study} --arms all",
+        f"no maps of {', '.join(others)}: {why}; to see them all the same: "
+        f"normlab explain {study} --arms all",
     )
 
 

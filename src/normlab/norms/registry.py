@@ -7,6 +7,7 @@ another package is added by `register`.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -291,8 +292,23 @@ def find_norm(code: str) -> NormInfo:
         PluginError: an installed package gives what is no norm.
     """
     if code not in NORMS and code not in all_norms():
-        raise UnknownNameError("norm", code, NORMS)
+        raise UnknownNameError("norm", code, NORMS, meant=_by_name(code))
     return NORMS[code]
+
+
+def _by_name(text: str) -> str | None:
+    """The code of a norm that is called so: "group", "GroupNorm" and "group_norm" are gn."""
+    word = re.sub(r"[^a-z]|norm(alization)?", "", text.lower())
+    if len(word) < 3:
+        return None
+    return next(
+        (
+            info.code
+            for info in NORMS.values()
+            if re.sub(r"[^a-z]|norm(alization)?", "", info.name.lower()).startswith(word)
+        ),
+        None,
+    )
 
 
 def register(info: NormInfo) -> None:

@@ -106,7 +106,9 @@ def probe_text(probe: Probe) -> str:
     if probe.learned:
         return f"one {probe.arm} run, {probe.seconds:.0f} s: {found}: it learns"
     seen = f"{probe.seconds:.0f} s, {probe.epochs:.2g} of {probe.planned_epochs} epochs"
-    what = "its loss is not finite" if probe.diverged else f"at chance (p = {probe.p_value:.2g})"
+    what = f"not clearly above chance (p = {probe.p_value:.2g})"
+    if probe.diverged:
+        what = "its loss is not finite"
     if probe.is_too_short:
         what = f"{what}, too short to tell"
     return f"one {probe.arm} run, {seen}: {found}: {what}"

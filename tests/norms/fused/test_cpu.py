@@ -1,5 +1,6 @@
 """The compiled CPU operators against the reference functions, called directly."""
 
+import hashlib
 import itertools
 import os
 import platform
@@ -256,7 +257,9 @@ def test_a_compiler_that_fails_is_asked_once(tmp_path: Path):
 
 @needs_kernel
 @pytest.mark.slow
-def test_a_broken_library_in_the_cache_is_passed_over(tmp_path: Path):
+@pytest.mark.parametrize("content", ["half", "text"])
+def test_a_broken_library_in_the_cache_is_never_loaded(tmp_path: Path, content: str):
+    """Half of one is mapped without a word and ends the process where it is touched (SIGBUS)."""
     cache = {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
     path = loader.library_path()
     assert path is not None
@@ -264,8 +267,13 @@ def test_a_broken_library_in_the_cache_is_passed_over(tmp_path: Path):
     if sys.platform == "darwin":
         broken = tmp_path / "Library/Caches" / broken.relative_to(tmp_path)
     broken.parent.mkdir(parents=True)
-    broken.write_bytes(b"not a library")
-    assert backend_of(**cache) == "reference"
+    whole = path.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2] if content == "half" else b"not a library")
+    build.seal_of(broken).write_text(hashlib.sha256(whole).hexdigest())
+    assert backend_of(**cache, CXX="no-such-compiler") == "reference"
+    if content == "half" and build.compiler() is not None:  # and it is made again
+        assert backend_of(**cache).startswith("compiled")
+        assert build.is_whole(broken)
 
 
 @needs_kernel
@@ -281,7 +289,10 @@ def test_two_processes_build_at_once(tmp_path: Path):
     environment = {**os.environ, "NORMLAB_KERNELS": "0"}
     processes = [subprocess.Popen(command, env=environment) for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
-    assert list(library.parent.iterdir()) == [library]
+    assert set(library.parent.iterdir()) == {library, build.seal_of(library)}
+    assert build.is_whole(library)
+    library.write_bytes(library.read_bytes()[:-1])
+    assert not build.is_whole(library)
 
 
 def test_no_compiler_is_said(monkeypatch, tmp_path):

@@ -26,7 +26,7 @@ def test_every_number_is_printed_as_the_analysis_has_it(fabricate):
         best.interval
         == f"[+{100 * difference.interval.low:.1f}, +{100 * difference.interval.high:.1f}]"
     )
-    assert (best.decision, best.share, best.blocks) == ("better", "1.00", "6")
+    assert (best.decision, best.share, best.blocks) == ("better", "6 of 6", "6")
     assert none.difference.startswith("−1")
     assert (bn.decision, bn.difference, bn.time) == ("reference", "–", "1.00×")
 

@@ -78,6 +78,11 @@ class ShareBetter:
     interval: Interval
     ties: int = 0
 
+    @property
+    def won(self) -> int:
+        """Blocks in which the arm was better."""
+        return round(self.share * self.n - self.ties / 2)
+
     def reversed(self) -> ShareBetter:
         """The same comparison seen from the other arm."""
         low, high = 1 - self.interval.high, 1 - self.interval.low

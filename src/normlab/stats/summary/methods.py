@@ -192,9 +192,9 @@ def _looks(plan: StudyPlan) -> str:
         return ""
     if plan.analysis.method == 2:
         return (
-            f"The study was judged at {count(len(looks), 'look')} after {looks[0]} to {looks[-1]} "
-            "blocks at levels of Wang and Tsiatis' shape (Δ = ¼, calibrated by simulation); arms "
-            "worse than the leader were dropped at a look."
+            f"The study is judged after every block from {looks[0]} to {looks[-1]}, as far as it "
+            "goes, at levels of Wang and Tsiatis' shape (Δ = ¼, calibrated by simulation) that "
+            f"allow for all {len(looks)} looks; arms worse than the leader are dropped at a look."
         )
     levels = look_levels(looks, plan.analysis.alpha)
     return (

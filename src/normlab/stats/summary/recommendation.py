@@ -219,7 +219,7 @@ def _settle(setting: SettingAnalysis, pairs: Sequence[Comparison | None]) -> str
     better = max((max(side) for side in sides), default=None)
     parts = []
     if worse is not None and better is not None:
-        if is_share(verdict.metric) and max(worse, better) > HALF:
+        if is_share(verdict.metric) and max(worse, better) > _most(setting):
             parts.append("nothing can be said of the size of the difference yet")
         else:
             up, down = (
@@ -234,6 +234,15 @@ def _settle(setting: SettingAnalysis, pairs: Sequence[Comparison | None]) -> str
     if forecasts:
         parts.append(range_of_blocks(max(forecasts, key=lambda one: one.high or 10**6)))
     return "; ".join(parts)
+
+
+def _most(setting: SettingAnalysis) -> float:
+    """The size of a difference beyond which an interval says nothing.
+
+    No arm can be worse by more than what the best one has, and half of everything is no size.
+    """
+    means = [row.test[setting.verdict.metric].mean for row in setting.rows]
+    return min(HALF, max((mean for mean in means if mean is not None), default=HALF))
 
 
 def _go_on(setting: SettingAnalysis, study: str) -> str:

@@ -173,9 +173,8 @@ def _in_blocks(comparison: Comparison) -> str:
     share = comparison.share
     if share is None or comparison.difference.n < 2:
         return ""
-    won = round(share.share * share.n - share.ties / 2)
     level = f", level in {share.ties}" if share.ties else ""
-    return f", better in {won} of {share.n} blocks{level}"
+    return f", better in {share.won} of {share.n} blocks{level}"
 
 
 def _size(metric: str, value: float) -> str:

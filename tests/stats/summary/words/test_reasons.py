@@ -9,7 +9,7 @@ from scipy import stats
 
 from curve_studies import BLOCKS, flat, make, rising, say, statements
 from normlab.records.tuning_results import Trial, TunedArm, TuningResults
-from normlab.stats.inference.intervals import Interval, PairedDifference
+from normlab.stats.inference.intervals import Interval, PairedDifference, Summary
 from normlab.stats.summary.analysis import analyse
 from normlab.stats.summary.ensembles import Ensemble, EnsembleTable
 from normlab.stats.summary.layer_diagnostics import LAYER_COLUMNS, LayerSummaries
@@ -163,12 +163,17 @@ def test_ensembles():
     plan, runs = make({("bn", 32): flat(0.85), ("gn", 32): flat(0.85)})
     (setting,) = analyse(plan, runs).settings
 
-    def table(low):
+    def table(low, best=0.86):
         gain = PairedDifference(400, 0.02, 0.1, Interval(low, 0.03, 0.95), 0.01)
-        one = Ensemble("bn", "blocks", 5, 1, {}, {}, gain, (None, None))
-        return EnsembleTable(setting.setting, 400, (one,))
+        single, mean = ({"accuracy": Summary(5, value, 0.01)} for value in (0.85, 0.87))
+        one = Ensemble("bn", "blocks", 5, 1, single, mean, gain, (None, None))
+        other = {"accuracy": Summary(5, best, 0.01)}
+        two = Ensemble("gn", "blocks", 5, 1, other, other, None, (None, None))
+        return EnsembleTable(setting.setting, 400, (one, two))
 
     found = statements(say(plan, runs, ensembles=[table(0.01)]))["ensembles"]
     assert "Averaging the 5 networks of the blocks of bn gains 2.0 points" in found.text
     assert "(1.0 to 3.0 over images" in found.text
     assert "ensembles" not in statements(say(plan, runs, ensembles=[table(-0.01)]))
+    better = table(0.01, best=0.88)  # one network of another arm is better than this ensemble
+    assert "ensembles" not in statements(say(plan, runs, ensembles=[better]))

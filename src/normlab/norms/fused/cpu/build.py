@@ -124,7 +124,27 @@ def build(library: Path, instructions: str, kernel: Kernel = PLANES) -> None:
             raise BuildError(f"{shlex.join(command)}\n{error}") from error
         if done.returncode != 0:
             raise BuildError(f"{shlex.join(command)}\n{done.stderr}")
+        seal = Path(folder) / seal_of(library).name
+        seal.write_text(hashlib.sha256(target.read_bytes()).hexdigest(), encoding="ascii")
+        seal.replace(seal_of(library))
         target.replace(library)
+
+
+def seal_of(library: Path) -> Path:
+    """Where the SHA-256 of a compiled library is noted, beside it."""
+    return library.with_suffix(".sha256")
+
+
+def is_whole(library: Path) -> bool:
+    """Whether a library is the one that was compiled: loading half of one ends the process.
+
+    The system maps it and finds what is missing when it is first touched (SIGBUS).
+    """
+    try:
+        noted = seal_of(library).read_text(encoding="ascii")
+        return noted == hashlib.sha256(library.read_bytes()).hexdigest()
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _missing(compiler_command: list[str] | None) -> str:

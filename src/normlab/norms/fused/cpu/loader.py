@@ -25,7 +25,9 @@ from normlab.norms.fused.cpu.build import (
     build,
     compiler,
     instruction_set,
+    is_whole,
     library_name,
+    seal_of,
 )
 
 _loaded: Path | None = None
@@ -99,9 +101,11 @@ def find_or_build(kernel: Kernel = PLANES) -> Path | None:
     instructions = instruction_set()
     name = library_name(instructions, kernel)
     cached = cache_folder() / name
-    for path in (kernel.sources[0].parent / name, cached):
-        if path.is_file():
-            return path
+    installed = kernel.sources[0].parent / name
+    if installed.is_file() and (is_whole(installed) or not seal_of(installed).exists()):
+        return installed
+    if cached.is_file() and is_whole(cached):
+        return cached
     failure = cached.with_suffix(".failed")
     if failure.exists() or compiler() is None:
         return None

@@ -11,6 +11,7 @@ from normlab.report.sections.answer.differences import DifferenceFigure
 from normlab.report.sections.answer.sentence import Sentence
 from normlab.report.sections.base import PageFigure
 from normlab.stats.data.metrics import LABELS, format_difference, format_value, unit
+from normlab.stats.inference.intervals import ShareBetter
 from normlab.stats.summary.analysis import Analysis, ArmRow, SettingAnalysis
 from normlab.stats.summary.timing import relative_time
 from normlab.stats.summary.verdict_text import further_blocks
@@ -103,7 +104,7 @@ def perspective(
             f"{LABELS[verdict.metric]}{percent}",
             f"against {reference or 'the reference'} ({measure})",
             f"{100 * (1 - verdict.alpha):g} % interval",
-            "P(better)",
+            "better in",
             "time",
             "decision",
             "blocks",
@@ -135,7 +136,7 @@ def answer_row(
             low, high = (format_difference(metric, end) for end in (ends.low, ends.high))
             interval = f"[{low}, {high}]"
         if comparison.share is not None:
-            share = f"{comparison.share.share:.2f}"
+            share = won_text(comparison.share)
     time = relative_time(row.speeds, speeds)
     return AnswerRow(
         arm=row.arm,
@@ -149,6 +150,12 @@ def answer_row(
         remark=remark,
         blocks=blocks,
     )
+
+
+def won_text(share: ShareBetter) -> str:
+    """In how many blocks an arm was better: a count, for few blocks are no probability."""
+    level = f" (= {share.ties})" if share.ties else ""
+    return f"{share.won} of {share.n}{level}"
 
 
 def decision_text(row: ArmRow, setting: SettingAnalysis, reference: str | None) -> tuple[str, str]:
@@ -270,7 +277,12 @@ def block_table(setting: SettingAnalysis) -> BlockTable:
 def how_to_read(analysis: Analysis) -> tuple[str, ...]:
     """What the numbers of the answer mean, a paragraph each."""
     rules = analysis.plan.analysis
-    margin = format_difference(rules.metric, rules.margin).removeprefix("+")
+    margins = sorted({one.verdict.margin for one in analysis.settings}) or [rules.margin]
+    ends = dict.fromkeys((margins[0], margins[-1]))
+    margin = " to ".join(format_difference(rules.metric, end).removeprefix("+") for end in ends)
+    fixed = "fixed in the plan"
+    if rules.margin_share is not None:
+        fixed = f"{100 * rules.margin_share:.0f} % of the reference's error in the first block"
     confidence = f"{100 * (1 - rules.alpha):g} %"
     if rules.method == 2:
         intervals = (
@@ -292,8 +304,8 @@ def how_to_read(analysis: Analysis) -> tuple[str, ...]:
         "A block is one training of every arm from the same split, initial weights, order of "
         f"images and augmentation; differences are taken inside blocks. {intervals}",
         f"Practically equal: shown by two one-sided tests to differ by less than {margin} "
-        f"{unit(rules.metric)}, the margin fixed in the plan. P(better): the share of blocks in "
-        "which the arm was the better one, ties counting half. Time: of a training step, relative "
+        f"{unit(rules.metric)}, the margin ({fixed}). Better in: the blocks in which the arm was "
+        "the better one. Time: of a training step, relative "
         "to the reference in the same block, median. More blocks: an "
         f"estimate from the spread so far, {odds}.",
         "The blocks share one fixed test part: the verdict speaks of new trainings judged on "

@@ -74,8 +74,12 @@ def how_sure(setting: SettingAnalysis, images: int | None, classes: int | None) 
         parts.append(f"by guessing {LABELS[verdict.metric]} is {printed}")
     margin = format_difference(verdict.metric, verdict.margin).removeprefix("+")
     if len(verdict.arms) > 1 and verdict.blocks > 1:
-        parts.append(
-            f"where a difference is shown, the chance that this is wrong anywhere is at most "
-            f"{100 * verdict.alpha:g} %; level means closer than {margin} {unit(verdict.metric)}"
-        )
+        if any(pair.decision != "undecided" for pair in verdict.comparisons):
+            parts.append(
+                "where a difference is shown, the probability that this is wrong anywhere is at "
+                f"most {100 * verdict.alpha:g} %"
+            )
+        else:
+            parts.append("nothing is decided so far")
+        parts.append(f"level means closer than {margin} {unit(verdict.metric)}")
     return "; ".join(parts) + "."

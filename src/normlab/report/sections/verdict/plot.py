@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from normlab.report.charts.colours import Stroke
 from normlab.report.sections.answer.differences import DifferenceFigure, DifferenceRow
 from normlab.report.sections.curves.axes import linear_ticks
-from normlab.stats.data.metrics import chance_level, format_difference, is_share
+from normlab.stats.data.metrics import chance_level, format_difference, format_value, is_share
 from normlab.stats.summary.analysis import SettingAnalysis
 
 SHOWN = 9
@@ -109,7 +109,8 @@ def difference_plot(
         )
 
     own = PlotRow(
-        reference, numbers[reference], strokes[reference].colour, True, place(0.0), "reference",
+        reference, numbers[reference], strokes[reference].colour, True, place(0.0),
+        _value_text(setting, reference),
         None, None, False, False, (),
     )  # fmt: skip
     rows = sorted([own, *map(row, figure.rows)], key=lambda one: -one.mean)
@@ -134,6 +135,16 @@ def difference_plot(
         confidence=f"{100 * (1 - verdict.alpha):g} %",
         blocks=max(len(one.blocks) for one in figure.rows),
     )
+
+
+def _value_text(setting: SettingAnalysis, arm: str) -> str:
+    """The mean of an arm itself, so that the differences beside it have something to stand on."""
+    metric = setting.verdict.metric
+    row = next((row for row in setting.rows if row.arm == arm), None)
+    mean = None if row is None else row.test[metric].mean
+    if mean is None:
+        return "reference"
+    return f"{format_value(metric, mean)}{' %' if is_share(metric) else ''}"
 
 
 def with_chance(limits: tuple[float, float], chance: float | None) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from normlab.records.plan import StudyPlan
 from normlab.stats.checks.measures.nl001_few_values import FEWEST
 from normlab.stats.data.layout import Layout
-from normlab.stats.summary.ensembles import EnsembleTable
+from normlab.stats.summary.ensembles import Ensemble, EnsembleTable
 from normlab.stats.summary.verdict_clauses import shown as arm_name
 from normlab.stats.summary.words.commands import Change, compare_command, levels
 from normlab.stats.summary.words.description import own_gaps
@@ -48,7 +48,7 @@ def strategies(
         _batches(layouts, plan, folder, kinds),
         _averages(plan, folder, kinds),
         *_fit(layouts, plan, margin, folder, kinds),
-        _ensembles(ensembles, folder),
+        _ensembles(ensembles),
     ]
     return tuple(one for one in found if one is not None)
 
@@ -223,14 +223,18 @@ def _varied(plan: StudyPlan) -> set[str]:
     return {key for one in plan.factors for key in one.training}
 
 
-def _ensembles(found: Sequence[EnsembleTable | None], folder: str) -> Statement | None:
-    """The ensemble that gains most among those whose interval leaves out zero."""
+def _ensembles(found: Sequence[EnsembleTable | None]) -> Statement | None:
+    """The best ensemble of one arm, where it is better than a network of any arm.
+
+    One over several arms gains over the mean of its members, which may be networks that guess.
+    """
     gains = [
         (one.gain.mean, one, table)
         for table in found
         if table is not None
         for one in table.ensembles
-        if one.gain is not None and one.gain.mean is not None
+        if one.kind == "blocks" and _is_above_all(one, table)
+        and one.gain is not None and one.gain.mean is not None
         and one.gain.interval is not None and one.gain.interval.low > 0
     ]  # fmt: skip
     if not gains:
@@ -239,11 +243,17 @@ def _ensembles(found: Sequence[EnsembleTable | None], folder: str) -> Statement 
     assert best.gain is not None
     assert best.gain.interval is not None
     low, high = best.gain.interval.low, best.gain.interval.high
-    name = "all arms and blocks" if best.kind == "all" else f"the blocks of {best.name}"
     return Statement(
         "ensembles",
-        f"Averaging the {best.members} networks of {name} gains {100 * mean:.1f} points over one "
-        f"of them ({100 * low:.1f} to {100 * high:.1f} over images; {table.setting}), at as many "
+        f"Averaging the {best.members} networks of the blocks of {best.name} gains "
+        f"{100 * mean:.1f} points over one of them ({100 * low:.1f} to {100 * high:.1f} over "
+        f"images; {table.setting}), at as many "
         "times the cost of a prediction. The page's section on ensembles has all of them.",
-        command=f"normlab report {folder}",
     )
+
+
+def _is_above_all(one: Ensemble, table: EnsembleTable) -> bool:
+    """Whether an ensemble is more accurate than the mean network of every arm."""
+    own = one.ensemble["accuracy"].mean
+    singles = [other.member["accuracy"].mean for other in table.ensembles]
+    return own is not None and all(single is None or own > single for single in singles)
