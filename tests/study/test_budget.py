@@ -8,6 +8,8 @@ import pytest
 
 from normlab.errors import PlanError, UsageError
 from normlab.records.plan import TuningPlan
+from normlab.records.run import DataSpec, RunSpec
+from normlab.study import budget
 from normlab.study import calibration as calibration
 from normlab.study.budget import (
     SAFE,
@@ -21,6 +23,7 @@ from normlab.study.budget import (
     study_seconds,
 )
 from normlab.study.design import freeze, plan_runs
+from normlab.study.executors.registry import find_executor
 from normlab.text import format_seconds
 
 DATA = SimpleNamespace(sizes=(103, 10, 20))
@@ -197,3 +200,19 @@ def test_a_batch_larger_than_the_training_part(make_plan, dataset) -> None:
     runs = plan_runs(freeze(plan, manifest.fingerprint, manifest.classes))
     with pytest.raises(PlanError, match="a batch of 16 is larger than the training"):
         measure_costs(runs, dataset)
+
+
+def test_where_runs_are_made_elsewhere_nothing_is_trained(monkeypatch) -> None:
+    """A driver on a login node: the ray and slurm executors say that they are elsewhere."""
+    monkeypatch.setattr(budget, "_measure", lambda *_: pytest.fail("it was trained"))
+    spec = RunSpec(
+        arm="bn",
+        block=0,
+        norm="bn",
+        data=DataSpec(fingerprint="x", classes=("a", "b"), image_size=8),
+    )
+    assert set(budget.measure_costs([spec], None, guess=True).values()) == {budget.GUESS}
+    names = ("inline", "processes", "ray", "slurm")
+    assert [find_executor(name)[0].elsewhere for name in names] == [
+        False, False, True, True,
+    ]  # fmt: skip

@@ -289,6 +289,7 @@ def test_an_epoch_goes_on_from_its_last_batch(
     # A kill comes before the checkpoint of its own batch; nothing else is trained twice.
     assert counting.made == 3 * data.steps_per_epoch + (error is Killed) * (stops - 1)
     assert figures(cut.read_rows()) == figures(whole.read_rows())
+    assert cut.read_layer_diagnostics() == whole.read_layer_diagnostics()
     same(whole, cut)
 
 

@@ -209,7 +209,8 @@ def _run_missing(
         say_facts(console, "plan", plan_facts(study.plan, (), {}))
         study.save()
         return Sitting("finished", 0.0)
-    costs, data = _calibrate(study.plan, dataset, device, steps, console)
+    elsewhere = choose_executor(executor, jobs)[0].elsewhere
+    costs, data = _calibrate(study.plan, dataset, device, steps, console, elsewhere)
     before = begun_epochs(study, missing)
     expected = {
         spec.id: run_seconds(spec, costs[cost_key(spec)], data)
@@ -219,7 +220,7 @@ def _run_missing(
     say_facts(console, "plan", plan_facts(study.plan, missing, expected))
     total = sum(expected.values())
     refuse_alone(total if deadline is None else min(total, deadline - start), yes=yes)
-    if probing and wants_probe(study):
+    if probing and not elsewhere and wants_probe(study):
         study.probe = make_probe(study.plan, dataset, data, costs, total, steps, console)
     tell_probe(study, console)
     left = total if deadline is None else min(total, max(deadline - time.monotonic(), 0.0))
@@ -312,14 +313,15 @@ def _as_before(request: StudyRequest) -> StudyPlan:
 
 
 def _calibrate(
-    plan: StudyPlan, dataset: Dataset, device: str, steps: StepMode, console: Console
-) -> tuple[dict[CostKey, Cost], BlockData]:
-    """Measured costs of every kind of run of the plan, and the first block's data."""
+    plan: StudyPlan, dataset: Dataset, device: str, steps: StepMode, console: Console,
+    elsewhere: bool = False,
+) -> tuple[dict[CostKey, Cost], BlockData]:  # fmt: skip
+    """Costs of every kind of run, measured if they are made here, and the first block's data."""
     keep_freed_memory()  # not before: looking for copies frees arrays that nobody needs again
     specs = plan_runs(plan.model_copy(update={"blocks": 1}))
-    data = block_data(dataset, specs[0], device)
+    data = block_data(dataset, specs[0], "cpu" if elsewhere else device)
     with console.status("measuring a few training steps of every arm"):
-        return measure_costs(specs, dataset, device, steps), data
+        return measure_costs(specs, dataset, device, steps, guess=elsewhere), data
 
 
 def _sized(

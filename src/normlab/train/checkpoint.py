@@ -84,8 +84,12 @@ def save_checkpoint(
     if averaged is not None:
         state["averaged"] = averaged
     if so_far is not None and so_far.steps:
-        figures = so_far.figures()
-        state["so_far"] = {"steps": so_far.steps, "seconds": so_far.seconds, "figures": figures}
+        state["so_far"] = {
+            "steps": so_far.steps,
+            "seconds": so_far.seconds,
+            "figures": so_far.figures(),
+            "gradients": so_far.gradients,
+        }
     tensors: Weights = {}
     tree = json.dumps(_as_plain_data(state, tensors))
     content = safetensors.torch.save(_unshared(tensors), {"normlab": tree})
@@ -135,8 +139,12 @@ def _so_far(state: dict[str, Any]) -> EpochSoFar:
     if "so_far" not in state:
         return EpochSoFar()
     begun = state["so_far"]
-    figures = [tuple(begun["figures"])]
-    return EpochSoFar(int(begun["steps"]), float(begun["seconds"]), found=figures)
+    return EpochSoFar(
+        steps=int(begun["steps"]),
+        seconds=float(begun["seconds"]),
+        found=[tuple(begun["figures"])],
+        gradients=begun["gradients"],
+    )
 
 
 def _read_state(folder: Path, device: torch.device) -> dict[str, Any] | None:

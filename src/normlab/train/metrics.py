@@ -24,6 +24,8 @@ class EpochSoFar:
     """Whether the weights have been moved by all of them: no gradient waits for further batches."""
     found: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
     """Losses, most probable classes and labels, each (n,), of every batch."""
+    gradients: list[Tensor | None] = field(default_factory=list)
+    """Of every parameter, where only the epoch's evaluation is left, which looks at them."""
 
     def add(self, losses: Tensor, predicted: Tensor, labels: Tensor, seconds: float) -> None:
         """One more batch; `seconds` are those of the epoch."""
@@ -38,7 +40,8 @@ class EpochSoFar:
 
     def clear(self) -> None:
         """Begin the next epoch."""
-        self.steps, self.seconds, self.whole, self.found = 0, 0.0, True, []
+        self.steps, self.seconds, self.whole = 0, 0.0, True
+        self.found, self.gradients = [], []
 
 
 def measure(

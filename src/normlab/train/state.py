@@ -49,7 +49,10 @@ class TrainingState:
         """The last epoch that was finished."""
         self.so_far = self.resumed.so_far
         """What was trained of the next."""
+        for parameter, gradient in zip(network.parameters(), self.so_far.gradients, strict=False):
+            parameter.grad = gradient
         self.best_weights = self.resumed.best_weights
+        self._steps = data.steps_per_epoch
         self._spec = spec
         self._folder = folder
 
@@ -64,6 +67,8 @@ class TrainingState:
 
     def save(self) -> None:
         """Replace the checkpoint by the present state; the rows must be there already."""
+        if self.so_far.steps == self._steps:
+            self.so_far.gradients = [parameter.grad for parameter in self.network.parameters()]
         save_checkpoint(
             self._folder.checkpoint_path, self.epoch, self.network, self.optimizer, self.schedule,
             self.best_weights, self._folder.check_lease, run=self._spec.id,

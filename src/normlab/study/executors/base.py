@@ -89,3 +89,6 @@ class ExecutorInfo:
     options: str
     """What may stand behind the name and a colon; empty: nothing."""
     make: Callable[[ExecutorRequest], Executor]
+    elsewhere: bool = False
+    """Whether runs are made on other machines: the one that hands them out, perhaps a login node,
+    then measures no steps and makes no probe."""

@@ -320,4 +320,5 @@ EXECUTOR = ExecutorInfo(
     "Tasks of a Ray cluster, which finds places and survives lost machines (extra ray).",
     "[ADDRESS][,cpus=1][,gpus=0.25][,tasks=N]",
     _make,
+    elsewhere=True,
 )

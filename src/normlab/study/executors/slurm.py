@@ -237,4 +237,5 @@ EXECUTOR = ExecutorInfo(
     "Jobs of SLURM, in arrays; over their time they go on as new ones.",
     "[partition=gpu][,time=2h][,gres=gpu:1][,cpus=1][,tasks=N][,mem=8G][,account=…][,qos=…]",
     _make,
+    elsewhere=True,
 )
