@@ -53,3 +53,26 @@ def test_it_is_converted_as_a_whole_and_computes_the_same(
     assert row.torch_bn in ("–", "equal")
     assert row.bn is None or row.bn <= 3e-5
     assert row.fold_difference is None or row.fold_difference <= 1e-4
+
+
+ONNX = [
+    "timm/test_resnet",
+    "timm/test_vit",
+    "timm/test_convnext",
+    "timm/test_efficientnet",
+    "torchvision/mobilenet_v3_small",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ONNX)
+def test_its_export_computes_the_same(name: str, conversion: Any) -> None:
+    make_torchvision_importable()
+    library, _, own = name.partition("/")
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    pytest.importorskip("onnxscript", reason="onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    row = conversion.examine(library, own, onnx=True)
+    assert row is not None
+    assert row.refused == []
+    assert float(row.onnx) <= 1e-4
