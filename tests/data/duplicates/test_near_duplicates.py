@@ -14,6 +14,7 @@ from normlab.data.check.run import check_data
 from normlab.data.dataset import load_data
 from normlab.data.duplicates import near_duplicates as near
 from normlab.data.duplicates.near_duplicates import (
+    DUPLICATES_VERSION,
     copy_level,
     group_duplicates,
     known_duplicates,
@@ -77,7 +78,7 @@ def test_they_are_found_once(mirrored: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_damaged_entry_is_made_again(mirrored: Path, cache: Path) -> None:
     dataset = load_data(str(mirrored), 16)
     first = with_duplicates(dataset).manifest.groups
-    (entry,) = (cache / "groups").glob("*-3.npz")
+    (entry,) = (cache / "groups").glob(f"*-{DUPLICATES_VERSION}.npz")
     entry.write_bytes(b"half")
     assert np.array_equal(with_duplicates(dataset).manifest.groups, first)
 
