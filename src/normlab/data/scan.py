@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Int
@@ -23,6 +24,7 @@ from normlab.errors import DataError
 from normlab.records.run import list_hash
 from normlab.records.store import atomic_write
 
+Result = TypeVar("Result")
 Progress = Callable[[str, int, int], None]
 """progress(what, done, total)"""
 UNREADABLE = ""
@@ -31,6 +33,16 @@ UNREADABLE = ""
 
 def no_progress(what: str, done: int, total: int) -> None:
     """Say nothing."""
+
+
+def told(
+    results: Iterable[Result], what: str, total: int, progress: Progress, every: int = 64
+) -> Iterator[Result]:
+    """The same results; progress is told after some of them, and after the last one."""
+    for done, result in enumerate(results, start=1):
+        yield result
+        if done % every == 0 or done == total:
+            progress(what, done, total)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,9 +173,9 @@ def hash_items(source: Source, cache: Path, progress: Progress = no_progress) ->
 
     with ThreadPoolExecutor() as pool:
         values = pool.map(hash_one, [items[index] for index in missing])
-        for done, (index, value) in enumerate(zip(missing, values, strict=True), start=1):
+        told_values = told(values, "reading", len(missing), progress, every=1)
+        for index, value in zip(missing, told_values, strict=True):
             hashes[index] = value
-            progress("reading", done, len(missing))
     store_hashes(source, cache, hashes)
     return hashes
 

@@ -15,7 +15,7 @@ from jaxtyping import Int
 from PIL import Image
 
 from normlab.data.decode import prepare_heif, quiet_pillow
-from normlab.data.scan import Progress, no_progress
+from normlab.data.scan import Progress, no_progress, told
 from normlab.data.sources.base import Source
 from normlab.errors import DataError
 
@@ -71,12 +71,8 @@ def read_facts(source: Source, names: Sequence[str], progress: Progress = no_pro
         facts = header_facts(content, name)
         return (len(content), *facts, *deep_range(content, facts[1]))
 
-    rows = []
     with quiet_pillow(), ThreadPoolExecutor() as pool:
-        for done, row in enumerate(pool.map(one, names), start=1):
-            rows.append(row)
-            if done % 64 == 0 or done == len(names):
-                progress("looking at files", done, len(names))
+        rows = list(told(pool.map(one, names), "looking at files", len(names), progress))
     columns = list(zip(*rows, strict=True)) if rows else [()] * 10
     return FileFacts(*(np.array(column) for column in columns))
 

@@ -26,7 +26,7 @@ from normlab.data.duplicates.groups import source_groups
 from normlab.data.duplicates.proposals import Proposals, first_proposals, proposals
 from normlab.data.duplicates.shapes import PIXELS, Shapes, shapes_of
 from normlab.data.duplicates.verification import verify
-from normlab.data.scan import Progress, no_progress
+from normlab.data.scan import Progress, no_progress, told
 
 LOOK_ALIKE = 0.5
 """The score from which a pair is shown as a look-alike, beside what the first version listed."""
@@ -267,12 +267,8 @@ def _verified(
 
 
 def _digests(images: UInt8[np.ndarray, "n s s 3"], progress: Progress) -> list[bytes]:
-    digests = []
-    for row, image in enumerate(images):
-        digests.append(hashlib.blake2b(image.tobytes(), digest_size=16).digest())
-        if row % 1024 == 0:
-            progress("hashing", row, len(images))
-    return digests
+    digests = (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images)
+    return list(told(digests, "hashing", len(images), progress, every=1024))
 
 
 def _first_of_each(keys: Sequence[object]) -> Int[np.ndarray, " n"]:
