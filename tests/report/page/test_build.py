@@ -205,7 +205,7 @@ def test_one_arm(fabricate, tmp_path):
 def test_one_block(fabricate, tmp_path):
     plan = fabricate.make_plan(norms=("bn", "gn"), blocks=1, epochs=2)
     page = build(fabricate, tmp_path, plan, fabricate.make_runs(plan))
-    assert "1 common block cannot tell a difference between arms from chance" in page.text
+    assert "1 common block cannot tell a difference between arms from luck" in page.text
 
 
 @pytest.mark.slow

@@ -82,7 +82,7 @@ def test_divergence_is_said(fabricate):
     [
         ({"without": {("bn", 0), ("gn", 0)}}, "No run has finished here yet"),
         ({"without": {("bn", 0)}}, "Only gn has results here"),
-        ({}, "1 common block cannot tell a difference between arms from chance"),
+        ({}, "1 common block cannot tell a difference between arms from luck"),
     ],
 )
 def test_too_little_to_decide(fabricate, options, sentence):

@@ -113,7 +113,8 @@ def look_alikes(data: DataToCheck) -> Iterator[Found]:
             message=f"{count(len(alike), 'pair')} of pictures look alike and are not taken for one "
             "photograph: frames of one scene, or things of one kind before one wall. Nothing is "
             "done about them.",
-            remedy="Accept in pairs.csv those that are one photograph, and give it to --pairs; "
+            remedy="Where two are one photograph, write accept in the column decision of pairs.csv "
+            "(reject, where a duplicate is none), and give the file to --pairs; "
             "--copies look-alikes keeps all of them together.",
             evidence=tuple(
                 _pair(data.manifest, duplicates, int(k)) for k in alike[_spread(len(alike))]

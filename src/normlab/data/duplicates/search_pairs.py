@@ -74,7 +74,8 @@ class Duplicates:
         """In words how the second image of a pair comes from the first.
 
         "exact", "re-encoded", or of "mirrored", "upside down", "rotated by 12°", "zoomed by 1.20"
-        those that hold.
+        those that hold. Of a look-alike, which is not known to come from the other at all, it is
+        how both were laid over each other: "most alike when mirrored", "alike as they are".
         """
         if self.exact[pair]:
             return "exact"
@@ -86,7 +87,10 @@ class Duplicates:
             parts += [f"rotated by {angle:.0f}°"] * (abs(angle) > _UPRIGHT)
         if max(zoom, 1 / zoom) > _SAME_SIZE:
             parts.append(f"zoomed by {zoom:.2f}")
-        return ", ".join(parts) or "re-encoded"
+        text = ", ".join(parts)
+        if self.certain[pair]:
+            return text or "re-encoded"
+        return f"most alike when {text}" if text else "alike as they are"
 
 
 def find_duplicates(

@@ -149,7 +149,7 @@ def _warning(setting: SettingAnalysis, chance: Sequence[str]) -> str:
     if len(verdict.arms) < 2:
         return "one arm has results, so there is nothing to compare it with"
     if verdict.blocks < 2:
-        return "one block cannot tell a difference from chance"
+        return "one block cannot tell a difference from luck"
     if verdict.exploratory:
         return f"a first impression from {count(verdict.blocks, 'block')}, not a decision"
     return ""

@@ -42,7 +42,7 @@ def verdict_sentence(
     if blocks < 2:
         return (
             f"{count(blocks, 'common block').capitalize()} cannot tell a difference between arms "
-            "from chance, so nothing is decided; the study needs more blocks."
+            "from luck, so nothing is decided; the study needs more blocks."
         )
     reference = analysis.reference if analysis.reference in arms else None
     if decisions.rules is not None:

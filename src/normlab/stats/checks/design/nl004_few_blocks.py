@@ -1,4 +1,4 @@
-"""NL004: too few blocks to tell a difference from chance."""
+"""NL004: too few blocks to tell a difference from luck."""
 
 from __future__ import annotations
 
