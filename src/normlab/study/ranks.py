@@ -62,7 +62,9 @@ def rows_of_ranks(
                     process.stdin.close()  # upon which the ranks stop in order
                 time.sleep(0 if ended else POLL_SECONDS)
         said = (files / "said.txt").read_text(encoding="utf-8", errors="replace")
-    if not process.returncode or asked:
+    outcome = folder.read_outcome()
+    told = outcome is not None and outcome.status != "interrupted"
+    if not process.returncode or asked or told:
         return ""
     own = [line for line in said.splitlines() if line.startswith("normlab: ")]
     if own:
