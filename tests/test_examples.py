@@ -127,13 +127,13 @@ def test_notebooks_go_on_where_they_stopped(name: str, tmp_path: Path) -> None:
     )
     first, second = tmp_path / "first", tmp_path / "second"
     assert "not finished" in run_notebook(
-        name, OPTIONS=options, BUDGET="6s", OUTPUT=first, INPUT=tmp_path / "none"
+        name, OPTIONS=options, BUDGET="9s", OUTPUT=first, INPUT=tmp_path / "none"
     )
     begun = (first / "study" / "study.toml").read_text()
     if name == "colab.ipynb":
         shutil.copytree(first, second)
     assert "not finished" in run_notebook(
-        name, OPTIONS=options, BUDGET="6s", OUTPUT=second, INPUT=first
+        name, OPTIONS=options, BUDGET="9s", OUTPUT=second, INPUT=first
     )
     assert (second / "study" / "study.toml").read_text() == begun
     assert (second / "study" / "report" / "index.html").exists()
