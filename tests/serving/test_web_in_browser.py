@@ -29,7 +29,7 @@ for module in ("fastapi", "uvicorn", "python_multipart"):
 
 
 def predictor(norm: str) -> Predictor:
-    data = DataSpec(fingerprint="f", classes=("cat", "<i>dog", "owl"), image_size=16)
+    data = DataSpec(fingerprint="f", classes=("7", "<i>dog", "0"), image_size=16)
     spec = RunSpec(arm=norm, block=0, data=data, network={"name": "resnet8"}, norm=norm)
     return Predictor(spec, build_network(spec).eval(), torch.full((3,), 0.5), torch.full((3,), 0.2))
 
@@ -62,6 +62,12 @@ def test_a_picture_is_chosen(address: str, tmp_path: Path) -> None:
         heads = "[...document.querySelectorAll('section.answer h2')].map(e => e.textContent)"
         assert page.run(heads) == ["bn", "gn:groups=4"]
         assert page.run("document.querySelectorAll('section.answer i').length") == 0
+        rows = "[...document.querySelector('table').rows].map(row => row.cells[2].textContent)"
+        shares = [float(text.rstrip(" %")) for text in page.run(rows)]
+        assert shares == sorted(shares, reverse=True)
+        first = page.run("document.querySelector('table').rows[0].cells[0].textContent")
+        assert page.run("document.querySelector('.class').textContent").startswith(f"{first}, ")
+        assert not page.errors
         assert page.run("document.querySelector('img.map').naturalWidth") == 16
         page.run(
             "strength.value = 20; strength.dispatchEvent(new Event('input')); "

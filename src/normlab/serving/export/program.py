@@ -68,24 +68,31 @@ class Traced:
 
 
 @torch.no_grad()
-def trace(predictor: Predictor, pictures: UInt8[Tensor, "n s s 3"], tolerance: float) -> Traced:
+def trace(
+    predictor: Predictor,
+    pictures: UInt8[Tensor, "n s s 3"],
+    tolerance: float,
+    *,
+    folding: bool = True,
+) -> Traced:
     """Trace a run's network: folded where that changes nothing, of any size where that can be.
 
     Args:
         predictor: the run's network, on the CPU.
         pictures: some of the run's size, to hold a form against the network itself.
         tolerance: how far apart probabilities may be.
+        folding: whether norms may be folded at all.
     """
     mean, std = predictor.mean, predictor.std
     plain = PictureProgram(predictor.network, mean, std).eval()
     network = copy.deepcopy(predictor.network)
-    folding = fold(network)
+    folded_into = fold(network)
     module = PictureProgram(network, mean, std).eval()
     exact = (module(pictures) - plain(pictures)).abs().max() <= tolerance
-    folded = len(folding.folded) if exact else 0
+    folded = len(folded_into.folded) if exact and folding else 0
     if not folded:
         module = plain
-    norms = len(folding.folded) + len(folding.kept)
+    norms = len(folded_into.folded) + len(folded_into.kept)
     for multiple in MULTIPLES:
         program = _of_any_size(module, pictures[:2], multiple)
         if program is not None and _agrees(program, module, pictures, multiple, tolerance):
