@@ -101,7 +101,7 @@ def _analysis(study: StudyRecords) -> str:
     body = [latex.latex_text(methods_paragraph(analysis, study.runs))]
     body += _verdicts(analysis, study)
     body += _words(words)
-    return latex.section(f"Analysis: {study.plan.name}", "\n\n".join(part for part in body if part))
+    return latex.section(f"Analysis: {study.folder.resolve().name}", "\n\n".join(part for part in body if part))
 
 
 def _verdicts(analysis: Analysis, study: StudyRecords) -> list[str]:

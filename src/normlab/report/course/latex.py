@@ -16,6 +16,7 @@ _MATHS = {
 PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
+\IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}
 \usepackage[margin=2.2cm]{geometry}
 \usepackage{booktabs}
 \usepackage{graphicx}
@@ -43,8 +44,8 @@ def _letter(character: str) -> str:
 
 
 def section(title: str, body: str) -> str:
-    """A section."""
-    return f"\\section{{{latex_text(title)}}}\n{body}"
+    """A section, before which all floats are set."""
+    return f"\\clearpage\n\\section{{{latex_text(title)}}}\n{body}"
 
 
 def listed(lines: Sequence[str]) -> str:
