@@ -59,7 +59,10 @@ class TrackerContract:
         again.log(name, SECOND)
         again.end(name, ENDING)
         again.tag(name, {"verdict": "use"})
-        again.end(parent, Ending("finished", {"runs": 1.0}, {"verdict": "use bn"}, "use bn"))
+        arm = "sgd, batch 4/gn:groups=8~"  # names are an arm's, which a tracker may have to change
+        metrics = {"runs": 1.0, f"test/accuracy/{arm}": 0.5}
+        tags = {"verdict": "use bn", f"verdict/{arm}": "use"}
+        again.end(parent, Ending("finished", metrics, tags, "use bn"))
         again.close()
         found = self.read(request_, name)
         losses = {step: round(value, 5) for step, value in found.metrics["train/loss"].items()}

@@ -98,7 +98,7 @@ def _metrics(metrics: Metrics, step: int) -> list[Any]:
 def _tags(tags: Mapping[str, str]) -> list[Any]:
     from mlflow.entities import RunTag
 
-    return [RunTag(name, value) for name, value in tags.items()]
+    return [RunTag(_NOT_IN_NAMES.sub("-", name), value) for name, value in tags.items()]
 
 
 def _check(options: str) -> None:

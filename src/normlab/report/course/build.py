@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from normlab.errors import StorageError
 from normlab.records.store import atomic_write
@@ -101,7 +101,9 @@ def _analysis(study: StudyRecords) -> str:
     body = [latex.latex_text(methods_paragraph(analysis, study.runs))]
     body += _verdicts(analysis, study)
     body += _words(words)
-    return latex.section(f"Analysis: {study.folder.resolve().name}", "\n\n".join(part for part in body if part))
+    return latex.section(
+        f"Analysis: {study.folder.resolve().name}", "\n\n".join(part for part in body if part)
+    )
 
 
 def _verdicts(analysis: Analysis, study: StudyRecords) -> list[str]:
@@ -169,8 +171,7 @@ def _sheet(one: MappedClass, folder: Path) -> Image.Image | None:
     for y, row in enumerate(rows):
         for x, name in enumerate(row):
             with contextlib.suppress(OSError), Image.open(_found(folder, name)) as picture:
-                tile = picture.convert("RGB")
-                tile.thumbnail((TILE - 8, TILE - 8))
+                tile = ImageOps.contain(picture.convert("RGB"), (TILE - 8, TILE - 8))
                 sheet.paste(tile, (x * TILE + 4, y * TILE + 4))
     return sheet
 

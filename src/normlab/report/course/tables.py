@@ -46,7 +46,7 @@ def course_tables(studies: Sequence[StudyRecords]) -> tuple[tuple[Table, ...], t
         )
     else:
         head, rows, where = by_norm
-        for number, part in ((2, "train"), (3, "validation"), (0, "test")):
+        for number, part in ((2, "train"), (3, "validation")):
             tables.append(_table(number, part, "by normalization", "norm", rows, where, head))
     for norm, (train, validation) in OVER_BATCHES.items():
         found = next((found for study in studies if (found := _by_batch(study, norm))), None)
@@ -61,6 +61,9 @@ def course_tables(studies: Sequence[StudyRecords]) -> tuple[tuple[Table, ...], t
             tables.append(
                 _table(number, part, f"of {norm} by batch size", "batch", rows, where, norm)
             )
+    if by_norm is not None:  # after those that have a number in the course
+        head, rows, where = by_norm
+        tables.append(_table(0, "test", "by normalization", "norm", rows, where, head))
     return tuple(tables), tuple(missing)
 
 
