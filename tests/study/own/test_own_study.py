@@ -166,5 +166,7 @@ def test_the_page_speaks_of_the_metric_alone(tmp_path) -> None:
     assert "own:dice" not in shown.split("study.toml</summary>")[0]
     assert 'id="curves"' not in page
     assert "optimizer.name" not in page
+    assert "weights.safetensors" not in page
+    assert "normlab predict" not in page
     assert "We compared 2 normalizations (bn and in)" in page
     assert verify_study(tmp_path / "s").damaged == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 
 from normlab.errors import UsageError
+from normlab.records.network import is_own
 from normlab.records.run import known
 from normlab.records.store import RunRecord
 from normlab.stats.data.reading import StudyRecords
@@ -39,6 +40,11 @@ def chosen_run(
         UsageError: no run is finished, or not in this block.
     """
     runs = [run for run in records.runs if _has_network(run)]
+    if is_own(records.plan.analysis.metric):
+        raise UsageError(
+            f"the networks of {records.folder} are with the program that trained them; normlab has "
+            "their figures alone"
+        )
     if not runs:
         raise UsageError(
             f"{records.folder} has no finished run; continue it with: normlab run {records.folder}"
