@@ -17,6 +17,7 @@ treatment, which belongs to the spec.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -39,9 +40,8 @@ from normlab.train.state import TrainingState
 from normlab.train.step import Found, Gradients, forward
 
 Kind = Literal["exact", "synchronized", "local"]
-TIMEOUT = timedelta(days=1)
-"""Of one message between ranks, which may wait for an evaluation; a rank that is gone is noticed at
-once."""
+TIMEOUT = timedelta(minutes=10)
+"""Of one message between ranks; one that is gone is noticed at once, one that is stopped after it."""
 
 
 def kind_over_ranks(norm: nn.Module, shape: Shape) -> Kind:
@@ -71,8 +71,21 @@ def group_of_ranks(device: str) -> Iterator[None]:
     """
     backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
     try:
-        distributed.init_process_group(backend, timeout=TIMEOUT)
-    except (ValueError, RuntimeError) as error:
+        facts = {name: int(os.environ[name]) for name in ("MASTER_PORT", "RANK", "WORLD_SIZE")}
+        # torchrun's store outlives a restart, and gloo would call ranks of before by their old
+        # addresses: every start has names of its own.
+        start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        agent = distributed.TCPStore(
+            os.environ["MASTER_ADDR"], facts["MASTER_PORT"], is_master=False, timeout=TIMEOUT
+        )
+        distributed.init_process_group(
+            backend,
+            store=distributed.PrefixStore(f"start {start}", agent),
+            rank=facts["RANK"],
+            world_size=facts["WORLD_SIZE"],
+            timeout=TIMEOUT,
+        )
+    except (KeyError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"the ranks cannot meet ({reason}); start them by torchrun") from error
     try:
