@@ -303,7 +303,7 @@ def test_a_full_disk_stops_the_study(make_plan, dataset, tmp_path, monkeypatch) 
         raise StorageError("cannot write state.ckpt: No space left on device")
 
     with monkeypatch.context() as context:
-        context.setattr(execute_module, "save_checkpoint", full)
+        context.setattr("normlab.train.state.save_checkpoint", full)
         with pytest.raises(StorageError, match="No space left"):
             run_all(study, dataset)
     assert len(study.missing()) == 2

@@ -41,7 +41,7 @@ from normlab.train.step import Found, Gradients, forward
 
 Kind = Literal["exact", "synchronized", "local"]
 TIMEOUT = timedelta(minutes=10)
-"""Of one message between ranks; one that is gone is noticed at once, one that is stopped after it."""
+"""Of one message between ranks; a rank that is gone is noticed at once."""
 
 
 def kind_over_ranks(norm: nn.Module, shape: Shape) -> Kind:
@@ -69,18 +69,20 @@ def group_of_ranks(device: str) -> Iterator[None]:
     Raises:
         UsageError: they cannot meet, or torchrun has not started this process.
     """
+    from torch._C._distributed_c10d import PrefixStore, TCPStore  # not in every build of torch
+
     backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
     try:
         facts = {name: int(os.environ[name]) for name in ("MASTER_PORT", "RANK", "WORLD_SIZE")}
         # torchrun's store outlives a restart, and gloo would call ranks of before by their old
         # addresses: every start has names of its own.
         start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        agent = distributed.TCPStore(
+        agent = TCPStore(
             os.environ["MASTER_ADDR"], facts["MASTER_PORT"], is_master=False, timeout=TIMEOUT
         )
         distributed.init_process_group(
             backend,
-            store=distributed.PrefixStore(f"start {start}", agent),
+            store=PrefixStore(f"start {start}", agent),
             rank=facts["RANK"],
             world_size=facts["WORLD_SIZE"],
             timeout=TIMEOUT,
