@@ -174,6 +174,7 @@ def simulate(runs: int, workers: int, *, looks: bool) -> dict[str, float]:
         clock.driver_worked()
     return {
         "runs": ended,
+        "planned": runs,
         "workers": workers,
         "hours": clock.now / 3600,
         "efficiency": executor.useful / (workers * clock.now),
@@ -250,7 +251,7 @@ def draw(found: list[dict[str, float]], folder: Path) -> None:
     frame = pd.DataFrame(found)
     frame["study"] = [
         f"{'looks' if looks else 'no looks'}, {planned:,.0f} runs"
-        for looks, planned in zip(frame["looks"], frame["runs"], strict=True)
+        for looks, planned in zip(frame["looks"], frame["planned"], strict=True)
     ]
     size = {"width": 420, "height": 260}
     efficiency = alt.Chart(frame, title="How much of the workers' time is training").mark_line(
