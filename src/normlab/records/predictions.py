@@ -92,7 +92,7 @@ def _array(archive: ZipFile, name: str) -> np.ndarray:
     if dtype.hasobject:
         raise ValueError("arrays of Python objects are not read")
     values = np.frombuffer(content, dtype, math.prod(shape), start)
-    return values.reshape(shape, order=order)
+    return values.reshape(shape, order=order).copy(order="K")  # one that may be written to
 
 
 @lru_cache(maxsize=256)

@@ -14,6 +14,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "mlflow": (("mlflow", "sqlalchemy", "alembic"), "--track mlflow"),
     "wandb": (("wandb",), "--track wandb"),
     "tensorboard": (("tensorboard",), "--track tensorboard"),
+    "remote": (("fsspec", "s3fs"), "studies in object stores, --out s3://…"),
     "serve": (("fastapi", "uvicorn", "python_multipart"), "normlab serve"),
     "gpu": (("triton",), "the compiled norms on a GPU"),
     "docs": (("sphinx", "furo", "myst_parser"), "building the documentation"),
