@@ -26,8 +26,6 @@ from normlab.records.checks import Severity
 FOLDS = 5
 LARGEST_SAMPLE = 10_000
 """Images that are looked at; a larger set is sampled."""
-SHORT_SAMPLE = 3_000
-"""In the short form, which a study waits for."""
 TREES, DEPTH, LEAF = 60, 14, 3
 VISIBLE = ("border", "corner pixels", "mean colour")
 """Families that are in the pixels; the others reach a network only through the preparation."""
@@ -52,19 +50,11 @@ class Shortcut:
         return self.interval[0] > self.chance + 0.1 * (1 - self.chance)
 
 
-@check(
-    "DC020",
-    "shortcuts: border, colour, file facts predict the class",
-    severity="warning",
-    short=True,
-)
+@check("DC020", "shortcuts: border, colour, file facts predict the class", severity="warning")
 def shortcuts(data: DataToCheck) -> Iterator[Found]:
-    """Whether border, corners, colour or facts of the files predict the class.
-
-    The short form knows no files: it looks at the pixels, as the networks do.
-    """
+    """Whether border, corners, colour or facts of the files predict the class."""
     manifest = data.manifest
-    found = measure_shortcuts(manifest, data.images, data.files, manifest.groups)
+    found = measure_shortcuts(manifest, data.images, data.file_facts, manifest.groups)
     table = (
         ("family", "accuracy", "95 % interval", "chance"),
         *(
@@ -105,21 +95,18 @@ def shortcuts(data: DataToCheck) -> Iterator[Found]:
 def measure_shortcuts(
     manifest: Manifest,
     images: UInt8[np.ndarray, "n s s 3"],
-    facts: FileFacts | None,
+    facts: FileFacts,
     groups: Int[np.ndarray, " n"],
 ) -> list[Shortcut]:
-    """Cross-validated accuracy of every family that varies at all; without facts of the pixels'."""
+    """Cross-validated accuracy of every family that varies at all."""
     generator = numpy_stream(0, 0, "check")
     chosen = np.arange(len(manifest))
-    most = SHORT_SAMPLE if facts is None else LARGEST_SAMPLE
-    if len(chosen) > most:
-        chosen = np.sort(generator.permutation(len(chosen))[:most])
+    if len(chosen) > LARGEST_SAMPLE:
+        chosen = np.sort(generator.permutation(len(chosen))[:LARGEST_SAMPLE])
     labels = manifest.labels[chosen]
     _, own = np.unique(groups[chosen], return_inverse=True)
     folds = generator.permutation(own.max(initial=0) + 1)[own] % FOLDS
-    families = dict(pixel_families(images, chosen))
-    if facts is not None:
-        families |= file_families(manifest, facts, chosen)
+    families = {**pixel_families(images, chosen), **file_families(manifest, facts, chosen)}
     return [
         _measure(family, features, labels, folds, len(manifest.classes))
         for family, features in families.items()
