@@ -20,6 +20,6 @@ def shortcut(study: StudyToCheck) -> Result:
         message = " ".join(f"{finding.message} ({finding.code})" for finding in found)
         return finding(message)
     return passed(
-        "no class stands out by its corners, missing colour or size in the prepared images; how far "
-        "border, colour and file facts give classes away is measured by normlab check alone"
+        "no class stands out by its corners, missing colour or size in the prepared images; how "
+        "far border, colour and file facts give classes away is measured by normlab check alone"
     )
