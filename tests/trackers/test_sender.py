@@ -58,7 +58,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     found = Recorder()
     info = TrackerInfo("memory", "", "", (), "x", lambda request: found, lambda o: None, str)
     all_trackers()
-    monkeypatch.setitem(registry._registered, "memory", info)
+    monkeypatch.setitem(registry.TRACKERS.entries, "memory", info)
     return found
 
 

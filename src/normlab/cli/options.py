@@ -36,6 +36,10 @@ TrustPlugins = Annotated[
     bool,
     typer.Option("--trust-plugins", help="Import the modules that the study names, unasked."),
 ]
+NetworkArm = Annotated[str, typer.Option(help="Whose network.", show_default="the recommended one")]
+NetworkBlock = Annotated[
+    int | None, typer.Option(min=1, help="Of which block.", show_default="the best on validation")
+]
 Device = Annotated[str, typer.Option(help="cpu or cuda; auto takes a GPU where there is one.")]
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Iterable
 from importlib.util import find_spec
-from pathlib import Path
 
-from normlab.errors import MissingExtraError, UnknownNameError, UsageError
-from normlab.plugins import register_group
+from normlab.errors import MissingExtraError
+from normlab.named import NamedTable
 from normlab.trackers.base import TrackerInfo
 
-_registered: dict[str, TrackerInfo] = {}
+TRACKERS = NamedTable("tracker", TrackerInfo, "normlab.trackers", "normlab.trackers")
 
 
 def find_tracker(text: str) -> tuple[TrackerInfo, str]:
@@ -24,13 +21,7 @@ def find_tracker(text: str) -> tuple[TrackerInfo, str]:
         MissingExtraError: its library is not installed.
         PluginError: an installed package gives what is no tracker.
     """
-    name, _, options = text.partition(":")
-    _load_own()
-    if name not in _registered:
-        all_trackers()
-    if name not in _registered:
-        raise UnknownNameError("tracker", name, _registered)
-    info = _registered[name]
+    info, options = TRACKERS.find(text)
     info.check(options)
     for module in info.modules:
         if find_spec(module) is None:
@@ -44,24 +35,4 @@ def all_trackers() -> Iterable[TrackerInfo]:
     Raises:
         PluginError: an installed package gives what is no tracker.
     """
-    _load_own()
-    register_group("normlab.trackers", TrackerInfo, _register_once)
-    return _registered.values()
-
-
-def _load_own() -> None:
-    for found in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        module = importlib.import_module(f"{__package__}.{found.name}")
-        if hasattr(module, "TRACKER"):
-            _register_once(found.name, module.TRACKER)
-
-
-def _register_once(name: str, info: TrackerInfo) -> None:
-    known = _registered.get(info.name)
-    if known is info:
-        return
-    if known is not None:
-        raise UsageError(f"there is a tracker {info.name!r} already; choose another name")
-    if not info.name or ":" in info.name:
-        raise UsageError(f"the name of a tracker has no colon, got {info.name!r}")
-    _registered[info.name] = info
+    return TRACKERS.all()

@@ -26,13 +26,8 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="The folder of the export.", show_default="NAME-ARM-export")
     ] = None,
-    arm: Annotated[
-        str, typer.Option(help="Whose network.", show_default="the recommended one")
-    ] = "",
-    block: Annotated[
-        int | None,
-        typer.Option(min=1, help="Of which block.", show_default="the best on validation"),
-    ] = None,
+    arm: options.NetworkArm = "",
+    block: options.NetworkBlock = None,
     data: Annotated[
         str | None,
         typer.Option(help="Where the images are now.", show_default="where the plan says"),

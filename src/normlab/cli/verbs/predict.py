@@ -47,13 +47,8 @@ def predict(
             help="An image, a folder, a table with a header, a zip, or a CSV of 3072 values a line."
         ),
     ],
-    arm: Annotated[
-        str, typer.Option(help="Whose network.", show_default="the recommended one")
-    ] = "",
-    block: Annotated[
-        int | None,
-        typer.Option(min=1, help="Of which block.", show_default="the best on validation"),
-    ] = None,
+    arm: options.NetworkArm = "",
+    block: options.NetworkBlock = None,
     out: Annotated[
         Path | None, typer.Option(help="Write a CSV here.", show_default="the terminal")
     ] = None,
