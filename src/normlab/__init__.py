@@ -34,6 +34,7 @@ _HOMES = {
     "convert_norms": "normlab.norms.surgery.convert",
     "fold": "normlab.norms.surgery.fold",
     "freeze": "normlab.norms.surgery.freeze",
+    "restore_norms": "normlab.norms.surgery.restore",
     "precise_statistics": "normlab.norms.training.precise_statistics",
     "synchronize": "normlab.norms.training.synchronize",
     "unfreeze": "normlab.norms.surgery.freeze",
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from normlab.norms.surgery.fold import fold as fold
     from normlab.norms.surgery.freeze import freeze as freeze
     from normlab.norms.surgery.freeze import unfreeze as unfreeze
+    from normlab.norms.surgery.restore import restore_norms as restore_norms
     from normlab.norms.training.parameters import clamp_gates as clamp_gates
     from normlab.norms.training.parameters import parameter_groups as parameter_groups
     from normlab.norms.training.precise_statistics import precise_statistics as precise_statistics

@@ -4,6 +4,7 @@ from normlab.norms.surgery.convert import Conversion, ConvertedLayer, convert_no
 from normlab.norms.surgery.fold import Folding, fold
 from normlab.norms.surgery.freeze import freeze, unfreeze
 from normlab.norms.surgery.recognize import NormView, view
+from normlab.norms.surgery.restore import restore_norms
 
 __all__ = [
     "Conversion",
@@ -13,6 +14,7 @@ __all__ = [
     "convert_norms",
     "fold",
     "freeze",
+    "restore_norms",
     "unfreeze",
     "view",
 ]

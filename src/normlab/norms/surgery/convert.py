@@ -26,6 +26,7 @@ from torch import nn
 from normlab.errors import UsageError
 from normlab.norms.spec import NormSpec, parse_norm
 from normlab.norms.surgery.freeze import guard
+from normlab.norms.surgery.recipe import Recipe, note_recipe
 from normlab.norms.surgery.recognize import view, why_not
 from normlab.norms.surgery.tables import table
 from normlab.norms.surgery.transfer_state import make_like, move_hooks
@@ -60,11 +61,19 @@ class Conversion:
     """(name, reason) of everything that is called a norm and was left as it is."""
     chosen: frozenset[str] = frozenset()
     """Those of `left` that `where` left out, or that stand beside a normalization (grn)."""
+    asked: str = ""
+    """The spec as it was given: an option that it states at its default is still stated."""
 
     @property
     def missed(self) -> tuple[tuple[str, str], ...]:
         """Those of `left` that nobody chose to leave: with them the network has two norms."""
         return tuple((name, reason) for name, reason in self.left if name not in self.chosen)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What `restore_norms` builds the model again by."""
+        names = [name for layer in self.layers for name in layer.names]
+        return {"norm": self.asked or self.spec, "layers": names}
 
     def __str__(self) -> str:
         """One row a layer, then what was left."""
@@ -101,6 +110,8 @@ def convert_norms(
 
     Returns:
         The converted model, a row for every layer that was replaced, and what was left as it was.
+        Its `recipe` is noted in the configuration of a model of the Hugging Face libraries, so that
+        it is saved with the model (normlab.norms.surgery.restore).
 
     Raises:
         UsageError: the norm cannot be made for some layer, or the model is compiled by torch.jit.
@@ -113,6 +124,15 @@ def convert_norms(
     >>> conversion.layers[0].transferred
     ('weight', 'bias')
     """
+    conversion = replace_norms(model, norm, where)
+    note_recipe(model, conversion.recipe)
+    return conversion
+
+
+def replace_norms(
+    model: nn.Module, norm: str, where: Callable[[str, nn.Module], bool]
+) -> Conversion:
+    """What `convert_norms` does, without a note of it."""
     if isinstance(model, torch.jit.ScriptModule):
         raise UsageError(
             "the model is compiled by torch.jit (script or trace), which fixes its layers; convert "
@@ -157,7 +177,7 @@ def convert_norms(
                 parent._modules[key] = made[child]
     converted = made.get(model, model)
     guard(converted)
-    return Conversion(converted, str(spec), tuple(layers), tuple(left), frozenset(chosen))
+    return Conversion(converted, str(spec), tuple(layers), tuple(left), frozenset(chosen), norm)
 
 
 def _find(
