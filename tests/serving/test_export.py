@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import subprocess
 import sys
@@ -15,8 +16,8 @@ from PIL import Image
 import normlab
 from normlab.data.dataset import load_data
 from normlab.errors import MissingExtraError, UnknownNameError, UsageError
-from normlab.serving.export import forms
-from normlab.serving.export.check import CheckPictures, check_close
+from normlab.serving.export import check, forms, write
+from normlab.serving.export.check import CheckPictures, allowed, check_close, rounding_error
 from normlab.serving.export.write import export
 from normlab.serving.predictor import Predictor
 from normlab.stats.data.reading import read_study
@@ -111,6 +112,36 @@ def test_nothing_is_written_that_is_not_exact(study: Study, tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
     with pytest.raises(UsageError, match="the run computed in bfloat16"):
         check_close("onnx", 0.01, 1e-5, "bfloat16")
+
+
+def test_rounding_is_that_of_the_network_and_not_of_its_records(study: Study) -> None:
+    """A network whose last digits are lost on purpose has more; other probabilities do not."""
+    predictor = Predictor.load(run_of(study, "bn"))
+    pictures = check_pictures(run_of(study, "bn")).pictures
+    plain = rounding_error(predictor, pictures)
+    assert 0 < plain < 1e-6
+    assert allowed(plain) == 1e-5
+    predictor.network.register_forward_hook(lambda _, args, logits: logits + 3000.0 - 3000.0)
+    lossy = rounding_error(predictor, pictures)  # 3000 + x has 2⁻¹² for its last digit
+    assert 5e-6 < lossy < 1e-4
+    assert allowed(lossy) == max(1e-5, 2 * lossy)
+    assert doctest.testmod(check).failed == 0
+
+
+def test_an_export_may_be_as_far_from_the_run_as_its_rounding_explains(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(study, "bn")
+    said = check_pictures(run)
+    moved = said.probabilities + np.float32(1.5e-5)
+    moved = CheckPictures(said.pictures, moved, "nine pictures")
+    with pytest.raises(UsageError, match=r"differ from the run's by up to 1\.5e-05, and 1e-05"):
+        export(run, ["torch"], tmp_path / "out", moved)
+    monkeypatch.setattr(write, "rounding_error", lambda *_: 9e-6)
+    made = export(run, ["torch"], tmp_path / "out", moved)
+    assert (made.rounding, (tmp_path / "out" / "model.pt2").exists()) == (9e-6, True)
+    with pytest.raises(UsageError, match="and 1e-05 is allowed"):
+        export(run, ["torch"], tmp_path / "other", moved, tolerance=1e-5)
 
 
 def test_bad_input(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,8 +33,13 @@ def export(
         typer.Option(help="Where the images are now.", show_default="where the plan says"),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0, help="How far a probability may be from the run's own.")
-    ] = 1e-5,
+        float | None,
+        typer.Option(
+            min=0,
+            help="How far a probability may be from the run's own.",
+            show_default="1e-5, or twice the network's own rounding error",
+        ),
+    ] = None,
     trust_plugins: options.TrustPlugins = False,
 ) -> None:
     """Write a network as ONNX, a torch program or a folder for the Hub, and check it on pictures.
@@ -60,6 +65,8 @@ def export(
     )
     for form, difference in made.differences:
         echo(f"checked  {form}: at most {difference:.1e} from the run, on {check.origin}")
+    if made.rounding is not None:
+        echo(f"rounding of the network itself: up to {made.rounding:.1e} from float64, on the same")
     echo(f"written  {', '.join(str(path) for path in made.files)}")
 
 

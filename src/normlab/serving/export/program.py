@@ -20,8 +20,6 @@ from torch.export import Dim, ExportedProgram
 from normlab.norms.surgery.fold import fold
 from normlab.serving.predictor import Predictor
 
-CLOSE = 1e-5
-"""How far probabilities may be from the run's own by default."""
 MULTIPLES = (4, 32)
 """What the strides of networks divide the sides of a picture by."""
 LARGEST_SIZE = 1024

@@ -13,10 +13,18 @@ from normlab.errors import StorageError, UsageError
 from normlab.records.run import known
 from normlab.records.store import RunFolder
 from normlab.serving.export.card import model_card
-from normlab.serving.export.check import Answers, CheckPictures, check_close, largest_difference
+from normlab.serving.export.check import (
+    CLOSE,
+    Answers,
+    CheckPictures,
+    allowed,
+    check_close,
+    largest_difference,
+    rounding_error,
+)
 from normlab.serving.export.folder import write_folder
 from normlab.serving.export.forms import facts, need_onnx, write_onnx, write_program
-from normlab.serving.export.program import CLOSE, Traced, trace
+from normlab.serving.export.program import Traced, trace
 from normlab.serving.predictor import Predictor
 from normlab.stats.data.reading import StudyRecords
 
@@ -32,6 +40,8 @@ class Export:
     differences: tuple[tuple[str, float], ...]
     """Form and the largest difference of a probability from the run's."""
     traced: Traced
+    rounding: float | None
+    """The network's own rounding error, where a form was further than CLOSE from the run."""
 
 
 def export(
@@ -40,7 +50,7 @@ def export(
     out: Path,
     check: CheckPictures,
     study: StudyRecords | None = None,
-    tolerance: float = CLOSE,
+    tolerance: float | None = None,
 ) -> Export:
     """Export a run's network.
 
@@ -50,7 +60,8 @@ def export(
         out: the folder that gets the files; others in it stay.
         check: pictures that every form is asked.
         study: for the model card.
-        tolerance: how far probabilities may be from the run's.
+        tolerance: how far probabilities may be from the run's; None: as far as the network's own
+            rounding explains, which for most is CLOSE (normlab.serving.export.check).
 
     Raises:
         UsageError: the run has no weights; a form is not exact.
@@ -64,24 +75,32 @@ def export(
     predictor = Predictor.load(run)
     some = torch.from_numpy(check.pictures[:8].copy())
     record = RunFolder(run).read(rows=False)
+    limit, rounding = CLOSE if tolerance is None else tolerance, None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as made:
             for folding in (True, False):
-                traced = trace(predictor, some, min(tolerance, CLOSE), folding=folding)
+                traced = trace(predictor, some, min(limit, CLOSE), folding=folding)
                 card = model_card(record, study, traced.sizes)
                 folder = Path(made) / str(folding)
                 folder.mkdir()
                 differences = _write(predictor, traced, run, card, forms, folder, check)
-                if max(differences.values()) <= tolerance or not traced.folded:
+                if max(differences.values()) <= limit or not traced.folded:
                     break  # else a folded form is off by its rounding: once more without
+            if tolerance is None and max(differences.values()) > limit and _in_float32(predictor):
+                rounding = rounding_error(predictor, check.pictures)
+                limit = allowed(rounding)
             for form, difference in differences.items():
-                check_close(form, difference, tolerance, predictor.spec.precision)
+                check_close(form, difference, limit, predictor.spec.precision)
             files = _moved(folder, out)
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(f"cannot write {out}: {reason}; choose another with --out") from error
-    return Export(files, tuple(differences.items()), traced)
+    return Export(files, tuple(differences.items()), traced, rounding)
+
+
+def _in_float32(predictor: Predictor) -> bool:
+    return predictor.spec.precision == "float32"
 
 
 def _write(
