@@ -2,7 +2,8 @@
 
 pip builds in an isolated environment without torch: then the wheel is plain Python, and the
 kernels are compiled on their first import instead (normlab/norms/fused/cpu/loader.py). Use
-`pip install --no-build-isolation` for a wheel that carries them. All else is in pyproject.toml.
+`pip install --no-build-isolation` for a wheel that carries them, as cibuildwheel does for those of
+a release ([tool.cibuildwheel]). All else is in pyproject.toml.
 """
 
 import importlib.util
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 from setuptools import Distribution, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 _spec = importlib.util.spec_from_file_location(
@@ -53,4 +55,16 @@ class PlatformDistribution(Distribution):
         return can_build()
 
 
-setup(cmdclass={"build_py": BuildWithKernel}, distclass=PlatformDistribution)
+class WheelOfAnyPython(bdist_wheel):
+    """The kernels know torch's stable interface and nothing of Python: one wheel a platform."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        """What the file is named: py3-none and the platform; without kernels py3-none-any."""
+        python, interface, platform = super().get_tag()
+        return (python, interface, platform) if self.root_is_pure else ("py3", "none", platform)
+
+
+setup(
+    cmdclass={"build_py": BuildWithKernel, "bdist_wheel": WheelOfAnyPython},
+    distclass=PlatformDistribution,
+)
