@@ -7,7 +7,7 @@ EXTRAS ?= dev
 # Two workers with a thread each: most tests are too small to fill a second core.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-fast test-ray test-slurm test-models sweep lint docs install clean
+.PHONY: demo test test-fast test-ray test-slurm test-models sweep lint docs linkcheck wheel install clean
 
 demo: $(STAMP)  ## the main job on scikit-learn's digits
 	$(BIN)/normlab compare --demo --yes
@@ -31,7 +31,8 @@ test-slurm: $(STAMP)  ## a real SLURM of two nodes on the loopback, as root, whe
 MODELS := build/models
 MODEL_TESTS := tests/norms/surgery/test_real_models.py tests/norms/surgery/test_real_layers.py \
 	tests/norms/surgery/test_segmentation_networks.py tests/norms/surgery/test_tools_by_type.py \
-	tests/networks/test_libraries.py tests/explain/test_real_networks.py
+	tests/networks/test_libraries.py tests/explain/test_real_networks.py \
+	tests/test_examples_with_libraries.py
 test-models: $(STAMP)  ## the real timm and torchvision: skips by name where they cannot be had
 	test -d $(MODELS)/timm || $(BIN)/python -m pip install --quiet --no-deps --target $(MODELS) \
 		--requirement tests/models.txt || echo "timm and torchvision could not be installed"
@@ -49,8 +50,16 @@ lint: $(STAMP)  ## style, types, and who may import whom
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.installed-docs  ## the site in build/docs, offline, warnings as errors
-	$(BIN)/sphinx-build --builder html --fail-on-warning --keep-going --quiet docs build/docs
+	$(BIN)/sphinx-build --builder html --nitpicky --fail-on-warning --keep-going --quiet docs build/docs
 	@echo "build/docs/index.html"
+
+linkcheck: $(VENV)/.installed-docs  ## the links to other sites; skipped where there is no network
+	@if $(BIN)/python -c "import urllib.request as r; r.urlopen('https://pypi.org', timeout=10)" 2>/dev/null; \
+	then $(BIN)/sphinx-build --builder linkcheck --quiet docs build/linkcheck; \
+	else echo "linkcheck: skipped, there is no network"; fi
+
+wheel: $(STAMP)  ## dist/normlab-….whl with the kernels compiled for this machine
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 install: $(STAMP)
 

@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 
 import normlab
+from normlab.data.check.base import data_checks
 from normlab.plugins import GROUPS
+from normlab.records.checks import registered_checks
+from normlab.stats.audit.rules import RULES
+from normlab.stats.checks.run import study_checks
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")])
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
 DOTTED = re.compile(r"\bnormlab(?:\.[A-Za-z_]\w*)+")
 FILES = re.compile(r"(?<![\w/])[a-z_][a-z_0-9]*/[a-z_0-9/]*\.(?:py|cpp|h|j2)\b")
 """With a folder, and without the capitals that stand for any name."""
@@ -60,15 +64,32 @@ def test_everything_public_is_described() -> None:
     assert [name for name in sorted(names) if not re.search(rf":: {name}\b", page)] == []
 
 
-def test_every_page_is_in_the_readme_or_the_contents() -> None:
-    contents = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
-    for page in (ROOT / "docs").glob("*.md"):
+def test_every_page_is_in_the_contents() -> None:
+    contents = (ROOT / "docs" / "index.md").read_text(encoding="utf-8").splitlines()
+    for page in (ROOT / "docs").rglob("*.md"):
         if page.stem != "index":
-            assert re.search(rf"^{page.stem}$", contents, re.MULTILINE), page.name
+            assert str(page.relative_to(ROOT / "docs").with_suffix("")) in contents
 
 
-def test_the_citation_has_the_version() -> None:
-    assert f"version: {normlab.__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+def test_the_citation_and_the_changelog_have_the_version() -> None:
+    facts = dict(re.findall(r"^([\w-]+): (\S+)$", (ROOT / "CITATION.cff").read_text("utf-8"), re.M))
+    assert facts["version"] == normlab.__version__
+    changes = (ROOT / "docs" / "changelog.md").read_text(encoding="utf-8")
+    released = re.findall(r"^## (\d+\.\d+\.\d+) - (\d{4}-\d\d-\d\d)$", changes, re.MULTILINE)
+    assert released[0] == (facts["version"], facts["date-released"])
+    kinds = set(re.findall(r"^### (.*)$", changes, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_every_code_has_a_place_that_can_be_linked_to() -> None:
+    study_checks()
+    data_checks()
+    codes = {check.code for check in registered_checks()} | {rule.code for rule in RULES}
+    assert {code[:2] for code in codes} == {"NL", "DC", "AU"}
+    headings = set()
+    for page in (ROOT / "docs").rglob("*.md"):
+        headings |= set(re.findall(r"^### ([A-Z]{2}\d+)$", page.read_text("utf-8"), re.MULTILINE))
+    assert headings == codes
 
 
 def test_the_code_on_the_page_of_networks_runs() -> None:

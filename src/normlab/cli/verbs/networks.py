@@ -35,7 +35,8 @@ def networks(
     for row in rows:  # as columns they would not fit into 80 characters
         echo(row["name"])
         for name in ("network", "options", "paper"):
-            lines = textwrap.wrap(row[name], 64) or [""]
+            text = row[name].replace(",", ", ") if name == "options" else row[name]
+            lines = textwrap.wrap(text, 64) or [""]
             echo(f"{'':<4}{name:<10}{lines[0]}")
             for line in lines[1:]:
                 echo(f"{'':<14}{line}")
