@@ -75,7 +75,8 @@ def export(
     predictor = Predictor.load(run)
     some = torch.from_numpy(check.pictures[:8].copy())
     record = RunFolder(run).read(rows=False)
-    limit, rounding = CLOSE if tolerance is None else tolerance, None
+    limit = CLOSE if tolerance is None else tolerance
+    rounding: float | None = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as made:
