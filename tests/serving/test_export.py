@@ -128,6 +128,7 @@ def test_rounding_is_that_of_the_network_and_not_of_its_records(study: Study) ->
     assert doctest.testmod(check).failed == 0
 
 
+@pytest.mark.slow
 def test_an_export_may_be_as_far_from_the_run_as_its_rounding_explains(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,12 +136,10 @@ def test_an_export_may_be_as_far_from_the_run_as_its_rounding_explains(
     said = check_pictures(run)
     moved = said.probabilities + np.float32(1.5e-5)
     moved = CheckPictures(said.pictures, moved, "nine pictures")
-    with pytest.raises(UsageError, match=r"differ from the run's by up to 1\.5e-05, and 1e-05"):
-        export(run, ["torch"], tmp_path / "out", moved)
     monkeypatch.setattr(write, "rounding_error", lambda *_: 9e-6)
     made = export(run, ["torch"], tmp_path / "out", moved)
     assert (made.rounding, (tmp_path / "out" / "model.pt2").exists()) == (9e-6, True)
-    with pytest.raises(UsageError, match="and 1e-05 is allowed"):
+    with pytest.raises(UsageError, match=r"by up to 1\.5e-05, and 1e-05 is allowed"):
         export(run, ["torch"], tmp_path / "other", moved, tolerance=1e-5)
 
 
