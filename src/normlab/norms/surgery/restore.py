@@ -11,7 +11,7 @@ Face libraries (`config.normlab_norms`), with which it is saved and loaded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import nn
 
@@ -44,7 +44,7 @@ def restore_norms(model: nn.Module, recipes: Recipe | Sequence[Recipe]) -> nn.Mo
     """
     for recipe in [recipes] if isinstance(recipes, Mapping) else recipes:
         norm, names = _read(recipe)
-        conversion = replace_norms(model, norm, lambda name, _, wanted=names: name in wanted)
+        conversion = replace_norms(model, norm, _among(names))
         model = conversion.model
         done = {name for layer in conversion.layers for name in layer.names}
         if missing := sorted(names - done):
@@ -53,6 +53,13 @@ def restore_norms(model: nn.Module, recipes: Recipe | Sequence[Recipe]) -> nn.Mo
                 "normalization; build the model as it was before its norms were converted"
             )
     return model
+
+
+def _among(names: frozenset[str]) -> Callable[[str, nn.Module], bool]:
+    def is_one(name: str, module: nn.Module) -> bool:
+        return name in names
+
+    return is_one
 
 
 def _read(recipe: object) -> tuple[str, frozenset[str]]:
