@@ -91,7 +91,8 @@ class TestWandb(TrackerContract):
 
         metrics: dict[str, dict[int, float]] = {}
         parameters, text = {}, ""
-        for path in sorted((request.folder / "wandb").glob(f"offline-run-*-{name}/*.wandb")):
+        # Begun twice within a second, the second folder's name ends in -1.
+        for path in sorted((request.folder / "wandb").glob(f"offline-run-*-{name}*/*.wandb")):
             for data in records(path.read_bytes()):
                 record = wandb_internal_pb2.Record.FromString(data)
                 text += str(record.exit) + str(record.summary) + str(record.run)
