@@ -25,3 +25,14 @@ def test_a_thousand_classes_have_their_confusions() -> None:
     assert lines[1] == "most often confused (true → predicted)"
     assert len(lines) == 5
     assert all(" → class 7 " in line for line in lines[2:])
+
+
+def test_columns_have_whole_names_or_the_numbers_of_the_rows() -> None:
+    true, said = np.array([0, 1, 2]), np.array([0, 2, 2])
+    names = ("longsleeve", "shorts", "t-shirt")
+    wide = list(score_lines(true, said, names))
+    assert wide[2].split() == list(names)
+    narrow = list(score_lines(true, said, names, width=40))
+    assert narrow[2].split() == ["1", "2", "3"]
+    assert narrow[3].split() == ["1", "longsleeve", "1", "·", "·"]
+    assert narrow[4].split() == ["2", "shorts", "·", "·", "1"]

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from normlab.data.dataset import Dataset
 from normlab.records.data_report import DataReport
-from normlab.records.store import atomic_write
+from normlab.records.store import LOOK, atomic_write
 from normlab.report.page.look_page import render_look_page
-
-LOOK = "look.html"
 
 
 def write_look(folder: Path, dataset: Dataset, report: DataReport) -> Path:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from normlab.cli.confirm import is_agreed, refuse_alone
 from normlab.cli.exit_codes import NOT_FINISHED, SOME_RUN_FAILED
-from normlab.cli.first_look import LOOK, taken_back_unless_agreed, write_look
+from normlab.cli.first_look import taken_back_unless_agreed, write_look
 from normlab.cli.plan_lines import plan_lines
 from normlab.cli.progress import Sitting, begun_epochs, choose_executor, run_with_progress
 from normlab.cli.scan_progress import load_with_progress
@@ -34,6 +34,7 @@ from normlab.plugins import use_plugins
 from normlab.records.data_report import Probe
 from normlab.records.plan import StudyPlan, TuningPlan
 from normlab.records.run import RunSpec
+from normlab.records.store import LOOK
 from normlab.report.page.build import build_report
 from normlab.stats.data.reading import read_study
 from normlab.stats.inference.looks.boundaries import every_block

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from normlab.cli.screen.console import NARROW, WORD, say, say_facts, say_table
-from normlab.records.cells import Setting
 from normlab.stats.data.metrics import LABELS
 from normlab.stats.data.reading import StudyRecords
 from normlab.stats.inference.intervals import Interval
 from normlab.stats.summary.analysis import Analysis, ArmRow, SettingAnalysis
+from normlab.stats.summary.further_time import time_to_go_on
 from normlab.stats.summary.recommendation import Recommendation, recommend
 from normlab.stats.summary.words.analysis_words import brief, study_words
-from normlab.text import format_seconds, isolated
+from normlab.text import isolated
 
 TITLES = 3
 """Findings of the checks that are named; all are on the page in full."""
@@ -65,27 +64,8 @@ def print_paths(
     open_ones = [one for one in recommended if one.command]
     if open_ones:
         furthest = max(open_ones, key=lambda one: one.blocks)
-        complete = min((one.verdict.blocks for one in analysis.settings), default=0)
-        seconds = (furthest.blocks - complete) * seconds_a_block(records, analysis)
-        took = f"about {format_seconds(seconds)}" if seconds > 0 else ""
+        took = time_to_go_on(furthest, records, analysis)
         say_facts(console, "go on", [furthest.command, *filter(None, [took])])
-
-
-def seconds_a_block(records: StudyRecords, analysis: Analysis) -> float:
-    """What one more block of the arms that stay would take, by the runs so far.
-
-    Tuning in every block trains about as many epochs as the runs that are compared.
-    """
-    plan = records.plan
-    gone = {(one.setting, arm) for one in analysis.settings for arm in one.verdict.dropped}
-    took: dict[tuple[Setting, str], list[float]] = {}
-    for run in records.runs:
-        cell = Setting.of(run.spec, plan), run.spec.arm
-        told = run.outcome is not None and (run.outcome.test or run.outcome.scores)
-        if run.outcome is not None and told and cell not in gone:
-            took.setdefault(cell, []).append(run.outcome.seconds)
-    tuned = plan.tuning is not None and plan.tuning.scope == "block"
-    return sum(median(values) for values in took.values()) * (2 if tuned else 1)
 
 
 def _print_recommendation(found: Recommendation, console: Console) -> None:

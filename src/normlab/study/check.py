@@ -12,13 +12,14 @@ from normlab.norms.registry import BUILT_IN
 from normlab.norms.spec import parse_norm
 from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
+from normlab.records.store import LOOK
 from normlab.stats.data.metrics import is_share
 from normlab.study.design import freeze, plan_runs
 from normlab.study.lock import LOCK
 from normlab.study.object_store.mirror import STATE as MIRROR
 from normlab.train.network import check_trainable
 
-BEFORE_A_STUDY = (LOCK, "look.html", MIRROR)
+BEFORE_A_STUDY = (LOCK, LOOK, MIRROR)
 """A lock is what a study leaves for whose study.toml there was no room; the look at its pictures is
 there before anybody has agreed to start it; of a study in a store there is what the store had."""
 

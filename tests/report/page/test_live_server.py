@@ -26,9 +26,9 @@ def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     thread.join()
 
 
-def status(port: int, **headers: str) -> int:
+def status(port: int, path: str = "/", **headers: str) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", "/", headers=headers)
+    connection.request("GET", path, headers=headers)
     found = connection.getresponse().status
     connection.close()
     return found
@@ -48,6 +48,17 @@ def test_another_sites_page_is_not_answered(port: int) -> None:
     assert status(port, Origin="https://evil.example") == 403
     assert status(port, Origin="null") == 403
     assert status(port, Origin=f"http://127.0.0.1:{port}") == 200
+
+
+def test_the_first_look_is_served_beside_the_page_and_nothing_else(
+    port: int, tmp_path: Path
+) -> None:
+    assert status(port, "/look.html") == 404
+    (tmp_path / "look.html").write_text("<html>")
+    (tmp_path / "data.json").write_text("{}")
+    assert status(port, "/look.html") == 200
+    assert status(port, "/data.json") == 404
+    assert status(port, "/../look.html") == 404
 
 
 def test_a_silent_connection_is_closed(port: int) -> None:

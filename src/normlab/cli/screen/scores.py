@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Int
+from rich.cells import cell_len, set_cell_size
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from normlab.text import count, isolated
@@ -40,22 +41,36 @@ def score_lines(
         f" · micro F1 {100 * micro:.1f} · macro F1 {100 * macro:.1f}"
     )
     matrix = confusion_matrix(true, said, labels=range(len(classes)))
-    columns = max(5, max(len(f"{n}") for n in matrix.ravel()) + 1)
-    if len(occurring) <= MATRIX and NAME + 2 + columns * len(occurring) <= width:
-        yield from _matrix(matrix, occurring, classes, columns)
+    needed = max(5, max(len(f"{n}") for n in matrix.ravel()) + 1)
+    room = (width - NAME - 2) // len(occurring)
+    if len(occurring) <= MATRIX and needed <= room:
+        yield from _matrix(matrix, occurring, classes, needed, room)
     else:
         yield from _largest(matrix, classes)
 
 
 def _matrix(
-    matrix: Int[np.ndarray, "r r"], shown: Int[np.ndarray, " k"], classes: Sequence[str], width: int
+    matrix: Int[np.ndarray, "r r"],
+    shown: Int[np.ndarray, " k"],
+    classes: Sequence[str],
+    needed: int,
+    room: int,
 ) -> Iterator[str]:
-    yield "rows: the true class; columns: the predicted one"
+    """The rows by name; the columns too where all names fit, else by the numbers of the rows."""
     names = [classes[index] for index in shown]
-    yield " " * (NAME + 2) + "".join(f"{_cut(name, width - 1):>{width}}" for name in names)
-    for index, name in zip(shown, names, strict=True):
-        cells = "".join(f"{matrix[index, other] or '·':>{width}}" for other in shown)
-        yield f"{isolated(_cut(name, NAME)):<{NAME + 2}}{cells}"
+    wide = max(needed, *(cell_len(name) + 2 for name in names))
+    heads = [isolated(name) for name in names]
+    rows = [isolated(_cut(name, NAME)) for name in names]
+    if wide > room:
+        wide, heads = needed, [f"{n}" for n in range(1, len(names) + 1)]
+        rows = [
+            f"{n:>2} {isolated(_cut(name, NAME - 3))}" for n, name in zip(heads, names, strict=True)
+        ]
+    yield "rows: the true class; columns: the predicted one"
+    yield " " * (NAME + 2) + "".join(" " * (wide - cell_len(head)) + head for head in heads)
+    for index, row in zip(shown, rows, strict=True):
+        cells = "".join(f"{matrix[index, other] or '·':>{wide}}" for other in shown)
+        yield f"{row}{' ' * (NAME + 2 - cell_len(row))}{cells}"
 
 
 def _largest(matrix: Int[np.ndarray, "r r"], classes: Sequence[str]) -> Iterator[str]:
@@ -72,4 +87,4 @@ def _largest(matrix: Int[np.ndarray, "r r"], classes: Sequence[str]) -> Iterator
 
 
 def _cut(name: str, width: int) -> str:
-    return name if len(name) <= width else f"{name[: width - 1]}…"
+    return name if cell_len(name) <= width else f"{set_cell_size(name, width - 1)}…"

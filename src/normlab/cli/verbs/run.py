@@ -36,12 +36,12 @@ def run(
     tracking: TrackOptions,
 ) -> None:
     """Run what is missing of a study; the same command again continues it."""
-    from normlab.cli.first_look import LOOK
     from normlab.cli.scan_progress import load_with_progress
     from normlab.cli.screen.console import make_console
     from normlab.cli.screen.head import say_data
     from normlab.cli.study_session import continue_study
     from normlab.records.plan import read_plan
+    from normlab.records.store import LOOK
     from normlab.study.budget import parse_duration
     from normlab.study.check import check_folder, check_plan
     from normlab.study.folder import check_data, refuse_own

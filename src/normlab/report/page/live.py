@@ -1,9 +1,9 @@
 """Serve the page while the study runs; it is written again whenever the records have grown.
 
 Only this machine can read it (127.0.0.1, asked for by that name or as localhost, and by no page of
-another site), and only the page is served, no other file. Nothing is
-drawn while nobody looks: a page is built when one was asked for in the last seconds, and where the
-study trains in this process in one of its own, so that the runs are not held up.
+another site), and only the page and the first look at the pictures are served, no other file.
+Nothing is drawn while nobody looks: a page is built when one was asked for in the last seconds, and
+where the study trains in this process in one of its own, so that the runs are not held up.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 
 from normlab.errors import StorageError
 from normlab.records.robustness import ROBUSTNESS
+from normlab.records.store import LOOK
 from normlab.report.page.build import build_report
 
 HOST = "127.0.0.1"
@@ -173,6 +174,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/stamp":
             stamp = self.server.live_page.current()[0]
             self._answer(stamp.encode(), "text/plain; charset=utf-8")
+        elif path == f"/{LOOK}" and (look := self.server.live_page.study / LOOK).is_file():
+            self._answer(look.read_bytes(), "text/html; charset=utf-8")
         else:
             self.send_error(404)
 

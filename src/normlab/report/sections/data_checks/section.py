@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from normlab.records.data_report import DataReport
+from normlab.records.store import LOOK
 from normlab.report.sections.base import Nothing, ReportContext, Section, never, section_template
 from normlab.report.sections.data_checks.data import read_data_report
 
 
-def build(context: ReportContext) -> DataReport | None:
+@dataclass(frozen=True)
+class DataView:
+    """What was found, and where the pictures are."""
+
+    report: DataReport
+    look: str
+    """Their page, seen from this one; empty where there is none."""
+
+
+def build(context: ReportContext) -> DataView | None:
     """None where the study kept no report that can be read."""
-    return read_data_report(context.study.folder)[0]
+    report = read_data_report(context.study.folder)[0]
+    if report is None:
+        return None
+    return DataView(report, f"../{LOOK}" if (context.study.folder / LOOK).exists() else "")
 
 
 def nothing(context: ReportContext) -> Nothing:

@@ -27,6 +27,8 @@ class FirstScreen:
     """How sure, and on what."""
     plots: tuple[DifferencePlot, ...]
     """Seen from the plan's reference, then from every other arm."""
+    takes: str = ""
+    """How long the command takes that goes on, e.g. "about 8 min"."""
 
 
 def first_screen(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from normlab.report.explanation import FOLDER
 from normlab.report.sections.answer.data import references
 from normlab.report.sections.base import ReportContext, Section, never, section_template
 from normlab.report.sections.gallery.data import AnswersView, answers_view
 from normlab.report.sections.verdict.data import FirstScreen, first_screen
+from normlab.stats.summary.analysis import SettingAnalysis
+from normlab.stats.summary.further_time import time_to_go_on
 
 
 @dataclass(frozen=True)
@@ -35,17 +37,7 @@ class VerdictView:
 
 def build(context: ReportContext) -> VerdictView:
     """The first screen of every setting, and the pictures of the recommended network."""
-    settings = tuple(
-        first_screen(
-            one,
-            context.study_folder,
-            tuple(filter(None, references(one))),
-            context.strokes,
-            context.test_images,
-            context.classes,
-        )
-        for one in context.settings
-    )
+    settings = tuple(_first_screen(context, one) for one in context.settings)
     explanation = None if context.study.planned_compare is not None else context.explanation
     answers = None
     if explanation is not None and explanation.answers is not None:
@@ -58,6 +50,20 @@ def build(context: ReportContext) -> VerdictView:
         context.study_folder,
         "" if chosen is None else chosen.folder.name,
     )
+
+
+def _first_screen(context: ReportContext, setting: SettingAnalysis) -> FirstScreen:
+    """One setting, with the time of the command that goes on."""
+    screen = first_screen(
+        setting,
+        context.study_folder,
+        tuple(filter(None, references(setting))),
+        context.strokes,
+        context.test_images,
+        context.classes,
+    )
+    found = screen.sentence.recommendation
+    return replace(screen, takes=time_to_go_on(found, context.study, context.analysis))
 
 
 SECTION = Section(
