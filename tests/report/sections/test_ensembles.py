@@ -6,6 +6,7 @@ import pytest
 
 from normlab.report.charts.colours import strokes
 from normlab.report.page.build import build_report
+from normlab.report.sections.ensembles import data
 from normlab.report.sections.ensembles.chart import reliability_chart
 from normlab.report.sections.ensembles.data import ensemble_view
 from normlab.stats.data.layout import arrange
@@ -14,11 +15,17 @@ from normlab.stats.summary.ensembles import ensemble_table
 
 
 @pytest.mark.slow
-def test_the_table_and_the_diagram(fabricate, tmp_path) -> None:
+def test_the_table_and_the_diagram(fabricate, tmp_path, monkeypatch) -> None:
     plan = fabricate.make_plan(("bn", "gn"), blocks=3)
     runs = fabricate.write_study(tmp_path / "study", plan, fabricate.make_runs(plan))
     (layout,) = arrange(plan, runs)
-    view = ensemble_view(ensemble_table(layout, collect(layout), 0.05), strokes(layout.arms))
+    found = ensemble_table(layout, collect(layout), 0.05)
+    monkeypatch.setattr(data, "FEWEST", 10**6)  # then the fullest bin of each is left
+    few = ensemble_view(found, strokes(layout.arms)).figure.frame
+    monkeypatch.setattr(data, "FEWEST", 1)
+    view = ensemble_view(found, strokes(layout.arms))
+    fullest = view.figure.frame.groupby(["name", "of"])["share"].max()
+    assert (few.groupby(["name", "of"])["share"].min() == fullest).all()
     assert [row[0] for row in view.table.rows] == [
         "bn, all blocks",
         "gn, all blocks",

@@ -15,6 +15,9 @@ from normlab.stats.inference.intervals import Summary
 from normlab.stats.summary.ensembles import BINS, EnsembleTable
 from normlab.text import count
 
+FEWEST = 20
+"""Predictions that a bin of the diagram needs: the share that is right of fewer has a standard error
+of more than √(¼ / 20) = 11 points, and a line through such bins only goes up and down."""
 TOGETHER = "#3C78B4"
 """The colour of an ensemble that is of no single arm."""
 
@@ -56,8 +59,13 @@ def ensemble_view(found: EnsembleTable, strokes: Mapping[str, Stroke]) -> Ensemb
         )
         for of, bins in zip(("members", "ensemble"), one.reliability, strict=True):
             shares = bins.count / bins.count.sum()
+            fewest = min(FEWEST, bins.count.max())
             rows_of = zip(bins.confidence, bins.accuracy, shares, strict=True)
-            drawn += [(one.name, of, *values) for values in rows_of if values[2] > 0]
+            drawn += [
+                (one.name, of, *values)
+                for values, images in zip(rows_of, bins.count, strict=True)
+                if images >= fewest
+            ]
     columns = ["name", "of", "confidence", "accuracy", "share"]
     names = tuple(one.name for one in found.ensembles)
     return EnsembleView(

@@ -16,11 +16,12 @@ from normlab.report.sections.base import (
     section_template,
 )
 from normlab.report.sections.ensembles.chart import reliability_chart
-from normlab.report.sections.ensembles.data import EnsembleView, ensemble_view
+from normlab.report.sections.ensembles.data import FEWEST, EnsembleView, ensemble_view
 
 CAPTION = (
     "Accuracy against confidence: dashed the members, solid the ensemble, whose points are as "
-    "large as their share of the images. Below the diagonal a network is too sure."
+    "large as their share of the images. Below the diagonal a network is too sure. Left out: where "
+    f"fewer than {FEWEST} predictions have such a confidence."
 )
 
 
