@@ -16,8 +16,8 @@ from normlab.stats.summary.ensembles import BINS, EnsembleTable
 from normlab.text import count
 
 FEWEST = 20
-"""Predictions that a bin of the diagram needs: the share that is right of fewer has a standard error
-of more than √(¼ / 20) = 11 points, and a line through such bins only goes up and down."""
+"""Predictions that a bin of the diagram needs: of fewer, the share that is right has a standard
+error of more than √(¼ / 20) = 11 points, and a line through such bins only goes up and down."""
 TOGETHER = "#3C78B4"
 """The colour of an ensemble that is of no single arm."""
 
