@@ -124,6 +124,19 @@ def formula_safe(text: str) -> str:
     return "'" + text if text[:1] in _FORMULA else text
 
 
+def table_cell(text: str, *, lines: bool = False) -> str:
+    r"""Foreign text for a cell of a CSV file: in it nothing acts, in a spreadsheet or unseen.
+
+    Args:
+        text: what it says.
+        lines: whether ends of lines and tabs stay.
+
+    >>> table_cell("=cmd()"), table_cell("a\x07b")
+    ("'=cmd()", 'a\\x07b')
+    """
+    return formula_safe(visible(text, lines=lines))
+
+
 def without_apostrophe(cell: str) -> str:
     """A cell as it was before `formula_safe`.
 

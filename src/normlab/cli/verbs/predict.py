@@ -16,7 +16,7 @@ from normlab.cli import options
 from normlab.cli.screen.echo import echo
 from normlab.errors import DataError, UsageError
 from normlab.inputs import check_input
-from normlab.text import formula_safe, visible
+from normlab.text import table_cell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -261,6 +261,4 @@ def _class_ids(predictor: Predictor, table: Path) -> Iterator[Sequence[object]]:
 def _write(rows: Iterable[Sequence[object]], file: object) -> None:
     writer = csv.writer(file, lineterminator="\n")  # type: ignore[arg-type]
     for row in rows:
-        writer.writerow(
-            [formula_safe(visible(cell)) if isinstance(cell, str) else cell for cell in row]
-        )
+        writer.writerow([table_cell(cell) if isinstance(cell, str) else cell for cell in row])

@@ -17,7 +17,7 @@ from normlab.data.split import Shares
 from normlab.errors import DataError
 from normlab.randomness import numpy_stream
 from normlab.records.store import atomic_write
-from normlab.text import formula_safe, visible
+from normlab.text import formula_safe, table_cell
 
 EVALUATION = 0.2
 """Share of the images for evaluation where the source has no parts of its own."""
@@ -45,7 +45,7 @@ def write_fixed(checked: CheckedData, location: str, out: Path) -> str:
     writer.writerow(("path", "label", "part", "group"))
     root = _root(location, out)
     for index in np.flatnonzero(~conflict):
-        label = formula_safe(visible(manifest.classes[manifest.labels[index]]))
+        label = table_cell(manifest.classes[manifest.labels[index]])
         path = (root / str(manifest.names[index])).as_posix()
         path = path if formula_safe(path) == path else f"./{path}"  # it must still be found
         writer.writerow((path, label, parts[index], groups[index]))

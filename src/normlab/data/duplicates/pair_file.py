@@ -19,7 +19,7 @@ from normlab.data.scan import Manifest
 from normlab.errors import DataError
 from normlab.inputs import check_input
 from normlab.records.store import atomic_write
-from normlab.text import formula_safe, visible
+from normlab.text import table_cell
 
 COLUMNS = (
     "first",
@@ -65,8 +65,8 @@ def write_pairs(manifest: Manifest, found: Duplicates, decisions: Decisions, pat
     for k, (one, two) in enumerate(found.pairs.tolist()):
         writer.writerow(
             (
-                formula_safe(visible(str(manifest.names[one]))),
-                formula_safe(visible(str(manifest.names[two]))),
+                table_cell(str(manifest.names[one])),
+                table_cell(str(manifest.names[two])),
                 found.name(k),
                 f"{found.score[k]:.3f}",
                 found.relation(k),

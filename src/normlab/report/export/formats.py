@@ -8,7 +8,7 @@ import io
 from normlab.report.export.table import Cell, Printed, Table
 from normlab.stats.data.metrics import format_difference
 from normlab.stats.inference.intervals import PairedDifference, Summary
-from normlab.text import formula_safe, visible
+from normlab.text import table_cell
 
 DIGITS = 4
 """Decimals of every figure, as in the original's tables."""
@@ -131,7 +131,7 @@ def cell_text(cell: Cell) -> str:
 
 def escape_formula(text: str) -> str:
     """Text that no spreadsheet takes for a formula, and in which nothing acts unseen."""
-    return formula_safe(visible(text, lines=True))
+    return table_cell(text, lines=True)
 
 
 def escape_latex(text: str) -> str:
