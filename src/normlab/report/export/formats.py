@@ -8,7 +8,7 @@ import io
 from normlab.report.export.table import Cell, Printed, Table
 from normlab.stats.data.metrics import format_difference
 from normlab.stats.inference.intervals import PairedDifference, Summary
-from normlab.text import table_cell
+from normlab.text import table_cell, visible
 
 DIGITS = 4
 """Decimals of every figure, as in the original's tables."""
