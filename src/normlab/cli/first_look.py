@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from normlab.data.dataset import Dataset
-from normlab.records.data_report import DataReport
-from normlab.records.store import LOOK, atomic_write
+from normlab.records.data_report import LOOK, DataReport
+from normlab.records.store import atomic_write
 from normlab.report.page.look_page import render_look_page
 
 

@@ -31,10 +31,9 @@ from normlab.data.load import BlockData, block_data
 from normlab.errors import PlanError, UsageError
 from normlab.norms.fused.cpu.memory import keep_freed_memory
 from normlab.plugins import use_plugins
-from normlab.records.data_report import Probe
+from normlab.records.data_report import LOOK, Probe
 from normlab.records.plan import StudyPlan, TuningPlan
 from normlab.records.run import RunSpec
-from normlab.records.store import LOOK
 from normlab.report.page.build import build_report
 from normlab.stats.data.reading import read_study
 from normlab.stats.inference.looks.boundaries import every_block

@@ -9,6 +9,8 @@ from normlab.records.run import Frozen, Seconds
 
 PROBE = "probe.json"
 """The file of a study's folder with a `Probe`."""
+LOOK = "look.html"
+"""The page of a study's folder that shows a few of its pictures, before anything is trained."""
 
 
 class Evidence(Frozen):

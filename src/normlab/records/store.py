@@ -56,8 +56,6 @@ TUNING_RESULTS = "tuning.json"
 """The file of a study's folder with the account of its tuning, a `TuningResults`."""
 DATA = "data.json"
 """The file of a study's folder with what was found in its data, a `DataReport`."""
-LOOK = "look.html"
-"""The page of a study's folder that shows a few of its pictures, before anything is trained."""
 _ROWS = TypeAdapter(tuple[EpochRow, ...])
 _LAYER_DIAGNOSTICS = TypeAdapter(tuple[LayerDiagnosticsRow, ...])
 Files = Mapping[str, str]

@@ -10,9 +10,9 @@ from normlab.data.split import make_split
 from normlab.errors import NormlabError, PlanError, UsageError
 from normlab.norms.registry import BUILT_IN
 from normlab.norms.spec import parse_norm
+from normlab.records.data_report import LOOK
 from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
-from normlab.records.store import LOOK
 from normlab.stats.data.metrics import is_share
 from normlab.study.design import freeze, plan_runs
 from normlab.study.lock import LOCK

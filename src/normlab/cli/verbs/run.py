@@ -40,8 +40,8 @@ def run(
     from normlab.cli.screen.console import make_console
     from normlab.cli.screen.head import say_data
     from normlab.cli.study_session import continue_study
+    from normlab.records.data_report import LOOK
     from normlab.records.plan import read_plan
-    from normlab.records.store import LOOK
     from normlab.study.budget import parse_duration
     from normlab.study.check import check_folder, check_plan
     from normlab.study.folder import check_data, refuse_own

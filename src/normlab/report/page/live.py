@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from normlab.errors import StorageError
+from normlab.records.data_report import LOOK
 from normlab.records.robustness import ROBUSTNESS
-from normlab.records.store import LOOK
 from normlab.report.page.build import build_report
 
 HOST = "127.0.0.1"

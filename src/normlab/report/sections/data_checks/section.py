@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from normlab.records.data_report import DataReport
-from normlab.records.store import LOOK
+from normlab.records.data_report import LOOK, DataReport
 from normlab.report.sections.base import Nothing, ReportContext, Section, never, section_template
 from normlab.report.sections.data_checks.data import read_data_report
 
