@@ -94,6 +94,21 @@ def test_a_decision_stands_and_the_race_ends_before_the_cap() -> None:
     assert best_arms(tuple("abc"), decisions.comparisons) == ("b",)
 
 
+def test_the_second_best_stays_until_five_blocks_for_the_leader_alone_tells_nothing() -> None:
+    values = study(3, 20, 1)
+    values[1] += 0.5
+    values[2] -= 0.3
+    decisions = sequential_decisions(table(values), plan())
+    assert decisions.over
+    assert decisions.dropped == {"c": 3, "a": 5}
+    blocks = {frozenset((c.arm, c.other)): c.difference.n for c in decisions.comparisons}
+    assert blocks == {frozenset("ab"): 5, frozenset("ac"): 3, frozenset("bc"): 3}
+    waiting = values.copy()
+    waiting[2, 3:] = np.nan
+    waiting[0, 4] = np.nan  # the second best is waited for, the dropped one is not
+    assert sequential_decisions(table(waiting), plan()).blocks == 4
+
+
 def test_what_is_missing_stops_the_looks() -> None:
     values = study(3, 6, 2)
     values[1, 4] = np.nan

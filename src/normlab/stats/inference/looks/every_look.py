@@ -5,7 +5,7 @@ by the boundary of all looks at α/m. m is the number of hypotheses that may sti
 for differences those of the closed test of all pairs, for equality Holm's. The chance of any false
 "better" or "worse" at any look is then at most α. A decision stands once it is made; arms that are
 worse than the leader are dropped; all is over when the arms that are left are decided, but not
-before five blocks.
+before five blocks, and until then the second best arm stays: blocks of one arm alone tell nothing.
 
 Sources: Holm 1979; Bergmann & Hommel 1988; Ye, Li, Liu & Yao 2013, "A group sequential Holm
 procedure with multiple primary endpoints".
@@ -14,7 +14,7 @@ procedure with multiple primary endpoints".
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -36,8 +36,9 @@ from normlab.stats.inference.intervals import (
 )
 from normlab.stats.inference.looks.boundaries import boundary, level
 from normlab.stats.inference.looks.closed_test import ClosedTest
+from normlab.stats.inference.looks.dropping import Pair, dropped_at
 from normlab.stats.inference.looks.e_process import confidence_sequence, t_e_value
-from normlab.stats.inference.looks.failures import failure_bound, withheld
+from normlab.stats.inference.looks.failures import failure_bound, with_failures
 from normlab.stats.inference.looks.state import (
     EXPLORATORY_BELOW,
     SequentialDecisions,
@@ -45,18 +46,13 @@ from normlab.stats.inference.looks.state import (
 )
 from normlab.stats.inference.sign_flip import sign_flip_p_value
 
-Pair = tuple[str, str]
 _OPEN = ("missing", "unfinished", "interrupted")
 """What a cell is while its run has still to come."""
-_CONDITIONAL: Mapping[Decision, Decision] = {
-    "better": "better in finished runs",
-    "worse": "worse in finished runs",
-}
 
 
 @dataclass
 class _Found:
-    """One pair at the look that decided it, or at the last one."""
+    """One pair at the last look that could say so much of it."""
 
     blocks: int
     """Of the look."""
@@ -111,7 +107,7 @@ def run_every_look(
         if blocks == looks[-1]:
             over = True
             break
-        losers = _losers(part, state)
+        losers = dropped_at(part, {pair: one.decision for pair, one in state.found.items()})
         state.dropped |= dict.fromkeys((arm for arm in active if arm in losers), blocks)
         active = [arm for arm in active if arm not in losers]
         over = blocks >= EXPLORATORY_BELOW and not _open_pairs(active, state)
@@ -185,7 +181,7 @@ def _measure(table: PairedTable, state: _State, blocks: int, rules: SettingRules
 def _look(part: PairedTable, state: _State, looks: tuple[int, ...], rules: SettingRules) -> None:
     """Judge the open pairs at one look."""
     blocks, alpha = len(part.blocks), rules.planned_alpha
-    testable = _measure(part, state, blocks, rules)
+    testable = _renew(part, state, looks, rules)
     for pair in testable:
         if _all_right(part, pair):
             state.found[pair].decision = "too easy to tell apart"
@@ -203,6 +199,30 @@ def _look(part: PairedTable, state: _State, looks: tuple[int, ...], rules: Setti
         if of_equality(pair) < level(looks, blocks, alpha / state.not_equal()):
             state.equal.add(pair)
     _decide(part, state, testable)
+
+
+def _renew(
+    part: PairedTable, state: _State, looks: tuple[int, ...], rules: SettingRules
+) -> list[Pair]:
+    """Measure every pair by the blocks of a look; returns the open ones that can be tested.
+
+    A decision stands; its difference becomes that of all blocks while these would decide the same.
+    """
+    blocks, arms = len(part.blocks), {*part.measured_arms()}
+    decided = {
+        pair: one
+        for pair, one in state.found.items()
+        if one.decision in ("better", "worse") and {*pair} <= arms
+    }
+    state.found = {pair: one for pair, one in state.found.items() if pair not in decided}
+    testable = _measure(part, state, blocks, rules)
+    for pair, before in decided.items():
+        now = state.found[pair]
+        now.decision, now.hypotheses = before.decision, before.hypotheses
+        overall = boundary(looks).overall(blocks, now.p_value) * now.hypotheses[0]
+        if overall > rules.planned_alpha or now.mean * before.mean <= 0:
+            state.found[pair] = before
+    return [pair for pair in testable if pair not in decided]
 
 
 def _find_differences(
@@ -269,24 +289,6 @@ def _open_pairs(active: Sequence[str], state: _State) -> list[Pair]:
     ]
 
 
-def _losers(table: PairedTable, state: _State) -> set[str]:
-    """The arms that are worse than the leader, the reference among them."""
-    arms = table.measured_arms()
-    if not arms:
-        return set()
-    sign = orientation(table.metric)
-    leader = max(arms, key=lambda arm: sign * float(np.nanmean(table.row(arm))))
-
-    def decision(arm: str, other: str) -> Decision:
-        if (other, arm) in state.found:
-            return state.found[other, arm].decision
-        mirrored: Mapping[Decision, Decision] = {"better": "worse", "worse": "better"}
-        found = state.found[arm, other].decision
-        return mirrored.get(found, found)
-
-    return {arm for arm in arms if arm != leader and decision(arm, leader) == "worse"}
-
-
 def _comparisons(
     table: PairedTable,
     seen: PairedTable,
@@ -321,7 +323,7 @@ def _comparison(
         equivalence_p=None if found.common < 2 else found.equivalence_p,
         share=share_better(sign * samples, alpha),
         sign_flip_p=sign_flip_p_value(samples),
-        decision=_with_failures(found.decision, table, pair, decisions, sign),
+        decision=with_failures(found.decision, table, pair, decisions.failures, rules.chance, sign),
         further_blocks=_further(found, ahead),
         simultaneous=_simultaneous(found, decisions, rules),
         forecast=ahead,
@@ -380,21 +382,3 @@ def _further(found: _Found, ahead: Forecast | None) -> int | None:
     if found.decision != "undecided":
         return 0
     return None if ahead is None else ahead.high
-
-
-def _with_failures(
-    decision: Decision, table: PairedTable, pair: Pair, decisions: SequentialDecisions, sign: int
-) -> Decision:
-    """The decision; of finished runs only where possible failures would turn it around."""
-    if decision not in _CONDITIONAL or decisions.rules is None:
-        return decision
-    winner, loser = (pair[1], pair[0]) if decision == "better" else pair
-    row = table.row(winner)
-    failed = np.array(
-        [status == "diverged" for status in table.status[table.arms.index(winner)]], dtype=bool
-    )
-    ok = row[~np.isnan(row) & ~failed]
-    other = float(np.nanmean(table.row(loser)))
-    if withheld(decisions.failures[winner], ok, other, decisions.rules.chance, sign):
-        return _CONDITIONAL[decision]
-    return decision

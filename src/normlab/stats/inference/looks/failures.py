@@ -17,11 +17,20 @@ Source: Clopper & Pearson 1934.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 from scipy import special
+
+from normlab.stats.data.pairing import PairedTable
+from normlab.stats.inference.comparison import Decision
+
+_CONDITIONAL: Mapping[Decision, Decision] = {
+    "better": "better in finished runs",
+    "worse": "worse in finished runs",
+}
 
 
 @dataclass(frozen=True)
@@ -61,3 +70,35 @@ def withheld(
         return True
     expected = (1 - bound.upper) * float(ok.mean()) + bound.upper * chance
     return sign * (expected - other) <= 0
+
+
+def with_failures(
+    decision: Decision,
+    table: PairedTable,
+    pair: tuple[str, str],
+    failures: Mapping[str, FailureBound],
+    chance: float,
+    sign: int,
+) -> Decision:
+    """The decision; of finished runs only where possible failures would turn it around.
+
+    Args:
+        decision: about the pair's second arm, against the first.
+        table: all blocks.
+        pair: the two arms.
+        failures: what is known of each arm's.
+        chance: what a run is worth that fails.
+        sign: +1 where a higher value is better.
+    """
+    if decision not in _CONDITIONAL:
+        return decision
+    winner, loser = (pair[1], pair[0]) if decision == "better" else pair
+    row = table.row(winner)
+    failed = np.array(
+        [status == "diverged" for status in table.status[table.arms.index(winner)]], dtype=bool
+    )
+    ok = row[~np.isnan(row) & ~failed]
+    other = float(np.nanmean(table.row(loser)))
+    return (
+        _CONDITIONAL[decision] if withheld(failures[winner], ok, other, chance, sign) else decision
+    )
