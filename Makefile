@@ -7,7 +7,7 @@ EXTRAS ?= dev
 # Two workers with a thread each: most tests are too small to fill a second core.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-fast test-ray test-slurm test-models sweep lint docs linkcheck wheel install clean
+.PHONY: demo test test-fast test-ray test-slurm test-models sweep torture audit sbom lint docs linkcheck wheel install clean
 
 demo: $(STAMP)  ## the main job on scikit-learn's digits
 	$(BIN)/normlab compare --demo --yes
@@ -42,6 +42,30 @@ sweep: $(STAMP)  ## 140 models of timm and torchvision converted, every refusal 
 	test -d $(MODELS)/timm || $(BIN)/python -m pip install --quiet --no-deps --target $(MODELS) \
 		--requirement tests/models.txt || echo "timm and torchvision could not be installed"
 	PYTHONPATH=$(MODELS) OMP_NUM_THREADS=1 nice -n 15 $(BIN)/python benchmarks/conversion.py --all 140
+
+# One kind with a number and a seed: make torture TORTURE="--kind damages --number 2000 --seed 1"
+TORTURE ?=
+torture: $(STAMP)  ## kills, damages, bad input, injected names, lost writers: hours (tests/torture)
+	nice -n 10 $(BIN)/python -m tests.torture $(TORTURE)
+
+# Tools of the supply chain, in a place of their own: what they need must not decide what we pin.
+TOOLS := build/tools
+$(TOOLS)/bin/pip-audit:
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet "pip-audit==2.9.0" "cyclonedx-bom==7.1.0" || \
+		echo "skipped: pip-audit and cyclonedx-bom cannot be installed here"
+
+audit: $(TOOLS)/bin/pip-audit  ## known faults of the versions in constraints.txt; skips by name offline
+	@if ! test -x $<; then echo "audit skipped: pip-audit is not installed"; \
+	elif ! $(TOOLS)/bin/python -c "import urllib.request as u; u.urlopen('$(ADVISORIES)', timeout=20)" \
+		2>/dev/null; then echo "audit skipped: the advisories of PyPI cannot be reached"; \
+	else $< --requirement constraints.txt --no-deps --disable-pip --progress-spinner off; fi
+ADVISORIES := https://pypi.org/pypi/pip/json
+
+sbom: $(TOOLS)/bin/pip-audit  ## at a release: build/normlab.cdx.json, what the pinned set consists of
+	$(TOOLS)/bin/cyclonedx-py requirements constraints.txt --pyproject pyproject.toml \
+		--output-reproducible --of JSON --output-file build/normlab.cdx.json
+	@echo build/normlab.cdx.json
 
 lint: $(STAMP)  ## style, types, and who may import whom
 	$(BIN)/ruff check .

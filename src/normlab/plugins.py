@@ -185,7 +185,7 @@ def _approvals() -> Path:
 def _approved() -> dict[str, str]:
     try:
         found = json.loads(_approvals().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

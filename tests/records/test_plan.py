@@ -75,7 +75,7 @@ def test_files_that_are_no_plan(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="no study plan at"):
         read_plan(tmp_path / "study.toml")
     (tmp_path / "study.toml").write_text("a = " + "[" * 50_000)
-    with pytest.raises(PlanError, match=r"study.toml is not valid TOML: .*; restore the file"):
+    with pytest.raises(PlanError, match=r"study.toml is not valid TOML \(.*\); restore the file"):
         read_plan(tmp_path / "study.toml")
     (tmp_path / "study.toml").write_text("name = ")
     with pytest.raises(PlanError, match="is not valid TOML"):

@@ -1,6 +1,6 @@
 """A study whose files are damaged, one after the other: nothing is used without a word.
 
-The long form, with a table, is benchmarks/damage.py.
+The long form, with a table, is `python -m tests.torture --kind damages`.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import re
 import typing
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -15,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from normlab.cli.help_text import EXAMPLES, FIRST, SYNONYMS, VERBS
 from normlab.cli.option_groups import OptionGroup
-from normlab.errors import UsageError
+from normlab.errors import UsageError, shortened
 
 Verb = Callable[..., None]
 
@@ -97,7 +98,7 @@ class GroupedCommand(TyperCommand):
             rest: list[str] = super().parse_args(ctx, [_in_number(text, known) for text in args])
         except Exception as error:
             if type(error).__name__ != "NoSuchOption":  # whose home depends on typer's version
-                raise
+                raise refused(error, ctx.info_name) from None
             name = str(getattr(error, "option_name", ""))
             near = near_options(name, known)
             hint = f"did you mean {' or '.join(near)}? " if near else ""
@@ -110,6 +111,32 @@ class GroupedCommand(TyperCommand):
 class VerbGroup(TyperGroup):
     """The tool itself: verbs under headings."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """What stands before the verb.
+
+        Raises:
+            UsageError: an option that the tool does not have.
+        """
+        try:
+            rest: list[str] = super().parse_args(ctx, args)
+        except Exception as error:
+            raise refused(error, None) from None
+        return rest
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The verb that the first argument names.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            near = difflib.get_close_matches(args[0][:40], self.commands, n=3, cutoff=0.6)
+            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            raise UsageError(
+                f"there is no verb {shortened(repr(args[0]))}; {hint}all are in: normlab --help"
+            )
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """One list a heading, in the order of the headings."""
         left = dict.fromkeys(self.list_commands(ctx))
@@ -121,6 +148,20 @@ class VerbGroup(TyperGroup):
             rows = [(verb, self.commands[verb].get_short_help_str(limit)) for verb in chosen]
             with formatter.section(heading):
                 formatter.write_dl(rows, col_max=12)
+
+
+def refused(error: Exception, verb: str | None) -> Exception:
+    """An argument that is missing or of another type, in one sentence; other errors as they are.
+
+    Its class is found by its name, since its home depends on typer's version.
+    """
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "UsageError" not in names or "NoArgsIsHelpError" in names or isinstance(error, UsageError):
+        return error
+    said = error.format_message() if hasattr(error, "format_message") else str(error)
+    text = re.sub(r"\S{81,}", lambda long: shortened(long[0]), " ".join(said.split())).rstrip(".")
+    place = f"normlab {verb}" if verb else "normlab"
+    return UsageError(f"{text[:1].lower()}{text[1:]}; see: {place} --help")
 
 
 def near_options(name: str, known: Sequence[str]) -> list[str]:

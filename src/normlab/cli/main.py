@@ -40,6 +40,7 @@ from normlab.cli.verbs.track import track
 from normlab.cli.verbs.train import train
 from normlab.cli.verbs.verify import verify
 from normlab.errors import NormlabError
+from normlab.memory import is_out_of_memory, with_remedy
 from normlab.study.object_store.session import with_copy
 from normlab.train.interrupt import end_in_order
 
@@ -116,9 +117,14 @@ def main() -> None:
     except KeyboardInterrupt:
         echo("normlab: interrupted", err=True)
         sys.exit(INTERRUPTED)
-    except OSError as error:  # a disk or a folder that refuses; not a defect of normlab
-        path = f" {error.filename}" if error.filename else ""
-        echo(f"normlab: cannot use{path}: {error.strerror or error}", err=True)
+    except Exception as error:
+        if is_out_of_memory(error):
+            echo(f"normlab: {with_remedy(error)}", err=True)
+        elif isinstance(error, OSError):  # a disk or a folder that refuses: no defect of normlab
+            path = f" {error.filename}" if error.filename else ""
+            echo(f"normlab: cannot use{path}: {error.strerror or error}", err=True)
+        else:
+            raise
         sys.exit(UNUSABLE)
 
 

@@ -12,9 +12,9 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from normlab.errors import StorageError
-from normlab.records.predictions import DAMAGED_ARRAYS
+from normlab.inputs import PARSER_FAULTS
 
-DAMAGED = DAMAGED_ARRAYS
+DAMAGED = PARSER_FAULTS
 """What reading a missing, cut or altered .npz or .json of the cache may raise."""
 
 

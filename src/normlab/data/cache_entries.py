@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.data.cache import entry_unused, lock_path
+from normlab.inputs import PARSER_FAULTS
 
 
 @dataclass(frozen=True)
@@ -108,14 +109,14 @@ def _base(path: Path) -> Path:
 def _checks(path: Path) -> dict[str, Any]:
     try:
         content = json.loads((path / "checks.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except PARSER_FAULTS:
         return {}
     return content if isinstance(content, dict) else {}
 
 
 def _at_work(path: Path) -> bool:
     """Whether the process lives that names itself in a partial file's name."""
-    match = re.fullmatch(r"\..*\.(\d+)\.partial", path.name)
+    match = re.fullmatch(r"\..*\.(?:[0-9a-f]{8}-)?(\d+)\.partial", path.name)
     if match is None:
         return False
     try:

@@ -165,7 +165,7 @@ def _prepare_unseen(
 def _may_be_there(cache: Path, source: Source, size: int) -> bool:
     """Whether an entry has as many files at this size: the same images may have moved here."""
     for path in (cache / "images").glob("*/checks.json"):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
+        with contextlib.suppress(*DAMAGED):
             checks = json.loads(path.read_bytes())
             count = checks.get("files", checks.get("images"))
             if (count, checks.get("size")) == (len(source.items()), size):

@@ -13,7 +13,6 @@ white; the EXIF orientation is applied. Resizing is antialiased (bicubic):
 from __future__ import annotations
 
 import io
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from normlab.data.layout.endings import is_heif, reads_heif
 from normlab.errors import DataError, UnknownNameError
+from normlab.inputs import PARSER_FAULTS
 
 DECODER_VERSION = 2
 """Raised when the same bytes would give other pixels."""
@@ -31,8 +31,6 @@ PIXEL_LIMIT = 178_956_970
 """About 13,400 × 13,400: what a header may promise before it counts as a decompression bomb."""
 RESIZES = ("squash", "fit", "crop")
 _RESAMPLING = Image.Resampling.BICUBIC
-_BROKEN = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, struct.error)
-"""What Pillow's plugins raise on damaged files."""
 
 
 @contextmanager
@@ -66,7 +64,7 @@ def decode(content: bytes, size: int, resize: str) -> tuple[UInt8[np.ndarray, "s
     except UnidentifiedImageError:
         what = "is empty" if not content else "is not an image"
         raise DataError(what) from None
-    except (*_BROKEN, MemoryError, OverflowError) as error:
+    except PARSER_FAULTS as error:
         raise DataError(f"cannot be decoded: {error}") from None
 
 
@@ -80,7 +78,7 @@ def header_size(content: bytes) -> tuple[int, int]:
         prepare_heif(content)
         with quiet_pillow(), Image.open(io.BytesIO(content)) as image:
             return image.size
-    except (*_BROKEN, Image.DecompressionBombError) as error:
+    except (*PARSER_FAULTS, Image.DecompressionBombError) as error:
         raise DataError(f"cannot be read: {error}") from None
 
 

@@ -16,11 +16,13 @@ Records from before there were seals are read as they are.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import hashlib
 import os
 import re
 import stat
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +32,7 @@ from pydantic import ValidationError
 
 from normlab.errors import LeaseLostError, StorageError
 from normlab.inputs import check_input, kind_of_no_file
+from normlab.records.lease import machine, started
 from normlab.records.run import Frozen, Outcome
 
 Model = TypeVar("Model", bound=Frozen)
@@ -68,9 +71,10 @@ def atomic_write(path: Path, content: bytes | tuple[bytes, ...], guard: Guard = 
     if (kind := kind_of_no_file(path)) is not None:
         _write_into(path, parts, kind)
         return
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{_machine_number()}-{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         with partial.open("wb") as file:
             file.writelines(parts)
             file.flush()
@@ -86,6 +90,23 @@ def atomic_write(path: Path, content: bytes | tuple[bytes, ...], guard: Guard = 
         raise StorageError(
             f"cannot write {path}: {reason}; free some space or choose another folder"
         ) from error
+
+
+@functools.cache
+def _machine_number() -> str:
+    """Eight digits that tell this machine from others that share a folder."""
+    return f"{zlib.crc32(machine().encode()):08x}"
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes of this machine that are dead have left of writing this file."""
+    start = f".{path.name}.{_machine_number()}-"
+    with os.scandir(path.parent) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(start)]
+    for name in names:
+        writer = name.removeprefix(start).removesuffix(".partial")
+        if writer.isdecimal() and started(int(writer)) == "gone":
+            path.with_name(name).unlink(missing_ok=True)
 
 
 def _write_into(path: Path, parts: tuple[bytes, ...], kind: str) -> None:

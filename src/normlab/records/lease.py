@@ -50,7 +50,7 @@ class Owner:
     @property
     def is_gone(self) -> bool:
         """Whether it is certain that the process has ended: it was one of this machine."""
-        return self.machine == _machine() and _started(self.pid) not in (self.started, "unknown")
+        return self.machine == machine() and started(self.pid) not in (self.started, "unknown")
 
 
 class Lease:
@@ -95,7 +95,7 @@ def take_lease(folder: Path) -> Lease | None:
     Raises:
         StorageError: the folder cannot be written.
     """
-    owner = Owner(uuid.uuid4().hex, _machine(), os.getpid(), _started(os.getpid()))
+    owner = Owner(uuid.uuid4().hex, machine(), os.getpid(), started(os.getpid()))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         while True:
@@ -166,7 +166,7 @@ def _is_dead(path: Path) -> bool:
     return abs(now - renewed) > LEASE_SECONDS
 
 
-def _machine() -> str:
+def machine() -> str:
     """Where numbers of processes mean the same: host, its start, its space of process numbers."""
     parts = [platform.node() or "unknown"]
     with contextlib.suppress(OSError):
@@ -175,7 +175,7 @@ def _machine() -> str:
     return " ".join(parts)
 
 
-def _started(pid: int) -> str:
+def started(pid: int) -> str:
     """When a process began; "gone" where there is none, "unknown" where it cannot be said."""
     if platform.system() == "Linux":
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +17,7 @@ from pydantic import (
 )
 
 from normlab.errors import PlanError, UnknownNameError, UsageError, shortened
-from normlab.inputs import check_input
+from normlab.inputs import read_toml
 from normlab.limits import (
     MAX_BATCH_SIZE,
     MAX_BLOCKS,
@@ -326,13 +325,9 @@ def read_plan(path: Path) -> StudyPlan:
             after it had been frozen.
     """
     try:
-        content = tomllib.loads(check_input(path).read_text(encoding="utf-8"))
+        content = read_toml(path, "restore the file, or start another study", PlanError)
     except FileNotFoundError:
         raise PlanError(f"no study plan at {path}; make one with: normlab compare FOLDER") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PlanError(
-            f"{path} is not valid TOML: {error}; restore the file, or start another study"
-        ) from None
     plan = parse_plan(content, str(path))
     if plan.frozen is not None and plan.frozen.hash != plan.hash:
         raise PlanError(

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import io
 import math
-import struct
-import tokenize
-import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import numpy as np
 
 from normlab.errors import StorageError
+from normlab.inputs import PARSER_FAULTS
 from normlab.records.files import TRAIN_AGAIN
 from normlab.records.run import Measures
 
@@ -25,12 +23,6 @@ LOSS_TOLERANCE = 0.01
 """Of the mean loss, relative and absolute: it was computed from logits, here from probabilities."""
 SUM_TOLERANCE = 0.01
 """Of the sum of an image's probabilities."""
-DAMAGED_ARRAYS = (
-    *(OSError, ValueError, KeyError, TypeError, IndexError, EOFError, MemoryError),
-    *(RuntimeError, SyntaxError, OverflowError),
-    *(struct.error, tokenize.TokenError, zlib.error, BadZipFile),
-)
-"""What reading a cut or altered .npz may raise: of the zip, and of its headers of Python text."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +68,7 @@ def unpack(content: bytes, path: Path) -> Predictions:
             grouped = "groups.npy" in archive.namelist()
             groups = _array(archive, "groups") if grouped else None
             return Predictions(ids, labels, probabilities, groups)
-    except DAMAGED_ARRAYS as error:
+    except PARSER_FAULTS as error:
         raise StorageError(f"{path} is damaged; {TRAIN_AGAIN}") from error
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from normlab.errors import StorageError
 from normlab.inputs import check_input
@@ -51,21 +53,22 @@ class RobustnessRow(Frozen):
 
 
 _ROWS = TypeAdapter(tuple[RobustnessRow, ...])
+_SUM = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\Z')
 
 
 def read_robustness(study: Path) -> tuple[RobustnessRow, ...]:
     """All rows of a study; a last line that was cut in half is not one of them.
 
     Raises:
-        StorageError: the file is damaged.
+        StorageError: the file is damaged, or a row is not what was written.
     """
     path = study / ROBUSTNESS
     if not path.exists():
         return ()
     lines = check_input(path).read_bytes().split(b"\n")[:-1]
     try:
-        return _ROWS.validate_json(b"[" + b",".join(lines) + b"]")
-    except ValidationError as error:
+        return _ROWS.validate_json(b"[" + b",".join(map(_unsealed, lines)) + b"]")
+    except ValueError as error:  # pydantic's are, too
         raise StorageError(f"{path} is damaged; delete it and run normlab stress again") from error
 
 
@@ -75,7 +78,28 @@ def append_robustness(study: Path, rows: Iterable[RobustnessRow]) -> None:
     if path.exists() and not path.read_bytes().endswith(b"\n"):  # cut off while writing
         text = path.read_bytes()
         path.write_bytes(text[: text.rfind(b"\n") + 1])
-    append_lines(path, [row.model_dump_json() for row in rows])
+    append_lines(path, [_sealed(row.model_dump_json()) for row in rows])
+
+
+def _sealed(line: str) -> str:
+    """The row with the CRC-32 of all before as its last key."""
+    head = line.removesuffix("}")
+    return f'{head},"crc32":"{zlib.crc32(head.encode()):08x}"}}'
+
+
+def _unsealed(line: bytes) -> bytes:
+    """The row that was sealed; one from before there were sums is as it is.
+
+    Raises:
+        ValueError: it was changed since.
+    """
+    match = _SUM.search(line)
+    if match is None:
+        return line  # with a key that no row has, where a sum was changed: it is refused
+    head = line[: match.start()]
+    if zlib.crc32(head) != int(match[1], 16):
+        raise ValueError("its checksum differs")
+    return head + b"}"
 
 
 def latest(rows: Iterable[RobustnessRow]) -> tuple[RobustnessRow, ...]:

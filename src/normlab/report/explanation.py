@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from normlab.errors import StorageError
 from normlab.records.run import Frozen, Share
@@ -137,7 +137,7 @@ def read_explanation(study: Path) -> Explanation | None:
         return Explanation.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError, ValueError) as error:
+    except (OSError, ValueError) as error:  # pydantic's are some of these
         raise StorageError(
             f"{path} cannot be read; make it again with: normlab explain {study}"
         ) from error

@@ -96,7 +96,7 @@ class Job:
                 evaluate_test=bool(content["evaluate_test"]),
                 settings=read_settings(content["settings"]),
             )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             reason = " ".join(str(error).split())
             raise UsageError(f"this is no job of this version of normlab: {reason}") from None
         return job
@@ -255,14 +255,18 @@ def run_job(
 def record_failure(job: Job, error: str) -> Outcome:
     """Call a run failed whose process or engine could not make it; written unless somebody has it.
 
+    Where the error says so, it ran out of memory.
+
     Raises:
         StorageError: the folder cannot be written.
     """
+    from normlab.memory import failure
     from normlab.records.run import Outcome
     from normlab.study.folder import run_folder
 
     folder = run_folder(job.study, job.spec)
-    failed = Outcome(status="failed", epochs=len(folder.read_rows()), error=error)
+    status, sentence = failure(error)
+    failed = Outcome(status=status, epochs=len(folder.read_rows()), error=sentence)
     with folder.leased() as is_ours:
         if is_ours:
             folder.write_outcome(failed)

@@ -22,8 +22,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from normlab.errors import StorageError, UsageError
-from normlab.inputs import check_input
-from normlab.records.files import seal_checkpoint, unseal_checkpoint
+from normlab.inputs import check_input, reading
+from normlab.records.files import TRAIN_AGAIN, seal_checkpoint, unseal_checkpoint
 from normlab.records.run import RunSpec, canonical_json
 from normlab.records.store import Files, Guard, RunFolder, atomic_write, no_guard
 from normlab.train.metrics import EpochSoFar
@@ -253,14 +253,12 @@ def load_weights(path: Path) -> tuple[Weights, RunSpec, list[float], list[float]
         raise UsageError(f"no weights at {path}; finish the run first with: normlab run STUDY")
     run = RunFolder(path.parent)
     run.check_file(path.name)
-    try:
+    with reading(f"{path} is damaged or not a normlab file", TRAIN_AGAIN, StorageError):
         with safetensors.safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {})["normlab"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         spec = RunSpec.model_validate(facts["spec"])
         mean, std = facts["mean"], facts["std"]
-    except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
-        raise StorageError(f"{path} is damaged or not a normlab file: {error}") from error
     if (path.parent / "spec.json").exists() and run.read_spec().id != spec.id:
         raise StorageError(
             f"{path} is that of the run {spec.id}, not of this folder; put its own back, or delete "

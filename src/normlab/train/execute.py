@@ -19,6 +19,7 @@ from normlab.errors import (
     StorageError,
     UsageError,
 )
+from normlab.memory import is_out_of_memory, with_remedy
 from normlab.networks.view import NetworkView
 from normlab.norms.training.precise_statistics import precise_statistics
 from normlab.records.environment import describe_environment
@@ -114,10 +115,13 @@ def _to_the_end(
     except StorageError:
         raise
     except Exception as error:
-        status = "out_of_memory" if _is_out_of_memory(error) else "failed"
         folder.log(traceback.format_exc())
-        message = f"{type(error).__name__}: {error}"
-        _end(folder, Outcome(status=status, epochs=_done(folder), error=message))
+        if is_out_of_memory(error):
+            ended = Outcome(status="out_of_memory", epochs=_done(folder), error=with_remedy(error))
+        else:
+            message = f"{type(error).__name__}: {error}"
+            ended = Outcome(status="failed", epochs=_done(folder), error=message)
+        _end(folder, ended)
 
 
 def _train(
@@ -288,10 +292,3 @@ def _device_name(device: torch.device | str) -> str:
     """The kind of device, and of a GPU its name."""
     place = torch.device(device)
     return place.type if place.type != "cuda" else f"cuda, {torch.cuda.get_device_name(place)}"
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # torch has a type for it on accelerators; on the CPU it is a RuntimeError with this text.
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )

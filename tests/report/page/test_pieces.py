@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import urllib.request
@@ -12,9 +13,11 @@ from PIL import Image
 
 from live_page import served
 from normlab.errors import StorageError, UsageError
+from normlab.report.charts import drawer as drawer_module
 from normlab.report.charts import parallel_drawing
 from normlab.report.charts.colours import strokes
 from normlab.report.charts.compact_svg import relative
+from normlab.report.charts.drawer import Drawer
 from normlab.report.charts.drawing import inline_svg, shown_again, to_svg
 from normlab.report.charts.sheet import sheet
 from normlab.report.page.joint import joint_content
@@ -51,7 +54,36 @@ def test_the_helper_draws_the_same(figure, monkeypatch):
     assert alone["0"].startswith(b"<svg")
 
 
-def test_a_helper_that_fails_is_no_fault(figure, monkeypatch):
+@pytest.fixture
+def drawers(monkeypatch):
+    """Processes of the test's own."""
+    own = (Drawer(), Drawer())
+    monkeypatch.setattr(parallel_drawing, "_DRAWERS", own)
+    yield own
+    for drawer in own:
+        drawer.close()
+
+
+@pytest.mark.slow
+def test_a_chart_that_ends_its_process_or_never_ends_costs_itself_alone(drawers, monkeypatch):
+    assert parallel_drawing.draw_all({"a": ("png", RED)})["a"].startswith(b"\x89PNG")
+    monkeypatch.setattr(drawer_module, "SECONDS", 20.0)
+    jobs = {"dies": ("chart", (os.abort, ())), "red": ("png", RED), "no.png": ("png", "no picture")}
+    with pytest.warns(RuntimeWarning) as said:
+        drawn = parallel_drawing.draw_all(jobs)
+    assert [str(one.message).partition(":")[0] for one in said] == [
+        "the figure dies could not be drawn", "the figure no.png could not be drawn"
+    ]  # fmt: skip
+    assert "ended with code -6" in drawn["dies"].decode()
+    inline_svg(drawn["dies"].decode(), "dies", "words", shared=True)
+    assert drawn["red"].startswith(b"\x89PNG")
+    assert "no.png" not in drawn
+    monkeypatch.setattr(drawer_module, "SECONDS", 0.3)
+    with pytest.warns(RuntimeWarning, match="sleeps could not be drawn.*took over 0 s"):
+        parallel_drawing.draw_all({"sleeps": ("chart", (time.sleep, (60,)))})
+
+
+def test_a_process_that_cannot_begin_is_no_fault(drawers, monkeypatch):
     monkeypatch.setattr(parallel_drawing, "ENOUGH_WORK", 0.0)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     jobs = {str(n): ("png", RED) for n in range(3)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from normlab.data.decode import prepare_heif, quiet_pillow
 from normlab.data.scan import Progress, no_progress, told
 from normlab.data.sources.base import Source
 from normlab.errors import DataError
+from normlab.inputs import PARSER_FAULTS
 
 ORIENTATION_TAG, MAKE_TAG, MODEL_TAG = 0x0112, 0x010F, 0x0110
 SUFFIXES = {
@@ -93,7 +93,7 @@ def header_facts(content: bytes, name: str) -> tuple[str, str, int, int, int, st
             suffix = PurePosixPath(name).suffix.lower()  # images of an array have none
             wrong = suffixes is not None and suffix != "" and suffix not in suffixes
             return kind, image.mode, frames, orientation, first, camera, wrong
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+    except (*PARSER_FAULTS, Image.DecompressionBombError):
         return "", "", 0, 1, 0, "", False
 
 
@@ -105,7 +105,7 @@ def deep_range(content: bytes, mode: str) -> tuple[int, int]:
         with Image.open(io.BytesIO(content)) as image:
             pixels = np.asarray(image)
             return int(pixels.min()), int(pixels.max())
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+    except (*PARSER_FAULTS, Image.DecompressionBombError):
         return -1, -1
 
 
@@ -114,7 +114,7 @@ def _exif(image: Image.Image) -> tuple[int, str]:
         return 1, ""
     try:
         exif = image.getexif()
-    except (OSError, ValueError, SyntaxError, struct.error):
+    except PARSER_FAULTS:
         return 1, ""
     orientation = exif.get(ORIENTATION_TAG, 1)
     camera = f"{exif.get(MAKE_TAG, '')} {exif.get(MODEL_TAG, '')}".strip("\0 ")

@@ -17,7 +17,7 @@ from jaxtyping import Bool
 from normlab.data.duplicates.search_pairs import Duplicates
 from normlab.data.scan import Manifest
 from normlab.errors import DataError
-from normlab.inputs import check_input
+from normlab.inputs import check_input, csv_rows
 from normlab.records.store import atomic_write
 from normlab.text import table_cell
 
@@ -91,13 +91,7 @@ def read_pairs(path: Path, manifest: Manifest) -> Decisions:
         raise DataError(f"no file {path}; normlab check writes one beside check.json") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a table of pairs: {error}") from None
-    rows = list(csv.DictReader(io.StringIO(text)))
-    needed = {"decision", "first_sha256", "second_sha256"}
-    if rows and not needed <= rows[0].keys():
-        raise DataError(
-            f"{path} has no column {min(needed - rows[0].keys())!r}, so it is no pairs.csv; "
-            "normlab check writes one"
-        )
+    rows = _rows(text, path)
     known = set(map(str, manifest.hashes))
     strange = sum(not {row["first_sha256"], row["second_sha256"]} <= known for row in rows)
     if 2 * strange > len(rows):
@@ -108,7 +102,7 @@ def read_pairs(path: Path, manifest: Manifest) -> Decisions:
         )
     chosen: dict[str, set[tuple[str, str]]] = {ACCEPT: set(), REJECT: set(), "": set()}
     for line, row in enumerate(rows, start=2):
-        said = (row["decision"] or "").strip().lower()
+        said = row["decision"].strip().lower()
         if said not in chosen:
             raise DataError(
                 f"{path}, line {line}: decision {row['decision']!r} is neither {ACCEPT!r} nor "
@@ -121,6 +115,20 @@ def read_pairs(path: Path, manifest: Manifest) -> Decisions:
             f"{min(both)[1][:12]}…; decide for one"
         )
     return Decisions(frozenset(chosen[ACCEPT]), frozenset(chosen[REJECT]))
+
+
+def _rows(text: str, path: Path) -> list[dict[str, str]]:
+    """The rows by their columns; what a short row lacks is empty."""
+    lines = [row for _, row in csv_rows(text, str(path)) if row]
+    header = lines[0] if lines else []
+    needed = {"decision", "first_sha256", "second_sha256"}
+    if lines and not needed <= set(header):
+        raise DataError(
+            f"{path} has no column {min(needed - set(header))!r}, so it is no pairs.csv; "
+            "normlab check writes one"
+        )
+    empty = dict.fromkeys(header, "")
+    return [empty | dict(zip(header, row, strict=False)) for row in lines[1:]]
 
 
 def _key(one: str, two: str) -> tuple[str, str]:

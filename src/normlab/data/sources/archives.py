@@ -30,6 +30,7 @@ from normlab.data.sources.members import Members, member_name
 from normlab.data.sources.without_folders import Reads, listing_by_keys, listing_of, metadata_among
 from normlab.data.tables import Files, items_of_table, lists_images
 from normlab.errors import DataError
+from normlab.inputs import PARSER_FAULTS
 from normlab.records.run import content_hash
 
 Opener = Callable[[Path], Any]
@@ -100,7 +101,7 @@ class Tar:
                 _check_end(path, archive.offset)
         except DataError:
             raise
-        except (EOFError, OSError, ValueError, tarfile.TarError) as error:
+        except PARSER_FAULTS as error:
             raise DataError(_damaged(location, error)) from None
         # Held open: `normlab cache --clean` may take the name of an unpacked copy away.
         self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))

@@ -7,10 +7,7 @@ lie in memory. So hash and decoder treat it as any file, and nothing is compress
 from __future__ import annotations
 
 import io
-import struct
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,16 +20,12 @@ from normlab.data.locations import DEMO
 from normlab.data.sources.base import RATIO_LIMIT, Source, unpacked_limit
 from normlab.data.sources.files import file_stamp
 from normlab.errors import DataError
+from normlab.inputs import reading
 
 IMAGE_KEYS = ("images", "x", "data")
 LABEL_KEYS = ("labels", "y", "targets")
 CLASS_KEYS = ("classes", "class_names", "label_names")
 Stamp = tuple[int, ...]
-_DAMAGE = (
-    *(OSError, EOFError, ValueError, MemoryError, RuntimeError, SyntaxError),
-    *(struct.error, tokenize.TokenError, zlib.error, zipfile.BadZipFile),
-)
-"""What reading a cut or altered .npz may raise, its header of Python text included."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,18 +132,14 @@ def open_npz(path: Path) -> ArraySource:
     Raises:
         DataError: it is damaged, holds Python objects, or no images with their labels.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            arrays = {
-                info.filename.removesuffix(".npy"): _array(path, archive, info)
-                for info in archive.infolist()
-                if info.filename.endswith(".npy") and _role(info.filename.removesuffix(".npy"))
-            }
-            present = ", ".join(archive.namelist()) or "nothing"
-    except DataError:
-        raise
-    except _DAMAGE as error:
-        raise DataError(f"{path} is not a readable .npz ({error}); save it again") from None
+    fault = reading(f"{path} is not a readable .npz", "save it again")
+    with fault, zipfile.ZipFile(path) as archive:
+        arrays = {
+            info.filename.removesuffix(".npy"): _array(path, archive, info)
+            for info in archive.infolist()
+            if info.filename.endswith(".npy") and _role(info.filename.removesuffix(".npy"))
+        }
+        present = ", ".join(archive.namelist()) or "nothing"
     blocks, classes = _blocks(arrays, str(path))
     if not blocks:
         raise DataError(

@@ -10,13 +10,12 @@ from pathlib import Path
 
 from normlab.data.sources.base import refuse_size
 from normlab.errors import DataError
+from normlab.inputs import PARSER_FAULTS, reading
 
 _UTF8_FLAG = 0x800
 """Set in a member's flags where its name is UTF-8; without it the name is of no known encoding."""
 _UNICODE_PATH = 0x7075
 """The extra field that holds a member's name in UTF-8 (Info-ZIP)."""
-_UNREADABLE = (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
-"""What reading a member may raise; NotImplementedError of an unknown compression among it."""
 
 
 class Members:
@@ -25,10 +24,8 @@ class Members:
     def __init__(self, path: Path) -> None:
         """List the members; refuse names that leave the archive."""
         location = str(path)
-        try:
+        with reading(f"{path} is not a readable zip", "pack it again"):
             self._archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
-            raise DataError(f"{path} is not a readable zip ({error}); pack it again") from None
         self._members: dict[str, zipfile.ZipInfo] = {}
         self.garbled: set[str] = set()
         """Names in an old encoding that could not be told."""
@@ -50,7 +47,9 @@ class Members:
             info = self._members[name]
             refuse_size(info.file_size)
             return self._archive.read(info)
-        except _UNREADABLE as error:
+        except OSError:
+            raise
+        except PARSER_FAULTS as error:
             raise OSError(f"cannot be read from the zip: {error}") from error
 
     def peek(self, name: str) -> bytes:
@@ -58,7 +57,9 @@ class Members:
         try:
             with self._archive.open(self._members[name]) as file:
                 return file.read(16)
-        except _UNREADABLE as error:
+        except OSError:
+            raise
+        except PARSER_FAULTS as error:
             raise OSError(f"cannot be read from the zip: {error}") from error
 
     def stamp(self, name: str) -> tuple[int, ...]:

@@ -7,7 +7,6 @@ key.jpg with key.cls, or key.json with a label in it.
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
@@ -25,6 +24,7 @@ from normlab.data.layout import (
 )
 from normlab.data.tables import LABEL_COLUMNS, Files, items_of_table, unlisted
 from normlab.errors import DataError
+from normlab.inputs import parse_json
 
 METADATA = frozenset(
     (
@@ -140,10 +140,7 @@ def _label(name: str, reader: Reads, location: str) -> str:
         raise DataError(f"{location}: {name} cannot be read ({error}); pack it again") from None
     if name.endswith(".cls"):
         return text
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        raise DataError(f"{location}: {name} is not JSON; pack it again") from None
+    content = parse_json(text, f"{location}: {name}", "pack it again")
     values: Iterable[object] = (
         (content.get(key) for key in (*LABEL_COLUMNS, "cls")) if isinstance(content, dict) else ()
     )

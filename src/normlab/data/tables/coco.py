@@ -32,7 +32,7 @@ def coco_rows(content: Mapping[str, object], location: str) -> list[dict[str, ob
         found: dict[object, set[str]] = {}
         for entry in annotations:
             found.setdefault(entry["image_id"], set()).add(names[entry["category_id"]])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{location} is not whole COCO: an entry lacks {error}; export it again"
         ) from None

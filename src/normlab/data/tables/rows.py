@@ -5,13 +5,13 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from normlab.data.tables.coco import coco_rows, is_coco
 from normlab.errors import DataError, MissingExtraError
+from normlab.inputs import parse_json, reading
 from normlab.text import without_apostrophe
 
 Row = tuple[int, Sequence[str]]
@@ -110,7 +110,7 @@ def _json_lines(text: str, location: str) -> Table:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
-        entry = _parsed(line, f"{location} line {number}")
+        entry = parse_json(line, f"{location} line {number}", "write it again")
         if not isinstance(entry, dict):
             raise DataError(f"{location} line {number} is no object; write {{…}} on every line")
         entries.append((number, entry))
@@ -118,7 +118,7 @@ def _json_lines(text: str, location: str) -> Table:
 
 
 def _json(text: str, location: str) -> Table:
-    content = _parsed(text, location)
+    content = parse_json(text, location, "write it again")
     if isinstance(content, list) and all(isinstance(entry, dict) for entry in content):
         return _of_objects(list(enumerate(content, start=1)))
     if not isinstance(content, dict) or not is_coco(content):
@@ -129,22 +129,13 @@ def _json(text: str, location: str) -> Table:
     return _of_objects(list(enumerate(coco_rows(content, location), start=1)))
 
 
-def _parsed(text: str, where: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is not JSON ({error}); write it again") from None
-
-
 def _parquet(content: bytes, location: str) -> Table:
     try:
         import pyarrow.parquet as parquet
     except ImportError:
         raise MissingExtraError("pyarrow", "parquet") from None
-    try:
+    with reading(f"{location} is no readable Parquet", "write it again"):
         table = parquet.read_table(io.BytesIO(content))
-    except (OSError, ValueError) as error:  # pyarrow's own derive from these
-        raise DataError(f"{location} is no readable Parquet ({error}); write it again") from None
     schema = table.schema
     packed = [f.name for f in schema if str(f.type).startswith(("struct<bytes", "binary"))]
     if packed:

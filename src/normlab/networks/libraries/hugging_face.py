@@ -81,7 +81,9 @@ def _input_of(name: str) -> InputConfiguration:
     path = Path(name) / "preprocessor_config.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
+        return InputConfiguration()
+    if not isinstance(found, dict):
         return InputConfiguration()
     size = found.get("crop_size", found.get("size"))
     if isinstance(size, dict):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.errors import UsageError
-from normlab.inputs import check_input
+from normlab.inputs import check_input, reason_of
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "state_dict_ema")
 """Under these names training scripts keep the state among other things."""
@@ -70,9 +70,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
             f"{path} holds objects that only its code could make, and nobody's code is run to read "
             "weights; save the state alone: torch.save(model.state_dict(), FILE)"
         ) from None
-    except (safetensors.SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        line = " ".join(str(error).split())[:200]
-        raise UsageError(f"{path} is damaged or no file of weights: {line}") from None
+    except Exception as error:  # whatever torch's reader makes of other bytes
+        raise UsageError(f"{path} is damaged or no file of weights: {reason_of(error)}") from None
     for name in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]

@@ -1,82 +1,95 @@
-"""Many charts at once: a second process draws half of them where that pays.
-
-The second process is this module itself, fed through its standard input, and not a
-multiprocessing pool: a pool would ask every script that builds a report for a __main__ guard.
-"""
+"""Many pictures at once, in processes that draw: two of them where that pays."""
 
 from __future__ import annotations
 
 import os
-import pickle
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from html import escape
 
-import altair as alt
-
-from normlab.report.charts.drawing import to_pdf, to_png, to_svg
-
-ChartCall = tuple[Callable[..., alt.TopLevelMixin], tuple[Any, ...]]
-"""A function that makes a chart, and the plain data for it; another process imports it by name."""
-Kind = Literal["chart", "png", "pdf"]
-DrawingJob = tuple[Kind, Any]
-"""A ChartCall to draw as SVG, or an SVG to turn into PNG or PDF."""
+from normlab.report.charts.drawer import (
+    ChartCall as ChartCall,
+)
+from normlab.report.charts.drawer import (
+    Drawer,
+    DrawingJob,
+    NotDrawnError,
+    UnknownJobError,
+    draw_one,
+)
+from normlab.text import visible
 
 SECONDS = {"chart": 0.15, "pdf": 0.1, "png": 0.4}
-"""Roughly the seconds of a job; starting the second process costs about one."""
+"""Roughly the seconds of a job; starting a process costs about one."""
 ENOUGH_WORK = 4.0
+"""Seconds from which on a second process is started."""
+_DRAWERS = (Drawer(), Drawer())
+_LOCK = threading.Lock()
+"""One caller at a time: each drawer answers in order."""
+
+
+def start_drawing() -> None:
+    """Start the process that draws, so that it is ready when there is something to draw."""
+    try:
+        with _LOCK:
+            _DRAWERS[0].start()
+    except OSError:
+        pass  # then this process draws
 
 
 def draw_all(jobs: Mapping[str, DrawingJob]) -> dict[str, bytes]:
-    """Draw everything; the results are those of drawing one after the other."""
+    """Draw everything; the results are those of drawing one after the other.
+
+    What cannot be drawn is warned of and costs nothing else: a chart becomes a picture that says
+    so, and a PNG or PDF is left out.
+    """
     keys = list(jobs)
     work = sum(SECONDS[kind] for kind, _ in jobs.values())
-    if work < ENOUGH_WORK or (os.cpu_count() or 1) < 2:
-        return {key: draw_one(jobs[key]) for key in keys}
-    theirs, own = keys[::2], keys[1::2]
-    helper = subprocess.Popen(
-        [sys.executable, "-m", "normlab.report.charts.parallel_drawing"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-    )
-    # a helper that fails is no fault of the study: its share is then done here
+    two = work >= ENOUGH_WORK and (os.cpu_count() or 1) > 1
     done: dict[str, bytes] = {}
-    try:
-        assert helper.stdin is not None
-        helper.stdin.write(pickle.dumps([jobs[key] for key in theirs]))
-        helper.stdin.close()
-        helper.stdin = None
-        done = {key: draw_one(jobs[key]) for key in own}
-        answer = helper.communicate()[0]
-        if helper.returncode == 0:
-            done.update(zip(theirs, pickle.loads(answer), strict=True))
-    except (OSError, ValueError, AttributeError, pickle.PickleError, EOFError):
-        pass
-    finally:
-        if helper.poll() is None:
-            helper.kill()
-            helper.wait()
-        if helper.stdout is not None:
-            helper.stdout.close()
-    return {key: done[key] if key in done else draw_one(jobs[key]) for key in keys}
+    faults: dict[str, str] = {}
+    with _LOCK:
+        if two:
+            share = (_DRAWERS[1], jobs, keys[::2], done, faults)
+            second = threading.Thread(target=_draw_share, args=share)
+            second.start()
+            _draw_share(_DRAWERS[0], jobs, keys[1::2], done, faults)
+            second.join()
+        else:
+            _draw_share(_DRAWERS[0], jobs, keys, done, faults)
+    for key, reason in faults.items():
+        warnings.warn(f"the figure {visible(key)} could not be drawn: {visible(reason)}",
+                      RuntimeWarning, stacklevel=2)  # fmt: skip
+        if jobs[key][0] == "chart":
+            done[key] = _apology(reason)
+    return {key: done[key] for key in keys if key in done}
 
 
-def draw_one(job: DrawingJob) -> bytes:
-    """Draw a chart as SVG, or turn an SVG into PNG or PDF."""
-    kind, content = job
-    if kind == "chart":
-        make, data = content
-        return to_svg(make(*data)).encode()
-    return to_png(content) if kind == "png" else to_pdf(content)
+def _draw_share(
+    drawer: Drawer,
+    jobs: Mapping[str, DrawingJob],
+    keys: Sequence[str],
+    done: dict[str, bytes],
+    faults: dict[str, str],
+) -> None:
+    for key in keys:
+        try:
+            try:
+                done[key] = drawer.draw(jobs[key])
+            except (UnknownJobError, OSError):
+                done[key] = draw_one(jobs[key])
+        except NotDrawnError as error:
+            faults[key] = str(error)
+        except Exception as error:
+            faults[key] = f"{type(error).__name__}: {error}"
 
 
-def main() -> None:
-    """Jobs from standard input, pickled by the process that started this one; results back."""
-    jobs: list[DrawingJob] = pickle.load(sys.stdin.buffer)
-    sys.stdout.buffer.write(pickle.dumps([draw_one(job) for job in jobs]))
-
-
-if __name__ == "__main__":
-    main()
+def _apology(reason: str) -> bytes:
+    """A picture that says that there is none."""
+    text = escape(visible(reason)[:100])
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="640" height="48" viewBox="0 0 640 48">'
+        '<g font-family="sans-serif" font-size="12"><text x="4" y="18">This figure could not be '
+        f'drawn; the numbers are in the tables.</text><text x="4" y="38">{text}</text></g></svg>'
+    ).encode()

@@ -17,7 +17,7 @@ from normlab.errors import UsageError
 from normlab.records.network import is_own
 from normlab.records.store import atomic_write
 from normlab.report.charts.colours import strokes
-from normlab.report.charts.parallel_drawing import ChartCall, draw_all
+from normlab.report.charts.parallel_drawing import ChartCall, draw_all, start_drawing
 from normlab.report.export.formats import to_csv, to_latex, to_markdown
 from normlab.report.export.table import Table
 from normlab.report.export.write import write_figures, write_table
@@ -80,6 +80,7 @@ def build_report(
     """
     log = progress or (lambda _: None)
     log("reading the records")
+    start_drawing()
     context = report_context(study_folder, compare, reference)
     regrouped = context.study.planned_compare is not None
     own = is_own(context.study.plan.analysis.metric)

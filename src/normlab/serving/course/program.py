@@ -76,7 +76,7 @@ def _is_ours(model: Path) -> bool:
     try:
         with safetensors.safe_open(model, framework="pt") as file:
             return "normlab" in (file.metadata() or {})
-    except safetensors.SafetensorError:
+    except Exception:
         return False  # the reader of foreign weights says what is wrong
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from normlab.errors import DataError
-from normlab.inputs import check_input
+from normlab.inputs import check_input, reading
 from normlab.stats.audit.grid import RawTable
 from normlab.stats.audit.interpret import interpret
 from normlab.stats.audit.model import PublishedTable
@@ -35,8 +35,9 @@ def read_tables(path: Path) -> list[PublishedTable]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8 text"
         raise DataError(f"{path} cannot be read: {reason}") from None
-    raw = find_tables(text, path)
-    tables = [table for one in raw for table in interpret(replace(one, file=path.name), text)]
+    with reading(f"{path} cannot be read as tables", "give it in another form"):
+        raw = find_tables(text, path)
+        tables = [table for one in raw for table in interpret(replace(one, file=path.name), text)]
     if not any(table.figures for table in tables):
         raise DataError(
             f"{path} holds no table with a column of accuracy, error, loss, micro or macro F1; "

@@ -22,6 +22,7 @@ from typing import Any
 
 from normlab import errors
 from normlab.errors import UsageError
+from normlab.memory import kills, reason_of_death
 from normlab.records.follow import RowFollower
 from normlab.records.run import Outcome, RunSpec
 from normlab.study.devices import devices_of, start_service, threads_of
@@ -51,6 +52,7 @@ class Worker:
         self.follower: RowFollower | None = None
         self.answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._errors: list[str] = []
+        self._kills = kills()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "normlab.study.executors.worker"],
             stdin=subprocess.PIPE,
@@ -106,8 +108,8 @@ class Worker:
         """Why it ended, as far as it said."""
         self._process.wait()
         self._listeners[1].join(1)
-        said = self._errors[-1] if self._errors else "it said nothing"
-        return f"{said} (exit code {self._process.returncode})"
+        said = self._errors[-1] if self._errors else ""
+        return reason_of_death(self._process.returncode, said, self._kills)
 
     def start(self, job: Job) -> None:
         """Give it a job."""

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InterruptedRunError, NormlabError
+from normlab.memory import is_out_of_memory, with_remedy
 from normlab.train.interrupt import StopRequest
 
 if TYPE_CHECKING:
@@ -84,9 +85,10 @@ def main() -> None:
             _work(conversation, stop)
         except InterruptedRunError:
             os._exit(0)
-        except (NormlabError, OSError, RuntimeError) as error:
+        except (NormlabError, OSError, RuntimeError, MemoryError) as error:
             kind = type(error).__name__ if isinstance(error, NormlabError) else "UsageError"
-            conversation.answer({"error": " ".join(str(error).split()), "kind": kind})
+            said = with_remedy(error) if is_out_of_memory(error) else " ".join(str(error).split())
+            conversation.answer({"error": said, "kind": kind})
             os._exit(2)
         # The interpreter would take seconds to put everything away, and lets no thread end it.
         os._exit(0)

@@ -1,23 +1,21 @@
-"""How much damage to records and caches is used without a word: bits, cuts, gaps, edits, swaps.
-
-    python benchmarks/damage.py [--damages 60] [--seed 0]
+"""Damage to records and caches: bits, cuts, gaps, edits and swaps of every kind of file.
 
 A small study is made, and a run of it that was stopped. Then every kind of file is damaged again
 and again, and what normlab reads it with is asked for its content: one bit is turned, the file is
 cut, a stretch becomes zeros, a digit is edited, the file of another run takes its place.
 
-used      the reader gave another content than before, without a word (goal: 0)
-crashed   it ended with an exception that is not one of normlab's sentences (goal: 0)
-refused   it said what is wrong
-mended    it gave the right content: the damage does not matter, or the cache was made anew
+used      the reader gave another content than before, without a word
+crashed   it ended with an exception that is not one of normlab's sentences
+unnamed   it said what is wrong, but not which file or run it is
+named     it said what is wrong with which file
+harmless  it gave the right content: the damage does not matter, or the cache was made anew
+
+The first three are failures.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +28,14 @@ from PIL import Image
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.load import block_data
 from normlab.errors import InterruptedRunError, NormlabError
-from normlab.records.data_report import DataReport
-from normlab.records.plan import parse_plan
+from normlab.records.data_report import PROBE, DataReport, Probe
+from normlab.records.plan import StudyPlan, parse_plan, read_plan
+from normlab.records.robustness import (
+    ROBUSTNESS,
+    RobustnessRow,
+    append_robustness,
+    read_robustness,
+)
 from normlab.records.store import DATA, TUNING_RESULTS, RunFolder, read_optional, write_model
 from normlab.records.tuning_results import Trial, TunedArm, TuningResults
 from normlab.study.study import Study
@@ -39,7 +43,9 @@ from normlab.train.checkpoint import load_checkpoint, load_weights
 from normlab.train.execute import execute
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule
-from timing import markdown_table
+
+from .children import temporary_folder
+from .tally import Tally
 
 TEXT = (".json", ".jsonl")
 
@@ -52,6 +58,8 @@ class Kind:
     path: Path
     read: Callable[[], Any]
     other: Path | None = None
+    is_log: bool = False
+    """Whether whole rows at its end may be missing, as where it was not written further."""
 
 
 def damages(content: bytes, kind: Kind, random: np.random.Generator) -> bytes:
@@ -89,31 +97,47 @@ def print_of(value: Any) -> str:
     return repr(value)
 
 
-def try_damages(kind: Kind, number: int, random: np.random.Generator) -> Counter[str]:
-    """What becomes of so many damages of one file."""
+def try_damages(kind: Kind, number: int, random: np.random.Generator, tally: Tally) -> None:
+    """So many damages of one file."""
     original = kind.path.read_bytes()
     around = {path: path.read_bytes() for path in kind.path.parent.iterdir() if path.is_file()}
     expected = print_of(kind.read())
-    found: Counter[str] = Counter()
-    while found.total() < number:
+    while tally.tried < number:
         damaged = damages(original, kind, random)
         if damaged == original:
             continue
         kind.path.write_bytes(damaged)
-        try:
-            found["mended" if print_of(kind.read()) == expected else "used"] += 1
-        except NormlabError:
-            found["refused"] += 1
-        except Exception as error:
-            found["crashed"] += 1
-            print(f"crashed: {kind.name}: {type(error).__name__}: {error}"[:160])
+        end, fault = one_reading(kind, expected)
+        tally.count(fault, end)
         for path, content in around.items():  # a cache entry was made anew in another folder
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    return found
 
 
-def make_photos(folder: Path, images: int = 400) -> Path:
+def one_reading(kind: Kind, expected: str) -> tuple[str, str | None]:
+    """How a damaged file is read, and what is wrong with that."""
+    try:
+        found = print_of(kind.read())
+    except NormlabError as error:
+        names = (kind.path.name, kind.path.parent.name, kind.path.parents[1].name)
+        if any(name in str(error) for name in names):
+            return "named", None
+        return "unnamed", f"not named: {error}"
+    except Exception as error:
+        return "crashed", f"{type(error).__name__}: {str(error)[:160]}"
+    if found == expected or (kind.is_log and expected.startswith(found.rstrip("]), "))):
+        return "harmless", None
+    return "used", f"used in silence: {_first_difference(expected, found)}"
+
+
+def _first_difference(expected: str, found: str) -> str:
+    place = next(
+        (n for n, (one, other) in enumerate(zip(expected, found, strict=False)) if one != other), 0
+    )
+    return f"{expected[max(0, place - 30) : place + 30]!r}, {found[max(0, place - 30) :][:60]!r}"
+
+
+def make_photos(folder: Path, images: int = 240) -> Path:
     """Pictures of two classes that differ in brightness."""
     random = np.random.default_rng(0)
     for name, level in (("dark", 90), ("light", 150)):
@@ -158,6 +182,18 @@ def make_study(folder: Path, photos: Path) -> tuple[Study, Dataset]:
     ranges = {"learning_rate": (0.01, 1.0)}
     results = TuningResults(metric="accuracy", blocks=(1000,), ranges=ranges, arms=(arm,))
     write_model(folder / TUNING_RESULTS, results)
+    probe = Probe(
+        arm="bn", seconds=3.5, epochs=2.25, planned_epochs=4, images=48, right=40, largest=24,
+        p_value=1e-6, learned=True,
+    )  # fmt: skip
+    write_model(folder / PROBE, probe)
+    names = [study.run_folder(spec).path.name for spec in study.specs()]
+    rows = [
+        RobustnessRow(run=name, change="blur", level=str(n), accuracy=0.875, images=48, seed=0)
+        for name in names
+        for n in range(1, 6)
+    ]
+    append_robustness(folder, rows)
     return study, dataset
 
 
@@ -202,9 +238,15 @@ def kinds(study: Study, photos: Path, cache: Path) -> Iterator[Kind]:
     for name in ("epochs.jsonl", "layers.jsonl"):
         path = stopped[0].path / name
         yield Kind(f"{name}, going on", path, lambda: resumed(stopped[0]), stopped[1].path / name)
-    for name, model in ((TUNING_RESULTS, TuningResults), (DATA, DataReport)):
+    models = ((TUNING_RESULTS, TuningResults), (DATA, DataReport), (PROBE, Probe))
+    for name, model in models:
         path = study.folder / name
         yield Kind(name, path, lambda path=path, model=model: read_optional(path, model))
+
+    yield Kind("study.toml", study.path, lambda: fixed_part(read_plan(study.path)))
+    yield Kind(
+        ROBUSTNESS, study.folder / ROBUSTNESS, lambda: read_robustness(study.folder), is_log=True
+    )
 
     def prepared() -> Any:
         found = load_data(str(photos), 16)
@@ -216,26 +258,29 @@ def kinds(study: Study, photos: Path, cache: Path) -> Iterator[Kind]:
         yield Kind(f"cache: {name}", entry / name, prepared)
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--damages", type=int, default=60, help="of each kind of file")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
+def fixed_part(plan: StudyPlan) -> StudyPlan:
+    """A plan without what may change after the start: blocks, trackers, the path of the images."""
+    data = plan.data.model_copy(update={"source": "", "pairs": None})
+    return plan.model_copy(update={"blocks": 1, "track": (), "data": data})
+
+
+def torture(number: int, seed: int, say: Callable[[str], None]) -> list[Tally]:
+    """So many damages, of every kind of file equally many."""
+    tallies = []
+    before = os.environ.get("NORMLAB_CACHE")
+    with temporary_folder() as folder:
         os.environ["NORMLAB_CACHE"] = f"{folder}/cache"
-        photos = make_photos(Path(folder, "photos"))
-        study, _ = make_study(Path(folder, "study"), photos)
-        for number, kind in enumerate(kinds(study, photos, Path(folder, "cache"))):
-            random = np.random.default_rng([options.seed, number])
-            found = try_damages(kind, options.damages, random)
-            columns = [str(found[key]) for key in ("used", "crashed", "refused", "mended")]
-            rows.append((kind.name, str(found.total()), *columns))
-    print(markdown_table(("file", "damages", "used", "crashed", "refused", "mended"), rows))
-    used, crashed = (sum(int(row[n]) for row in rows) for n in (2, 3))
-    print(f"used in silence: {used} (goal 0); crashed: {crashed} (goal 0)")
-
-
-if __name__ == "__main__":
-    main()
+        photos = make_photos(folder / "photos")
+        study, _ = make_study(folder / "study", photos)
+        all_kinds = list(kinds(study, photos, folder / "cache"))
+        for place, kind in enumerate(all_kinds):
+            tally = Tally(f"damages: {kind.name}", seed)
+            random = np.random.default_rng([seed, place])
+            try_damages(kind, -(-number // len(all_kinds)), random, tally)
+            tallies.append(tally)
+            say(f"{tally.kind}: {tally.tried}")
+    if before is None:
+        del os.environ["NORMLAB_CACHE"]
+    else:
+        os.environ["NORMLAB_CACHE"] = before
+    return tallies

@@ -1,0 +1,92 @@
+"""Memory that ran out: how it is recognised, and what a person can do about it."""
+
+from __future__ import annotations
+
+import errno
+import re
+from pathlib import Path
+from typing import Literal
+
+REMEDY = (
+    "smaller batches (--batch-sizes, or parts of one with --accumulate), a smaller --image-size or "
+    "fewer --jobs need less memory"
+)
+_SAID = re.compile(
+    r"out of memory|can't allocate memory|cannot allocate memory|std::bad_alloc"
+    r"|ALLOC_FAILED|MemoryError|OutOfMemory|oom[-_ ]?kill",
+    re.IGNORECASE,
+)
+"""How torch's allocators, CUDA's libraries, C++, Python, Ray and SLURM say it."""
+KILLED = (-9, 137)
+"""Exit codes of a process that SIGKILL has ended: as Python has it, and as shells have it."""
+_VMSTAT = Path("/proc/vmstat")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, of the machine, a limit or a GPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and says_out_of_memory(str(error))
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether a text that another process left says so.
+
+    >>> says_out_of_memory("slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch.")
+    True
+    """
+    return _SAID.search(text) is not None
+
+
+def with_remedy(error: BaseException) -> str:
+    """The error's first words, and what to do.
+
+    >>> with_remedy(MemoryError()).startswith("MemoryError; smaller batches")
+    True
+    """
+    said = " ".join(str(error).split()).partition(". ")[0][:200].rstrip(". ")
+    return f"{type(error).__name__}{': ' if said else ''}{said}; {REMEDY}"
+
+
+def kills() -> int:
+    """How often the system has killed a process because memory ran out; 0 where it does not say."""
+    try:
+        for line in _VMSTAT.read_text(encoding="ascii").splitlines():
+            name, _, number = line.partition(" ")
+            if name == "oom_kill":
+                return int(number)
+    except (OSError, ValueError):
+        pass
+    return 0
+
+
+def reason_of_death(code: int, said: str, kills_before: int) -> str:
+    """Why a process ended without an answer, of its exit code and the last that it said.
+
+    Args:
+        code: minus the signal's number where a signal ended it.
+        said: its last line; empty where there is none.
+        kills_before: what `kills` gave before.
+
+    >>> reason_of_death(1, "ValueError: x", 0)
+    'ValueError: x (exit code 1)'
+    """
+    said = f"{said or 'it said nothing'} (exit code {code})"
+    if code not in KILLED:
+        return said
+    if kills() > kills_before:
+        return f"{said}: the system killed it when it was out of memory"
+    return f"{said}: it was killed, as a system does that runs short of memory; {REMEDY}"
+
+
+def failure(reason: str) -> tuple[Literal["failed", "out_of_memory"], str]:
+    """How the run of a process that ended is called, and the sentence with its remedy.
+
+    >>> failure("its process ended 3 times: Killed (exit code 1)")[0]
+    'failed'
+    """
+    if not says_out_of_memory(reason):
+        return "failed", reason
+    return "out_of_memory", reason if REMEDY in reason else f"{reason}; {REMEDY}"

@@ -1,0 +1,1 @@
+"""What hurts: kills, damages, bad input, injected names, lost writers. See __main__.py."""
