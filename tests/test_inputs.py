@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import stat
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +15,8 @@ import pytest
 
 from normlab.cli.verbs.predict import is_pixels
 from normlab.data.sources.by_location import open_source
-from normlab.errors import DataError, StorageError
-from normlab.inputs import check_input, kind_of_no_file
+from normlab.errors import DataError, PlanError, StorageError
+from normlab.inputs import check_input, kind_of_no_file, reading
 from normlab.networks.libraries.weights import file_hash
 from normlab.records.files import atomic_write, checksum, read_bytes
 from normlab.records.plan import read_plan
@@ -47,6 +49,40 @@ def test_every_reader_refuses_a_pipe(tmp_path: Path, reader: str) -> None:
     os.mkfifo(path)
     with pytest.raises(DataError, match="is a named pipe"):
         READERS[reader](path)
+
+
+def test_whatever_a_parser_raises_is_one_sentence(tmp_path: Path) -> None:
+    for error in (RecursionError(), KeyError("ids"), EOFError(), ValueError("a\nb"), struct.error()):
+        with pytest.raises(StorageError) as found, reading("a.bin is damaged", "mend it", StorageError):
+            raise error
+        assert re.fullmatch(r"a\.bin is damaged \([^\n]+\); mend it", str(found.value))
+    with pytest.raises(PlanError, match="own words"), reading("x", "y"):
+        raise PlanError("own words")
+    with pytest.raises(KeyboardInterrupt), reading("x", "y"):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"a = " + b"[" * 50_000, "it is nested too deep"),
+        (b"a." * 5_000 + b"a = 1\n", "it is nested over 100 deep"),
+        (b"blocks = " + b"9" * 5_000, "digits"),
+        (b"a = 1979-99-99\n", "Invalid"),
+        (b"\xff\xfe", "utf-8"),
+    ],
+)
+def test_a_plan_that_is_none(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "study.toml").write_bytes(content)
+    with pytest.raises(PlanError, match=rf"is not valid TOML \(.*{reason}.*\); restore the file"):
+        read_plan(tmp_path / "study.toml")
+
+
+def test_a_plan_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("normlab.inputs.MAX_TOML", 10)
+    (tmp_path / "study.toml").write_bytes(b"name = 'abcdefghij'\n")
+    with pytest.raises(PlanError, match="a plan has at most 16"):
+        read_plan(tmp_path / "study.toml")
 
 
 def test_what_is_no_file_is_named_through_links(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from normlab.errors import StorageError
+from normlab.records import files as files_module
 from normlab.records.files import seal, seal_checkpoint, unseal, unseal_checkpoint
 from normlab.records.run import DataSpec, EpochRow, Frozen, Measures, Outcome, RunSpec
 from normlab.records.store import Predictions, RunFolder, read_optional, read_runs, write_model
@@ -54,6 +58,22 @@ def finished(path: Path, arm: str = "bn", epochs: int = 3) -> RunFolder:
     loss = -float(np.log([0.8, 0.2]).mean())
     folder.write_outcome(Outcome(status="finished", epochs=3, test=measures(loss=loss)))
     return folder
+
+
+def test_what_a_dead_writer_left_is_swept(tmp_path: Path) -> None:
+    died = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    path, number = tmp_path / "a.json", files_module._machine_number()
+    left = [tmp_path / f".a.json.{number}-{int(died.stdout)}.partial"]
+    stays = [
+        tmp_path / f".a.json.{number}-{os.getppid()}.partial",  # at work
+        tmp_path / f".a.json.00000000-{int(died.stdout)}.partial",  # of another machine
+        tmp_path / f".b.json.{number}-{int(died.stdout)}.partial",  # of another file
+    ]
+    for one in (*left, *stays):
+        one.touch()
+    files_module.atomic_write(path, b"x")
+    assert {*tmp_path.iterdir()} == {path, *stays}
 
 
 def test_the_seal_is_the_sha_256_of_what_is_before() -> None:

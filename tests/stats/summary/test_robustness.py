@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import numpy as np
 import pytest
 
@@ -101,6 +102,14 @@ def test_rows_are_kept_and_damage_is_named(rows, tmp_path) -> None:
     assert read_robustness(tmp_path) == tuple(rows[:5])
     twice = [*rows[:2], rows[0].model_copy(update={"accuracy": 0.1})]
     assert [row.accuracy for row in latest(twice)] == [0.1, rows[1].accuracy]
-    (tmp_path / ROBUSTNESS).write_text("nonsense\n")
+    path = tmp_path / ROBUSTNESS
+    written = path.read_text()
+    assert rows[0].accuracy != 0.123
+    path.write_text(re.sub(r'"accuracy":[\d.]+', '"accuracy":0.123', written, count=1))
+    with pytest.raises(StorageError, match="is damaged; delete it"):  # well-formed, but changed
+        read_robustness(tmp_path)
+    path.write_text(re.sub(r',"crc32":"\w+"', "", written))  # as it was before there were sums
+    assert read_robustness(tmp_path) == tuple(rows[:5])
+    path.write_text("nonsense\n")
     with pytest.raises(StorageError, match="is damaged; delete it"):
         read_robustness(tmp_path)
