@@ -8,6 +8,7 @@ kills       SIGKILL at a drawn moment of every verb that writes; then the same c
 damages     of every kind of record and cache: bits, cuts, gaps, edits, swaps
 inputs      bad values of every option, and bad files for every verb that reads one
 injections  names that ring, clear, turn or calculate, on the terminal and in all that is written
+limits      address space (RLIMIT_AS) and files (RLIMIT_FSIZE) that are too small
 writers     processes that were presumed dead and wake up; a second command during the first
 
 It prints a row a kind: tried, passed, failed, the seed, seconds, and what was hit; then the
@@ -24,17 +25,20 @@ from collections.abc import Callable
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, and for every child
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+if not sys.platform.startswith("linux"):
+    sys.exit("the bench of torture needs Linux: forks, /proc, and pipes of a chosen size")
 
-from . import bad_input, damages, injections, kills, lost_writers
+from . import bad_input, damages, injections, kills, limits, lost_writers
 from .children import warm
 from .tally import Tally, failures, table
 
 KINDS: dict[str, tuple[Callable[..., list[Tally]], int, int]] = {
     "kills": (kills.torture, 300, 12),
-    "damages": (damages.torture, 2000, 90),
     "inputs": (bad_input.torture, 1000, 120),
     "injections": (injections.torture, 60, 60),
+    "limits": (limits.torture, 60, 6),
     "writers": (lost_writers.torture, 5, 1),
+    "damages": (damages.torture, 2000, 90),  # the last: it works in this process, not in forks
 }
 """What is called with a number and a seed, and the number in the long form and in the short one."""
 SHOW_EVERY = 30.0
@@ -50,9 +54,6 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--short", action="store_true", help="a minute instead of hours")
     options = parser.parse_args()
-    if not hasattr(os, "fork"):
-        sys.stdout.write("skipped: this system does not fork\n")
-        return 0
     warm()
     tallies: list[Tally] = []
     for kind in options.kind or KINDS:

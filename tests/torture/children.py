@@ -2,15 +2,17 @@
 
 A fork costs milliseconds where a new interpreter takes seconds, so that hundreds of commands can be
 killed or refused in minutes. The child runs `normlab.cli.main.main` as the command does, in a
-session of its own, with files for its two outputs.
+session of its own, with pipes for its two outputs. Linux only.
 """
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import mmap
 import os
 import pkgutil
+import resource
 import signal
 import sys
 import tempfile
@@ -57,7 +59,7 @@ class Ended:
 class Child:
     """A command that is running."""
 
-    def __init__(self, pid: int, outputs: tuple[Any, Any], note: Note, began: float) -> None:
+    def __init__(self, pid: int, outputs: tuple[Output, Output], note: Note, began: float) -> None:
         """Hold what `start` made."""
         self.pid = pid
         self._outputs = outputs
@@ -91,12 +93,8 @@ class Child:
                 break
             time.sleep(0.003)
         seconds = time.monotonic() - self._began
-        texts = []
-        for output in self._outputs:
-            output.seek(0)
-            texts.append(output.read().decode("utf-8", "surrogateescape"))
-            output.close()
-        return Ended(code, texts[0], texts[1], seconds, self._work, self._note.read())
+        out, err = (output.read() for output in self._outputs)
+        return Ended(code, out, err, seconds, self._work, self._note.read())
 
     def _poll(self, options: int = os.WNOHANG) -> int | None:
         pid, status, usage = os.wait4(self.pid, options)
@@ -104,6 +102,25 @@ class Child:
             return None
         self._work = usage.ru_utime + usage.ru_stime
         return os.waitstatus_to_exitcode(status)
+
+
+class Output:
+    """A pipe that holds all that a command prints, and to which no limit of files applies."""
+
+    def __init__(self) -> None:
+        """Make it as large as an ordinary user may."""
+        self._reading, self.writing = os.pipe()
+        fcntl.fcntl(self.writing, fcntl.F_SETPIPE_SZ, 1 << 20)
+        os.set_blocking(self._reading, False)
+
+    def read(self) -> str:
+        """What was printed so far; the pipe is given back, though an orphan may have it still."""
+        pieces = []
+        with suppress(BlockingIOError):
+            while piece := os.read(self._reading, 1 << 20):
+                pieces.append(piece)  # noqa: PERF401
+        os.close(self._reading)
+        return b"".join(pieces).decode("utf-8", "surrogateescape")
 
 
 class Note:
@@ -150,6 +167,8 @@ def start(
     die_at: int | None = None,
     environment: Mapping[str, str] | None = None,
     entry: Callable[[], object] | None = None,
+    memory: int | None = None,
+    file_size: int | None = None,
 ) -> Child:
     """Start `normlab ARGUMENTS` in a folder.
 
@@ -159,8 +178,10 @@ def start(
         die_at: the change of a file, from 1, before which it ends by SIGKILL.
         environment: variables beside those of this process.
         entry: what is called in place of the command.
+        memory: bytes of address space that it may take beside what it has at its start.
+        file_size: bytes that a file may have.
     """
-    outputs = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - `end` closes them
+    outputs = Output(), Output()
     note = Note()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -174,9 +195,12 @@ def start(
             _redirect(outputs)
             sys.argv = ["normlab", *arguments]
             _listen_to_changes(str(folder), note, die_at)
+            _limit(memory, file_size)
             _call(entry)
         finally:
             os._exit(70)
+    for output in outputs:
+        os.close(output.writing)
     return Child(pid, outputs, note, began)
 
 
@@ -225,11 +249,12 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(folder).resolve()
 
 
-def _redirect(outputs: tuple[Any, Any]) -> None:
+def _redirect(outputs: tuple[Output, Output]) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     for number, output in enumerate(outputs, start=1):
-        os.dup2(output.fileno(), number)
+        os.dup2(output.writing, number)
+        os.close(output.writing)
     sys.stdin = os.fdopen(0, encoding="utf-8")
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="surrogateescape")
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace")
@@ -256,6 +281,15 @@ def _listen_to_changes(folder: str, note: Note, die_at: int | None) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
+
+
+def _limit(memory: int | None, file_size: int | None) -> None:
+    if memory is not None:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        most = pages * resource.getpagesize() + memory
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    if file_size is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
 
 
 def _call(entry: Callable[[], object] | None) -> NoReturn:

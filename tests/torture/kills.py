@@ -26,7 +26,8 @@ DURATIONS = frozenset({"seconds", "images_per_second", "sha256", "files", "start
 """Keys of records that differ from time to time: durations, and checksums of what holds them."""
 RECORDS = ("study.toml", "tuning.json", "data.json", "runs/", "tuning/")
 NOT_COMPARED = ("log.txt", ".lock", "look.html")
-LIMIT = 300.0
+LIMIT = 1200.0
+"""Seconds after which a command is taken for one that hangs, on a machine that is busy with more."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,7 @@ def try_scene(
             faults.append(f"then exit {ended.code}: {ended.err[-300:]!r}")
         else:
             faults += lost_epochs(kept, root)
-            faults += _differences(snapshot(root, scene), undisturbed.files)
+            faults += differences(snapshot(root, scene), undisturbed.files)
         if scene.on_study and {k: v for k, v in raw_records(root).items() if k in before} != before:
             faults.append("the records were changed")
         faults += [f"left behind: {p.relative_to(root)}" for p in root.rglob("*") if is_leftover(p)]
@@ -258,7 +259,7 @@ def lost_epochs(kept: Mapping[Path, list[bytes]], root: Path) -> list[str]:
     return lost
 
 
-def _differences(found: Mapping[str, bytes], expected: Mapping[str, bytes]) -> list[str]:
+def differences(found: Mapping[str, bytes], expected: Mapping[str, bytes]) -> list[str]:
     faults = [f"{name} is missing" for name in expected if name not in found]
     faults += [f"{name} is new" for name in found if name not in expected]
     return faults + [f"{n} differs" for n in found if n in expected and found[n] != expected[n]]

@@ -22,7 +22,7 @@ from .kills import LIMIT, Scene, environment, raw_records, snapshot
 from .photos import TINY, write_photos
 from .tally import Tally
 
-LEASE_SECONDS = "2"
+LEASE_SECONDS = "4"
 """After so many seconds without a beat a lease is nobody's; 30 where people work."""
 OPTIONS = ("--epochs", "40", "--blocks", "2")
 SCENE = Scene("two blocks", ("compare", "photos", *TINY, *OPTIONS, "--out", "S"), "S")

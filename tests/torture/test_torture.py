@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("fcntl", reason="it needs Linux")
+
 from normlab.errors import StorageError
 
 from .bad_input import Case, fault_of
@@ -20,7 +22,7 @@ from .tally import Tally, table
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it needs Linux")
 
 
 def torture(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -33,7 +35,7 @@ def torture(*options: str, **environment: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["kills", "damages", "inputs", "injections", "writers"])
+@pytest.mark.parametrize("kind", ["kills", "damages", "inputs", "injections", "limits", "writers"])
 def test_nothing_is_lost_and_nothing_wrong_without_a_word(kind: str) -> None:
     done = torture("--kind", kind, "--short")
     assert done.returncode == 0, done.stdout + done.stderr
