@@ -43,7 +43,9 @@ def values_for(name: str, kind: str, least: float | None, most: float | None) ->
         most: the upper end.
     """
     if kind.startswith("integer"):
-        yield from ("", *NO_NUMBER, "1.5", "-1" if name != "seed" else "-" + HUGE)
+        yield from ("", *(v for v in NO_NUMBER if (name, v) != ("seed", HUGE)), "1.5")
+        if name != "seed":  # which is hashed, and may be any whole number
+            yield "-1"
         if least is not None:
             yield str(int(least) - 1)
         if most is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import math
 import re
 import typing
 from collections.abc import Callable, Sequence
@@ -105,6 +106,10 @@ class GroupedCommand(TyperCommand):
             raise UsageError(
                 f"there is no option {name}; {hint}all are in: normlab {ctx.info_name} --help"
             ) from None
+        for param in self.get_params(ctx):
+            value = ctx.params.get(param.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UsageError(f"{param.opts[0]} takes a finite number, got {value}")
         return rest
 
 

@@ -7,6 +7,7 @@ finished; 130 interrupted (normlab.cli.exit_codes).
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 import typer
@@ -39,9 +40,10 @@ from normlab.cli.verbs.stress import stress
 from normlab.cli.verbs.track import track
 from normlab.cli.verbs.train import train
 from normlab.cli.verbs.verify import verify
-from normlab.errors import NormlabError
+from normlab.errors import NormlabError, shortened
 from normlab.memory import is_out_of_memory, with_remedy
 from normlab.study.object_store.session import with_copy
+from normlab.text import visible
 from normlab.train.interrupt import end_in_order
 
 app = typer.Typer(
@@ -112,20 +114,26 @@ def main() -> None:
             # whatever program calls it: `python -m normlab`, a test
             app(arguments, prog_name="normlab")
     except NormlabError as error:
-        echo(f"normlab: {error}", err=True)
+        _say(str(error))
         sys.exit(UNUSABLE)
     except KeyboardInterrupt:
         echo("normlab: interrupted", err=True)
         sys.exit(INTERRUPTED)
     except Exception as error:
         if is_out_of_memory(error):
-            echo(f"normlab: {with_remedy(error)}", err=True)
+            _say(with_remedy(error))
         elif isinstance(error, OSError):  # a disk or a folder that refuses: no defect of normlab
             path = f" {error.filename}" if error.filename else ""
-            echo(f"normlab: cannot use{path}: {error.strerror or error}", err=True)
+            _say(f"cannot use{path}: {error.strerror or error}")
         else:
             raise
         sys.exit(UNUSABLE)
+
+
+def _say(sentence: str) -> None:
+    """One line on stderr, whatever the names in it hold and however long they are."""
+    text = re.sub(r"\S{201,}", lambda word: shortened(word[0]), visible(sentence))
+    echo(f"normlab: {shortened(text, 1200)}", err=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ import typer
 
 from normlab.cli.screen.echo import echo
 from normlab.data.locations import is_named
-from normlab.errors import UsageError
+from normlab.errors import UsageError, shortened
 
 if TYPE_CHECKING:
     from normlab.records.plan import StudyPlan
@@ -80,14 +81,19 @@ def split_numbers(text: str, kind: Callable[[str], Value], name: str) -> tuple[V
     """Numbers between commas.
 
     Raises:
-        UsageError: a part is not a number of this kind.
+        UsageError: a part is not a number of this kind, or not a finite one.
     """
     values = []
     for part in split_list(text):
         try:
-            values.append(kind(part))
+            value = kind(part)
         except ValueError:
-            raise UsageError(f"{name} takes numbers with commas, got {part!r}") from None
+            raise UsageError(
+                f"{name} takes numbers with commas, got {shortened(repr(part))}"
+            ) from None
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{name} takes finite numbers, got {shortened(repr(part))}")
+        values.append(value)
     return tuple(values)
 
 
@@ -103,7 +109,8 @@ def split_factor(text: str) -> tuple[str, tuple[object, ...]]:
     name, sign, levels = text.partition("=")
     if not sign or not levels:
         raise UsageError(
-            f"--vary takes a factor and its levels, augmentation=none,light; got {text!r}"
+            "--vary takes a factor and its levels, augmentation=none,light; got "
+            f"{shortened(repr(text))}"
         )
     return name.strip().replace("-", "_"), tuple(_level(part) for part in levels.split(","))
 
@@ -111,9 +118,11 @@ def split_factor(text: str) -> tuple[str, tuple[object, ...]]:
 def _level(text: str) -> object:
     for kind in (int, float):
         try:
-            return kind(text)
+            value = kind(text)
         except ValueError:
             continue
+        if isinstance(value, int) or math.isfinite(value):
+            return value
     return text.strip()
 
 

@@ -18,9 +18,15 @@ def bench(
     ] = False,
     norms: Annotated[str, typer.Option(help="Arms, with commas: bn,gn:groups=4,…")] = DEFAULT_NORMS,
     model: options.Model = "cifar-resnet14",
-    image_size: Annotated[int, typer.Option(min=1, help="Side of the images, in pixels.")] = 64,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images of a step.")] = 32,
-    rounds: Annotated[int, typer.Option(min=1, help="Steps of each arm, in turns.")] = 10,
+    image_size: Annotated[
+        int, typer.Option(min=1, max=4096, help="Side of the images, in pixels.")
+    ] = 64,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=MAX_BATCH_SIZE, help="Images of a step.")
+    ] = 32,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Steps of each arm, in turns.")
+    ] = 10,
     device: options.Device = "auto",
 ) -> None:
     """Time one training step of a network with every norm, interleaved, on random images."""

@@ -33,9 +33,9 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8232,
     rate: Annotated[
-        float, typer.Option(min=1, help="Requests a second that one address may make.")
+        float, typer.Option(min=1, max=1e6, help="Requests a second that one address may make.")
     ] = 200.0,
-    max_upload: Annotated[float, typer.Option(min=0.1, help="MiB of a picture.")] = 10.0,
+    max_upload: Annotated[float, typer.Option(min=0.1, max=1024, help="MiB of a picture.")] = 10.0,
     trust_plugins: options.TrustPlugins = False,
 ) -> None:
     """Classify pictures in a browser, or by POST /predict; pictures stay on this machine.

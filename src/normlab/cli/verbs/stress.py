@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def stress(
     study: Annotated[Path, typer.Argument(help="A study's folder.")],
     images: Annotated[
-        int, typer.Option(min=2, help="At most so many test images, drawn by the seed.")
+        int, typer.Option(min=2, max=10**9, help="At most so many test images, drawn by the seed.")
     ] = 500,
     changes: Annotated[
         str, typer.Option(help="With commas: contrast, brightness, blur, …, batch; else all.")

@@ -122,7 +122,7 @@ def _rows(text: str, path: Path) -> list[dict[str, str]]:
     lines = [row for _, row in csv_rows(text, str(path)) if row]
     header = lines[0] if lines else []
     needed = {"decision", "first_sha256", "second_sha256"}
-    if lines and not needed <= set(header):
+    if not needed <= set(header):
         raise DataError(
             f"{path} has no column {min(needed - set(header))!r}, so it is no pairs.csv; "
             "normlab check writes one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from normlab.data.layout import is_image, part_of
-from normlab.errors import DataError
+from normlab.errors import DataError, shortened
 
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
@@ -48,8 +49,15 @@ def found_files(
     A name may lack its ending or its folders, or have those of another machine.
 
     Raises:
-        DataError: a name is that of several files, or paths of Windows are of another machine.
+        DataError: a name is that of several files, or paths of Windows are of another machine, or
+            no file can be called so.
     """
+    impossible = next((name for name in names if not _can_be_a_file(name)), None)
+    if impossible is not None:
+        raise DataError(
+            f"{location} has the path {shortened(repr(impossible))}, and no file can be called so; "
+            "write the table again"
+        )
     if files is None or any(files.exists(name) for name in names):
         return names
     by_stem: dict[str, list[str]] = {}
@@ -64,6 +72,14 @@ def found_files(
             "it; write paths relative to the table"
         )
     return [found or name for name, found in zip(names, meant, strict=True)]
+
+
+def _can_be_a_file(name: str) -> bool:
+    """Whether the system takes the name: no NUL, nor half of a surrogate pair, as JSON may have."""
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
 
 
 def _meant(name: str, part: str, by_stem: dict[str, list[str]], location: str) -> str | None:

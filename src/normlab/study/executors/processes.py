@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Any
 
 from normlab import errors
-from normlab.errors import UsageError
+from normlab.errors import UsageError, shortened
 from normlab.memory import kills, reason_of_death
 from normlab.records.follow import RowFollower
 from normlab.records.run import Outcome, RunSpec
@@ -328,9 +328,10 @@ def parse_jobs(text: str) -> int | None:
     """
     if text == "auto":
         return None
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_JOBS:
+    if not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= MAX_JOBS:
         raise UsageError(
-            f"jobs is the number of runs at once, 1 to {MAX_JOBS}, or auto; got {text!r}"
+            f"jobs is the number of runs at once, 1 to {MAX_JOBS}, or auto; got "
+            f"{shortened(repr(text))}"
         )
     return int(text)
 
