@@ -39,9 +39,12 @@ TIMED = {
 """The functions that vouch or compare, where they are called from."""
 
 
+HEADS = ("part", "seconds", "of them checksums", "share")
+
+
 @contextlib.contextmanager
 def counted() -> Iterator[list[float]]:
-    """The seconds that those functions take meanwhile, without those that they spend in each other."""
+    """The seconds that those functions take meanwhile, those in each other counted once."""
     spent = [0.0]
     inside = [False]
 
@@ -87,8 +90,8 @@ def make_study(folder: Path) -> Path:
             pass
     seconds = time.thread_time() - start
     share = f"{100 * spent[0] / seconds:.2f} %"
-    print(markdown_table(("part", "seconds", "of them checksums", "share"),
-                         [("training 4 runs", f"{seconds:.2f}", f"{spent[0]:.3f}", share)]))  # fmt: skip
+    row = ("training 4 runs", f"{seconds:.2f}", f"{spent[0]:.3f}", share)
+    print(markdown_table(HEADS, [row]))
     return folder
 
 
@@ -115,7 +118,7 @@ def shares(study: Path, rounds: int) -> None:
     seconds = time.perf_counter() - start
     whole = f"{100 * seconds / trained:.2f} % of {trained:,.0f} s of training"
     rows.append((f"verify ({verified.vouched} runs)", f"{seconds:.2f}", "all", whole))
-    print(markdown_table(("part", "seconds", "of them checksums", "share"), rows))
+    print(markdown_table(HEADS, rows))
 
 
 def main() -> None:

@@ -52,8 +52,10 @@ def test_every_reader_refuses_a_pipe(tmp_path: Path, reader: str) -> None:
 
 
 def test_whatever_a_parser_raises_is_one_sentence(tmp_path: Path) -> None:
-    for error in (RecursionError(), KeyError("ids"), EOFError(), ValueError("a\nb"), struct.error()):
-        with pytest.raises(StorageError) as found, reading("a.bin is damaged", "mend it", StorageError):
+    errors = (RecursionError(), KeyError("ids"), EOFError(), ValueError("a\nb"), struct.error())
+    for error in errors:
+        fault = reading("a.bin is damaged", "mend it", StorageError)
+        with pytest.raises(StorageError) as found, fault:
             raise error
         assert re.fullmatch(r"a\.bin is damaged \([^\n]+\); mend it", str(found.value))
     with pytest.raises(PlanError, match="own words"), reading("x", "y"):

@@ -27,7 +27,7 @@ DURATIONS = frozenset({"seconds", "images_per_second", "sha256", "files", "start
 RECORDS = ("study.toml", "tuning.json", "data.json", "runs/", "tuning/")
 NOT_COMPARED = ("log.txt", ".lock", "look.html")
 LIMIT = 1200.0
-"""Seconds after which a command is taken for one that hangs, on a machine that is busy with more."""
+"""Seconds after which a command is taken for one that hangs, also on a machine that is busy."""
 
 
 @dataclass(frozen=True)

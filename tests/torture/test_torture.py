@@ -103,6 +103,5 @@ def test_the_table_counts_what_failed() -> None:
     tally = Tally("a", 3)
     tally.count(None, "x")
     tally.count("broken", "x")
-    assert table([tally]).splitlines()[2].split("|")[1:6] == [
-        *(f" {word:<{width}} " for word, width in (("a", 4), ("2", 5), ("1", 6), ("1", 6), ("3", 4)))
-    ]
+    cells = [cell.strip() for cell in table([tally]).splitlines()[2].split("|")]
+    assert cells[1:6] == ["a", "2", "1", "1", "3"]

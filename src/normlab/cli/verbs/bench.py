@@ -10,6 +10,7 @@ from normlab.cli import options
 from normlab.cli.option_groups import DEFAULT_NORMS
 from normlab.cli.screen.echo import echo
 from normlab.errors import UsageError
+from normlab.limits import MAX_BATCH_SIZE
 
 
 def bench(

@@ -43,7 +43,7 @@ def infer(
     ],
     n: Annotated[
         int | None,
-        typer.Option("--n", "-n", min=1, max=1000, help="Blocks a stage, held against the weights."),
+        typer.Option("--n", "-n", min=1, max=1000, help="Blocks a stage, as the weights have."),
     ] = None,
     mean: Annotated[
         str, typer.Option(help="Of each channel, of values / 255: 0.49,0.48,0.45 for CIFAR-10.")
