@@ -75,6 +75,12 @@ def _check_run(spec: RunSpec) -> None:
         ) from error
 
 
+def _is_of_others(path: Path) -> bool:
+    """Whether a file is neither there before a study nor left of one whose process was killed."""
+    left = path.name.startswith(".") and path.name.endswith(".partial")
+    return path.name not in BEFORE_A_STUDY and not left
+
+
 def check_folder(folder: Path, source: str) -> None:
     """See that a study can begin in the folder.
 
@@ -84,7 +90,7 @@ def check_folder(folder: Path, source: str) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise PlanError(f"{folder} is a file; choose a folder with --out")
-    if folder.exists() and any(path.name not in BEFORE_A_STUDY for path in folder.iterdir()):
+    if folder.exists() and any(map(_is_of_others, folder.iterdir())):
         raise PlanError(
             f"{folder} is not empty and holds no study; choose another folder with --out"
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.duplicates.near_duplicates import with_duplicates
-from normlab.errors import PlanError
+from normlab.errors import PlanError, StorageError
 from normlab.records.network import OWN_TRAINING
 from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
@@ -16,6 +17,17 @@ from normlab.records.store import RunFolder
 def run_folder(study: Path, spec: RunSpec) -> RunFolder:
     """Where a run lives: runs/, or tuning/ if it serves tuning alone."""
     return RunFolder(study / ("tuning" if spec.is_tuning else "runs") / spec.folder_name)
+
+
+def sweep(study: Path) -> None:
+    """Remove the checkpoints of runs that are final, whose process died before it came to that."""
+    for kind in ("runs", "tuning"):
+        for path in (study / kind).glob("*/checkpoint"):
+            folder = RunFolder(path.parent)
+            with suppress(StorageError), folder.leased() as is_ours:
+                outcome = folder.read_outcome()
+                if is_ours and outcome is not None and outcome.is_final:
+                    folder.discard_checkpoint()
 
 
 def load_study_data(folder: Path, plan: StudyPlan, location: str | None = None) -> Dataset:

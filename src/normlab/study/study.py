@@ -34,7 +34,7 @@ from normlab.study.check import check_folder, check_margin, check_plan
 from normlab.study.design import freeze, plan_runs, with_methods
 from normlab.study.executors.base import Event, Executor
 from normlab.study.executors.inline import InlineExecutor
-from normlab.study.folder import load_study_data, run_folder
+from normlab.study.folder import load_study_data, run_folder, sweep
 from normlab.study.job import JobSettings
 from normlab.study.lock import study_lock
 from normlab.study.scheduler import run_study
@@ -193,6 +193,7 @@ class Study(Answers):
                 write_model(self.folder / DATA, self.data)
             if self.probe is not None and not (self.folder / PROBE).exists():
                 write_model(self.folder / PROBE, self.probe)
+            sweep(self.folder)
         if self.plan.plugins:  # whoever came here has agreed to them
             approve(self.folder, self.plan.hash)
 
@@ -201,9 +202,7 @@ class Study(Answers):
         return read_optional(self.folder / TUNING_RESULTS, TuningResults)
 
     def specs(self) -> list[RunSpec]:
-        """All planned runs, block by block; before the tuning has ended their tuned parameters are
-        stand-ins.
-        """
+        """All planned runs by block; tuned parameters are stand-ins before the tuning has ended."""
         results = self.tuning_results()
         if (
             self._planned is None
