@@ -33,12 +33,12 @@ from .children import warm
 from .tally import Tally, failures, table
 
 KINDS: dict[str, tuple[Callable[..., list[Tally]], int, int]] = {
-    "kills": (kills.torture, 300, 12),
-    "inputs": (bad_input.torture, 1000, 120),
+    "kills": (kills.torture, 300, 4),
+    "inputs": (bad_input.torture, 1000, 60),
     "injections": (injections.torture, 60, 60),
-    "limits": (limits.torture, 60, 6),
+    "limits": (limits.torture, 60, 2),
     "writers": (lost_writers.torture, 5, 1),
-    "damages": (damages.torture, 2000, 90),  # the last: it works in this process, not in forks
+    "damages": (damages.torture, 2000, 54),  # the last: it works in this process, not in forks
 }
 """What is called with a number and a seed, and the number in the long form and in the short one."""
 SHOW_EVERY = 30.0

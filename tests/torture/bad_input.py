@@ -224,8 +224,8 @@ def torture(number: int, seed: int, say: Callable[[str], None]) -> list[Tally]:
             tally = Tally(f"inputs: {kind} (of {len(cases):,})", seed)
             for place, chosen in enumerate(random.permutation(len(cases))[:share]):
                 case = cases[chosen]
-                own = place % 100 < OWN_COMMANDS and place >= 100 - OWN_COMMANDS
-                fault = try_case(case, root, own_command=own or place == 0)
+                own = place % 100 >= 100 - OWN_COMMANDS
+                fault = try_case(case, root, own_command=own)
                 tally.count(fault, case.verb)
                 say(f"{tally.kind}: {place} of {share}")
             tallies.append(tally)

@@ -70,15 +70,16 @@ def verbs(images: str) -> dict[str, tuple[str, ...]]:
 
 
 def torture(number: int, seed: int, say: Callable[[str], None]) -> list[Tally]:
-    """Names in groups of ten classes, drawn without repetition until so many pairs were tried."""
+    """Names in groups of up to ten classes, drawn without repetition until so many pairs were tried."""
     random = np.random.default_rng(seed)
     names = [*CONTROLS.items(), *WORDS.items()]
     order = [names[place] for place in random.permutation(len(names))]
     tally = Tally("injections", seed)
-    for start in range(0, len(order), 10):
+    size = min(10, -(-number // len(verbs(""))))
+    for start in range(0, len(order), size):
         if tally.tried >= number:
             break
-        try_names(dict(order[start : start + 10]), tally, say)
+        try_names(dict(order[start : start + size]), tally, say)
     return [tally]
 
 
