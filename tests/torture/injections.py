@@ -62,7 +62,7 @@ def verbs(images: str) -> dict[str, tuple[str, ...]]:
         "report": ("report", "S"),
         "predict": ("predict", "S", images, "--out", "p.csv"),
         "predict on the terminal": ("predict", "S", images),
-        "explain": ("explain", "S", "--images", "1"),
+        "explain": ("explain", "S", "--images", "1", "--arms", "bn,gn"),
         "stress": ("stress", "S", "--changes", "blur"),
         "audit": ("audit", "table.csv", "table.md", "--html", "audit.html"),
         "course-report": ("course-report", "S"),

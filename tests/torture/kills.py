@@ -46,6 +46,7 @@ class Scene:
     """Whether processes of their own make the runs."""
 
 
+ONE_PICTURE = ("--images", "1", "--arms", "bn,gn")
 ONE_RUN = (
     *("--epochs", "4", "--image-size", "8", "--model", "resnet8", "--batch-size", "4"),
     *("--no-live", "--yes"),
@@ -65,7 +66,7 @@ SCENES = (
     Scene("check", ("check", "photos", "--out", "C", "--fix", "C/fix.csv"), "C"),
     Scene("report", ("report", "S"), "S/report", on_study=True),
     Scene("stress", ("stress", "S", "--changes", "blur,batch"), "S/stress.jsonl", on_study=True),
-    Scene("explain", ("explain", "S", "--images", "1"), "S/explanation", on_study=True),
+    Scene("explain", ("explain", "S", *ONE_PICTURE), "S/explain", on_study=True),
     Scene("predict", ("predict", "S", "photos", "--out", "p.csv"), "p.csv", on_study=True),
     study_scene("processes", "--jobs", "2", workers=True),
 )
@@ -118,7 +119,7 @@ def phase_of(name: str) -> str:
     """What the command was doing when it changed a file."""
     for beginning, phase in {
         "cache/": "preparation", "S/tuning/": "tuning", "S/runs/": "training", "C": "check",
-        "S/report": "report", "S/stress": "stress", "S/explanation": "explain", "p.csv": "predict",
+        "S/report": "report", "S/stress": "stress", "S/explain": "explain", "p.csv": "predict",
         ".p.csv": "predict",
     }.items():  # fmt: skip
         if name.startswith(beginning):
