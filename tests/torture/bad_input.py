@@ -15,12 +15,13 @@ import signal
 import subprocess
 import sys
 import time
+import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from typer.models import OptionInfo
 
 from .bad_values import ENDINGS, files, values_for
 from .children import Ended, run, temporary_folder
@@ -105,18 +106,18 @@ class Case:
 
 def option_cases() -> Iterator[Case]:
     """Every option with every value that it must refuse."""
-    import typer.main
-
     from normlab.cli.main import app
 
-    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    verbs = {entry.name: entry.callback for entry in app.registered_commands}
     for verb, command in VERBS.items():
-        for parameter in commands[verb].params:
-            if parameter.param_type_name != "option":
+        for name, hint in typing.get_type_hints(verbs[verb], include_extras=True).items():
+            kind, option = typing.get_args(hint)[:2] if hasattr(hint, "__metadata__") else (0, 0)
+            if not isinstance(option, OptionInfo):
                 continue
-            kind, limits = parameter.type.name, vars(parameter.type)
-            for value in values_for(parameter.name, kind, limits.get("min"), limits.get("max")):
-                yield Case(verb, (*command, f"{parameter.opts[0]}={value}"))
+            words = [word for word in option.param_decls or () if word.startswith("--")]
+            word = words[0] if words else f"--{name.replace('_', '-')}"
+            for value in values_for(name, kind, option.min, option.max):
+                yield Case(verb, (*command, f"{word}={value}"))
 
 
 def file_cases() -> Iterator[Case]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import typing
 import zipfile
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -33,16 +35,18 @@ EMPTY_IS_FINE = frozenset(
 """Options for which no text, or blanks between commas, may stand for nothing."""
 
 
-def values_for(name: str, kind: str, least: float | None, most: float | None) -> Iterator[str]:
+def values_for(name: str, kind: Any, least: float | None, most: float | None) -> Iterator[str]:
     """Values that an option of a type must refuse.
 
     Args:
         name: of the option's parameter.
-        kind: its type as click names it: integer, float, text, path; with range.
+        kind: its annotation: int, float, str, perhaps None, perhaps a list of them.
         least: the lower end of its range.
         most: the upper end.
     """
-    if kind.startswith("integer"):
+    kinds = {kind, *typing.get_args(kind)}
+    kinds |= {inner for one in kinds for inner in typing.get_args(one)}
+    if int in kinds:
         yield from ("", *(v for v in NO_NUMBER if (name, v) != ("seed", HUGE)), "1.5")
         if name != "seed":  # which is hashed, and may be any whole number
             yield "-1"
@@ -50,11 +54,11 @@ def values_for(name: str, kind: str, least: float | None, most: float | None) ->
             yield str(int(least) - 1)
         if most is not None:
             yield str(int(most) + 1)
-    elif kind.startswith("float"):
+    elif float in kinds:
         yield from ("", "abc", "nan", "1,5", "0x1f", "−1", "-1e300", "inf", "1e400", LONG)
         if least is not None:
             yield str(least - 1)
-    elif kind == "text" and name in NAMED:
+    elif str in kinds and name in NAMED:
         for value in NO_NAME:
             if value.strip(" ,") or name not in EMPTY_IS_FINE:
                 yield value

@@ -164,9 +164,16 @@ def refused(error: Exception, verb: str | None) -> Exception:
     if "UsageError" not in names or "NoArgsIsHelpError" in names or isinstance(error, UsageError):
         return error
     said = error.format_message() if hasattr(error, "format_message") else str(error)
-    text = re.sub(r"\S{81,}", lambda long: shortened(long[0]), " ".join(said.split())).rstrip(".")
+    said = " ".join(said.split()).rstrip(".") + _got(error)
+    text = re.sub(r"\S{81,}", lambda long: shortened(long[0]), said)
     place = f"normlab {verb}" if verb else "normlab"
     return UsageError(f"{text[:1].lower()}{text[1:]}; see: {place} --help")
+
+
+def _got(error: Exception) -> str:
+    """The value that is wrong, where the sentence lacks it: typer's own checks are pydantic's."""
+    faults = getattr(error.__cause__, "errors", None)
+    return f", got {faults()[0]['input']!r}" if callable(faults) else ""
 
 
 def near_options(name: str, known: Sequence[str]) -> list[str]:
