@@ -25,6 +25,7 @@ from .tally import Tally
 DURATIONS = frozenset({"seconds", "images_per_second", "sha256", "files", "start", "end", "time"})
 """Keys of records that differ from time to time: durations, and checksums of what holds them."""
 RECORDS = ("study.toml", "tuning.json", "data.json", "runs/", "tuning/")
+TEXTS = (".json", ".jsonl", ".toml", ".csv", ".html", ".svg", ".md", ".tex", ".txt")
 NOT_COMPARED = ("log.txt", ".lock", "look.html")
 LIMIT = 1200.0
 """Seconds after which a command is taken for one that hangs, also on a machine that is busy."""
@@ -80,13 +81,14 @@ def is_leftover(path: Path) -> bool:
 def content_of(path: Path, root: Path) -> bytes:
     """The bytes of a file without durations, and without the folder's name."""
     content = path.read_bytes()
+    if path.suffix not in TEXTS:
+        return content
+    content = content.replace(str(root).encode(), b"ROOT")
     if path.suffix == ".json":
         return json.dumps(_timeless(json.loads(content))).encode()
     if path.suffix == ".jsonl":
         lines = [_timeless(json.loads(line)) for line in content.splitlines()]
         return "\n".join(map(json.dumps, lines)).encode()
-    if path.suffix in (".toml", ".csv"):
-        return content.replace(str(root).encode(), b"ROOT")
     return content
 
 
