@@ -24,7 +24,7 @@ from .tally import Tally
 
 LEASE_SECONDS = "4"
 """After so many seconds without a beat a lease is nobody's; 30 where people work."""
-OPTIONS = ("--epochs", "40", "--blocks", "2")
+OPTIONS = ("--epochs", "80", "--blocks", "2")
 SCENE = Scene("two blocks", ("compare", "photos", *TINY, *OPTIONS, "--out", "S"), "S")
 PARTS = ("study.toml", "data.json", "runs/")
 
