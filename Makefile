@@ -48,6 +48,8 @@ TORTURE ?=
 torture: $(STAMP)  ## kills, damages, bad input, injected names, lost writers: hours (tests/torture)
 	nice -n 10 $(BIN)/python -m tests.torture $(TORTURE)
 
+# PyPI's answer for one version of one package, as pip-audit asks for it; mirrors may lack it.
+ADVISORIES := https://pypi.org/pypi/pip/25.0/json
 # Tools of the supply chain, in a place of their own: what they need must not decide what we pin.
 TOOLS := build/tools
 $(TOOLS)/bin/pip-audit:
@@ -59,8 +61,7 @@ audit: $(TOOLS)/bin/pip-audit  ## known faults of the versions in constraints.tx
 	@if ! test -x $<; then echo "audit skipped: pip-audit is not installed"; \
 	elif ! $(TOOLS)/bin/python -c "import urllib.request as u; u.urlopen('$(ADVISORIES)', timeout=20)" \
 		2>/dev/null; then echo "audit skipped: the advisories of PyPI cannot be reached"; \
-	else $< --requirement constraints.txt --no-deps --disable-pip --progress-spinner off; fi
-ADVISORIES := https://pypi.org/pypi/pip/json
+	else $< --requirement constraints.txt --no-deps --disable-pip --strict --progress-spinner off; fi
 
 sbom: $(TOOLS)/bin/pip-audit  ## at a release: build/normlab.cdx.json, what the pinned set consists of
 	$(TOOLS)/bin/cyclonedx-py requirements constraints.txt --pyproject pyproject.toml \
