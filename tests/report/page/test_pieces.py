@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ from normlab.report.charts import drawer as drawer_module
 from normlab.report.charts import parallel_drawing
 from normlab.report.charts.colours import strokes
 from normlab.report.charts.compact_svg import relative
-from normlab.report.charts.drawer import Drawer
+from normlab.report.charts.drawer import Drawer, NotDrawnError
 from normlab.report.charts.drawing import inline_svg, shown_again, to_svg
 from normlab.report.charts.sheet import sheet
 from normlab.report.page.joint import joint_content
@@ -67,7 +68,6 @@ def drawers(monkeypatch):
 @pytest.mark.slow
 def test_a_chart_that_ends_its_process_or_never_ends_costs_itself_alone(drawers, monkeypatch):
     assert parallel_drawing.draw_all({"a": ("png", RED)})["a"].startswith(b"\x89PNG")
-    monkeypatch.setattr(drawer_module, "SECONDS", 20.0)
     jobs = {"dies": ("chart", (os.abort, ())), "red": ("png", RED), "no.png": ("png", "no picture")}
     with pytest.warns(RuntimeWarning) as said:
         drawn = parallel_drawing.draw_all(jobs)
@@ -79,8 +79,14 @@ def test_a_chart_that_ends_its_process_or_never_ends_costs_itself_alone(drawers,
     assert drawn["red"].startswith(b"\x89PNG")
     assert "no.png" not in drawn
     monkeypatch.setattr(drawer_module, "SECONDS", 0.3)
-    with pytest.warns(RuntimeWarning, match="sleeps could not be drawn.*took over 0 s"):
+    with pytest.warns(RuntimeWarning, match="sleeps could not be drawn.*took over 0.3 s"):
         parallel_drawing.draw_all({"sleeps": ("chart", (time.sleep, (60,)))})
+    monkeypatch.undo()
+    monkeypatch.setattr(drawer_module, "WORK", 0.5)
+    own = Drawer()
+    assert own.draw(("png", RED)).startswith(b"\x89PNG")
+    with pytest.raises(NotDrawnError, match=r"took over 0\.5 s"):
+        own.draw(("chart", (math.factorial, (10**8,))))
 
 
 def test_a_process_that_cannot_begin_is_no_fault(drawers, monkeypatch):

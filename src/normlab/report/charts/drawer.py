@@ -15,6 +15,7 @@ import atexit
 import contextlib
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -31,8 +32,10 @@ Kind = Literal["chart", "png", "pdf"]
 DrawingJob = tuple[Kind, Any]
 """A ChartCall to draw as SVG, or an SVG to turn into PNG or PDF."""
 
-SECONDS = 120.0
-"""For one picture, the start of the process with it; a large one takes one or two."""
+WORK = 60.0
+"""Seconds of the processor for one picture; a large one takes one or two."""
+SECONDS = 1800.0
+"""For one picture and the start of the process, on a machine that is busy with other things."""
 _READY, _DRAWN, _FAILED, _UNKNOWN = b"r", b"d", b"f", b"u"
 _LENGTH = 8
 """Bytes of a length."""
@@ -65,7 +68,7 @@ class Drawer:
             return
         self._owner, self._is_ready = os.getpid(), False  # after a fork it is another's
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "normlab.report.charts.drawer"],
+            [sys.executable, "-m", "normlab.report.charts.drawer", str(WORK)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
@@ -94,11 +97,14 @@ class Drawer:
             kind, answer = self._exchange(process, content)
         except (OSError, EOFError):
             self._is_broken = not self._is_ready
-            taken_too_long = not late.is_alive()
+            hung = not late.is_alive()
             code = self.close()
             if self._is_broken:
                 raise OSError("the process that draws cannot begin") from None
-            reason = f"took over {SECONDS:.0f} s" if taken_too_long else f"ended with code {code}"
+            worked = code is not None and -code == getattr(signal, "SIGPROF", None)
+            reason = f"ended with code {code}"
+            if hung or worked:
+                reason = f"took over {SECONDS if hung else WORK:g} s"
             raise NotDrawnError(f"the process that drew it {reason}") from None
         finally:
             late.cancel()
@@ -155,17 +161,31 @@ def _read_frame(stream: IO[bytes]) -> bytes:
 
 
 def main() -> None:
-    """Draw what comes in until the input ends; what libraries print goes where errors go."""
+    """Draw what comes in until the input ends; what libraries print goes where errors go.
+
+    The argument is the seconds of the processor for one picture. The system counts them and ends
+    the process (SIGPROF), also where it does not come back from the library.
+    """
+    work = float(sys.argv[1])
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     answers.write(_READY)
     answers.flush()
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
-            kind, answer = _answer(_read_frame(sys.stdin.buffer))
+            content = _read_frame(sys.stdin.buffer)
+            _count_work(work)
+            kind, answer = _answer(content)
+            _count_work(0.0)
             answers.write(kind + len(answer).to_bytes(_LENGTH, "big") + answer)
             answers.flush()
     os._exit(0)  # the engine takes its time to put everything away
+
+
+def _count_work(seconds: float) -> None:
+    """End this process after so many seconds of the processor; 0: never."""
+    if hasattr(signal, "setitimer"):  # not on Windows
+        signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _answer(content: bytes) -> tuple[bytes, bytes]:
