@@ -132,7 +132,7 @@ def test_a_decompression_bomb(normlab, photos, tiny) -> None:
         (["compare", "--blocks", "0"], ("'--blocks'", "0", "1")),
         (["serve", "S", "--rate", "nan"], ("--rate",)),
         (["train", "photos", "--weight-decay", "inf"], ("--weight-decay takes a finite number",)),
-        (["compare", "--learning-rates", "1,nan"], ("--learning-rates takes finite numbers",)),
+        (["compare", "--demo", "--learning-rates", "1,nan"], ("--learning-rates takes finite numbers",)),
         (["status"], ("missing argument", "see: normlab status --help")),
         (["compare", "--blocks"], ("--blocks",)),
     ],
