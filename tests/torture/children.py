@@ -249,7 +249,12 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(folder).resolve()
 
 
+_REPLACED: list[Any] = []
+"""Streams of the parent; where nobody holds them they close the numbers that are ours now."""
+
+
 def _redirect(outputs: tuple[Output, Output]) -> None:
+    _REPLACED.extend((sys.stdin, sys.stdout, sys.stderr))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     for number, output in enumerate(outputs, start=1):
