@@ -45,6 +45,8 @@ class Scene:
     """What of the result is compared: beginnings of paths in it."""
     workers: bool = False
     """Whether processes of their own make the runs."""
+    entry: Callable[[], object] | None = None
+    """What is called in place of the command."""
 
 
 ONE_PICTURE = ("--images", "1", "--arms", "bn,gn")
@@ -60,7 +62,30 @@ def study_scene(name: str, *options: str, workers: bool = False) -> Scene:
     return Scene(name, command, "S", parts=RECORDS, workers=workers)
 
 
+def make_runs() -> None:
+    """Prepare, tune and train as a program of somebody's own does, without a report."""
+    from normlab.data.dataset import load_data
+    from normlab.records.plan import parse_plan
+    from normlab.study.study import Study
+
+    rates = {"scope": "block", "points": 2, "rungs": 1, "learning_rate": (0.01, 0.1)}
+    plan = parse_plan(
+        {
+            "name": "program",
+            "blocks": 1,
+            "data": {"source": str(Path("photos").resolve()), "image_size": 8},
+            "factors": {"norm": ["bn", "gn"], "batch_size": [4]},
+            "training": {"network": {"name": "resnet8"}, "epochs": 3, "augmentation": "light"},
+            "tuning": rates,
+        }
+    )
+    dataset = load_data("photos", 8)
+    for _ in Study.create("S", plan, dataset).run(dataset):
+        pass
+
+
 SCENES = (
+    Scene("inline, a program", ("a program",), "S", parts=RECORDS, entry=make_runs),
     study_scene("inline, shared rate"),
     study_scene("inline, tuned", "--tune", "2"),
     Scene("inline, one run", ("train", "photos", *ONE_RUN, "--out", "S"), "S", parts=RECORDS),
@@ -149,7 +174,7 @@ class Undisturbed:
         """Run it once."""
         with temporary_folder() as root:
             prepare(root, scene, template)
-            self.ended = run(scene.command, root, within=LIMIT, environment=environment(root))
+            self.ended = begin(scene, root)
             if self.ended.code != 0:
                 raise RuntimeError(f"{scene.name}: {self.ended.code}\n{self.ended.err}")
             self.files = snapshot(root, scene)
@@ -174,6 +199,12 @@ def prepare(root: Path, scene: Scene, template: Path) -> None:
     plan.write_bytes(plan.read_bytes().replace(str(template).encode(), str(root).encode()))
 
 
+def begin(scene: Scene, root: Path, **options: Any) -> Ended:
+    """The scene's command in its folder; see `children.run` for the options."""
+    own = {"within": LIMIT, "environment": environment(root), "entry": scene.entry}
+    return run(scene.command, root, **own, **options)
+
+
 def kill_once(
     scene: Scene, root: Path, undisturbed: Undisturbed, random: np.random.Generator
 ) -> tuple[Ended, str]:
@@ -185,8 +216,7 @@ def kill_once(
         options: Mapping[str, Any] = {"die_at": int(random.choice(undisturbed.by_phase[phase]))}
     else:
         options = {"kill_after": random.uniform(0, undisturbed.ended.seconds), "everything": True}
-    ended = run(scene.command, root, within=LIMIT, environment=environment(root), **options)
-    return ended, "the command"
+    return begin(scene, root, **options), "the command"
 
 
 def _kill_with_workers(
@@ -235,7 +265,7 @@ def try_scene(
             hit.append(phase_of(ended.trace[-1]) if ended.trace else "start")
             faults += lost_epochs(kept, root)
             kept = kept_epochs(root / "S")
-        ended = run(scene.command, root, within=LIMIT, environment=environment(root))
+        ended = begin(scene, root)
         if ended.code != 0:
             faults.append(f"then exit {ended.code}: {ended.err[-300:]!r}")
         else:
@@ -276,7 +306,7 @@ def torture(number: int, seed: int, say: Callable[[str], None]) -> list[Tally]:
         known: dict[str, Undisturbed] = {}
         turn = 0
         while (done := sum(tally.tried for tally in tallies.values())) < number:
-            scene = SCENES[turn % len(SCENES)]
+            scene = SCENES[turn // 2 % len(SCENES) if turn % 2 else 0]  # the first is quick
             if scene.name not in known:
                 known[scene.name] = Undisturbed(scene, template)
             random = np.random.default_rng([seed, turn])

@@ -12,18 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .children import Ended, run, temporary_folder
-from .kills import (
-    LIMIT,
-    SCENES,
-    Scene,
-    Undisturbed,
-    differences,
-    environment,
-    is_leftover,
-    prepare,
-    snapshot,
-)
+from .children import Ended, temporary_folder
+from .kills import SCENES, Scene, Undisturbed, begin, differences, is_leftover, prepare, snapshot
 from .photos import write_study
 from .tally import Tally
 
@@ -62,9 +52,9 @@ def try_limit(
     with temporary_folder() as root:
         prepare(root, scene, template)
         limit = {"memory" if name == "memory" else "file_size": amount}
-        ended = run(scene.command, root, within=LIMIT, environment=environment(root), **limit)
+        ended = begin(scene, root, **limit)
         faults = answer_faults(ended)
-        ended = run(scene.command, root, within=LIMIT, environment=environment(root))
+        ended = begin(scene, root)
         if ended.code != 0:
             faults.append(f"without the limit exit {ended.code}: {ended.err[-300:]!r}")
         else:
