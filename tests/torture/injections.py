@@ -59,7 +59,6 @@ def verbs(images: str) -> dict[str, tuple[str, ...]]:
         "check": ("check", images, "--out", "C"),
         "compare": ("compare", images, *TINY, "--out", "S"),
         "status": ("status", "S"),
-        "report": ("report", "S"),
         "predict": ("predict", "S", images, "--out", "p.csv"),
         "predict on the terminal": ("predict", "S", images),
         "explain": ("explain", "S", "--images", "1", "--arms", "bn,gn"),

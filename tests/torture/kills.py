@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .children import Ended, descendants, kill, run, start, temporary_folder
-from .photos import TINY, write_photos, write_study
+from .photos import TINY, make_runs, write_photos, write_study
 from .tally import Tally
 
 DURATIONS = frozenset({"seconds", "images_per_second", "sha256", "files", "start", "end", "time"})
@@ -60,28 +60,6 @@ def study_scene(name: str, *options: str, workers: bool = False) -> Scene:
     """A comparison from the photographs to the report."""
     command = ("compare", "photos", *TINY, "--out", "S", *options)
     return Scene(name, command, "S", parts=RECORDS, workers=workers)
-
-
-def make_runs() -> None:
-    """Prepare, tune and train as a program of somebody's own does, without a report."""
-    from normlab.data.dataset import load_data
-    from normlab.records.plan import parse_plan
-    from normlab.study.study import Study
-
-    rates = {"scope": "block", "points": 2, "rungs": 1, "learning_rate": (0.01, 0.1)}
-    plan = parse_plan(
-        {
-            "name": "program",
-            "blocks": 1,
-            "data": {"source": str(Path("photos").resolve()), "image_size": 8},
-            "factors": {"norm": ["bn", "gn"], "batch_size": [4]},
-            "training": {"network": {"name": "resnet8"}, "epochs": 3, "augmentation": "light"},
-            "tuning": rates,
-        }
-    )
-    dataset = load_data("photos", 8)
-    for _ in Study.create("S", plan, dataset).run(dataset):
-        pass
 
 
 SCENES = (
