@@ -118,7 +118,7 @@ class Output:
         pieces = []
         with suppress(BlockingIOError):
             while piece := os.read(self._reading, 1 << 20):
-                pieces.append(piece)  # noqa: PERF401
+                pieces.append(piece)
         os.close(self._reading)
         return b"".join(pieces).decode("utf-8", "surrogateescape")
 

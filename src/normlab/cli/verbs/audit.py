@@ -26,9 +26,7 @@ def audit(
     ] = None,
     train_images: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=10**12, help="Training images, to count training accuracies too."
-        ),
+        typer.Option(min=1, max=10**12, help="Training images, to count training accuracies too."),
     ] = None,
     runs: Annotated[
         int | None, typer.Option(min=1, max=10**6, help="Every figure is the mean of so many runs.")
