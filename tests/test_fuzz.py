@@ -129,13 +129,9 @@ def read(name: str, content: bytes, folder: Path) -> bool:
     """Whether a reader takes it; any other exception than a sentence of ours is the test's."""
     try:
         READERS[name][1](content, folder)
-    except NormlabError as error:
-        said = str(error)
-    else:
-        return True
-    assert "\n" not in said
-    assert len(said) < 1_500, said[:200]
-    return False
+    except NormlabError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -69,7 +69,7 @@ def verbs(images: str) -> dict[str, tuple[str, ...]]:
 
 
 def torture(number: int, seed: int, say: Callable[[str], None]) -> list[Tally]:
-    """Names in groups of up to ten classes, drawn, until so many pairs of name and verb are tried."""
+    """Names in groups of up to ten classes until so many pairs of name and verb are tried."""
     random = np.random.default_rng(seed)
     names = [*CONTROLS.items(), *WORDS.items()]
     order = [names[place] for place in random.permutation(len(names))]
