@@ -33,7 +33,8 @@ PARSER_FAULTS: tuple[type[Exception], ...] = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError),
     *(RuntimeError, SyntaxError, EOFError, MemoryError),
     *(struct.error, tokenize.TokenError, zlib.error, zipfile.BadZipFile, tarfile.TarError),
-    *(csv.Error, *_LZMA),
+    csv.Error,
+    *_LZMA,
 )
 """What parsers of arrays, archives, tables and records are known to raise for other bytes, where a
 damaged file is made again without a word; a misspelt name in our own code is not among it."""

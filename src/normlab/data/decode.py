@@ -30,6 +30,8 @@ DECODER_VERSION = 2
 PIXEL_LIMIT = 178_956_970
 """About 13,400 × 13,400: what a header may promise before it counts as a decompression bomb."""
 RESIZES = ("squash", "fit", "crop")
+DAMAGED_IMAGE: tuple[type[Exception], ...] = (*PARSER_FAULTS, Image.DecompressionBombError)
+"""What reading the header of something else than an image may raise."""
 _RESAMPLING = Image.Resampling.BICUBIC
 
 
@@ -78,7 +80,7 @@ def header_size(content: bytes) -> tuple[int, int]:
         prepare_heif(content)
         with quiet_pillow(), Image.open(io.BytesIO(content)) as image:
             return image.size
-    except (*PARSER_FAULTS, Image.DecompressionBombError) as error:
+    except DAMAGED_IMAGE as error:
         raise DataError(f"cannot be read: {error}") from None
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int
 from PIL import Image
 
-from normlab.data.decode import prepare_heif, quiet_pillow
+from normlab.data.decode import DAMAGED_IMAGE, prepare_heif, quiet_pillow
 from normlab.data.scan import Progress, no_progress, told
 from normlab.data.sources.base import Source
 from normlab.errors import DataError
@@ -93,7 +93,7 @@ def header_facts(content: bytes, name: str) -> tuple[str, str, int, int, int, st
             suffix = PurePosixPath(name).suffix.lower()  # images of an array have none
             wrong = suffixes is not None and suffix != "" and suffix not in suffixes
             return kind, image.mode, frames, orientation, first, camera, wrong
-    except (*PARSER_FAULTS, Image.DecompressionBombError):
+    except DAMAGED_IMAGE:
         return "", "", 0, 1, 0, "", False
 
 
@@ -105,7 +105,7 @@ def deep_range(content: bytes, mode: str) -> tuple[int, int]:
         with Image.open(io.BytesIO(content)) as image:
             pixels = np.asarray(image)
             return int(pixels.min()), int(pixels.max())
-    except (*PARSER_FAULTS, Image.DecompressionBombError):
+    except DAMAGED_IMAGE:
         return -1, -1
 
 
