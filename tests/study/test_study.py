@@ -146,6 +146,27 @@ def test_an_empty_folder_will_do(make_plan, dataset, tmp_path) -> None:
     assert Study.create(tmp_path / "study", make_plan(), dataset).path.exists()
 
 
+def test_a_folder_whose_study_was_killed_while_it_was_planned(
+    make_plan, dataset, tmp_path
+) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / ".study.toml.0a1b2c3d-17.partial").write_text("name = ")
+    assert Study.create(tmp_path / "study", make_plan(), dataset).missing()
+
+
+def test_the_checkpoint_of_a_run_that_ended_just_before_its_process_is_swept(
+    make_plan, dataset, tmp_path
+) -> None:
+    study = Study.create(tmp_path / "study", make_plan(), dataset)
+    ended, going_on = (study.run_folder(spec) for spec in study.specs())
+    for folder, status in ((ended, "diverged"), (going_on, "interrupted")):
+        folder.checkpoint_path.mkdir(parents=True)
+        folder.write_outcome(Outcome(status=status, epochs=0))
+    study.save()
+    assert not ended.checkpoint_path.exists()
+    assert going_on.checkpoint_path.exists()
+
+
 def test_an_arm_that_cannot_be_trained(make_plan, dataset, tmp_path) -> None:
     plan = make_plan(factors={"norm": ["bn", "gn:groups=5"], "batch_size": [4]})
     with pytest.raises(UsageError, match="gn:groups=5 in cifar-resnet8"):
