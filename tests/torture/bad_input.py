@@ -31,7 +31,7 @@ from .tally import Tally
 
 SECONDS = 10.0
 """Of the processor: on an idle machine a command takes hardly more than these."""
-HANGS = 60.0
+HANGS = 300.0
 """Seconds after which a command is taken for one that waits for ever."""
 OWN_COMMANDS = 5
 """Of a hundred cases, those that are tried with an interpreter of their own."""
@@ -143,7 +143,7 @@ def fault_of(case: Case, ended: Ended) -> str | None:
         fault = f"traceback: {ended.err.strip().splitlines()[-1][:160]}"
     elif ended.code != 2:
         fault = f"exit {ended.code}: {(ended.err or ended.out)[-160:]!r}"
-    elif not re.fullmatch(r"normlab: [^\n]+\n", ended.err):
+    elif not re.fullmatch(r"(network  [^\n]+\n)?normlab: [^\n]+\n", ended.err):  # whose network
         fault = f"no single sentence: {ended.err[:300]!r}"
     elif re.search(r"[\x00-\x08\x0b-\x1f\x7f]", said):
         fault = f"a control character is printed: {said[-200:]!r}"

@@ -109,10 +109,16 @@ def _location(source: str | None, demo: bool, opening: SourceOptions) -> str:
 
 
 def _preset(context: typer.Context, study: StudyOptions, demo: bool) -> Mapping[str, Any]:
-    """What a recipe or the demo chooses, without what the user gave."""
+    """What a recipe or the demo chooses, without what the user gave.
+
+    Raises:
+        UsageError: a scale without a recipe.
+    """
     from normlab.study.recipes import recipe
 
     values: dict[str, Any] = dict(DEMO_CHOICES) if demo else {}
+    if study.recipe is None and _given(context, "scale"):
+        raise UsageError("--scale goes with --recipe; add one, or leave it out")
     if study.recipe is not None:
         values = recipe(study.recipe, study.scale)
     if demo:
