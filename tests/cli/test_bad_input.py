@@ -184,7 +184,7 @@ def test_unknown_names(normlab, options, sentence) -> None:
         (["--learning-rates", "-1"], "learning_rate.0 = -1.0: input should be greater than 0"),
         (["--batch-sizes", "4.5"], "--batch-sizes takes numbers with commas, got '4.5'"),
         (["--image-size", "0"], "image_size = 0: input should be greater than or equal to 8"),
-        (["--tune-range", "0.1,inf"], "--tune-range takes the lowest and the highest rate"),
+        (["--tune-range", "0.1,inf"], "--tune-range takes finite numbers"),
         (["--image-size", "4"], "image_size = 4: input should be greater than or equal to 8"),
         (["--resize", "stretch"], "resize = 'stretch'"),
         (["--precision", "float16"], "precision = 'float16'"),
