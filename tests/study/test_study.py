@@ -146,9 +146,7 @@ def test_an_empty_folder_will_do(make_plan, dataset, tmp_path) -> None:
     assert Study.create(tmp_path / "study", make_plan(), dataset).path.exists()
 
 
-def test_a_folder_whose_study_was_killed_while_it_was_planned(
-    make_plan, dataset, tmp_path
-) -> None:
+def test_a_folder_whose_study_was_killed_while_it_was_planned(make_plan, dataset, tmp_path) -> None:
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / ".study.toml.0a1b2c3d-17.partial").write_text("name = ")
     assert Study.create(tmp_path / "study", make_plan(), dataset).missing()
