@@ -9,6 +9,7 @@ leaves, byte by byte but for durations, and no epoch whose checkpoint is stored 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable, Mapping
@@ -27,6 +28,8 @@ DURATIONS = frozenset({"seconds", "images_per_second", "sha256", "files", "start
 RECORDS = ("study.toml", "tuning.json", "data.json", "runs/", "tuning/")
 TEXTS = (".json", ".jsonl", ".toml", ".csv", ".html", ".svg", ".md", ".tex", ".txt")
 NOT_COMPARED = ("log.txt", ".lock", "look.html")
+_CREATED = re.compile(rb'created = "[^"]+"')
+"""When a plan was frozen."""
 LIMIT = 1200.0
 """Seconds after which a command is taken for one that hangs, also on a machine that is busy."""
 
@@ -86,7 +89,7 @@ def content_of(path: Path, root: Path) -> bytes:
     content = path.read_bytes()
     if path.suffix not in TEXTS:
         return content
-    content = content.replace(str(root).encode(), b"ROOT")
+    content = _CREATED.sub(b"", content.replace(str(root).encode(), b"ROOT"))
     if path.suffix == ".json":
         return json.dumps(_timeless(json.loads(content))).encode()
     if path.suffix == ".jsonl":
