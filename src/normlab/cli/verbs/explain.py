@@ -30,10 +30,7 @@ def explain(
     image: Annotated[Path | None, typer.Argument(help="One picture, for a run.")] = None,
     classes: ClassNames = None,
     images: Annotated[
-        int,
-        typer.Option(
-            min=1, max=1_000_000, help="Correct ones a class, and as many incorrect ones."
-        ),
+        int, typer.Option(min=1, max=10**6, help="Correct ones a class, and as many incorrect.")
     ] = 5,
     choose: Annotated[str, typer.Option(help="random, confident or unsure images.")] = "random",
     seed: Annotated[int, typer.Option(min=0, help="Of the random choice.")] = 0,
