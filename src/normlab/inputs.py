@@ -11,6 +11,7 @@ import contextlib
 import csv
 import io
 import json
+import re
 import stat
 import struct
 import tarfile
@@ -70,10 +71,12 @@ def check_input(path: Path) -> Path:
     return path
 
 
-MAX_TOML = 16 * 2**20
-"""Bytes of a plan: far more than a million runs name."""
+MAX_TOML = 4 * 2**20
+"""Bytes of a plan: more than any has, and read in some seconds."""
 MAX_DEPTH = 100
 """Tables in tables of a plan; what prints or compares it goes as deep as it."""
+_KEY = re.compile(r"[^\n=\[\]{},#]+")
+"""What may be a key of a TOML file, once its blanks are taken out; else a part of a value."""
 
 
 @contextlib.contextmanager
@@ -135,10 +138,15 @@ def read_toml(path: Path, remedy: str, kind: type[NormlabError] = DataError) -> 
     """
     size = check_input(path).stat().st_size
     if size > MAX_TOML:
-        raise kind(f"{path} has {size / 2**20:,.0f} MiB, and a plan has at most 16; {remedy}")
+        raise kind(f"{path} has {size / 2**20:,.0f} MiB, and a plan has at most 4; {remedy}")
     content = path.read_bytes()
     with reading(f"{path} is not valid TOML", remedy, kind):
-        found = tomllib.loads(content.decode("utf-8").replace("\r\n", "\n"))
+        text = content.decode("utf-8").replace("\r\n", "\n")
+        keys = _KEY.findall(text.replace(" ", "").replace("\t", ""))
+        if any(key.count(".") >= MAX_DEPTH for key in keys):
+            # before parsing, whose time grows with the square of a key's parts
+            raise ValueError(f"it is nested over {MAX_DEPTH} deep")
+        found = tomllib.loads(text)
         _check_depth(found)
         return found
 
