@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from curve_studies import BLOCKS, flat, make, rising, say, statements
+from normlab.stats.summary.analysis import analyse
 from normlab.stats.summary.words.analysis_words import BRIEF, as_text, brief
 
 # --- what is seen
@@ -21,7 +21,8 @@ def test_level_smoothness_and_gap():
         arm: np.array([r.outcome.test.accuracy for r in runs if r.spec.arm == arm])
         for arm in ("bn", "gn")
     }
-    truth = stats.ttest_rel(values["gn"], values["bn"]).confidence_interval(0.95)
+    (setting,) = analyse(plan, runs).settings
+    truth = setting.verdict.comparison("gn", "bn").interval
     text = found["level"].text
     mean = 100 * (values["bn"] - values["gn"]).mean()
     assert f"Test accuracy: bn has {100 * values['bn'].mean():.1f} %; gn is {mean:.1f} points " in (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from normlab.stats.data.layout import Layout, arrange, first_blocks
-from normlab.stats.data.metrics import is_share
+from normlab.stats.data.metrics import LABELS, is_share
 from normlab.stats.data.reading import StudyRecords
 from normlab.stats.summary.analysis import Analysis
 from normlab.stats.summary.ensembles import EnsembleTable
@@ -102,7 +102,7 @@ def analysis_words(
         inside = layers[number] if number < len(layers) else None
         margin = one.verdict.margin if is_share(plan.analysis.metric) else POINT
         why = reasons(layout, base, alpha, margin, inside, by_label.get(one.setting.label))
-        seen = describe(layout, plan)
+        seen = describe(layout, plan, one.verdict)
         settings.append(SettingWords(label, slug, len(layout.blocks), seen, why))
     if settings and all(one.only_guesses for one in analysis.settings):
         tries = where_nothing_was_learned(plan, folder)
@@ -133,7 +133,8 @@ def _rule(alpha: float, analysis: Analysis) -> str:
         f"A difference is said to be there where its {level} interval over "
         f"{count(blocks, 'block')} (in brackets) leaves out zero; the interval holds for all "
         "comparisons of its sentence together. Nothing is corrected over the sentences, so about "
-        "one in twenty may be chance: they describe, the verdict decides. Reasons are what was "
+        "one in twenty may be chance: they describe, the verdict decides, and its own intervals "
+        f"stand beside the test {LABELS[analysis.plan.analysis.metric]}. Reasons are what was "
         "measured beside a difference, and need not be its cause."
     )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from normlab.records.plan import StudyPlan
 from normlab.stats.data.layout import Layout
 from normlab.stats.data.metrics import LABELS, format_value, is_share
+from normlab.stats.inference.verdict import SettingVerdict
 from normlab.stats.summary.verdict_clauses import shown as arm_name
 from normlab.stats.summary.words.evidence import (
     Contrast,
@@ -19,7 +21,9 @@ from normlab.stats.summary.words.evidence import (
     compared,
     comparison_text,
     contrast,
+    contrast_text,
     contrasts,
+    decided,
     has_text,
     level_measure,
     rows,
@@ -44,14 +48,18 @@ def base_arm(layout: Layout, reference: str) -> str | None:
     return reference if reference in there else there[0]
 
 
-def describe(layout: Layout, plan: StudyPlan) -> tuple[Statement, ...]:
-    """The four statements, as far as there is something to compare."""
+def describe(layout: Layout, plan: StudyPlan, verdict: SettingVerdict) -> tuple[Statement, ...]:
+    """The four statements, as far as there is something to compare.
+
+    On the metric that decides the level is that of the verdict, whose intervals know more than
+    those of one sentence.
+    """
     base = base_arm(layout, plan.analysis.reference)
     if base is None:
         return ()
     alpha = plan.analysis.alpha
     found = [
-        _by_metric("level", layout, base, alpha, _level),
+        _by_metric("level", layout, base, alpha, partial(_level, verdict=verdict)),
         _by_metric("smoothness", layout, base, alpha, _smoothness),
         _by_metric("speed", layout, base, alpha, _speed),
         _gaps(layout, base, alpha),
@@ -78,11 +86,12 @@ def _by_metric(
 
 
 def _level(
-    layout: Layout, metric: str, base: str, alpha: float
+    layout: Layout, metric: str, base: str, alpha: float, verdict: SettingVerdict
 ) -> tuple[str, tuple[Evidence, ...]]:
     measure, values = level_measure(metric, "test"), level(layout, metric)
-    text = comparison_text(measure, values, base, alpha)
-    return text, rows(layout.setting.label, measure, contrasts(values, base, alpha))
+    is_decisive = metric == verdict.metric and base == verdict.reference
+    found = decided(values, verdict) if is_decisive else contrasts(values, base, alpha)
+    return contrast_text(measure, values, found), rows(layout.setting.label, measure, found)
 
 
 def smoothness_measure(metric: str) -> Measure:

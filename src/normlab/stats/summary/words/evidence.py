@@ -14,7 +14,9 @@ import numpy as np
 from jaxtyping import Float
 
 from normlab.stats.data.metrics import LABELS, MINUS, is_share
+from normlab.stats.inference.comparison import INFERIOR, SUPERIOR
 from normlab.stats.inference.intervals import SAME, Interval, paired_difference
+from normlab.stats.inference.verdict import SettingVerdict
 from normlab.stats.summary.verdict_clauses import shown as arm_name
 from normlab.text import count, join
 
@@ -144,6 +146,28 @@ def contrasts(values: Values, base: str, alpha: float) -> tuple[Contrast, ...]:
     return tuple(one for one in found if one is not None)
 
 
+def decided(values: Values, verdict: SettingVerdict) -> tuple[Contrast, ...]:
+    """Every other arm against the reference as the verdict has it, with its intervals.
+
+    The words on the metric that decides must not say another thing than the decision beside them,
+    which knows all pairs and looks, and the noise of all of them.
+    """
+    found = []
+    for pair in verdict.against_reference():
+        both = ~np.isnan(values[pair.arm]) & ~np.isnan(values[pair.other])
+        mean = pair.difference.mean
+        if mean is None or not both.any():
+            continue
+        own, other = (float(values[arm][both].mean()) for arm in (pair.arm, pair.other))
+        shown = pair.decision in SUPERIOR + INFERIOR
+        found.append(
+            Contrast(
+                pair.arm, pair.other, own, other, mean, pair.interval, pair.difference.n, shown
+            )
+        )
+    return tuple(found)
+
+
 def compared(measure: Measure, one: Contrast) -> str:
     """A difference that is shown: "2.1 points lower (1.0 to 3.2)"."""
     word = measure.more if one.difference > 0 else measure.less
@@ -172,7 +196,11 @@ def between(measure: Measure, one: Contrast) -> str:
 
 def comparison_text(measure: Measure, values: Values, base: str, alpha: float) -> str:
     """Every arm against the base in one sentence; empty where there is nothing to compare."""
-    found = contrasts(values, base, alpha)
+    return contrast_text(measure, values, contrasts(values, base, alpha))
+
+
+def contrast_text(measure: Measure, values: Values, found: Sequence[Contrast]) -> str:
+    """What was found of the arms against one of them, in one sentence."""
     if not found:
         return ""
     base = found[0].other
