@@ -52,6 +52,15 @@ def test_arms_that_only_guess_are_said_first_and_nothing_is_recommended(fabricat
     assert setting.verdict.sentence.startswith("Nothing was learned in 8 blocks")
 
 
+def test_what_three_blocks_decide_is_confirmed_by_five(fabricate) -> None:
+    effects = {"bn": 0.0, "gn": -0.2}
+    setting, found = recommendation(fabricate, effects, 0.001, 3, analysis={"method": 2})
+    assert setting.verdict.best == ("bn",)
+    assert found.warning == "a first impression from 3 blocks; a decision takes 5"
+    assert (found.use, found.open) == ("bn", ())
+    assert (found.command, found.blocks) == ("normlab run photos-study --blocks 5", 5)
+
+
 @pytest.mark.parametrize("blocks", [1, 2])
 def test_few_blocks_are_a_first_impression(fabricate, blocks) -> None:
     _, found = recommendation(fabricate, {"bn": 0.0, "gn": -0.2}, blocks=blocks)

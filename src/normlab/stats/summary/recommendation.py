@@ -17,6 +17,7 @@ from normlab.records.network import is_own
 from normlab.stats.data.layout import CellStatus
 from normlab.stats.data.metrics import format_difference, is_share, orientation, unit
 from normlab.stats.inference.comparison import Comparison
+from normlab.stats.inference.looks.state import EXPLORATORY_BELOW
 from normlab.stats.summary.analysis import SettingAnalysis
 from normlab.stats.summary.verdict_clauses import if_it_finishes, range_of_blocks, shown
 from normlab.text import count, join
@@ -97,6 +98,7 @@ def recommend(setting: SettingAnalysis, study: str) -> Recommendation:
     not_these = [arm for arm in others if arm not in verdict.best]
     left = [arm for arm in others if arm in verdict.best and arm not in level]
     told = [arm for arm in left if arm not in chance]
+    goes_on = bool(told) or verdict.blocks < EXPLORATORY_BELOW
     return Recommendation(
         setting=setting.setting.label,
         warning=warning,
@@ -109,8 +111,8 @@ def recommend(setting: SettingAnalysis, study: str) -> Recommendation:
         settle="; ".join(
             filter(None, (_settle(setting, [pairs[arm] for arm in told]), _guessing(left, chance)))
         ),
-        command=_go_on(setting, study) if told else "",
-        blocks=_next_blocks(setting) if told else 0,
+        command=_go_on(setting, study) if goes_on else "",
+        blocks=_next_blocks(setting) if goes_on else 0,
     )
 
 
@@ -151,7 +153,10 @@ def _warning(setting: SettingAnalysis, chance: Sequence[str]) -> str:
     if verdict.blocks < 2:
         return "one block cannot tell a difference from luck"
     if verdict.exploratory:
-        return f"a first impression from {count(verdict.blocks, 'block')}, not a decision"
+        blocks = count(verdict.blocks, "block")
+        if verdict.blocks < EXPLORATORY_BELOW:
+            return f"a first impression from {blocks}; a decision takes {EXPLORATORY_BELOW}"
+        return f"a first impression from {blocks}, not a decision"
     return ""
 
 
