@@ -83,7 +83,7 @@ class _PlaneNorm(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         mean, variance = planes.statistics(x)
         with torch.enable_grad():  # a graph of N×C numbers, kept for the backward
-            leaves = [_leaf(t) for t in (mean, variance, *parameters)]
+            leaves = [leaf(t) for t in (mean, variance, *parameters)]
             outputs = rule(*leaves)
         scale, offset = (output.detach() for output in outputs)
         if activation == "silu":  # its derivative is not known from y: keep the pre-activation
@@ -108,7 +108,7 @@ class _PlaneNorm(torch.autograd.Function):
             return (dx, dz, None, None, *others)
         needs_x, needs_residual, _, _, *needs_parameters = ctx.needs_input_grad
         s1, s2 = planes.sums(dy, x, mean, pivot, ctx.activation)
-        dmean, dvariance, *dparameters = _vector_jacobian_product(ctx.outputs, (s2, s1), ctx.leaves)
+        dmean, dvariance, *dparameters = vector_jacobian_product(ctx.outputs, (s2, s1), ctx.leaves)
         m = x.shape[2] * x.shape[3]
         p = torch.zeros_like(s1) if dvariance is None else dvariance * (2 / m)
         q = -scale * s1 if dmean is None else dmean - scale * s1
@@ -121,11 +121,12 @@ class _PlaneNorm(torch.autograd.Function):
         return (dx if needs_x else None, dresidual, None, None, *gradients)
 
 
-def _leaf(tensor: Tensor | None) -> Tensor | None:
+def leaf(tensor: Tensor | None) -> Tensor | None:
+    """The tensor's values as the beginning of a graph of its own."""
     return None if tensor is None else tensor.detach().requires_grad_()
 
 
-def _vector_jacobian_product(
+def vector_jacobian_product(
     outputs: Sequence[Tensor], gradients: Sequence[Tensor], leaves: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
     """d(leaves) for the given d(outputs); None for a leaf that is None or was not used."""

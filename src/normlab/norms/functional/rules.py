@@ -262,3 +262,46 @@ def global_response(
     length = squares.clamp(min=torch.finfo(squares.dtype).tiny).sqrt()  # no slope of √ at 0
     scale = weight * length / (length.mean(1, keepdim=True) + eps) + 1
     return scale, scale * mean + bias
+
+
+def group_deviation(
+    mean: PlaneValues,
+    variance: PlaneValues,
+    weight: ChannelValues,
+    bias: ChannelValues,
+    *,
+    num_groups: int,
+    eps: float,
+) -> tuple[PlaneValues, PlaneValues]:
+    """γ·x/√(s²+ε) + β by the variance of a group, x not centred. Liu et al. 2020, section 3."""
+    samples, channels = mean.shape
+    grouped = (samples * num_groups, channels // num_groups)
+    by = merge(mean.reshape(grouped), variance.reshape(grouped), dim=1)
+    scale = standardize(mean.reshape(grouped), by, eps)[0].reshape_as(mean)
+    return apply_affine(scale, scale * mean, weight, bias)
+
+
+def evonorm_s0(
+    mean: PlaneValues,
+    variance: PlaneValues,
+    slope: Float[Tensor, " c"],
+    weight: Float[Tensor, " c"],
+    bias: Float[Tensor, " c"],
+    *,
+    num_groups: int,
+    eps: float,
+) -> tuple[PlaneValues, PlaneValues, PlaneValues]:
+    """EvoNorm-S0: (v, γ/√(s²+ε), β) for scale·(x·σ(v·x)) + β. Liu et al. 2020, table 2."""
+    scale, _ = group_deviation(mean, variance, weight, None, num_groups=num_groups, eps=eps)
+    return slope.expand_as(mean), scale, bias.expand_as(mean)
+
+
+def dynamic_tanh(
+    mean: PlaneValues,
+    variance: PlaneValues,
+    alpha: Float[Tensor, " 1"],
+    weight: Float[Tensor, " c"],
+    bias: Float[Tensor, " c"],
+) -> tuple[PlaneValues, PlaneValues, PlaneValues]:
+    """Dynamic tanh: (α, γ, β) for γ·tanh(α·x) + β, no statistics. Zhu et al. 2025, equation 1."""
+    return alpha.expand_as(mean), weight.expand_as(mean), bias.expand_as(mean)

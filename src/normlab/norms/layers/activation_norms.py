@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from normlab.norms.base import ChannelNormalization, Images
+from normlab.norms.functional import rules
 from normlab.norms.functional.activation import Activation
+from normlab.norms.functional.engine import plane_norm
 from normlab.norms.functional.planes import activate_like, to_statistics_dtype
+from normlab.norms.fused.curved import CurvedScheme, curved_norm
 from normlab.norms.layers.group import check_groups
 
 
@@ -64,17 +69,18 @@ class EvoNormS0(ChannelNormalization):
         """See `Normalization.normalize`."""
         assert self.weight is not None
         assert self.bias is not None
-        values = to_statistics_dtype(x)
-        n, c, h, w = x.shape
-        grouped = values.reshape(n, self.num_groups, (c // self.num_groups) * h * w)
-        variance = grouped.var(2, correction=0) if x.numel() else grouped.sum(2)
-        scale = (variance + self.eps).rsqrt().repeat_interleave(c // self.num_groups, 1)
-        z = values
-        if self.slope is not None:
-            z = values * torch.sigmoid(_channel(self.slope) * values)
-            activation = "none" if residual is None else activation
-        z = z * (scale * self.weight)[:, :, None, None] + _channel(self.bias)
-        return activate_like(x, z, residual, activation)
+        facts = {"num_groups": self.num_groups, "eps": self.eps}
+        if self.slope is None:
+            rule = partial(rules.group_deviation, **facts)
+            return plane_norm(x, rule, (self.weight, self.bias), residual, activation)[0]
+        activation = "none" if residual is None else activation
+        scheme = CurvedScheme(
+            "swish",
+            partial(rules.evonorm_s0, **facts),
+            partial(_evonorm_s0, activation=activation, **facts),
+            has_statistics=True,
+        )
+        return curved_norm(x, residual, (self.slope, self.weight, self.bias), activation, scheme)
 
     def extra_repr(self) -> str:
         """The layer's arguments, as torch prints them."""
@@ -120,14 +126,53 @@ class DynamicTanh2d(ChannelNormalization):
         """See `Normalization.normalize`."""
         assert self.weight is not None
         assert self.bias is not None
-        z = _channel(self.weight) * torch.tanh(self.alpha * to_statistics_dtype(x)) + _channel(
-            self.bias
+        scheme = CurvedScheme(
+            "tanh",
+            rules.dynamic_tanh,
+            partial(_dynamic_tanh, activation=activation),
+            has_statistics=False,
         )
-        return activate_like(x, z, residual, activation)
+        return curved_norm(x, residual, (self.alpha, self.weight, self.bias), activation, scheme)
 
     def extra_repr(self) -> str:
         """The layer's arguments, as torch prints them."""
         return f"{self.num_channels}, alpha={self.initial_alpha}"
+
+
+def _evonorm_s0(
+    x: Images,
+    residual: Images | None,
+    slope: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    activation: Activation,
+    num_groups: int,
+    eps: float,
+) -> Images:
+    """EvoNorm-S0 in plain operations."""
+    values = to_statistics_dtype(x)
+    n, c, h, w = x.shape
+    grouped = values.reshape(n, num_groups, (c // num_groups) * h * w)
+    variance = grouped.var(2, correction=0) if x.numel() else grouped.sum(2)
+    scale = (variance + eps).rsqrt().repeat_interleave(c // num_groups, 1)
+    z = values * torch.sigmoid(_channel(slope) * values)
+    z = z * (scale * weight)[:, :, None, None] + _channel(bias)
+    return activate_like(x, z, residual, activation)
+
+
+def _dynamic_tanh(
+    x: Images,
+    residual: Images | None,
+    alpha: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    activation: Activation,
+) -> Images:
+    """Dynamic tanh in plain operations."""
+    z = _channel(weight) * torch.tanh(alpha * to_statistics_dtype(x)) + _channel(bias)
+    return activate_like(x, z, residual, activation)
 
 
 def _channel(values: Float[Tensor, " c"]) -> Float[Tensor, "c 1 1"]:

@@ -19,9 +19,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SOURCES = tuple(FOLDER / name for name in ("planes.cpp", "fused_norm.cpp"))
+SOURCES = tuple(FOLDER / name for name in ("planes.cpp", "fused_norm.cpp", "curved.cpp"))
 HEADERS = tuple(
-    FOLDER / f"{name}.h" for name in ("vector", "sweeps", "tiles", "tensors", "fused_norm")
+    FOLDER / f"{name}.h"
+    for name in ("vector", "sweeps", "tiles", "tensors", "fused_norm", "curved")
 )
 
 

@@ -179,7 +179,7 @@ __attribute__((noinline)) void sweep_plane(const Operation operation, int64_t si
   for (int i = 0; i < C; ++i) c[i] = splat(coefficients[i]);
 #pragma GCC unroll 4
   for (int k = 0; k < kColumns; ++k)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int i = 0; i < S; ++i) s[k][i] = Vector{};
   int64_t at = 0;
   for (; at + kColumns * kLanes <= size; at += kColumns * kLanes)
@@ -188,7 +188,7 @@ __attribute__((noinline)) void sweep_plane(const Operation operation, int64_t si
       operation.template step<false>(at + k * kLanes, c, s[k], kLanes);
   for (; at + kLanes <= size; at += kLanes) operation.template step<false>(at, c, s[0], kLanes);
   if (at < size) operation.template step<true>(at, c, s[1], int(size - at));
-#pragma GCC unroll 2
+#pragma GCC unroll 4
   for (int i = 0; i < S; ++i) sums[i] = sum_of_lanes((s[0][i] + s[1][i]) + (s[2][i] + s[3][i]));
 }
 
@@ -234,7 +234,7 @@ NORMLAB_INLINE void column(const Operation& operation, int64_t at, int64_t rows,
   for (int k = 0; k < K; ++k) {
 #pragma GCC unroll 8
     for (int i = 0; i < C; ++i) c[k][i] = load(coefficients + i * padded + k * kLanes);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int i = 0; i < S; ++i) s[k][i] = load(sums + i * padded + k * kLanes);
   }
   for (int64_t row = 0; row < rows; ++row, at += stride)
@@ -243,7 +243,7 @@ NORMLAB_INLINE void column(const Operation& operation, int64_t at, int64_t rows,
       operation.template step<kPartial>(at + k * kLanes, c[k], s[k], lanes);
 #pragma GCC unroll 4
   for (int k = 0; k < K; ++k)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int i = 0; i < S; ++i) store(sums + i * padded + k * kLanes, s[k][i]);
 }
 
