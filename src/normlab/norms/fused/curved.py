@@ -60,7 +60,7 @@ class CurvedScheme(NamedTuple):
     curve: Curve
     rule: CurvedRule
     plain: Plain
-    """The same in plain operations: for who is not served, and a backward that is differentiated."""
+    """The same in plain operations: where no kernel serves, or a backward is differentiated."""
     has_statistics: bool
     """Whether the rule looks at the planes' mean and variance, which cost a sweep."""
 
