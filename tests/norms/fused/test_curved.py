@@ -1,4 +1,4 @@
-"""Dynamic tanh and EvoNorm-S0 by the compiled kernel, against plain operations in float64."""
+"""Norms that are no affine map, by the compiled kernel, against plain operations in float64."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from normlab.norms.layers.activation_norms import (
     _dynamic_tanh,
     _evonorm_s0,
 )
+from normlab.norms.layers.rms import FilterResponseNorm2d, _thresholded_response
 
 pytestmark = pytest.mark.skipif(loader.library_path() is None, reason="there is no compiled kernel")
 SHAPES = ((2, 4, 3, 3), (3, 6, 17, 19), (1, 48, 1, 1), (2, 2, 130, 130))
@@ -38,6 +39,15 @@ def tanh(activation: Activation, channels: int) -> tuple[CurvedScheme, list[Tens
     return scheme, [torch.rand(1) + 0.5, torch.randn(channels), torch.randn(channels)]
 
 
+def response(activation: Activation, channels: int) -> tuple[CurvedScheme, list[Tensor]]:
+    """The threshold takes the place of the activation."""
+    rule, plain = (
+        partial(f, eps=1e-6) for f in (rules.thresholded_response, _thresholded_response)
+    )
+    scheme = CurvedScheme("threshold", rule, plain, True)
+    return scheme, [torch.randn(channels) for _ in range(3)]
+
+
 def found(function, x: Tensor, residual: Tensor | None, parameters: Sequence[Tensor], dy: Tensor):
     """The value and all gradients."""
     own = [None if t is None else t.detach().requires_grad_() for t in (x, residual, *parameters)]
@@ -50,7 +60,7 @@ def double(t: Tensor | None) -> Tensor | None:
     return None if t is None else t.double()
 
 
-@pytest.mark.parametrize("make", [evonorm, tanh])
+@pytest.mark.parametrize("make", [evonorm, tanh, response])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("has_residual", [False, True])
 @pytest.mark.parametrize("channels_last", [False, True])
@@ -97,7 +107,7 @@ def test_the_kernel_serves_and_is_left_aside_for_what_it_does_not(monkeypatch) -
     assert len(called) == 2
 
 
-@pytest.mark.parametrize("layer", [EvoNormS0(2, 4), DynamicTanh2d(4)])
+@pytest.mark.parametrize("layer", [EvoNormS0(2, 4), DynamicTanh2d(4), FilterResponseNorm2d(4)])
 def test_the_backward_can_be_differentiated(layer) -> None:
     x = torch.randn(2, 4, 3, 3, requires_grad=True)
     residual = torch.randn(2, 4, 3, 3, requires_grad=True)
@@ -128,7 +138,7 @@ def test_ends_of_the_number_line() -> None:
 def test_half_precision_is_rounded_once() -> None:
     torch.manual_seed(1)
     x = torch.randn(2, 4, 9, 9).bfloat16()
-    for layer in (EvoNormS0(2, 4), DynamicTanh2d(4)):
+    for layer in (EvoNormS0(2, 4), DynamicTanh2d(4), FilterResponseNorm2d(4)):
         own = layer(x)
         assert own.dtype is torch.bfloat16
         exact = layer.double()(x.double())

@@ -305,3 +305,17 @@ def dynamic_tanh(
 ) -> tuple[PlaneValues, PlaneValues, PlaneValues]:
     """Dynamic tanh: (α, γ, β) for γ·tanh(α·x) + β, no statistics. Zhu et al. 2025, equation 1."""
     return alpha.expand_as(mean), weight.expand_as(mean), bias.expand_as(mean)
+
+
+def thresholded_response(
+    mean: PlaneValues,
+    variance: PlaneValues,
+    threshold: Float[Tensor, " c"],
+    weight: Float[Tensor, " c"],
+    bias: Float[Tensor, " c"],
+    *,
+    eps: float,
+) -> tuple[PlaneValues, PlaneValues, PlaneValues]:
+    """Filter response: (τ, γ/√(ν²+ε), β) for max(scale·x + β, τ). Singh & Krishnan 2020, eq. 3–5."""
+    scale, _ = filter_response(mean, variance, weight, None, eps=eps)
+    return threshold.expand_as(mean), scale, bias.expand_as(mean)

@@ -1,13 +1,14 @@
-"""Norms that bend x before they scale it, in one call each way where the compiled kernel serves.
+"""Norms that are no affine map of x, in one call each way where the compiled kernel serves.
 
     y  = act(scale·f(x; a) + offset + residual),    f = tanh(a·x)  or  f = x·σ(a·x)
+    y  = max(scale·x + offset + residual, a),       the "threshold", f = x
     dx = scale·dz·∂f/∂x + p·(x − μ) + q,            dz = dy·act'
 
 a ("slope"), scale and offset are N×C numbers, which a rule makes of the planes' statistics and the
 parameters, as in functional/engine.py; p = 2·dv/M and q = dμ/M come from its vector-Jacobian
-product with Σ dz·scale·∂f/∂a, Σ dz·f and Σ dz. Nothing but x (and the residual) is kept for the
-backward, and no tensor of the size of x is written that is not a result: in plain operations
-EvoNorm-S0 writes five. Other dtypes and devices, compilers and exporters get the plain operations.
+product with Σ dy·∂y/∂a, Σ dz·f and Σ dz. Nothing but x (and the residual) is kept for the backward,
+and no tensor of the size of x is written that is not a result: in plain operations EvoNorm-S0 writes
+five. Other dtypes and devices, compilers and exporters get the plain operations.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from normlab.norms.functional.engine import (
 from normlab.norms.functional.planes import LIBRARY
 from normlab.norms.fused.cpu import loader
 
-Curve = Literal["tanh", "swish"]
+Curve = Literal["tanh", "swish", "threshold"]
 CurvedRule = Callable[..., tuple[Tensor, Tensor, Tensor]]
 """rule(mean, variance, *parameters) -> (slope, scale, offset), all N×C, differentiable and pure."""
 Plain = Callable[..., Tensor]
@@ -131,7 +132,8 @@ class _CurvedNorm(torch.autograd.Function):
         values = [output.detach() for output in outputs]
         y = _forward(x, *values, residual, activation, scheme.curve)
         # The pre-activation is computed again from x (and the residual); nothing else is kept.
-        known = residual if activation != "none" else None
+        linear = activation == "none" and scheme.curve != "threshold"
+        known = None if linear else residual
         ctx.save_for_backward(x, known, mean, *values, *parameters)
         ctx.leaves, ctx.outputs, ctx.scheme, ctx.activation = leaves, outputs, scheme, activation
         ctx.has_residual = residual is not None
@@ -146,7 +148,7 @@ class _CurvedNorm(torch.autograd.Function):
             return _differentiable_backward(ctx, dy, x, residual, parameters)
         values = (dy, x, slope, scale, offset, residual)
         by_offset, by_scale, by_slope = _sums(*values, activation, curve)
-        found = (scale * by_slope, by_scale, by_offset)
+        found = (by_slope, by_scale, by_offset)
         dmean, dvariance, *dparameters = vector_jacobian_product(ctx.outputs, found, ctx.leaves)
         m = x.shape[2] * x.shape[3]
         nothing = torch.zeros(1, 1).expand(x.shape[:2])

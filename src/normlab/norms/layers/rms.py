@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from normlab.norms.base import ChannelNormalization, Images
 from normlab.norms.functional import rules
 from normlab.norms.functional.activation import Activation
 from normlab.norms.functional.engine import plane_norm
 from normlab.norms.functional.planes import activate_like, to_statistics_dtype
+from normlab.norms.fused.curved import CurvedScheme, curved_norm
 
 
 class RMSNorm2d(ChannelNormalization):
@@ -103,12 +104,15 @@ class FilterResponseNorm2d(ChannelNormalization):
 
     def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
         """See `Normalization.normalize`."""
+        assert self.weight is not None
         assert self.bias is not None
-        rule = partial(rules.filter_response, eps=self.eps)
-        # max(z, τ) = relu(z − τ) + τ, in the sweep: rounded to half precision, z could fall on τ.
-        parameters = (self.weight, self.bias - self.threshold)
-        above = plane_norm(x, rule, parameters, residual, "relu")[0]
-        return above + self.threshold.to(x.dtype)[:, None, None]
+        scheme = CurvedScheme(
+            "threshold",
+            partial(rules.thresholded_response, eps=self.eps),
+            partial(_thresholded_response, eps=self.eps),
+            has_statistics=True,
+        )
+        return curved_norm(x, residual, (self.threshold, self.weight, self.bias), "none", scheme)
 
     def extra_repr(self) -> str:
         """The layer's arguments, as torch prints them."""
@@ -161,3 +165,19 @@ class GlobalResponseNorm2d(ChannelNormalization):
     def extra_repr(self) -> str:
         """The layer's arguments, as torch prints them."""
         return f"{self.num_channels}, eps={self.eps}"
+
+
+def _thresholded_response(
+    x: Images,
+    residual: Images | None,
+    threshold: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    eps: float,
+) -> Images:
+    """Filter response normalization by the planes, where no kernel serves it whole."""
+    rule = partial(rules.filter_response, eps=eps)
+    # max(z, τ) = relu(z − τ) + τ, in the sweep: rounded to half precision, z could fall on τ.
+    above = plane_norm(x, rule, (weight, bias - threshold), residual, "relu")[0]
+    return above + threshold.to(x.dtype)[:, None, None]

@@ -11,6 +11,7 @@ namespace {
 std::optional<Curve> curve_named(const std::string& name) {
   if (name == "tanh") return Curve::tanh;
   if (name == "swish") return Curve::swish;
+  if (name == "threshold") return Curve::threshold;
   return std::nullopt;
 }
 
@@ -45,7 +46,8 @@ void curved(StableIValue* stack, uint64_t, uint64_t) {
   stack[0] = from(y);
 }
 
-// curved_sums(dy, x, slope, scale, offset, residual?, activation, curve) -> Σ dz, Σ dz·f, Σ dz·f_a
+// curved_sums(dy, x, slope, scale, offset, residual?, activation, curve)
+//   -> Σ dz, Σ dz·f, Σ dy·∂y/∂a
 void curved_sums(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor gradient = to<Tensor>(stack[0]), given = to<Tensor>(stack[1]),
                slope = to<Tensor>(stack[2]), scale = to<Tensor>(stack[3]),

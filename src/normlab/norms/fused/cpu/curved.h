@@ -1,5 +1,6 @@
-// Norms that bend x before they scale it: y = act(scale·f(x; a) + offset + residual), with
-// f = tanh(a·x) (dynamic tanh) or f = x·σ(a·x) (EvoNorm-S0); see ../curved.py.
+// Norms that are no affine map of x (see ../curved.py): y = act(scale·f(x; a) + offset + residual)
+// with f = tanh(a·x) (dynamic tanh) or f = x·σ(a·x) (EvoNorm-S0), and y = max(scale·x + offset +
+// residual, a) (filter response normalization).
 
 #pragma once
 
@@ -7,7 +8,7 @@
 
 namespace normlab {
 
-enum class Curve { tanh, swish };
+enum class Curve { tanh, swish, threshold };
 
 // To about 2 units in the last place: a polynomial (Cephes) where 1 − 2/(e^2u + 1) would cancel.
 NORMLAB_INLINE Vector hyperbolic_tangent(Vector u) {
@@ -30,16 +31,31 @@ struct Bend {
 };
 
 NORMLAB_INLINE Vector bent(Vector x, Vector slope, Curve curve) {
-  return curve == Curve::tanh ? hyperbolic_tangent(slope * x) : x * sigmoid(slope * x);
+  switch (curve) {
+    case Curve::tanh:
+      return hyperbolic_tangent(slope * x);
+    case Curve::swish:
+      return x * sigmoid(slope * x);
+    case Curve::threshold:
+      return x;
+  }
+  __builtin_unreachable();
 }
 
 NORMLAB_INLINE Bend bend(Vector x, Vector slope, Curve curve) {
-  if (curve == Curve::tanh) {
-    const Vector t = hyperbolic_tangent(slope * x), rest = splat(1.0f) - t * t;
-    return {t, slope * rest, x * rest};
+  switch (curve) {
+    case Curve::tanh: {
+      const Vector t = hyperbolic_tangent(slope * x), rest = splat(1.0f) - t * t;
+      return {t, slope * rest, x * rest};
+    }
+    case Curve::swish: {
+      const Vector s = sigmoid(slope * x), product = x * s, rest = splat(1.0f) - s;
+      return {product, s + slope * (product * rest), x * (product * rest)};
+    }
+    case Curve::threshold:
+      return {x, splat(1.0f), Vector{}};
   }
-  const Vector s = sigmoid(slope * x), product = x * s, rest = splat(1.0f) - s;
-  return {product, s + slope * (product * rest), x * (product * rest)};
+  __builtin_unreachable();
 }
 
 template <class T>
@@ -55,7 +71,9 @@ struct Curved {
     Vector z = bent(get<kPartial>(x + at, lanes), coefficient[0], curve);
     z = z * coefficient[1] + coefficient[2];
     if (residual) z += get<kPartial>(residual + at, lanes);
-    put<kPartial>(y + at, activate(z, activation), lanes);
+    z = curve == Curve::threshold ? (z < coefficient[0] ? coefficient[0] : z)
+                                  : activate(z, activation);
+    put<kPartial>(y + at, z, lanes);
   }
 };
 
@@ -65,26 +83,30 @@ struct CurvedGradient {  // what both sweeps of the backward begin with
   Activation activation;
   Curve curve;
 
+  // dz, from dy.
   template <bool kPartial>
-  NORMLAB_INLINE Vector through(int64_t at, const Bend& f, const Vector* coefficient,
+  NORMLAB_INLINE Vector through(Vector g, int64_t at, const Bend& f, const Vector* coefficient,
                                 int lanes) const {
-    const Vector g = get<kPartial>(dy + at, lanes);
-    if (activation == Activation::none) return g;
+    if (activation == Activation::none && curve != Curve::threshold) return g;
     Vector z = f.value * coefficient[1] + coefficient[2];
     if (residual) z += get<kPartial>(residual + at, lanes);
+    if (curve == Curve::threshold) return z > coefficient[0] ? g : Vector{};
     return through_activation(g, z, activation);
   }
 };
 
 template <class T>
-struct CurvedSums : CurvedGradient<T> {  // Σ dz, Σ dz·f, Σ dz·∂f/∂a
+struct CurvedSums : CurvedGradient<T> {  // Σ dz, Σ dz·f, and Σ dy·∂y/∂a
   static constexpr int kCoefficients = 3, kSums = 3;
 
   template <bool kPartial>
   NORMLAB_INLINE void step(int64_t at, const Vector* coefficient, Vector* sum, int lanes) const {
     const Bend f = bend(get<kPartial>(this->x + at, lanes), coefficient[0], this->curve);
-    Vector dz = this->template through<kPartial>(at, f, coefficient, lanes);
-    Vector by_scale = dz * f.value, by_slope = dz * f.by_slope;
+    const Vector g = get<kPartial>(this->dy + at, lanes);
+    Vector dz = this->template through<kPartial>(g, at, f, coefficient, lanes);
+    Vector by_scale = dz * f.value;
+    Vector by_slope =
+        this->curve == Curve::threshold ? g - dz : coefficient[1] * (dz * f.by_slope);
     if constexpr (kPartial)
       dz = keep(dz, lanes), by_scale = keep(by_scale, lanes), by_slope = keep(by_slope, lanes);
     sum[0] += dz;
@@ -102,7 +124,8 @@ struct CurvedBackward : CurvedGradient<T> {  // dx = scale·dz·∂f/∂x + p·(
   NORMLAB_INLINE void step(int64_t at, const Vector* coefficient, Vector*, int lanes) const {
     const Vector value = get<kPartial>(this->x + at, lanes);
     const Bend f = bend(value, coefficient[0], this->curve);
-    const Vector g = this->template through<kPartial>(at, f, coefficient, lanes);
+    const Vector dy_ = get<kPartial>(this->dy + at, lanes);
+    const Vector g = this->template through<kPartial>(dy_, at, f, coefficient, lanes);
     const Vector d = value - coefficient[3];
     put<kPartial>(dx + at, coefficient[1] * (g * f.by_x) + (coefficient[4] * d + coefficient[5]),
                   lanes);
