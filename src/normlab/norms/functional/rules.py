@@ -316,6 +316,6 @@ def thresholded_response(
     *,
     eps: float,
 ) -> tuple[PlaneValues, PlaneValues, PlaneValues]:
-    """Filter response: (τ, γ/√(ν²+ε), β) for max(scale·x + β, τ). Singh & Krishnan 2020, eq. 3–5."""
+    """Filter response: (τ, γ/√(ν²+ε), β) of max(scale·x+β, τ). Singh & Krishnan 2020, eq. 3–5."""
     scale, _ = filter_response(mean, variance, weight, None, eps=eps)
     return threshold.expand_as(mean), scale, bias.expand_as(mean)

@@ -6,9 +6,9 @@
 
 a ("slope"), scale and offset are N×C numbers, which a rule makes of the planes' statistics and the
 parameters, as in functional/engine.py; p = 2·dv/M and q = dμ/M come from its vector-Jacobian
-product with Σ dy·∂y/∂a, Σ dz·f and Σ dz. Nothing but x (and the residual) is kept for the backward,
-and no tensor of the size of x is written that is not a result: in plain operations EvoNorm-S0 writes
-five. Other dtypes and devices, compilers and exporters get the plain operations.
+product with Σ dy·∂y/∂a, Σ dz·f and Σ dz. Nothing but x (and the residual) is kept for the
+backward, and no tensor of the size of x is written that is not a result: in plain operations
+EvoNorm-S0 writes five. Other dtypes and devices, compilers and exporters get the plain operations.
 """
 
 from __future__ import annotations
