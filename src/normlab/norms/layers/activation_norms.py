@@ -69,15 +69,15 @@ class EvoNormS0(ChannelNormalization):
         """See `Normalization.normalize`."""
         assert self.weight is not None
         assert self.bias is not None
-        facts = {"num_groups": self.num_groups, "eps": self.eps}
+        groups, eps = self.num_groups, self.eps
         if self.slope is None:
-            rule = partial(rules.group_deviation, **facts)
+            rule = partial(rules.group_deviation, num_groups=groups, eps=eps)
             return plane_norm(x, rule, (self.weight, self.bias), residual, activation)[0]
         activation = "none" if residual is None else activation
         scheme = CurvedScheme(
             "swish",
-            partial(rules.evonorm_s0, **facts),
-            partial(_evonorm_s0, activation=activation, **facts),
+            partial(rules.evonorm_s0, num_groups=groups, eps=eps),
+            partial(_evonorm_s0, activation=activation, num_groups=groups, eps=eps),
             has_statistics=True,
         )
         return curved_norm(x, residual, (self.slope, self.weight, self.bias), activation, scheme)
