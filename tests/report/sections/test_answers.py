@@ -3,6 +3,7 @@ from __future__ import annotations
 from normlab.report.export.formats import to_csv, to_latex
 from normlab.report.sections.answer.data import answer, answer_table
 from normlab.report.sections.answer.sentence import change, sentence
+from normlab.report.sections.verdict.data import how_sure
 from normlab.stats.summary.analysis import analyse
 
 
@@ -84,3 +85,19 @@ def test_the_answer_for_a_paper_says_n_interval_and_correction(fabricate):
     assert r"\begin{tabular}{lrrrrrlr}" in to_latex(table)
     best = to_csv(table).splitlines()[2].split(",")
     assert float(best[2]) == setting.verdict.comparison("bin", "bn").difference.mean
+
+
+def test_what_the_race_left_open_is_not_asked_for_more_blocks(fabricate):
+    """The best arm beats both others at the first look; one of them stays until five blocks."""
+    plan = fabricate.make_plan(norms=("bn", "bin", "none"), blocks=5, analysis={"method": 2})
+    effects = {"bn": 0.0, "bin": 0.2, "none": -0.004}
+    left_out = {("none", 3), ("none", 4)}
+    runs = fabricate.make_runs(plan, effects=effects, sd=0.004, without=left_out)
+    (setting,) = analyse(plan, runs).settings
+    assert dict(setting.verdict.dropped) == {"none": 3}
+    said = sentence(setting, "study")
+    assert said.change == "other images or settings; more blocks would only narrow the intervals"
+    rows = answer(setting, said, None, {}).perspectives[0].rows
+    remark = next(row.remark for row in rows if row.arm == "none")
+    assert remark == "not asked any longer: none lost to another arm"
+    assert how_sure(setting, 1000, 4).startswith("3 to 5 trainings of every arm, each judged on")

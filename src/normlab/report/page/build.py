@@ -142,8 +142,8 @@ def report_context(
 
 def blocks_sentence(context: ReportContext) -> str:
     """How many blocks the figures are of, e.g. "n = 3 blocks (trainings an arm)."."""
-    numbers = sorted({one.verdict.blocks for one in context.settings})
-    if not numbers or not numbers[-1]:
+    numbers = sorted({row.n for one in context.settings for row in one.rows if row.n})
+    if not numbers:
         return ""
     n = " to ".join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))
     return f"n = {n} {'block' if n == '1' else 'blocks'} (trainings an arm)."

@@ -15,7 +15,7 @@ from normlab.stats.inference.intervals import ShareBetter
 from normlab.stats.summary.analysis import Analysis, ArmRow, SettingAnalysis
 from normlab.stats.summary.timing import relative_time
 from normlab.stats.summary.verdict_text import further_blocks
-from normlab.text import count
+from normlab.text import count, join
 
 MOST_REFERENCES = 15
 """Arms up to which a setting can be seen from each; the page would have their square of rows."""
@@ -163,8 +163,14 @@ def decision_text(row: ArmRow, setting: SettingAnalysis, reference: str | None) 
     remarks = []
     comparison = reference and setting.verdict.comparison(row.arm, reference)
     if comparison and comparison.decision == "undecided":
-        both = {row.arm, reference} <= setting.at_chance
-        remarks.append("both only guess" if both else further_blocks([comparison]))
+        pair = (row.arm, reference)
+        left_out = [arm for arm in pair if arm in setting.verdict.dropped]
+        if {*pair} <= setting.at_chance:
+            remarks.append("both only guess")
+        elif left_out and comparison.forecast is None:
+            remarks.append(f"not asked any longer: {join(left_out)} lost to another arm")
+        else:
+            remarks.append(further_blocks([comparison]))
     if row.outcomes.get("diverged"):
         remarks.append(f"diverged in {row.outcomes['diverged']} of {len(setting.table.blocks)}")
     if row.arm == reference:

@@ -77,7 +77,7 @@ def change(setting: SettingAnalysis) -> str:
     if setting.only_guesses:
         return "other learning rates, longer training or larger images"
     open_ones = [c for c in verdict.against_reference() if c.decision == "undecided"]
-    if open_ones:
+    if open_ones and not verdict.decisions.over:
         return f"{further_blocks(open_ones)} for what is undecided"
     if verdict.blocks < 2:
         return "more blocks"

@@ -67,7 +67,9 @@ def how_sure(setting: SettingAnalysis, images: int | None, classes: int | None) 
             ended.update(row.outcomes)
         bad = [f"{n} {status.replace('_', ' ')}" for status, n in ended.items() if status in ENDED]
         return f"runs that ended without a result: {', '.join(bad)} (why: Runs)." if bad else ""
-    trained = f"{count(verdict.blocks, 'training')} of every arm"
+    fewest = min((row.n for row in setting.rows if row.arm in verdict.arms), default=0)
+    range_ = f"{fewest} to " if fewest < verdict.blocks else ""  # arms that lost are left out
+    trained = f"{range_}{count(verdict.blocks, 'training')} of every arm"
     judged = f", each judged on the same {images:,} test images" if images else ""
     parts = [f"{trained}{judged}"]
     if classes:
