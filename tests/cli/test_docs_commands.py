@@ -103,6 +103,7 @@ def with_console(page: Path) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize("command", [c for c in DEMO if not any(
     c in read(page) for page in PAGES if with_console(page))])  # fmt: skip
 def test_a_command_on_the_demo_runs(normlab, command: str) -> None:
@@ -112,6 +113,7 @@ def test_a_command_on_the_demo_runs(normlab, command: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize("page", [*filter(with_console, PAGES)], ids=lambda page: page.stem)
 def test_the_consoles_of_a_page_run(
     normlab, scratch: Path, page: Path, monkeypatch: pytest.MonkeyPatch
