@@ -98,12 +98,18 @@ DEMO = sorted(
 )  # fmt: skip
 
 
+@pytest.fixture
+def quick(no_report: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Studies end without figures and pictures, which are tested elsewhere and take seconds."""
+    monkeypatch.setattr("normlab.cli.study_session.make_pictures", lambda *_: None)
+
+
 def with_console(page: Path) -> bool:
     return "```console" in read(page)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("no_report")
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("command", [c for c in DEMO if not any(
     c in read(page) for page in PAGES if with_console(page))])  # fmt: skip
 def test_a_command_on_the_demo_runs(normlab, command: str) -> None:
@@ -113,7 +119,7 @@ def test_a_command_on_the_demo_runs(normlab, command: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("no_report")
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("page", [*filter(with_console, PAGES)], ids=lambda page: page.stem)
 def test_the_consoles_of_a_page_run(
     normlab, scratch: Path, page: Path, monkeypatch: pytest.MonkeyPatch
