@@ -163,7 +163,7 @@ def decision_text(row: ArmRow, setting: SettingAnalysis, reference: str | None) 
     remarks = []
     comparison = reference and setting.verdict.comparison(row.arm, reference)
     if comparison and comparison.decision == "undecided":
-        pair = (row.arm, reference)
+        pair = (comparison.arm, comparison.other)
         left_out = [arm for arm in pair if arm in setting.verdict.dropped]
         if {*pair} <= setting.at_chance:
             remarks.append("both only guess")
