@@ -35,6 +35,10 @@ def torture(*options: str, **environment: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    os.environ.get("NORMLAB_TEST_TORTURE") != "1",
+    reason="the bench's short form takes minutes: NORMLAB_TEST_TORTURE=1, or make torture",
+)
 def test_nothing_is_lost_and_nothing_wrong_without_a_word() -> None:
     done = torture("--short")
     assert done.returncode == 0, done.stdout + done.stderr
