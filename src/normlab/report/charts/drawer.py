@@ -169,9 +169,9 @@ def main() -> None:
     work = float(sys.argv[1])
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    answers.write(_READY)
-    answers.flush()
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    with contextlib.suppress(EOFError, BrokenPipeError):  # its parent is gone
+        answers.write(_READY)
+        answers.flush()
         while True:
             content = _read_frame(sys.stdin.buffer)
             _count_work(work)
