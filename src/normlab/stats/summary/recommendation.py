@@ -98,7 +98,7 @@ def recommend(setting: SettingAnalysis, study: str) -> Recommendation:
     not_these = [arm for arm in others if arm not in verdict.best]
     left = [arm for arm in others if arm in verdict.best and arm not in level]
     told = [arm for arm in left if arm not in chance]
-    goes_on = bool(told) or verdict.blocks < EXPLORATORY_BELOW
+    goes_on = bool(told) or (not left and verdict.blocks < EXPLORATORY_BELOW)
     return Recommendation(
         setting=setting.setting.label,
         warning=warning,
