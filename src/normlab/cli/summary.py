@@ -14,7 +14,7 @@ from normlab.stats.data.metrics import LABELS
 from normlab.stats.data.reading import StudyRecords
 from normlab.stats.inference.intervals import Interval
 from normlab.stats.summary.analysis import Analysis, ArmRow, SettingAnalysis
-from normlab.stats.summary.further_time import time_to_go_on
+from normlab.stats.summary.further_time import seconds_of_a_block, time_to_go_on
 from normlab.stats.summary.recommendation import Recommendation, recommend
 from normlab.stats.summary.words.analysis_words import brief, study_words
 from normlab.text import isolated
@@ -64,7 +64,7 @@ def print_paths(
     open_ones = [one for one in recommended if one.command]
     if open_ones:
         furthest = max(open_ones, key=lambda one: one.blocks)
-        took = time_to_go_on(furthest, records, analysis)
+        took = time_to_go_on(furthest, analysis, seconds_of_a_block(records, analysis))
         say_facts(console, "go on", [furthest.command, *filter(None, [took])])
 
 

@@ -7,7 +7,7 @@ from statistics import median
 
 from normlab.stats.data.reading import StudyRecords
 from normlab.stats.summary.analysis import analyse
-from normlab.stats.summary.further_time import seconds_a_block, time_to_go_on
+from normlab.stats.summary.further_time import seconds_of_a_block, time_to_go_on
 from normlab.stats.summary.recommendation import recommend
 from normlab.text import format_seconds
 
@@ -20,8 +20,8 @@ def test_a_block_takes_what_the_runs_of_a_block_took(fabricate) -> None:
     study = StudyRecords(Path("study"), plan, tuple(runs), ())
     by_arm = [[r.outcome.seconds for r in runs if r.spec.arm == arm] for arm in effects]
     expected = sum(map(median, by_arm))
-    assert seconds_a_block(study, analysis) == expected > 0
+    assert seconds_of_a_block(study, analysis) == expected > 0
     found = recommend(analysis.settings[0], "study")
     assert found.blocks > 5
-    said = time_to_go_on(found, study, analysis)
+    said = time_to_go_on(found, analysis, expected)
     assert said == f"about {format_seconds((found.blocks - 5) * expected)}"

@@ -161,12 +161,26 @@ def differentiable_gradients(
     needs: Sequence[bool],
 ) -> tuple[Tensor | None, ...]:
     """Gradients of (x, residual, *parameters), where needed, in plain operations."""
+
+    def plain(x: Tensor, residual: Tensor | None, *parameters: Tensor | None) -> Tensor:
+        return _plain(x, rule, parameters, residual, activation)[0]
+
+    return gradients_of(plain, dy, (x, residual, *parameters), needs)
+
+
+def gradients_of(
+    plain: Callable[..., Tensor],
+    dy: Tensor,
+    inputs: Sequence[Tensor | None],
+    needs: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
+    """Gradients of the inputs of `plain`, where needed, that can be differentiated themselves."""
     differentiated = torch.is_grad_enabled()
     with torch.enable_grad():
         # As inputs of this function alone: one may have been computed from another, and autograd
         # would go that way too, which the caller goes by itself.
-        own = [None if t is None else t.view_as(t) for t in (x, residual, *parameters)]
-        y, _, _ = _plain(own[0], rule, own[2:], own[1], activation)  # type: ignore[arg-type]
+        own = [None if t is None else t.view_as(t) for t in inputs]
+        y = plain(*own)
         wanted = [t for t, n in zip(own, needs, strict=True) if n and t is not None]
         found = iter(
             torch.autograd.grad(y, wanted, dy, create_graph=differentiated, allow_unused=True)

@@ -54,6 +54,17 @@ def standardize(mean: PlaneValues, by: Statistics, eps: float) -> tuple[Tensor, 
     return scale.expand_as(mean), scale * (mean - m)
 
 
+def standardize_groups(
+    mean: PlaneValues, variance: PlaneValues, num_groups: int, eps: float
+) -> tuple[PlaneValues, PlaneValues]:
+    """`standardize` by the statistics of C/G adjacent planes of a sample."""
+    samples, channels = mean.shape
+    grouped = (samples * num_groups, channels // num_groups)  # no -1: the batch may be empty
+    by = merge(mean.reshape(grouped), variance.reshape(grouped), dim=1)
+    scale, offset = standardize(mean.reshape(grouped), by, eps)
+    return scale.reshape_as(mean), offset.reshape_as(mean)
+
+
 def apply_affine(
     scale: Tensor, offset: Tensor, weight: ChannelValues, bias: ChannelValues
 ) -> tuple[Tensor, Tensor]:
@@ -100,11 +111,7 @@ def group(
     eps: float,
 ) -> tuple[PlaneValues, PlaneValues]:
     """Group normalization: C/G adjacent planes of a sample. Wu & He 2018, equation 7."""
-    samples, channels = mean.shape
-    grouped = (samples * num_groups, channels // num_groups)  # no -1: the batch may be empty
-    by = merge(mean.reshape(grouped), variance.reshape(grouped), dim=1)
-    scale, offset = standardize(mean.reshape(grouped), by, eps)
-    return apply_affine(scale.reshape_as(mean), offset.reshape_as(mean), weight, bias)
+    return apply_affine(*standardize_groups(mean, variance, num_groups, eps), weight, bias)
 
 
 def batch(
@@ -274,10 +281,7 @@ def group_deviation(
     eps: float,
 ) -> tuple[PlaneValues, PlaneValues]:
     """γ·x/√(s²+ε) + β by the variance of a group, x not centred. Liu et al. 2020, section 3."""
-    samples, channels = mean.shape
-    grouped = (samples * num_groups, channels // num_groups)
-    by = merge(mean.reshape(grouped), variance.reshape(grouped), dim=1)
-    scale = standardize(mean.reshape(grouped), by, eps)[0].reshape_as(mean)
+    scale, _ = standardize_groups(mean, variance, num_groups, eps)
     return apply_affine(scale, scale * mean, weight, bias)
 
 

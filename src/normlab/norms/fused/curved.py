@@ -22,6 +22,7 @@ from torch import Tensor
 from normlab.norms.functional import planes
 from normlab.norms.functional.activation import Activation
 from normlab.norms.functional.engine import (
+    gradients_of,
     is_differentiated_or_batched,
     leaf,
     needs_plain_operations,
@@ -168,14 +169,6 @@ def _differentiable_backward(
     if residual is None and ctx.has_residual:  # linear: its value has no part in any gradient
         residual = torch.zeros_like(x).requires_grad_(ctx.needs_input_grad[1])
     needs = (*ctx.needs_input_grad[:2], *ctx.needs_input_grad[4:])
-    differentiated = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # As inputs of this function alone: see engine.differentiable_gradients.
-        own = [None if t is None else t.view_as(t) for t in (x, residual, *parameters)]
-        y = ctx.scheme.plain(*own)
-        wanted = [t for t, n in zip(own, needs, strict=True) if n and t is not None]
-        found = iter(
-            torch.autograd.grad(y, wanted, dy, create_graph=differentiated, allow_unused=True)
-        )
-    dx, dz, *others = (next(found) if n else None for n in needs)
+    inputs = (x, residual, *parameters)
+    dx, dz, *others = gradients_of(ctx.scheme.plain, dy, inputs, needs)
     return (dx, dz, None, None, *others)

@@ -11,14 +11,14 @@ from normlab.stats.summary.recommendation import Recommendation
 from normlab.text import format_seconds
 
 
-def time_to_go_on(found: Recommendation, records: StudyRecords, analysis: Analysis) -> str:
+def time_to_go_on(found: Recommendation, analysis: Analysis, seconds_a_block: float) -> str:
     """The time of its command, e.g. "about 8 min"; empty where no run tells."""
     complete = min((one.verdict.blocks for one in analysis.settings), default=0)
-    seconds = (found.blocks - complete) * seconds_a_block(records, analysis)
+    seconds = (found.blocks - complete) * seconds_a_block
     return f"about {format_seconds(seconds)}" if seconds > 0 else ""
 
 
-def seconds_a_block(records: StudyRecords, analysis: Analysis) -> float:
+def seconds_of_a_block(records: StudyRecords, analysis: Analysis) -> float:
     """What one more block of the arms that stay would take, in seconds.
 
     Tuning in every block trains about as many epochs as the runs that are compared.

@@ -10,7 +10,7 @@ from normlab.report.sections.base import ReportContext, Section, never, section_
 from normlab.report.sections.gallery.data import AnswersView, answers_view
 from normlab.report.sections.verdict.data import FirstScreen, first_screen
 from normlab.stats.summary.analysis import SettingAnalysis
-from normlab.stats.summary.further_time import time_to_go_on
+from normlab.stats.summary.further_time import seconds_of_a_block, time_to_go_on
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class VerdictView:
 
 def build(context: ReportContext) -> VerdictView:
     """The first screen of every setting, and the pictures of the recommended network."""
-    settings = tuple(_first_screen(context, one) for one in context.settings)
+    seconds = seconds_of_a_block(context.study, context.analysis)
+    settings = tuple(_first_screen(context, one, seconds) for one in context.settings)
     explanation = None if context.study.planned_compare is not None else context.explanation
     answers = None
     if explanation is not None and explanation.answers is not None:
@@ -52,7 +53,9 @@ def build(context: ReportContext) -> VerdictView:
     )
 
 
-def _first_screen(context: ReportContext, setting: SettingAnalysis) -> FirstScreen:
+def _first_screen(
+    context: ReportContext, setting: SettingAnalysis, seconds_a_block: float
+) -> FirstScreen:
     """One setting, with the time of the command that goes on."""
     screen = first_screen(
         setting,
@@ -63,7 +66,7 @@ def _first_screen(context: ReportContext, setting: SettingAnalysis) -> FirstScre
         context.classes,
     )
     found = screen.sentence.recommendation
-    return replace(screen, takes=time_to_go_on(found, context.study, context.analysis))
+    return replace(screen, takes=time_to_go_on(found, context.analysis, seconds_a_block))
 
 
 SECTION = Section(
