@@ -68,15 +68,15 @@ def make_plan(blocks: int, settings: int, arms: int, epochs: int = 30) -> StudyP
     return freeze(plan, "f" * 64, tuple(f"class {k}" for k in range(10)))
 
 
-def write_records(folder: Path, plan: StudyPlan, epochs: int) -> int:
+def write_records(folder: Path, plan: StudyPlan, epochs: int, images: int = 1000) -> int:
     """A finished run for every planned one; returns their number."""
     folder.mkdir(parents=True, exist_ok=True)
     write_plan(plan, folder / "study.toml")
     random = np.random.default_rng(0)
     environment = describe_environment("cpu", 2, deterministic=False, compiled=False)
     runs = plan_runs(plan)
-    ids = np.array([f"photo-{k:04}.jpg" for k in range(1000)])
-    labels = random.integers(0, 10, 1000)
+    ids = np.array([f"photo-{k:04}.jpg" for k in range(images)])
+    labels = random.integers(0, 10, images)
     for spec in runs:
         level = 0.8 + 0.02 * (hash(spec.arm) % 5) / 5 + random.normal(0, 0.005)
         run = RunFolder(folder / "runs" / spec.folder_name)
@@ -88,7 +88,7 @@ def write_records(folder: Path, plan: StudyPlan, epochs: int) -> int:
                 EpochRow(epoch=epoch, learning_rate=0.1, train=found, validation=found,
                          seconds=1.0, images_per_second=1000.0)
             )  # fmt: skip
-        probabilities = random.dirichlet(np.ones(10), 1000).astype(np.float32)
+        probabilities = random.dirichlet(np.ones(10), images).astype(np.float32)
         run.write_predictions(Predictions(ids, labels, probabilities))
         end = measures(level)
         run.write_outcome(

@@ -14,8 +14,9 @@ PLAN = StudyPlan(name="birds", data=DataPlan(source="photos"))
 
 def frozen(plan: StudyPlan) -> StudyPlan:
     state = Frozenness(
-        hash=plan.hash, created="2026-01-01", normlab="0", fingerprint="f", classes=("a", "b")
-    )
+        hash=plan.hash, created="2026-01-01", normlab="0", fingerprint="f", classes=("a", "b"),
+        groups="g", blocks=3,
+    )  # fmt: skip
     return plan.model_copy(update={"frozen": state})
 
 
@@ -39,6 +40,43 @@ def test_nothing_else_may_change_after_the_start(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("margin = 0.01", "margin = 0.05"))
     with pytest.raises(PlanError, match="was changed after its study had started"):
         read_plan(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('normlab = "0"', 'normlab = "1"'),
+        ('created = "2026-01-01"', 'created = "2026-01-02"'),
+        ('fingerprint = "f"', 'fingerprint = "g"'),
+        ('"a",\n', '"c",\n'),
+        ("seal = ", "deal = "),
+    ],
+)
+def test_what_was_frozen_is_under_a_seal(tmp_path: Path, old: str, new: str) -> None:
+    path = tmp_path / "study.toml"
+    write_plan(frozen(PLAN), path)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(PlanError, match="changed after its study had started|unknown key"):
+        read_plan(path)
+
+
+def test_a_frozen_plan_that_was_cut_off_anywhere_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    write_plan(frozen(PLAN), path)
+    text = path.read_text().rstrip()
+    for end in (*range(0, len(text), 29), *range(len(text) - 30, len(text))):
+        path.write_text(text[:end])
+        with pytest.raises(PlanError, match=r"study\.toml"):
+            read_plan(path)
+
+
+def test_a_plan_that_was_frozen_before_there_were_seals_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    write_plan(frozen(PLAN), path)
+    path.write_text(path.read_text().partition("\n")[2])
+    assert read_plan(path) == frozen(PLAN)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,8 @@ from normlab.records.store import atomic_write
 
 FACTORS = ("norm", "optimizer", "learning_rate", "batch_size")
 
+SEAL = "seal"
+
 CopyLevel = Literal["duplicates", "exact", "look-alikes", "near"]
 
 
@@ -235,6 +237,11 @@ class Frozenness(Frozen):
     blocks: int = 0
     """Planned at the start; more than these were added after looking."""
 
+    @property
+    def seal(self) -> str:
+        """SHA-256 of all of it: with the plan's hash, of all that must not change any more."""
+        return content_hash(self.model_dump(mode="json", exclude_defaults=True))
+
 
 class StudyPlan(Frozen):
     """A study: data, factors, shared training, analysis, and the number of blocks."""
@@ -328,8 +335,16 @@ def read_plan(path: Path) -> StudyPlan:
         content = read_toml(path, "restore the file, or start another study", PlanError)
     except FileNotFoundError:
         raise PlanError(f"no study plan at {path}; make one with: normlab compare FOLDER") from None
+    seal = content.pop(SEAL, None)
     plan = parse_plan(content, str(path))
-    if plan.frozen is not None and plan.frozen.hash != plan.hash:
+    if seal is not None and plan.frozen is None:
+        raise PlanError(
+            f"{path} has a seal and no table [frozen]: its end is missing. Restore the file; for "
+            "another study with its settings, remove the line of the seal too"
+        )
+    if plan.frozen is not None and (
+        plan.frozen.hash != plan.hash or seal not in (None, plan.frozen.seal)
+    ):
         raise PlanError(
             f"{path} was changed after its study had started (its frozen hash differs); undo the "
             "change, or start another study in another folder"
@@ -358,8 +373,14 @@ def parse_plan(content: dict[str, Any], origin: str = "the plan") -> StudyPlan:
 
 
 def write_plan(plan: StudyPlan, path: Path) -> None:
-    """Write the plan as TOML, whole or not at all."""
+    """Write the plan as TOML, whole or not at all.
+
+    The seal of a frozen plan is the first line, so that no cut takes it along with [frozen]; plans
+    of before there was one are read without.
+    """
     content = plan.model_dump(mode="json", exclude_none=True)
+    if plan.frozen is not None:
+        content = {SEAL: plan.frozen.seal, **content}
     atomic_write(path, tomli_w.dumps(content).encode())
 
 

@@ -27,7 +27,8 @@ def status(
     for spec in opened.specs():
         folder = opened.run_folder(spec)
         outcome = folder.read_outcome()
-        rows = folder.read_rows()
+        unfinished = outcome is None or outcome.status == "interrupted"
+        rows = folder.read_rows() if unfinished else ()
         kind = outcome.status if outcome else "begun" if rows else "not begun"
         outcomes[kind] += 1
         if outcome is not None and outcome.test is not None:
