@@ -3,11 +3,11 @@
     python benchmarks/growth.py step [--plots build/growth]       batch, image size, n, channels
     python benchmarks/growth.py records --runs 10,100,1000,10000 [--plots build/growth]
 
-A step is that of benchmarks/train_step.py (forward, loss, backward, SGD), one thing varied at a time
-around batch 32 of 32 px, n = 2 and 16 channels in the first stage. What the prepared data cost as they grow is
-measured by benchmarks/many_images.py. Records are finished runs of 10 epochs with the predictions of
-100 images; the study is planned, its status asked for, and its report built, each in a process of
-its own, whose peak of memory is shown.
+A step is that of benchmarks/train_step.py (forward, loss, backward, SGD), one thing varied at a
+time around batch 32 of 32 px, n = 2 and 16 channels in the first stage. What the prepared data cost
+as they grow is measured by benchmarks/many_images.py. Records are finished runs of 10 epochs with
+the predictions of 100 images; the study is planned, its status asked for, and its report built,
+each in a process of its own, whose peak of memory is shown.
 
 The exponent is the slope of log(cost) over log(work) through the larger half of the points: 1 is
 linear. Small work costs what a call costs, so that the first points lie above the line.
@@ -44,7 +44,8 @@ SERIES: dict[str, tuple[int, ...]] = {
 }
 NORMS = ("none", "bn", "bin", "rms")
 PARTS = {
-    "plan": "from normlab.study.design import plan_runs; from normlab.records.plan import read_plan\n"
+    "plan": "from normlab.study.design import plan_runs\n"
+    "from normlab.records.plan import read_plan\n"
     "plan_runs(read_plan(Path(sys.argv[1]) / 'study.toml'))",
     "status": "from normlab.cli.main import main; sys.argv = ['normlab', 'status', sys.argv[1]]\n"
     "with contextlib.suppress(SystemExit): main()",

@@ -3,16 +3,17 @@
     python benchmarks/step_profile.py                    none and bn, resnet14, batch 32 of 64 px
     python benchmarks/step_profile.py --only none bn rms --threads 1 --rounds 20
 
-The limits are measured in the same process: how fast a tensor larger than all caches is copied (bytes
-read and written), and how many operations a second a product of matrices reaches. Beside the
-milliseconds stand page faults and waits of a step, and what a step must at least do: the products of
-its convolutions, and for a norm with ReLU two reads and one write of its map forward (one of the
+The limits are measured in the same process: how fast a tensor larger than all caches is copied
+(bytes read and written), and how many operations a second a product of matrices reaches. Beside the
+milliseconds stand page faults and waits of a step, and what a step must at least do: the products
+of its convolutions, and for a norm with ReLU two reads and one write of its map forward (one of the
 statistics, one of the result) and four reads and one write backward, as if no cache held a map.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import resource
 import time
 from collections import defaultdict
@@ -24,24 +25,24 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-import normlab
 from normlab.norms.base import Normalization
 from timing import machine, markdown_table
 from train_step import network, training_step
 
-KINDS: dict[str, tuple[str, ...]] = {
-    "convolution, backward": ("convolution_backward", "ConvolutionBackward"),
-    "convolution, forward": ("conv2d", "convolution", "mkldnn"),
-    "norm, backward": ("fused_norm_backward", "curved_backward", "backward of a norm"),
-    "norm, forward": ("fused_norm", "curved", "normlab"),
-    "optimizer": ("Optimizer", "foreach", "_fused_sgd", "sgd"),
-    "ReLU and addition": ("relu", "clamp", "threshold", "aten::add"),
-    "loss": ("log_softmax", "nll_loss", "cross_entropy", "LogSoftmax", "NllLoss"),
-    "head": ("linear", "addmm", "aten::mm", "mean", "pool", "MeanBackward", "aten::t"),
-    "copies and layout": ("copy_", "clone", "contiguous", "aten::to"),
-    "allocation and filling": ("empty", "zero", "fill_", "resize_", "new_"),
+KINDS: dict[str, str] = {
+    "convolutions, backward": r"convolution_backward|ConvolutionBackward",
+    "convolutions, forward": r"conv2d|convolution",
+    "norm, ReLU, addition: backward": r"normlab.*backward|threshold_backward"
+    r"|(Norm|Affine|Activat\w*|Relu|Add)Backward",
+    "norm, ReLU, addition: forward": r"normlab|_FusedNorm|_PlaneNorm|Curved"
+    r"|aten::(relu|clamp|add)_?$",
+    "optimizer": r"Optimizer|_foreach|_fused_sgd|AccumulateGrad|aten::detach",
+    "loss": r"(?i)log_?softmax|nll_?loss|cross_entropy",
+    "head": r"linear|addmm|aten::mm|mean|Mean|AddmmBackward|aten::(t|transpose|expand|div|sum)$",
+    "copies and layout": r"copy_|clone|contiguous|aten::_?to|as_strided|reshape|view|permute|slice",
+    "memory": r"empty|zero|fill_|resize_|new_",
 }
-"""Kinds of operation by parts of their names; the first that fits counts."""
+"""Kinds of operation by what their names have in them; the first that fits counts."""
 OTHER = "autograd and the rest"
 FORWARD_PASSES, BACKWARD_PASSES = 3, 5
 """How often a norm with ReLU must touch its map, as if no cache held it."""
@@ -49,17 +50,20 @@ FORWARD_PASSES, BACKWARD_PASSES = 3, 5
 
 def kind_of(name: str) -> str:
     """The kind of an operator, by its name."""
-    return next((kind for kind, parts in KINDS.items() if any(p in name for p in parts)), OTHER)
+    return next((kind for kind, parts in KINDS.items() if re.search(parts, name)), OTHER)
 
 
-def self_milliseconds(step: Callable[[], object], rounds: int) -> dict[str, float]:
+def self_milliseconds(step: Callable[[], object], rounds: int, names: bool) -> dict[str, float]:
     """Milliseconds of a step by kind, the calling thread's own time, a mean over the rounds."""
     with profile(activities=[ProfilerActivity.CPU]) as found:
         for _ in range(rounds):
             step()
     spent: dict[str, float] = defaultdict(float)
     for event in found.key_averages():
-        spent[kind_of(event.key)] += event.self_cpu_time_total / 1e3 / rounds
+        took = event.self_cpu_time_total / 1e3 / rounds
+        spent[kind_of(event.key)] += took
+        if names and took > 0.02:
+            print(f"{took:8.2f} ms  {kind_of(event.key)}: {event.key}")
     return spent
 
 
@@ -124,6 +128,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=15, help="steps of each norm")
     parser.add_argument("--threads", type=int, help="default: torch's")
     parser.add_argument("--only", nargs="*", default=["none", "bn"])
+    parser.add_argument("--names", action="store_true", help="also: operations by name")
     return parser.parse_args()
 
 
@@ -146,16 +151,16 @@ def main() -> None:
         for _ in range(3):
             step()
         took, share, faults, switches = waits(step, options.rounds)
-        spent = self_milliseconds(step, options.rounds)
+        spent = self_milliseconds(step, options.rounds, options.names)
         column = {kind: f"{spent.get(kind, 0.0):.1f}" for kind in (*KINDS, OTHER)}
         column["a step, profiled"] = f"{sum(spent.values()):.1f}"
         column["a step, not profiled"] = f"{took:.1f}"
         column["processors busy"] = f"{share:.2f}"
         column["page faults"] = f"{faults:.0f}"
         column["waits of a thread"] = f"{switches:.0f}"
-        column["least: products"] = f"{flops / product * 1e3:.1f}"
+        column["least: convolutions and head"] = f"{flops / product * 1e3:.1f}"
         least = maps * (FORWARD_PASSES + BACKWARD_PASSES) / copy * 1e3
-        column["least: norms, from memory"] = f"{least:.1f}"
+        column["least: norms, all from memory"] = f"{least:.1f}"
         columns[name] = column
     rows = [(key, *(column[key] for column in columns.values())) for key in columns[name]]
     print(markdown_table(("ms a step", *columns), rows))

@@ -58,7 +58,7 @@ def test_what_was_frozen_is_under_a_seal(tmp_path: Path, old: str, new: str) -> 
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
-    with pytest.raises(PlanError, match="changed after its study had started|unknown key"):
+    with pytest.raises(PlanError, match=r"changed after its study had started|unknown key"):
         read_plan(path)
 
 

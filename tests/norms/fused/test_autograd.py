@@ -1,4 +1,4 @@
-"""The one-call kernel of the six main norms against the rules in float64."""
+"""The one-call kernel of the six main norms, rms and ibn against the rules in float64."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from normlab.testing import relative_error
 pytestmark = pytest.mark.skipif(
     loader.library_path() is None, reason="no compiled kernel (no C++ compiler, or switched off)"
 )
-NORMS = ("bn", "in", "bin:gate=0.6", "ln", "gn:groups=2", "bn:momentum=0.3")
+NORMS = ("bn", "in", "bin:gate=0.6", "ln", "gn:groups=2", "bn:momentum=0.3", "rms", "ibn")
 SHAPES = (
     (4, 6, 5, 7),
     (1, 2, 3, 3),
@@ -83,7 +83,7 @@ def compare(
     if not training:
         for name, value in kernel.named_buffers():
             if name != "num_batches_tracked":
-                value.copy_(torch.linspace(0.5, 1.5, shape[1]))
+                value.copy_(torch.linspace(0.5, 1.5, len(value)))
     oracle = copy.deepcopy(kernel).double()
     found = everything(kernel, x, residual, activation, dy)
     expected = everything(
@@ -103,7 +103,7 @@ def compare(
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_against_the_rules(norm: str, shape: tuple[int, ...]) -> None:
-    if norm == "in" and shape[2] * shape[3] == 1:
+    if norm in ("in", "ibn") and shape[2] * shape[3] == 1:
         pytest.skip("instance normalization of one value is refused")
     for layout, activation, residual in itertools.product(LAYOUTS, ACTIVATIONS, (False, True)):
         error = compare(norm, shape, layout, torch.float32, activation, residual)
@@ -120,7 +120,7 @@ def test_bfloat16(norm: str, layout: str) -> None:
         assert error < TOLERANCE[torch.bfloat16], (activation, residual)
 
 
-@pytest.mark.parametrize("norm", ["bn", "bin:gate=0.6"])
+@pytest.mark.parametrize("norm", ["bn", "bin:gate=0.6", "ibn"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_evaluation_with_gradients(norm: str, activation: str) -> None:
     """Fine-tuning on frozen statistics."""

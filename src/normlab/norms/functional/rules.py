@@ -235,11 +235,16 @@ def half_instance(
 
 
 def root_mean_square(
-    mean: PlaneValues, variance: PlaneValues, weight: ChannelValues, *, eps: float
+    mean: PlaneValues,
+    variance: PlaneValues,
+    weight: ChannelValues,
+    bias: ChannelValues,
+    *,
+    eps: float,
 ) -> tuple[PlaneValues, PlaneValues]:
-    """RMS normalization over C, H, W: γ·x/√(mean x² + ε). Zhang & Sennrich 2019, equation 4."""
+    """RMS normalization over C, H, W: γ·x/√(mean x² + ε) + β. Zhang & Sennrich 2019, equation 4."""
     scale = ((variance + mean.square()).mean(1, keepdim=True) + eps).rsqrt().expand_as(mean)
-    return apply_affine(scale, scale * mean, weight, None)
+    return apply_affine(scale, scale * mean, weight, bias)
 
 
 def filter_response(

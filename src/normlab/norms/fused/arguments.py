@@ -52,6 +52,8 @@ class Scheme(NamedTuple):
     """ε, added to the variances."""
     activation: Activation
     """What follows the addition of the residual."""
+    centred: bool = True
+    """Whether the groups' part takes their mean away; else it divides by their root mean square."""
 
 
 class Normalized(NamedTuple):

@@ -1,11 +1,13 @@
-"""The six main norms in one call each way, where a kernel serves: compiled, or Triton on a GPU.
+"""The six main norms, rms and ibn in one call each way, where a kernel serves.
 
     y = act(γ·(ρ·(x − m_b)/√(s²_b+ε) + (1 − ρ)·(x − m_g)/√(s²_g+ε)) + β + residual)
 
 b: the statistics of a channel over the batch, or fixed ones; g: those of a group of channels of one
 sample. Batch normalization has b alone (ρ = 1), instance, layer and group normalization have g
-alone (C, 1 or G groups), batch-instance normalization both. With N×C numbers in the kernel too, a
-layer is one call instead of twenty, and a group that fits into the cache is read once.
+alone (C, 1 or G groups), batch-instance normalization both; root mean square normalization is layer
+normalization whose m_g is 0, IBN-a batch-instance normalization whose ρ is 0 or 1. With N×C numbers
+in the kernel too, a layer is one call instead of twenty, and a group that fits into the cache is
+read once. The kernel is the compiled one, or Triton's on a GPU (not for rms).
 
 rules.py says the same in the terms of the papers; it is the oracle of this file, and serves where
 this does not: other dtypes and devices, exporters, ranks, no C++ compiler. Code from torch.compile
@@ -57,7 +59,7 @@ def fused_norm(
     True
     """
     backend = serving_backend(operands, running)
-    if backend is None:
+    if backend is None or not (scheme.centred or backend.uncentred):
         return None
     x, residual, weight, bias, gate = operands
     if torch.compiler.is_compiling():

@@ -25,13 +25,13 @@ from normlab.norms.fused.triton import serve
 LIBRARY.define(
     "fused_norm(Tensor x, Tensor? residual, Tensor? weight, Tensor? bias, Tensor? gate, "
     "Tensor(a!)? running_mean, Tensor(b!)? running_variance, Tensor(c!)? batches, "
-    "float momentum, bool batch, bool fixed, int groups, float eps, str activation)"
+    "float momentum, bool batch, bool fixed, int groups, float eps, str activation, bool centred)"
     " -> (Tensor, Tensor, Tensor)"
 )
 LIBRARY.define(
     "fused_norm_backward(Tensor dy, Tensor x, Tensor? residual, Tensor? weight, Tensor? gate, "
     "Tensor planes, Tensor statistics, bool batch, bool fixed, int groups, float eps, "
-    "str activation, bool needs_dz) -> (Tensor, Tensor?, Tensor, Tensor, Tensor)"
+    "str activation, bool centred, bool needs_dz) -> (Tensor, Tensor?, Tensor, Tensor, Tensor)"
 )
 _forward_operator = torch.ops.normlab.fused_norm.default
 _backward_operator = torch.ops.normlab.fused_norm_backward.default
@@ -46,6 +46,8 @@ class Backend(NamedTuple):
     """forward(operands, running, scheme); moves the running statistics unless they are fixed."""
     backward: Callable[[Tensor, Saved, Scheme, bool], Gradients]
     """backward(dy, saved, scheme, needs_dz)."""
+    uncentred: bool = False
+    """Whether it serves schemes that are not centred."""
 
 
 def find_backend(device_type: str) -> Backend | None:
@@ -101,7 +103,7 @@ def triton_backend() -> Backend:
 _backends: dict[str, Backend] = {}
 if loader.library_path() is not None:
     set_backend(
-        "cpu", Backend((torch.float32, torch.bfloat16), _compiled_forward, _compiled_backward)
+        "cpu", Backend((torch.float32, torch.bfloat16), _compiled_forward, _compiled_backward, True)
     )
 if serve.gpu_kernels_available():
     set_backend("cuda", triton_backend())

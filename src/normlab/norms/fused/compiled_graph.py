@@ -28,11 +28,11 @@ from normlab.norms.fused.triton import serve
 LIBRARY.define(
     "fused_norm_in_graph(Tensor x, Tensor? residual, Tensor? weight, Tensor? bias, Tensor? gate, "
     "Tensor? fixed_mean, Tensor? fixed_variance, bool batch, bool fixed, int groups, float eps, "
-    "str activation) -> (Tensor, Tensor, Tensor)"
+    "str activation, bool centred) -> (Tensor, Tensor, Tensor)"
 )
 OPERATOR = torch.ops.normlab.fused_norm_in_graph.default
 """Takes (*operands, fixed_mean, fixed_variance, *scheme) and gives a `Normalized`."""
-_INPUTS = 12
+_INPUTS = 13
 
 
 def fused_norm_in_graph(

@@ -81,6 +81,8 @@ def normalize_by_sample(
     rule: Rule,
     residual: Images | None,
     activation: Activation,
+    *,
+    centred: bool = True,
 ) -> Images:
     """Normalize by a rule that looks at one sample at a time.
 
@@ -92,13 +94,14 @@ def normalize_by_sample(
         rule: of functional/rules.py, with everything but the planes and the parameters bound.
         residual: added before the activation.
         activation: what follows.
+        centred: whether the rule takes the groups' mean away.
 
     Returns:
         y with the shape, dtype and memory format of x.
     """
     weight, bias = layer.weight, layer.bias
     operands = Operands(x, residual, weight, bias, None)
-    scheme = Scheme(False, False, groups, layer.eps, activation)
+    scheme = Scheme(False, False, groups, layer.eps, activation, centred)
     fused = fused_norm(operands, None, scheme, rule)
     if fused is not None:
         return fused

@@ -9,6 +9,7 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from normlab.errors import UsageError
 from normlab.norms.base import Images, RunningNormalization, in_backward
@@ -17,7 +18,9 @@ from normlab.norms.functional.activation import Activation
 from normlab.norms.functional.engine import plane_norm
 from normlab.norms.functional.planes import statistics_dtype
 from normlab.norms.functional.rank_pool import average_over_ranks
-from normlab.norms.layers.apply import normalize_over_batch
+from normlab.norms.fused.arguments import Operands, Scheme
+from normlab.norms.fused.autograd import fused_norm, serving_backend
+from normlab.norms.layers.apply import ONE_VALUE_PER_CHANNEL, normalize_over_batch
 
 
 @torch.library.custom_op("normlab::snapshot", mutates_args=())
@@ -318,9 +321,41 @@ class HalfInstanceNorm2d(RunningNormalization):
         """See `Normalization.normalize`."""
         if self.instances:
             self.check_count(x.shape[2] * x.shape[3], "use a larger image")
+        y = self._in_one_call(x, residual, activation)
+        if y is not None:
+            return y
         running = self.running_for(x) if self.uses_running else None
         rule = partial(rules.half_instance, instances=self.instances, eps=self.eps, running=running)
         parameters = (self.weight, self.bias)
         return normalize_over_batch(
             self, x, rule, parameters, residual, activation, first_channel=self.instances
         )
+
+    def _in_one_call(
+        self, x: Images, residual: Images | None, activation: Activation
+    ) -> Images | None:
+        """As batch-instance normalization with ρ = 0 in the first channels and 1 in the others;
+        None where no kernel serves.
+        """
+        operands = Operands(x, residual, self.weight, self.bias, None)
+        if (self.training and self.synchronized) or serving_backend(operands, None) is None:
+            return None
+        self.check_count(x.shape[0] * x.shape[2] * x.shape[3], ONE_VALUE_PER_CHANNEL)
+        first, channels = self.instances, self.num_features
+        running = known = self.running_in_this_call()
+        if running is not None:  # the kernel's has all channels; what it holds of the first is void
+            mean, variance = (functional.pad(t, (first, 0)) for t in running[:2])
+            known = running._replace(mean=mean, variance=variance)
+        fixed = running is not None and not self.training
+        by_running = (known.mean, known.variance) if known is not None and fixed else None
+        gate = (torch.arange(channels, device=x.device) >= first).float()
+        y = fused_norm(
+            operands._replace(gate=gate),
+            known,
+            Scheme(True, fixed, channels, self.eps, activation),
+            partial(rules.batch_instance, eps=self.eps, running=by_running),
+        )
+        if y is not None and running is not None and known is not None and not fixed:
+            running.mean.copy_(known.mean[first:])
+            running.variance.copy_(known.variance[first:])
+        return y

@@ -13,6 +13,7 @@ from normlab.norms.functional.activation import Activation
 from normlab.norms.functional.engine import plane_norm
 from normlab.norms.functional.planes import activate_like, to_statistics_dtype
 from normlab.norms.fused.curved import CurvedScheme, curved_norm
+from normlab.norms.layers.apply import normalize_by_sample
 
 
 class RMSNorm2d(ChannelNormalization):
@@ -56,7 +57,7 @@ class RMSNorm2d(ChannelNormalization):
         """See `Normalization.normalize`."""
         if self.axes == "chw":
             rule = partial(rules.root_mean_square, eps=self.eps)
-            return plane_norm(x, rule, (self.weight,), residual, activation)[0]
+            return normalize_by_sample(self, x, 1, rule, residual, activation, centred=False)
         assert self.weight is not None
         values = to_statistics_dtype(x)
         scale = (values.square().mean(1, keepdim=True) + self.eps).rsqrt()

@@ -39,7 +39,7 @@ void curved(StableIValue* stack, uint64_t, uint64_t) {
     const T *from = data<T>(x), *beside_it = data<T>(residual);
     T* to_ = data<T>(y);
     map_tiles(geometry(x), values, [=](int64_t at) {
-      return Curved<T>{from + at, beside_it ? beside_it + at : nullptr, to_ + at, *activation,
+      return Curved<T>{from + at, moved(beside_it, at), to_ + at, *activation,
                        *curve};
     });
   });
@@ -71,7 +71,7 @@ void curved_sums(StableIValue* stack, uint64_t, uint64_t) {
     total_tiles<CurvedSums<T>>(
         geometry(x), values,
         [=](int64_t at) {
-          return CurvedSums<T>{{dy_ + at, x_ + at, r ? r + at : nullptr, *activation, *curve}};
+          return CurvedSums<T>{{dy_ + at, x_ + at, moved(r, at), *activation, *curve}};
         },
         totals);
   });
@@ -105,9 +105,8 @@ void curved_backward(StableIValue* stack, uint64_t, uint64_t) {
     const T *dy_ = data<T>(dy), *x_ = data<T>(x), *r = data<T>(residual);
     T *dx_ = data<T>(dx), *dz_ = data<T>(dz);
     map_tiles(geometry(x), values, [=](int64_t at) {
-      return CurvedBackward<T>{{dy_ + at, x_ + at, r ? r + at : nullptr, *activation, *curve},
-                               dx_ + at,
-                               dz_ ? dz_ + at : nullptr};
+      return CurvedBackward<T>{{dy_ + at, x_ + at, moved(r, at), *activation, *curve},
+                               dx_ + at, dz_ ? dz_ + at : nullptr};
     });
   });
   stack[0] = from(dx);

@@ -23,8 +23,6 @@ NORMLAB_INLINE Vector hyperbolic_tangent(Vector u) {
   return square < 0.390625f ? near_zero : far;
 }
 
-NORMLAB_INLINE Vector sigmoid(Vector u) { return splat(1.0f) / (exponential(-u) + 1.0f); }
-
 // f and its derivatives by x and by a.
 struct Bend {
   Vector value, by_x, by_slope;

@@ -44,7 +44,7 @@ void update_running(const Tensor& mean, const Tensor& variance, const Tensor& ba
 }
 
 // fused_norm(x, residual?, weight?, bias?, gate?, running_mean?, running_variance?, batches?,
-//            momentum, batch, fixed, groups, eps, activation)
+//            momentum, batch, fixed, groups, eps, activation, centred)
 //   -> y, planes (4, N, C), batch statistics (2, 1, C)
 void fused_norm(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor given = to<Tensor>(stack[0]);
@@ -57,6 +57,7 @@ void fused_norm(StableIValue* stack, uint64_t, uint64_t) {
   const int64_t groups = to<int64_t>(stack[11]);
   const double eps = to<double>(stack[12]);
   const auto activation = activation_named(to<std::string>(stack[13]));
+  const bool centred = to<bool>(stack[14]);
   STD_TORCH_CHECK(activation && is_served(given) && is_partner(added, given) &&
                       are_channel_values(given, {&weight, &bias, &gate, &mean, &variance}) &&
                       (!fixed || (mean && variance)),
@@ -71,8 +72,8 @@ void fused_norm(StableIValue* stack, uint64_t, uint64_t) {
     std::copy_n(floats_of(mean), c, own);
     std::copy_n(floats_of(variance), c, own + c);
   }
-  NormRule b{n, c, pixels, groups, batch, fixed, floats_of(weight), floats_of(bias), floats_of(gate),
-          own, own + c, float(eps)};
+  NormRule b{n, c, pixels, groups, batch, fixed, centred, floats_of(weight), floats_of(bias),
+             floats_of(gate), own, own + c, float(eps)};
   with_type(x, [&](auto type) {
     using T = decltype(type);
     fused_forward<T>(g, g.channels != 1, b, data<T>(x), data<T>(residual), *activation, data<T>(y),
@@ -86,7 +87,7 @@ void fused_norm(StableIValue* stack, uint64_t, uint64_t) {
 }
 
 // fused_norm_backward(dy, x, residual?, weight?, gate?, planes, statistics, batch, fixed, groups,
-//                     eps, activation, needs_dz) -> dx, dz?, dγ, dβ, dρ
+//                     eps, activation, centred, needs_dz) -> dx, dz?, dγ, dβ, dρ
 void fused_norm_backward(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor gradient = to<Tensor>(stack[0]), given = to<Tensor>(stack[1]);
   const Optional added = to<Optional>(stack[2]), weight = to<Optional>(stack[3]),
@@ -96,7 +97,7 @@ void fused_norm_backward(StableIValue* stack, uint64_t, uint64_t) {
   const int64_t groups = to<int64_t>(stack[9]);
   const double eps = to<double>(stack[10]);
   const auto activation = activation_named(to<std::string>(stack[11]));
-  const bool needs_dz = to<bool>(stack[12]);
+  const bool centred = to<bool>(stack[12]), needs_dz = to<bool>(stack[13]);
   STD_TORCH_CHECK(activation && is_served(given) && is_partner(gradient, given) &&
                       is_partner(added, given) && are_channel_values(given, {&weight, &gate}),
                   "normlab::fused_norm_backward does not serve these tensors");
@@ -109,8 +110,8 @@ void fused_norm_backward(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor found = uninitialized_rows(kGradientRows, n, c);
   const Geometry g = geometry(x);
   const float* known = floats(statistics);
-  const NormRule b{n, c, x.size(2) * x.size(3), groups, batch, fixed, floats_of(weight), nullptr,
-                floats_of(gate), known, known + c, float(eps)};
+  const NormRule b{n, c, x.size(2) * x.size(3), groups, batch, fixed, centred, floats_of(weight),
+                   nullptr, floats_of(gate), known, known + c, float(eps)};
   with_type(x, [&](auto type) {
     using T = decltype(type);
     fused_backward<T>(g, g.channels != 1, b, data<T>(dy), data<T>(x), data<T>(residual),

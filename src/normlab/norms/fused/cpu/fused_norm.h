@@ -3,7 +3,8 @@
 //   y = γ·(ρ·(x − m_b)·r_b + (1 − ρ)·(x − m_g)·r_g) + β,     r = (s² + ε)^-½
 //
 // b: statistics of a channel over the batch, or fixed ones; g: of a group of channels of one
-// sample. bn has b alone (ρ = 1), in, gn and ln have g alone (ρ = 0; C, G or 1 groups), bin both.
+// sample. bn has b alone (ρ = 1), in, gn and ln have g alone (ρ = 0; C, G or 1 groups), bin both,
+// and so has ibn (ρ = 0 or 1); rms is ln that is not centred.
 // The backward is derived in docs/engine.md. Sums over samples and groups are float64, in a fixed
 // order.
 
@@ -20,6 +21,7 @@ struct NormRule {
   int64_t groups;   // 0: no group part
   bool batch;       // with a batch part
   bool fixed;       // whose statistics do not depend on x
+  bool centred;     // the group part; else it has m_g = 0 and the mean of x² in place of s²_g
   const float *weight, *bias, *gate;  // C, or null
   const float *batch_mean, *batch_variance;  // C
   float eps;
@@ -60,6 +62,7 @@ struct NormRule {
       m = mean[at], v = variance[at];
     else
       merge(mean + at, variance + at, group_size(), 1, m, v);
+    if (!centred) v += m * m, m = 0;
     r = inverse(v);
   }
 
@@ -99,7 +102,7 @@ struct NormRule {
         const double t = s2[at] + double(s1[at]) * (mean[at] - m_g);
         own[at] = r_g * t;
         b += share * t;
-        d += share * s1[at];
+        if (centred) d += share * s1[at];
       }
       const double p_g = -r_g * r_g * r_g * b * each * value;
       for (int64_t c = start; c < start + size; ++c) {
@@ -182,11 +185,6 @@ void for_pieces(const NormRule& b, bool channels_last, const Work& work) {
 // One sample has one piece in channels_last memory: then the sweeps share it out by tiles.
 inline bool in_pieces(const NormRule& b, bool channels_last) {
   return b.samples > 1 || !channels_last;
-}
-
-template <class T>
-const T* moved(const T* pointer, int64_t by) {
-  return pointer ? pointer + by : nullptr;
 }
 
 // The statistics of every channel over the samples, which are equally large.

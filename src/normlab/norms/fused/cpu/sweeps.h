@@ -17,6 +17,8 @@ enum class Activation { none, relu, leaky_relu, silu };
 constexpr float kLeakySlope = 0.01f;
 constexpr int kColumns = 4;  // registers side by side, to hide the latency of an addition
 
+NORMLAB_INLINE Vector sigmoid(Vector u) { return splat(1.0f) / (exponential(-u) + 1.0f); }
+
 // The activation is no template parameter: the branch is the same every time and costs nothing,
 // and the file compiles in a third of the time. NaN goes through comparisons as in torch.
 NORMLAB_INLINE Vector activate(Vector z, Activation activation) {
@@ -43,8 +45,8 @@ NORMLAB_INLINE Vector through_activation(Vector dy, Vector pivot, Activation act
     case Activation::leaky_relu:
       return pivot > Vector{} ? dy : dy * kLeakySlope;
     case Activation::silu: {
-      const Vector sigmoid = splat(1.0f) / (exponential(-pivot) + 1.0f);
-      return dy * (sigmoid * (pivot * (splat(1.0f) - sigmoid) + 1.0f));
+      const Vector s = sigmoid(pivot);
+      return dy * (s * (pivot * (splat(1.0f) - s) + 1.0f));
     }
   }
   __builtin_unreachable();

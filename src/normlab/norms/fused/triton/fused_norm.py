@@ -41,7 +41,7 @@ def forward(operands: Operands, running: RunningStatistics | None, scheme: Schem
         (2, N, G).
     """
     x, residual, weight, bias, gate = operands
-    batch, fixed, groups, eps, activation = scheme
+    batch, fixed, groups, eps, activation, _ = scheme
     mean_now, variance_now, batches, momentum = running or (None, None, None, 0.0)
     with on_its_device(x):
         x = dense(x)
@@ -87,7 +87,7 @@ def backward(dy: Tensor, saved: Saved, scheme: Scheme, needs_dz: bool) -> Gradie
         dx, dz (None unless it is needed), dγ, dβ and dρ.
     """
     x, residual, weight, _, gate, planes, statistics = saved
-    batch, fixed, groups, eps, activation = scheme
+    batch, fixed, groups, eps, activation, _ = scheme
     with on_its_device(x):
         x = dense(x)
         n, c, h, w = x.shape
