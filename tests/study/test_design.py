@@ -55,6 +55,36 @@ def test_ids_are_unique_and_repeat(make_plan) -> None:
     assert [run.id for run in runs_of(plan)] == ids
 
 
+def with_weights(make_plan, **options):
+    network = {"name": "timm/resnet18", "options": {"weights": "w.safetensors", **options}}
+    return make_plan(training={"network": network})
+
+
+def absorbs(plan) -> object:
+    return plan.training.network.options.get("absorb_statistics")
+
+
+def test_new_studies_of_pretrained_networks_absorb_the_running_statistics(make_plan) -> None:
+    plan = with_methods(with_weights(make_plan), None)
+    assert absorbs(plan) is True
+    assert absorbs(with_methods(with_weights(make_plan), plan)) is True
+    before = with_weights(make_plan)  # begun when there was no such option
+    assert absorbs(with_methods(with_weights(make_plan), before)) is None
+    stated = with_weights(make_plan, absorb_statistics=False)
+    assert absorbs(with_methods(stated, None)) is False
+    assert stated.hash == before.hash
+    untrained = make_plan(training={"network": "timm/resnet18"})
+    assert absorbs(with_methods(untrained, None)) is None
+
+
+def test_networks_that_vary_absorb_them_too(make_plan) -> None:
+    levels = ["timm/resnet18:weights=w.safetensors", "cifar-resnet8"]
+    plan = with_methods(make_plan(factors={"training": {"network": levels}}), None)
+    first, second = plan.factors[0].training["network"]
+    assert first["options"] == {"weights": "w.safetensors", "absorb_statistics": True}
+    assert second == "cifar-resnet8"
+
+
 def test_more_blocks_leave_the_first_ones_as_they_are(make_plan) -> None:
     few, many = runs_of(make_plan(blocks=2)), runs_of(make_plan(blocks=5))
     assert many[: len(few)] == few

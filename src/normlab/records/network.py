@@ -16,6 +16,8 @@ from normlab.errors import UsageError
 Option = bool | int | float | str
 RESIDUAL_OPTIONS: dict[str, Option] = {"shortcut": "A", "zero_init_last_scale": False}
 """The options of the first networks with their defaults; the first records had no others."""
+ABSORB = "absorb_statistics"
+"""Whether a norm that takes a pretrained batch norm's place keeps its function: surgery.absorb."""
 LIBRARY_OPTIONS: dict[str, Option] = {
     "pretrained": False,
     "weights": "",
@@ -28,9 +30,12 @@ LIBRARY_OPTIONS: dict[str, Option] = {
     "freeze_epochs": 0,
     "backbone_lr_ratio": 1.0,
     "layer_decay": 1.0,
+    ABSORB: False,
 }
 """The options of networks of other libraries; those of _FOUND are filled in when a study starts."""
-_FOUND = ("weights_sha256", "library", "input_mean", "input_std")
+_FOUND = ("weights_sha256", "library", "input_mean", "input_std", ABSORB)
+_LATER = {"layer_decay": 1.0, ABSORB: False}
+"""Options that the first records of such networks did not have, with what they did."""
 OWN_TRAINING = "own-training"
 """The network of runs that are calls of a training of somebody's own; see normlab.study.own."""
 OWN_OPTIONS: dict[str, Option] = {"training": "", "network": "", "code": "", "metric": ""}
@@ -119,7 +124,7 @@ def hashed_network(network: Any, *, complete: bool = True) -> Any:
     if isinstance(network, Mapping) and is_of_library(str(network.get("name", ""))):
         options = network.get("options", {})
         options = {  # as they were hashed before there was any
-            key: value for key, value in options.items() if (key, value) != ("layer_decay", 1.0)
+            key: value for key, value in options.items() if value != _LATER.get(key, ...)
         }
         if options.get("weights_sha256"):  # not where the file lies, but what is in it
             options = {key: value for key, value in options.items() if key != "weights"}

@@ -19,7 +19,7 @@ from normlab.errors import PlanError, UnknownNameError, UsageError
 from normlab.networks.registry import checked
 from normlab.norms.spec import parse_norm
 from normlab.records.cells import Cell, Setting, arm_of, cells, split_name, tuned
-from normlab.records.network import hashed_network
+from normlab.records.network import ABSORB, hashed_network
 from normlab.records.plan import MARGIN_SHARE, Frozenness, StudyPlan, TrainingPlan, first_fault
 from normlab.records.run import DataSpec, NetworkSpec, OptimizerSpec, RunSpec, ScheduleSpec
 from normlab.records.tuning_results import Levels, TuningResults
@@ -80,7 +80,39 @@ def with_methods(plan: StudyPlan, begun: StudyPlan | None) -> StudyPlan:
     else:  # it would change nothing
         method = training.augmentation_method
     training = training.model_copy(update={"augmentation_method": method})
-    return with_rules(plan.model_copy(update={"training": training}), begun)
+    plan = _with_absorbed_statistics(plan.model_copy(update={"training": training}), begun)
+    return with_rules(plan, begun)
+
+
+def _with_absorbed_statistics(plan: StudyPlan, begun: StudyPlan | None) -> StudyPlan:
+    """Converted norms of pretrained networks begin near what these had learned (surgery.absorb),
+    unless the plan says otherwise, or the study was begun when they did not.
+    """
+    if begun is not None and not any(n.options.get(ABSORB) for n in _networks(begun)):
+        return plan
+
+    def absorbing(network: Any) -> Any:
+        """A network, or a level of a factor, with the option where it has a meaning."""
+        spec = NetworkSpec.model_validate(network)
+        given = spec.options.get("weights") or spec.options.get("pretrained")
+        if not given or ABSORB in spec.options:
+            return network
+        changed = spec.model_copy(update={"options": {**spec.options, ABSORB: True}})
+        return changed if isinstance(network, NetworkSpec) else changed.model_dump(mode="json")
+
+    factors = []
+    for each in plan.factors:
+        levels = dict(each.training)
+        if "network" in levels:
+            levels["network"] = tuple(map(absorbing, levels["network"]))
+        factors.append(each.model_copy(update={"training": levels}))
+    training = plan.training.model_copy(update={"network": absorbing(plan.training.network)})
+    return plan.model_copy(update={"training": training, "factors": tuple(factors)})
+
+
+def _networks(plan: StudyPlan) -> list[NetworkSpec]:
+    levels = [level for f in plan.factors for level in f.training.get("network", ())]
+    return [plan.training.network, *map(NetworkSpec.model_validate, levels)]
 
 
 def with_rules(plan: StudyPlan, begun: StudyPlan | None) -> StudyPlan:

@@ -14,7 +14,7 @@ def test_the_page(capsys: pytest.CaptureFixture[str]) -> None:
     text = PAGE.read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     shown = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
-    assert (len(blocks), len(shown)) == (8, 1)
+    assert (len(blocks), len(shown)) == (9, 1)
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), names)

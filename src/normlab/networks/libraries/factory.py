@@ -62,6 +62,7 @@ def make(
     weights_sha256: str,
     partial: bool,
     freeze_norm: str,
+    absorb_statistics: bool = False,
     **_: Option,
 ) -> nn.Module:
     """Build, load, draw the head, convert: see the module.
@@ -81,18 +82,28 @@ def make(
         seed = 0 if generator is None else generator.initial_seed()
         torch.default_generator.manual_seed(seed)  # what was drawn before depends on the library
         head.reset_parameters()
-    with_norm(network, norm, partial=partial, freeze_norm=freeze_norm)
+    with_norm(
+        network, norm, partial=partial, freeze_norm=freeze_norm, absorb_statistics=absorb_statistics
+    )
     return network
 
 
-def with_norm(network: nn.Module, norm: NormSpec, *, partial: bool, freeze_norm: str = "") -> None:
+def with_norm(
+    network: nn.Module,
+    norm: NormSpec,
+    *,
+    partial: bool,
+    freeze_norm: str = "",
+    absorb_statistics: bool = False,
+) -> None:
     """Give the network an arm's norm in place of its own; `keep` leaves them.
 
     Raises:
         UsageError: norms would be left, and are not to be (`partial`); there are none.
     """
     if norm.info.code != KEEP.code:
-        _refuse_partial(convert_norms(network, str(norm)), str(norm), partial)
+        done = convert_norms(network, str(norm), absorb_statistics=absorb_statistics)
+        _refuse_partial(done, str(norm), partial)
     frozen = freeze_norm or str(norm.options.get("frozen", "") if norm.info.code == "keep" else "")
     _freeze_norms(network, frozen)
 

@@ -98,6 +98,7 @@ def convert_norms(
     norm: str,
     *,
     where: Callable[[str, nn.Module], bool] = lambda name, module: True,
+    absorb_statistics: bool = False,
 ) -> Conversion:
     """Replace the normalizations of `model` by `norm`, in place, and report every layer.
 
@@ -107,6 +108,10 @@ def convert_norms(
         norm: spec string, e.g. "gn:groups=8".
         where: called with the name and the module; False leaves that layer, everywhere
             if it stands in several places.
+        absorb_statistics: where a norm over groups of channels (gn, ln) takes the place of a
+            trained batch norm, its γ and β are not those of the batch norm but those by which it is
+            the same function of channels that have the running statistics: the network begins
+            near what it had learned. It has parameters of its own then; see `surgery.absorb`.
 
     Returns:
         The converted model, a row for every layer that was replaced, and what was left as it was.
@@ -124,13 +129,17 @@ def convert_norms(
     >>> conversion.layers[0].transferred
     ('weight', 'bias')
     """
-    conversion = replace_norms(model, norm, where)
+    conversion = replace_norms(model, norm, where, absorbing=absorb_statistics)
     note_recipe(model, conversion.recipe)
     return conversion
 
 
 def replace_norms(
-    model: nn.Module, norm: str, where: Callable[[str, nn.Module], bool]
+    model: nn.Module,
+    norm: str,
+    where: Callable[[str, nn.Module], bool],
+    *,
+    absorbing: bool = False,
 ) -> Conversion:
     """What `convert_norms` does, without a note of it."""
     if isinstance(model, torch.jit.ScriptModule):
@@ -160,7 +169,9 @@ def replace_norms(
         seen = view(old)
         assert seen is not None
         try:
-            made[old], transferred, notes = make_like(old, seen, spec, given, device)
+            made[old], transferred, notes = make_like(
+                old, seen, spec, given, device, absorbing=absorbing
+            )
         except UsageError as error:
             raise UsageError(
                 f"layer {places[0] or '(the model)'} with {seen.channels} channels cannot become "

@@ -9,6 +9,7 @@ from normlab.errors import UsageError
 from normlab.norms.base import Normalization, RunningNormalization
 from normlab.norms.layers.baselines import NoNorm2d
 from normlab.norms.spec import NormSpec
+from normlab.norms.surgery.absorb import absorb_statistics
 from normlab.norms.surgery.freeze import freeze, is_frozen, release
 from normlab.norms.surgery.recognize import NormView, view
 from normlab.norms.surgery.with_activation import ActivatedNorm
@@ -37,11 +38,14 @@ def make_like(
     spec: NormSpec,
     given: frozenset[str],
     device: torch.device | None,
+    *,
+    absorbing: bool = False,
 ) -> tuple[nn.Module, tuple[str, ...], tuple[str, ...]]:
     """A norm of the spec in the place of `old`: the module, what was carried over, and notes.
 
     `given` are the options that the spec states; `device` is where a norm without tensors stands.
-    `old` stays as it is; the new norm shares its parameters and buffers.
+    `old` stays as it is; the new norm shares its parameters and buffers, unless it is `absorbing`
+    the running statistics.
     """
     new = spec.make(seen.channels)
     if seen.layout != "nchw":
@@ -68,6 +72,8 @@ def make_like(
             _transfer_settings(seen, new, given, transferred)
         if isinstance(new, RunningNormalization):
             _transfer_running(seen, new, same_kind, transferred, notes)
+        elif absorbing and not given & {"weight", "bias"} and absorb_statistics(seen, new):
+            transferred.append("running statistics, in weight and bias")
         elif seen.tracks:
             notes.append("no running statistics" + (" to freeze" if is_frozen(old) else ""))
         if not same_kind:
