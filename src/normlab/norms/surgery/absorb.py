@@ -10,9 +10,9 @@ and group normalization of it, γ'(x − m)/√(s² + ε') + β', is the same fu
     γ' = γ·√(s² + ε')/√(v_c + ε)        β' = β + γ·(m − μ_c)/√(v_c + ε).
 
 With γ and β as they were it is quite another one: channels that differ from each other by more than
-pictures do leave nothing of the pictures, layer by layer. Layer normalization is one group. Instance
-normalization has no such m and s² (running statistics do not say what varies within a plane), and
-root mean square normalization no β.
+pictures do leave nothing of the pictures, layer by layer. Layer normalization is one group.
+Instance normalization has no such m and s² (running statistics do not say what varies within a
+plane), and root mean square normalization no β.
 """
 
 from __future__ import annotations
