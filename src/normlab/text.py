@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -71,6 +72,15 @@ def visible(text: str, *, lines: bool = False) -> str:
         else letter.encode("unicode_escape").decode()
         for letter in text
     )
+
+
+def in_markup(text: str, *, lines: bool = False) -> str:
+    r"""Text of others as it stands in HTML or SVG, in an attribute too: `visible` and escaped.
+
+    >>> in_markup("<b>\x07")
+    '&lt;b&gt;\\x07'
+    """
+    return html.escape(visible(text, lines=lines))
 
 
 _ISOLATE, _END_OF_ISOLATE = "\u2068", "\u2069"

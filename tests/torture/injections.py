@@ -124,8 +124,8 @@ def faults_of(ended: Ended, root: Path) -> list[tuple[str, str | None]]:
             continue
         text = path.read_bytes().decode("utf-8", "replace")
         where = path.relative_to(root)
-        if path.name not in EXACT and (match := CONTROL.search(text)):
-            found.append((f"{match[0]!r} is in {where}", match[0]))
+        if path.name not in EXACT:
+            found += [(f"{c!r} is in {where}", c) for c in sorted(set(CONTROL.findall(text)))]
         if path.suffix in (".html", ".svg") and (bare := BARE.search(text)):
             found.append((f"{bare[0]!r} is in {where}", bare[0]))
         if path.suffix == ".csv" and path.name not in EXACT:

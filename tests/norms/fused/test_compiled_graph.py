@@ -57,7 +57,7 @@ def test_opcheck(batch, groups, needs_dz) -> None:
     gate = (draw(C).sigmoid()).detach().requires_grad_() if batch and groups else None
     torch.library.opcheck(
         compiled_graph.OPERATOR,
-        (x, residual, weight, bias, gate, None, None, batch, False, groups, 1e-5, "relu"),
+        (x, residual, weight, bias, gate, None, None, batch, False, groups, 1e-5, "relu", True),
     )
 
 

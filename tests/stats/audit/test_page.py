@@ -26,6 +26,13 @@ def test_the_page_marks_the_cells(tables_of) -> None:
     assert "http" not in page
 
 
+def test_what_acts_in_a_name_is_shown_as_its_escape(tables_of) -> None:
+    tables = tables_of("| norm | acc |\n|---|---|\n| a\x07\x8b\u202e<b> | .90 |\n")
+    page = render_audit_page(tables, audit(tables))
+    assert "<td>a\\x07\\x8b\\u202e</td>" in page
+    assert not {"\x07", "\x8b", "\u202e"} & set(page)
+
+
 def test_lines_say_what_was_read_and_what_was_not(tables_of) -> None:
     tables = tables_of(TEXT)
     lines = "\n".join(as_lines(tables, audit(tables), Known()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,7 +12,7 @@ import vl_convert
 
 from normlab.report.charts.compact_svg import compact
 from normlab.report.charts.style import configured
-from normlab.text import visible, visible_data
+from normlab.text import in_markup, visible, visible_data
 
 SVG = "http://www.w3.org/2000/svg"
 PNG_SCALE = 2.0
@@ -107,7 +106,7 @@ def shown_again(svg: str, name: str, description: str) -> str:
     prefix = re.sub(r"[^A-Za-z0-9-]+", "-", name)
     return (
         f'<svg xmlns="{SVG}" viewBox="0 0 {width:g} {height:g}" role="img" '
-        f'aria-label="{escape(visible(description))}"><use href="#{prefix}-body" /></svg>'
+        f'aria-label="{in_markup(description)}"><use href="#{prefix}-body" /></svg>'
     )
 
 

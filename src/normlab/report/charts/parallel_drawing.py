@@ -6,7 +6,6 @@ import os
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
-from html import escape
 
 from normlab.report.charts.drawer import (
     ChartCall as ChartCall,
@@ -18,7 +17,7 @@ from normlab.report.charts.drawer import (
     UnknownJobError,
     draw_one,
 )
-from normlab.text import visible
+from normlab.text import in_markup, visible
 
 SECONDS = {"chart": 0.15, "pdf": 0.1, "png": 0.4}
 """Roughly the seconds of a job; starting a process costs about one."""
@@ -87,7 +86,7 @@ def _draw_share(
 
 def _apology(reason: str) -> bytes:
     """A picture that says that there is none."""
-    text = escape(visible(reason)[:100])
+    text = in_markup(reason[:100])
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" width="640" height="48" viewBox="0 0 640 48">'
         '<g font-family="sans-serif" font-size="12"><text x="4" y="18">This figure could not be '

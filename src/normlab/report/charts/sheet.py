@@ -10,11 +10,11 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from normlab.report.charts.colours import Stroke
 from normlab.report.charts.drawing import size
 from normlab.report.charts.style import INK, MUTED
+from normlab.text import in_markup
 
 GAP = 22.0
 MARGIN = 16.0
@@ -121,5 +121,5 @@ def _legend(strokes: Mapping[str, Stroke], top: float, width: float) -> tuple[in
 def _text(x: float, y: float, text: str, points: float, colour: str) -> str:
     return (
         f'<text x="{x:g}" y="{y:g}" {_FONT} font-size="{points:g}" fill="{colour}">'
-        f"{escape(text)}</text>"
+        f"{in_markup(text)}</text>"
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import html
 import http.server
 import os
 import re
@@ -27,6 +26,7 @@ from normlab.errors import StorageError
 from normlab.records.data_report import LOOK
 from normlab.records.robustness import ROBUSTNESS
 from normlab.report.page.build import build_report
+from normlab.text import in_markup
 
 HOST = "127.0.0.1"
 LOCAL = ("127.0.0.1", "localhost")
@@ -117,7 +117,7 @@ class LivePage:
         page = self.current()[1] or _WAITING.encode()
         if not (status := self.status()):
             return page
-        line = f'<p role="status" style="margin:.5rem 1rem">{html.escape(status)}</p>'
+        line = f'<p role="status" style="margin:.5rem 1rem">{in_markup(status)}</p>'
         return re.sub(rb"<body[^>]*>", lambda found: found[0] + line.encode(), page, count=1)
 
     def refresh(self) -> bool:

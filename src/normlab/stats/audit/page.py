@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 
 from normlab.stats.audit.model import PublishedTable
 from normlab.stats.audit.printing import describe
 from normlab.stats.audit.rules import RULES, AuditReport
 from normlab.stats.audit.rules.base import Finding
-from normlab.text import count
+from normlab.text import count, in_markup
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8886; --certain: #c62828; --question: #b26a00; }
@@ -49,14 +48,14 @@ def _sections(tables: Sequence[PublishedTable], report: AuditReport) -> Iterator
         seen.add(place)
         pieces = [one for one in tables if (one.raw.file, one.raw.line) == place]
         own = [one for one in report.findings if (one.file, one.line) == place]
-        yield f"<section><h2>{escape(table.title or f'{place[0]}, line {place[1]}')}</h2>"
-        yield "".join(f'<p class="read">{escape(describe(piece))}</p>' for piece in pieces)
+        yield f"<section><h2>{in_markup(table.title or f'{place[0]}, line {place[1]}')}</h2>"
+        yield "".join(f'<p class="read">{in_markup(describe(piece))}</p>' for piece in pieces)
         yield _grid(table, own)
         yield _list(own) if own else "<p>Nothing was found.</p>"
         yield "</section>"
     if report.notes:
         yield "<section><h2>Not tested</h2>"
-        yield "".join(f"<p>{escape(note)}</p>" for note in report.notes) + "</section>"
+        yield "".join(f"<p>{in_markup(note)}</p>" for note in report.notes) + "</section>"
 
 
 def _grid(table: PublishedTable, findings: Sequence[Finding]) -> str:
@@ -81,18 +80,18 @@ def _grid(table: PublishedTable, findings: Sequence[Finding]) -> str:
 
 def _cell(tag: str, text: str, numbers: Sequence[int], findings: Sequence[Finding]) -> str:
     if not numbers:
-        return f"<{tag}>{escape(text)}</{tag}>"
+        return f"<{tag}>{in_markup(text)}</{tag}>"
     certain = any(findings[number - 1].kind == "certain" for number in numbers)
     kind = "certain" if certain else "question"
     listed = ", ".join(map(str, numbers))
-    return f'<{tag} class="{kind}">{escape(text)}<sup> {listed}</sup></{tag}>'
+    return f'<{tag} class="{kind}">{in_markup(text)}<sup> {listed}</sup></{tag}>'
 
 
 def _list(findings: Sequence[Finding]) -> str:
     titles = {rule.code: rule.title for rule in RULES}
     items = "".join(
         f'<li><span class="kind {one.kind}">{one.kind}</span> {one.code}, {titles[one.code]}: '
-        f"{escape(one.row)}: {escape(one.arithmetic)}</li>"
+        f"{in_markup(one.row)}: {in_markup(one.arithmetic)}</li>"
         for one in findings
     )
     return f"<ol>{items}</ol>"

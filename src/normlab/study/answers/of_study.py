@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from normlab.stats.data.reading import StudyRecords, read_study
 from normlab.stats.summary.analysis import Analysis, analyse_study
 from normlab.stats.summary.chosen_run import chosen_run, recommendations
 from normlab.stats.summary.recommendation import Recommendation, headline
-from normlab.text import count
+from normlab.text import count, in_markup
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +43,7 @@ class StudyVerdict:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return f"<pre>{in_markup(str(self), lines=True)}</pre>"
 
 
 class Answers:
@@ -143,7 +142,7 @@ class Answers:
     def _repr_html_(self) -> str:
         """The answer and the table, for a notebook."""
         if not (self.folder / "study.toml").exists():
-            return f"<p>{html.escape(repr(self))}</p>"
+            return f"<p>{in_markup(repr(self))}</p>"
         table = self.table().to_html(index=False, float_format="{:.3f}".format, na_rep="–")
-        said = html.escape(repr(self).strip("<>"))
+        said = in_markup(repr(self).strip("<>"))
         return f"<p>{said}</p>{self.verdict._repr_html_()}{table}"
