@@ -172,7 +172,7 @@ def compared(measure: Measure, one: Contrast) -> str:
     """A difference that is shown: "2.1 points lower (1.0 to 3.2)"."""
     word = measure.more if one.difference > 0 else measure.less
     text = f"{measure.amount(one.difference)} {word}"
-    if one.interval is None:
+    if one.interval is None or one.interval.low == one.interval.high:
         return f"{text} in every block"
     low, high = sorted((abs(one.interval.low), abs(one.interval.high)))
     return f"{text} ({measure.number(low)} to {measure.number(high)})"
