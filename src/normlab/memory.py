@@ -13,11 +13,12 @@ REMEDY = (
 )
 _SAID = re.compile(
     r"out of memory|can't allocate memory|cannot allocate memory|std::bad_alloc"
-    r"|ALLOC_FAILED|MemoryError|OutOfMemory|oom[-_ ]?kill|can't start new thread",
+    r"|ALLOC_FAILED|MemoryError|OutOfMemory|oom[-_ ]?kill|can't start new thread"
+    r"|could not create a primitive",
     re.IGNORECASE,
 )
 """How torch's allocators, CUDA's libraries, C++, Python, Ray and SLURM say it; a thread that cannot
-start has no room for its stack."""
+start has no room for its stack, and a primitive that oneDNN cannot create none for its code."""
 KILLED = (-9, 137)
 """Exit codes of a process that SIGKILL has ended: as Python has it, and as shells have it."""
 _VMSTAT = Path("/proc/vmstat")
