@@ -11,7 +11,7 @@ from normlab.errors import PlanError
 from normlab.report.page.build import build_report
 
 HOSTILE = ("<script>alert(1)</script>", "=cmd()", "a&b_c|d%{}")
-VOID = {"meta", "link", "br", "hr", "img", "input"}
+VOID = {"meta", "link", "br", "wbr", "hr", "img", "input"}
 SCRIPTS = '<script type="application/json" id="page-data">{}</script><script>1</script>'
 
 
