@@ -100,6 +100,27 @@ def test_too_few_classes_or_images(tmp_path: Path, picture) -> None:
 
 
 @pytest.mark.slow
+def test_a_process_that_dies_just_before_its_entry_is_there_leaves_nothing(
+    photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Path.replace
+
+    def dies(path: Path, target: Path) -> Path:
+        if path.name.startswith("new-"):
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", dies)
+    with pytest.raises(KeyboardInterrupt):
+        load_data(str(photos), 8)
+    assert list(cache.glob("images/*.partial/checks.json"))
+    monkeypatch.undo()
+    monkeypatch.setenv("NORMLAB_CACHE", str(cache))
+    load_data(str(photos), 8)
+    assert not list(cache.glob("images/*.partial"))
+    assert len(list(cache.glob("images/*/checks.json"))) == 1
+
+
 @pytest.mark.parametrize(
     "harm",
     [

@@ -15,8 +15,10 @@ import pytest
 
 from normlab.data.dataset import load_data
 from normlab.errors import InterruptedRunError, PlanError, StorageError, UsageError
+from normlab.records.data_report import DataReport
 from normlab.records.plan import read_plan, write_plan
 from normlab.records.run import EpochRow, Outcome
+from normlab.records.store import DATA, read_optional
 from normlab.study.lock import study_lock
 from normlab.study.study import Study
 from normlab.train import execute as execute_module
@@ -150,6 +152,19 @@ def test_a_folder_whose_study_was_killed_while_it_was_planned(make_plan, dataset
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / ".study.toml.0a1b2c3d-17.partial").write_text("name = ")
     assert Study.create(tmp_path / "study", make_plan(), dataset).missing()
+
+
+def test_a_study_that_was_killed_between_its_plan_and_its_data(
+    make_plan, dataset, tmp_path
+) -> None:
+    Study.create(tmp_path / "study", make_plan(), dataset)
+    found = read_optional(tmp_path / "study" / DATA, DataReport)
+    assert found is not None
+    (tmp_path / "study" / DATA).unlink()
+    Study.create(tmp_path / "study", make_plan(), dataset)
+    again = read_optional(tmp_path / "study" / DATA, DataReport)
+    assert again is not None
+    assert again.images == found.images
 
 
 def test_the_checkpoint_of_a_run_that_ended_just_before_its_process_is_swept(

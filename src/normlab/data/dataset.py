@@ -165,6 +165,8 @@ def _prepare_unseen(
 def _may_be_there(cache: Path, source: Source, size: int) -> bool:
     """Whether an entry has as many files at this size: the same images may have moved here."""
     for path in (cache / "images").glob("*/checks.json"):
+        if path.parent.suffix == ".partial":  # a process died before it was an entry
+            continue
         with contextlib.suppress(*DAMAGED):
             checks = json.loads(path.read_bytes())
             count = checks.get("files", checks.get("images"))

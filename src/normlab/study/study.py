@@ -105,6 +105,8 @@ class Study(Answers):
         frozen = freeze(plan, manifest.fingerprint, manifest.classes, manifest.groups_hash)
         if begun is not None:
             study = cls._reopen(folder, frozen)
+            if data is None and not (folder / DATA).exists():  # its first process died before that
+                data = quick_report(dataset)
             study.data = data
             return study
         check_folder(folder, plan.data.source)
