@@ -105,9 +105,8 @@ class Study(Answers):
         frozen = freeze(plan, manifest.fingerprint, manifest.classes, manifest.groups_hash)
         if begun is not None:
             study = cls._reopen(folder, frozen)
-            if data is None and not (folder / DATA).exists():  # its first process died before that
-                data = quick_report(dataset)
-            study.data = data
+            known = data is not None or (folder / DATA).exists()  # its first process may have died
+            study.data = data if known else quick_report(dataset)
             return study
         check_folder(folder, plan.data.source)
         check_margin(frozen, manifest)
