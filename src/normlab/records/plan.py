@@ -278,8 +278,7 @@ class StudyPlan(Frozen):
     @model_validator(mode="after")
     def _functions_are_of_plugins(self) -> StudyPlan:
         """What a study calls by name must be code that its user was asked about."""
-        levels = [level for f in self.factors for level in f.training.get("network", ())]
-        for network in (self.training.network, *map(NetworkSpec.model_validate, levels)):
+        for network in self.networks:
             module = module_of(network.name)
             if module is not None and module not in self.plugins:
                 raise PlanError(
@@ -298,6 +297,12 @@ class StudyPlan(Frozen):
         if not isinstance(tuning, dict) or "scope" in tuning:
             return content
         return {**content, "tuning": {**tuning, "scope": "study"}}
+
+    @property
+    def networks(self) -> tuple[NetworkSpec, ...]:
+        """The network of [training], and those that are levels of a factor."""
+        levels = [level for f in self.factors for level in f.training.get("network", ())]
+        return (self.training.network, *map(NetworkSpec.model_validate, levels))
 
     @property
     def hash(self) -> str:

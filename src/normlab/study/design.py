@@ -8,6 +8,7 @@ cut off anywhere is still balanced.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -88,31 +89,37 @@ def _with_absorbed_statistics(plan: StudyPlan, begun: StudyPlan | None) -> Study
     """Converted norms of pretrained networks begin near what these had learned (surgery.absorb),
     unless the plan says otherwise, or the study was begun when they did not.
     """
-    if begun is not None and not any(n.options.get(ABSORB) for n in _networks(begun)):
+    if begun is not None and not any(n.options.get(ABSORB) for n in begun.networks):
         return plan
 
-    def absorbing(network: Any) -> Any:
-        """A network, or a level of a factor, with the option where it has a meaning."""
-        spec = NetworkSpec.model_validate(network)
+    def absorbing(spec: NetworkSpec) -> NetworkSpec:
         given = spec.options.get("weights") or spec.options.get("pretrained")
         if not given or ABSORB in spec.options:
-            return network
-        changed = spec.model_copy(update={"options": {**spec.options, ABSORB: True}})
-        return changed if isinstance(network, NetworkSpec) else changed.model_dump(mode="json")
+            return spec
+        return spec.model_copy(update={"options": {**spec.options, ABSORB: True}})
 
+    def absorbing_level(level: Any) -> Any:
+        spec = NetworkSpec.model_validate(level)
+        changed = absorbing(spec)
+        return level if changed is spec else changed.model_dump(mode="json")
+
+    return _with_networks(plan, absorbing, absorbing_level)
+
+
+def _with_networks(
+    plan: StudyPlan,
+    change: Callable[[NetworkSpec], NetworkSpec],
+    change_level: Callable[[Any], Any],
+) -> StudyPlan:
+    """The plan with its network changed, and those that are levels of a factor."""
+    training = plan.training.model_copy(update={"network": change(plan.training.network)})
     factors = []
     for each in plan.factors:
         levels = dict(each.training)
         if "network" in levels:
-            levels["network"] = tuple(map(absorbing, levels["network"]))
+            levels["network"] = tuple(map(change_level, levels["network"]))
         factors.append(each.model_copy(update={"training": levels}))
-    training = plan.training.model_copy(update={"network": absorbing(plan.training.network)})
     return plan.model_copy(update={"training": training, "factors": tuple(factors)})
-
-
-def _networks(plan: StudyPlan) -> list[NetworkSpec]:
-    levels = [level for f in plan.factors for level in f.training.get("network", ())]
-    return [plan.training.network, *map(NetworkSpec.model_validate, levels)]
 
 
 def with_rules(plan: StudyPlan, begun: StudyPlan | None) -> StudyPlan:
@@ -224,18 +231,7 @@ def _with_canonical_norms(plan: StudyPlan) -> StudyPlan:
 
 def _with_checked_networks(plan: StudyPlan) -> StudyPlan:
     """Networks by the names of today, with all of their options: a default may change later."""
-    training = plan.training.model_copy(update={"network": checked(plan.training.network)})
-    factors = tuple(
-        each.model_copy(update={"training": each.training | _checked_levels(each.training)})
-        for each in plan.factors
-    )
-    return plan.model_copy(update={"training": training, "factors": factors})
-
-
-def _checked_levels(levels: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
-    if "network" not in levels:
-        return {}
-    return {"network": tuple(_checked_level(level) for level in levels["network"])}
+    return _with_networks(plan, checked, _checked_level)
 
 
 def _checked_level(level: Any) -> dict[str, Any]:

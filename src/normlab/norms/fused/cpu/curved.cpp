@@ -106,7 +106,7 @@ void curved_backward(StableIValue* stack, uint64_t, uint64_t) {
     T *dx_ = data<T>(dx), *dz_ = data<T>(dz);
     map_tiles(geometry(x), values, [=](int64_t at) {
       return CurvedBackward<T>{{dy_ + at, x_ + at, moved(r, at), *activation, *curve},
-                               dx_ + at, dz_ ? dz_ + at : nullptr};
+                               dx_ + at, moved(dz_, at)};
     });
   });
   stack[0] = from(dx);

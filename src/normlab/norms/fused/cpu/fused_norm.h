@@ -262,7 +262,7 @@ void gradients(const Geometry& g, const T* dy, const T* x, const T* residual,
                                  found.values(kQ, at)};
   map_tiles(g, values, [=](int64_t k) {
     return RecomputedBackward<T>{dy + k, x + k,      moved(residual, k),
-                                 dx + k, dz ? dz + k : nullptr, activation};
+                                 dx + k, moved(dz, k), activation};
   });
 }
 
@@ -281,7 +281,7 @@ void fused_backward(const Geometry& g, bool channels_last, const NormRule& b, co
                                   planes, at, s1 + at, s2 + at);
                  b.backward_groups(i, first, last, mean, variance, s1, s2, scale, p, q, own);
                  gradients<T>(piece, dy + start, x + start, moved(residual, start), activation,
-                              planes, found, at, dx + start, dz ? dz + start : nullptr);
+                              planes, found, at, dx + start, moved(dz, start));
                });
     b.backward_batch(mean, s1, s2, own, p, q, dweight, dbias, dgate);
     return;

@@ -46,7 +46,7 @@ struct PlaneValues {
 };
 
 template <class T>
-const T* moved(const T* pointer, int64_t by) {
+T* moved(T* pointer, int64_t by) {
   return pointer ? pointer + by : nullptr;
 }
 
@@ -89,34 +89,13 @@ inline float* scratch(int64_t count, const Geometry& g) {
   return reinterpret_cast<float*>((address + 63) / 64 * 64);
 }
 
-// work(begin, end) on ranges of all tiles, in torch's threads; the same ranges for every sweep.
-template <class Work>
-void for_ranges(const Geometry& g, const Work& work) {
-  const int64_t values = std::min(g.rows, g.pixels) * g.channels;
-  const int64_t grain = std::max<int64_t>(kValuesPerTask / values, 1);
-  torch::stable::parallel_for(0, g.samples * g.tiles, grain, work);
-}
-
-// work(sample, first tile, last tile) on pieces of the samples, in torch's threads, each from the
-// last sample that it has to its first; `memory` is scratch for `count` kinds of coefficients and
-// sums.
-template <class Work>
-void for_tiles_from_the_end(const Geometry& g, int64_t count, const Work& work) {
-  for_ranges(g, [&](int64_t begin, int64_t end) {
-    float* memory = scratch(count, g);
-    while (begin < end) {
-      const int64_t sample = (end - 1) / g.tiles, start = sample * g.tiles;
-      const int64_t first = std::max(begin - start, int64_t(0));
-      work(sample, first, end - start, memory);
-      end = start + first;
-    }
-  });
-}
-
-// The same from the first sample on.
+// work(sample, first tile, last tile) on pieces of the samples, in torch's threads; `memory` is
+// scratch for `count` kinds of coefficients and sums.
 template <class Work>
 void for_tiles(const Geometry& g, int64_t count, const Work& work) {
-  for_ranges(g, [&](int64_t begin, int64_t end) {
+  const int64_t values = std::min(g.rows, g.pixels) * g.channels;
+  const int64_t grain = std::max<int64_t>(kValuesPerTask / values, 1);
+  torch::stable::parallel_for(0, g.samples * g.tiles, grain, [&](int64_t begin, int64_t end) {
     float* memory = scratch(count, g);
     while (begin < end) {
       const int64_t sample = g.tiles == 1 ? begin : begin / g.tiles;
@@ -216,15 +195,13 @@ void sum_tiles(const Geometry& g, const PlaneValues (&values)[C], const Make& ma
       });
 }
 
-// From the end, because a sweep that sums went before: what it saw last is in the cache still.
 template <int C, class Make>
 void map_tiles(const Geometry& g, const PlaneValues (&values)[C], const Make& make) {
-  for_tiles_from_the_end(
-      g, C, [&](int64_t sample, int64_t begin, int64_t end, float* coefficients) {
-        lay_out(values, sample, g, coefficients);
-        for (int64_t tile = end; tile-- > begin;)
-          sweep(make(g.start_of(sample, tile)), g.rows_of(tile), g, coefficients, nullptr);
-      });
+  for_tiles(g, C, [&](int64_t sample, int64_t begin, int64_t end, float* coefficients) {
+    lay_out(values, sample, g, coefficients);
+    for (int64_t tile = begin; tile < end; ++tile)
+      sweep(make(g.start_of(sample, tile)), g.rows_of(tile), g, coefficients, nullptr);
+  });
 }
 
 template <class T>
@@ -253,7 +230,7 @@ void affine_backward(const Geometry& g, const T* dy, const T* x, PlaneValues cen
   const PlaneValues values[4] = {center, scale, p, q};
   map_tiles(g, values, [=](int64_t at) {
     return AffineBackward<T>{dy + at, x + at, moved(pivot, at), dx + at,
-                             dz ? dz + at : nullptr, activation};
+                             moved(dz, at), activation};
   });
 }
 
