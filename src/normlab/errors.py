@@ -18,6 +18,11 @@ the sentence and exits with code 2; only a defect of normlab itself shows a trac
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 import difflib
 from collections.abc import Iterable
 
@@ -102,3 +107,15 @@ class DivergedError(NormlabError):
 
 class InterruptedRunError(NormlabError):
     """Somebody asked the run to stop (Ctrl-C, SIGTERM); what was finished is stored."""
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first fault that pydantic found, in one sentence with the key and the value."""
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key {key!r}; remove it or correct its spelling"
+    if fault["type"] == "missing":
+        return f"the key {key!r} is missing; add it"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{key} = {shortened(repr(fault['input']))}: {message[0].lower()}{message[1:]}"

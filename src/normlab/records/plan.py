@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from normlab.errors import PlanError, UnknownNameError, UsageError, shortened
+from normlab.errors import PlanError, UnknownNameError, UsageError, first_fault
 from normlab.inputs import read_toml
 from normlab.limits import (
     MAX_BATCH_SIZE,
@@ -387,15 +387,3 @@ def write_plan(plan: StudyPlan, path: Path) -> None:
     if plan.frozen is not None:
         content = {SEAL: plan.frozen.seal, **content}
     atomic_write(path, tomli_w.dumps(content).encode())
-
-
-def first_fault(error: ValidationError) -> str:
-    """The first fault that pydantic found, in one sentence with the key and the value."""
-    fault = error.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; remove it or correct its spelling"
-    if fault["type"] == "missing":
-        return f"the key {key!r} is missing; add it"
-    message = fault["msg"].removeprefix("Value error, ")
-    return f"{key} = {shortened(repr(fault['input']))}: {message[0].lower()}{message[1:]}"

@@ -16,12 +16,12 @@ from pydantic import ValidationError
 
 from normlab._version import __version__
 from normlab.data.augment.policy import in_one_pass, operations
-from normlab.errors import PlanError, UnknownNameError, UsageError
+from normlab.errors import PlanError, UnknownNameError, UsageError, first_fault
 from normlab.networks.registry import checked
 from normlab.norms.spec import parse_norm
 from normlab.records.cells import Cell, Setting, arm_of, cells, split_name, tuned
 from normlab.records.network import ABSORB, hashed_network
-from normlab.records.plan import MARGIN_SHARE, Frozenness, StudyPlan, TrainingPlan, first_fault
+from normlab.records.plan import MARGIN_SHARE, Frozenness, StudyPlan, TrainingPlan
 from normlab.records.run import DataSpec, NetworkSpec, OptimizerSpec, RunSpec, ScheduleSpec
 from normlab.records.tuning_results import Levels, TuningResults
 
