@@ -18,13 +18,12 @@ the sentence and exits with code 2; only a defect of normlab itself shows a trac
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
-
-import difflib
-from collections.abc import Iterable
 
 
 class NormlabError(Exception):
