@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import doctest
 import json
+import math
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 import normlab
 from normlab.data.dataset import load_data
 from normlab.errors import MissingExtraError, UnknownNameError, UsageError
 from normlab.serving.export import check, forms, write
 from normlab.serving.export.check import CheckPictures, allowed, check_close, rounding_error
+from normlab.serving.export.forms import facts
+from normlab.serving.export.program import trace
 from normlab.serving.export.write import export
 from normlab.serving.predictor import Predictor
 from normlab.stats.data.reading import read_study
@@ -101,6 +107,30 @@ def test_folder(study: Study, tmp_path: Path) -> None:
     said, share = found.stdout.rsplit(maxsplit=1)
     assert said == best
     assert float(share) == pytest.approx(shares[best], abs=1e-5)
+
+
+def test_padding_as_tensorflows_is_exported_for_its_size_alone(study: Study) -> None:
+    """⌈side / stride⌉ of a free side is traced, and torch.export.save raises an AssertionError."""
+    predictor = Predictor.load(run_of(study, "bn"))
+    predictor = replace(predictor, network=nn.Sequential(PaddedAsTensorFlow(), predictor.network))
+    pictures = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3), np.uint8)
+    expected = np.stack(list(predictor.probabilities(iter(pictures))))
+    traced = trace(predictor, torch.from_numpy(pictures), 1e-5)
+    assert (traced.multiple, traced.sizes) == (0, "of its size alone")
+    with tempfile.TemporaryDirectory() as folder:
+        answers = forms.write_program(traced, facts(predictor, traced), Path(folder) / "model.pt2")
+    assert np.abs(answers(pictures) - expected).max() <= 1e-5
+
+
+class PaddedAsTensorFlow(nn.Module):
+    """A mean of 3 × 3 with stride 2, and padding so that ⌈side / 2⌉ come out."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows, columns = (max((math.ceil(side / 2) - 1) * 2 + 3 - side, 0) for side in x.shape[-2:])
+        padded = nn.functional.pad(
+            x, [columns // 2, columns - columns // 2, rows // 2, rows - rows // 2]
+        )
+        return nn.functional.interpolate(nn.functional.avg_pool2d(padded, 3, 2), x.shape[-2:])
 
 
 def test_nothing_is_written_that_is_not_exact(study: Study, tmp_path: Path) -> None:

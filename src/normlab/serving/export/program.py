@@ -6,6 +6,7 @@ probabilities = softmax(network((x/255 − mean)/std)),   x (N, H, W, 3) of 8 bi
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import warnings
 from collections.abc import Iterator
@@ -101,7 +102,9 @@ def trace(
 def _of_any_size(
     module: PictureProgram, pictures: UInt8[Tensor, "n s s 3"], multiple: int
 ) -> ExportedProgram | None:
-    """The program for heights and widths of these multiples, unless its shapes refuse that."""
+    """The program for heights and widths of these multiples, unless its shapes refuse that, or
+    to be stored.
+    """
     if pictures.shape[1] % multiple:
         return None
     sides = {
@@ -109,9 +112,12 @@ def _of_any_size(
         for place, name in ((1, "rows"), (2, "columns"))
     }
     try:
-        return _exported(module, pictures, sides)
+        program = _exported(module, pictures, sides)
+        with quiet_exporter():  # padding as TensorFlow's needs ⌈side / stride⌉, which has no form
+            torch.export.save(program, io.BytesIO())
     except Exception:  # whatever a network's shapes make torch raise
         return None
+    return program
 
 
 def _exported(module: nn.Module, pictures: Tensor, sides: dict[int, Dim]) -> ExportedProgram:
