@@ -13,9 +13,9 @@ from copy import copy
 from dataclasses import fields
 from typing import Annotated, Any
 
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
-from normlab.cli.help_text import EXAMPLES, FIRST, SYNONYMS, VERBS
+from normlab.cli.help_text import EXAMPLES, FIRST, SYNONYMS
 from normlab.cli.option_groups import OptionGroup
 from normlab.errors import UsageError, shortened
 
@@ -111,48 +111,6 @@ class GroupedCommand(TyperCommand):
             if isinstance(value, float) and not math.isfinite(value):
                 raise UsageError(f"{param.opts[0]} takes a finite number, got {value}")
         return rest
-
-
-class VerbGroup(TyperGroup):
-    """The tool itself: verbs under headings."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """What stands before the verb.
-
-        Raises:
-            UsageError: an option that the tool does not have.
-        """
-        try:
-            rest: list[str] = super().parse_args(ctx, args)
-        except Exception as error:
-            raise refused(error, None) from None
-        return rest
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The verb that the first argument names.
-
-        Raises:
-            UsageError: there is none.
-        """
-        if args and not args[0].startswith("-") and args[0] not in self.commands:
-            near = difflib.get_close_matches(args[0][:40], self.commands, n=3, cutoff=0.6)
-            hint = f"did you mean {' or '.join(near)}? " if near else ""
-            raise UsageError(
-                f"there is no verb {shortened(repr(args[0]))}; {hint}all are in: normlab --help"
-            )
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """One list a heading, in the order of the headings."""
-        left = dict.fromkeys(self.list_commands(ctx))
-        for number, (heading, verbs) in enumerate(VERBS.items(), start=1):
-            chosen = [verb for verb in verbs if verb in left]
-            left = {verb: None for verb in left if verb not in chosen}
-            chosen += list(left) if number == len(VERBS) else []
-            limit = formatter.width - 6 - max(map(len, self.commands))
-            rows = [(verb, self.commands[verb].get_short_help_str(limit)) for verb in chosen]
-            with formatter.section(heading):
-                formatter.write_dl(rows, col_max=12)
 
 
 def refused(error: Exception, verb: str | None) -> Exception:

@@ -1,50 +1,130 @@
 """The command `normlab`: its verbs, and how errors become one sentence and an exit code.
 
+A verb is the function of its name in the module of its name in normlab.cli.verbs, which is imported
+when it is asked for: `normlab --help` needs none of them.
+
 Exit codes: 0 done; 1 done, but some run failed; 2 the input cannot be used; 3 stopped, but not
 finished; 130 interrupted (normlab.cli.exit_codes).
 """
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import os
 import re
 import sys
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from normlab.cli.exit_codes import INTERRUPTED, UNUSABLE
-from normlab.cli.expand import GroupedCommand, VerbGroup
-from normlab.cli.help_text import SHORT
+from normlab.cli.help_text import SHORT, VERBS
 from normlab.cli.screen.echo import echo
-from normlab.cli.verbs.audit import audit
-from normlab.cli.verbs.bench import bench
-from normlab.cli.verbs.cache import cache
-from normlab.cli.verbs.check import check
-from normlab.cli.verbs.checks import checks
-from normlab.cli.verbs.compare import PLAN_HELP, compare
-from normlab.cli.verbs.course_report import course_report
-from normlab.cli.verbs.doctor import doctor
-from normlab.cli.verbs.executors import executors
-from normlab.cli.verbs.explain import explain
-from normlab.cli.verbs.export import export
-from normlab.cli.verbs.infer import infer
-from normlab.cli.verbs.networks import networks
-from normlab.cli.verbs.norms import norms
-from normlab.cli.verbs.predict import predict
-from normlab.cli.verbs.report import report
-from normlab.cli.verbs.run import run
-from normlab.cli.verbs.serve import serve
-from normlab.cli.verbs.slurm_submit import slurm_submit
-from normlab.cli.verbs.status import status
-from normlab.cli.verbs.stress import stress
-from normlab.cli.verbs.track import track
-from normlab.cli.verbs.train import train
-from normlab.cli.verbs.verify import verify
-from normlab.errors import NormlabError, shortened
+from normlab.errors import NormlabError, UsageError, shortened
 from normlab.memory import is_out_of_memory, with_remedy
-from normlab.study.object_store.session import with_copy
 from normlab.text import visible
 from normlab.train.interrupt import end_in_order
+
+
+class Verbs(dict[str, Any]):
+    """Name → command: the function of that name in the module of that name in normlab.cli.verbs."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """With commands that are made when they are asked for."""
+        super().__init__(dict.fromkeys(names))
+
+    def __getitem__(self, name: str) -> Any:
+        """The command."""
+        if super().__getitem__(name) is None:
+            self[name] = _command(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The command, where there is one."""
+        if name not in self:
+            return default
+        return self[name]
+
+    def values(self) -> Any:
+        """All commands."""
+        return {name: self[name] for name in self}.values()
+
+    def items(self) -> Any:
+        """All names and commands."""
+        return {name: self[name] for name in self}.items()
+
+
+def _command(name: str) -> Any:
+    from normlab.cli.expand import GroupedCommand
+
+    # plan takes the options of compare, and stops before the runs
+    verb = ("compare" if name == "plan" else name).replace("-", "_")
+    module = import_module(f"normlab.cli.verbs.{verb}")
+    about = module.PLAN_HELP if name == "plan" else None
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+    alone.command(name, cls=GroupedCommand, short_help=SHORT[name], help=about)(
+        getattr(module, verb)
+    )
+    return typer.main.get_command(alone)
+
+
+class VerbGroup(TyperGroup):
+    """The tool itself: verbs under headings, each imported when it is asked for."""
+
+    def __init__(self, **attributes: Any) -> None:
+        """With all verbs that have a line in the help."""
+        super().__init__(**attributes)
+        self.commands = Verbs(SHORT)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, without importing anything."""
+        return list(self.commands)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """What stands before the verb.
+
+        Raises:
+            UsageError: an option that the tool does not have.
+        """
+        try:
+            rest: list[str] = super().parse_args(ctx, args)
+        except Exception as error:
+            if type(error).__name__ == "Exit":  # of --help, which imports nothing more
+                raise
+            from normlab.cli.expand import refused
+
+            raise refused(error, None) from None
+        return rest
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The verb that the first argument names.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            near = difflib.get_close_matches(args[0][:40], self.commands, n=3, cutoff=0.6)
+            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            raise UsageError(
+                f"there is no verb {shortened(repr(args[0]))}; {hint}all are in: normlab --help"
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """One list a heading, in the order of the headings."""
+        left = dict.fromkeys(self.list_commands(ctx))
+        for number, (heading, verbs) in enumerate(VERBS.items(), start=1):
+            chosen = [verb for verb in verbs if verb in left]
+            left = {verb: None for verb in left if verb not in chosen}
+            chosen += list(left) if number == len(VERBS) else []
+            rows = [(verb, SHORT[verb]) for verb in chosen]
+            with formatter.section(heading):
+                formatter.write_dl(rows, col_max=12)
+
 
 app = typer.Typer(
     name="normlab",
@@ -58,30 +138,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_VERBS = (
-    *(
-        check,
-        compare,
-        run,
-        status,
-        report,
-        train,
-        predict,
-        serve,
-        export,
-        infer,
-        course_report,
-        explain,
-        stress,
-    ),
-    *(track, verify, audit, norms, networks, checks, executors, slurm_submit, bench, cache, doctor),
-)
-for _verb in _VERBS:
-    _name = _verb.__name__.replace("_", "-")
-    app.command(_name, cls=GroupedCommand, short_help=SHORT[_name])(_verb)
-app.command("plan", help=PLAN_HELP, cls=GroupedCommand, short_help=SHORT["plan"])(
-    compare
-)  # takes the same options, and stops before the runs
 
 
 def _version(wanted: bool) -> None:
@@ -110,7 +166,7 @@ def main() -> None:
     if sys.argv[1:2] and sys.argv[1] in ("run", "compare", "train", "plan"):
         end_in_order()  # before the slow imports; a study that runs listens for itself
     try:
-        with with_copy(sys.argv[1:]) as arguments:
+        with _with_copy(sys.argv[1:]) as arguments:
             # whatever program calls it: `python -m normlab`, a test
             app(arguments, prog_name="normlab")
     except NormlabError as error:
@@ -128,6 +184,15 @@ def main() -> None:
         else:
             raise
         sys.exit(UNUSABLE)
+
+
+def _with_copy(arguments: list[str]) -> contextlib.AbstractContextManager[list[str]]:
+    """The arguments, with a folder of this machine in the place of an object store's address."""
+    if not any("://" in argument for argument in arguments):
+        return contextlib.nullcontext(arguments)
+    from normlab.study.object_store.session import with_copy
+
+    return with_copy(arguments)
 
 
 def _say(sentence: str) -> None:
