@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +51,16 @@ def with_remedy(error: BaseException) -> str:
     """
     said = " ".join(str(error).split()).partition(". ")[0][:200].rstrip(". ")
     return f"{type(error).__name__}{': ' if said else ''}{said}; {REMEDY}"
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had, in bytes; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def kills() -> int:

@@ -8,6 +8,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
+def format_bytes(number: int) -> str:
+    """A size in the unit that fits it.
+
+    >>> format_bytes(900), format_bytes(3 * 2**20), format_bytes(5 * 2**30)
+    ('1 KiB', '3.0 MiB', '5.0 GiB')
+    """
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
+        if number >= size:
+            return f"{number / size:,.1f} {unit}"
+    return f"{-(-number // 1024)} KiB"
+
+
 def count(number: int, noun: str) -> str:
     """A number with its noun.
 

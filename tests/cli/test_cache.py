@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from normlab.cli.verbs.cache import format_age, format_bytes, parse_age
+from normlab.cli.verbs.cache import format_age, parse_age
 from normlab.data.cache import entry_lock
 from normlab.data.dataset import load_data
 from normlab.norms.fused.cpu import loader
+from normlab.text import format_bytes
 
 
 @pytest.fixture(autouse=True)

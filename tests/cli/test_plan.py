@@ -32,6 +32,26 @@ def test_plan_writes_a_frozen_plan_and_run_starts_it(normlab, photos, tiny, scra
     assert len(Study.open("photos-study").records()) == 6
 
 
+@pytest.mark.slow
+def test_plan_says_what_a_cluster_would_be_asked_for(normlab, photos, tiny) -> None:
+    result = normlab("plan", "photos", *tiny, "--blocks", "3", "--resources")
+    assert (result.code, result.err) == (0, "")
+    memory = re.search(r"a run    1 CPU · ([\d,.]+) (MiB|GiB) of memory · up to", result.out)
+    assert memory is not None, result.out
+    assert float(memory[1].replace(",", "")) > (100 if memory[2] == "MiB" else 0)
+    assert "all      6 runs at once until the next look · one after the other" in result.out
+    asked = re.search(r"--executor slurm:cpus=1,mem=(\d+)M,time=10m,tasks=6", result.out)
+    assert asked is not None
+    assert int(asked[1]) % 256 == 0
+    assert f'6 × {{"CPU": 1, "memory": {int(asked[1]) * 2**20}}}' in result.out
+    assert "--executor ray:cpus=1,tasks=6" in result.out
+    assert not (Path("photos-study") / "runs").exists(), "its steps are thrown away"
+
+
+def test_resources_go_with_plan(normlab, photos, tiny) -> None:
+    normlab("compare", "photos", *tiny, "--resources").assert_one_sentence("goes with plan")
+
+
 def test_a_plan_that_was_changed_is_refused(normlab, photos, tiny, scratch) -> None:
     normlab("plan", "photos", *tiny)
     path = scratch / "photos-study" / "study.toml"

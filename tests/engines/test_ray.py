@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -77,6 +78,27 @@ class TestContract(ExecutorContract):
             executor.close()
         assert extra is None, "three runs were never in hand at once"
         self.assert_same(study, self.undisturbed(**changes))
+
+    def test_what_a_run_gets_is_measured_on_a_node_of_every_kind(self) -> None:
+        larger = self.cluster.add_node(num_cpus=2, **MEMORY)
+        study, _ = self.new_study("study", blocks=2)
+        study.save()
+        lines: list[str] = []
+        request = ExecutorRequest(
+            study.folder,
+            study.job_settings(),
+            tuple(study.missing()),
+            options=f"{self.cluster.address},cpus=auto",
+            say=lines.append,
+        )
+        try:
+            ours.EXECUTOR.make(request).close()
+        finally:
+            self.cluster.remove_node(larger)
+        speed = r"1 at once [\d,]+"
+        assert any(re.fullmatch(rf"Pilot    2 × 1 CPU: {speed} images a second", n) for n in lines)
+        assert any(re.match(rf"Pilot    2 CPU: {speed}, 2 at once [\d,]+ im", n) for n in lines)
+        assert lines[-1] == "Pilot    a run gets 1 CPU", "two CPUs fit on one node of three alone"
 
     def test_what_no_node_has_is_said_at_once(self) -> None:
         with pytest.raises(UsageError, match="64 CPU, and no node of the Ray cluster has that"):

@@ -12,6 +12,7 @@ import typer
 from normlab.cli import options
 from normlab.cli.screen.echo import echo
 from normlab.errors import UsageError
+from normlab.text import format_bytes
 
 DAY = 86_400.0
 UNITS = {"h": DAY / 24, "d": DAY, "w": 7 * DAY}
@@ -89,18 +90,6 @@ def parse_age(text: str) -> float:
     if match is None:
         raise UsageError(f"--older-than takes an age like 12h, 30d or 8w, got {text!r}")
     return float(match[1]) * UNITS[match[2]]
-
-
-def format_bytes(number: int) -> str:
-    """A size in the unit that fits it.
-
-    >>> format_bytes(900), format_bytes(3 * 2**20), format_bytes(5 * 2**30)
-    ('1 KiB', '3.0 MiB', '5.0 GiB')
-    """
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
-        if number >= size:
-            return f"{number / size:,.1f} {unit}"
-    return f"{-(-number // 1024)} KiB"
 
 
 def format_age(seconds: float) -> str:

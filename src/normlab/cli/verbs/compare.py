@@ -46,6 +46,10 @@ def compare(
         bool, typer.Option("--demo", help="Use scikit-learn's digits as the images.")
     ] = False,
     out: Out = None,
+    resources: Annotated[
+        bool,
+        typer.Option("--resources", help="With plan: what a cluster would be asked for."),
+    ] = False,
     *,
     factors: FactorOptions,
     study: StudyOptions,
@@ -61,9 +65,14 @@ def compare(
     tracking: TrackOptions,
 ) -> None:
     """Train every norm under equal conditions and say which is better, and how sure that is."""
+    from normlab.cli.screen.console import make_console
+    from normlab.cli.screen.needs import tell_needs
     from normlab.cli.study_plan import chosen_sizes, study_plan, with_preset
     from normlab.cli.study_session import StudyRequest, conduct
 
+    plan_only = context.info_name == "plan"
+    if resources and not plan_only:
+        raise UsageError("--resources goes with plan: normlab plan photos/ --resources")
     location = _location(source, demo, opening)
     preset = _preset(context, study, demo)
     study, images = with_preset(study, preset), with_preset(images, preset)
@@ -96,7 +105,9 @@ def compare(
         probing=not probing.no_probe,
         tuning_if_it_fits=_leaves_the_rate_open(context, study, factors),
     )
-    conduct(request, plan_only=context.info_name == "plan")
+    conduct(request, plan_only=plan_only)
+    if resources:
+        tell_needs(request.folder, make_console(), request.device)
 
 
 def _location(source: str | None, demo: bool, opening: SourceOptions) -> str:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from normlab.errors import UsageError
 
 
-def read_options(executor: str, text: str, kinds: Mapping[str, type]) -> dict[str, Any]:
+def read_options(
+    executor: str, text: str, kinds: Mapping[str, type], *, auto: Collection[str] = ()
+) -> dict[str, Any]:
     """Options as in `10.0.0.1:6379,cpus=2`: the first may be the value of the first kind alone.
 
-    Numbers are positive.
+    Numbers are positive; those in `auto` may also be "auto", which is None.
 
     Raises:
         UsageError: an option that the executor does not have; a value that is none.
 
     >>> read_options("ray", "auto,cpus=2", {"address": str, "cpus": float})
     {'address': 'auto', 'cpus': 2.0}
+    >>> read_options("ray", "cpus=auto", {"address": str, "cpus": float}, auto=("cpus",))
+    {'cpus': None}
     """
     found: dict[str, Any] = {}
     for place, part in enumerate(piece for piece in text.split(",") if piece.strip()):
@@ -31,7 +35,10 @@ def read_options(executor: str, text: str, kinds: Mapping[str, type]) -> dict[st
             raise UsageError(
                 f"the executor {executor} has no option {name!r}; {hint}It has {', '.join(kinds)}"
             )
-        found[name] = _read(executor, name, value, kinds[name])
+        if value == "auto" and name in auto:
+            found[name] = None
+        else:
+            found[name] = _read(executor, name, value, kinds[name])
     return found
 
 

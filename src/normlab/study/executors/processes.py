@@ -241,6 +241,13 @@ class ProcessesExecutor:
             worker.send({"calibration": job.to_json(), "seconds": CALIBRATION_SECONDS})
         return sum(float(worker.wait_for("images_per_second")) for worker in self.workers)
 
+    def peak_bytes(self) -> tuple[int, int]:
+        """The most memory that one of them has had, of the machine and of its device."""
+        for worker in self.workers:
+            worker.send({"memory": "peak"})
+        peaks = [worker.wait_for("peak") for worker in self.workers]
+        return max(host for host, _ in peaks), max(device for _, device in peaks)
+
     def grow_while_it_pays(self, spec: RunSpec, runs: int) -> list[tuple[int, float]]:
         """Double the processes as long as they do more work; how many did how much."""
         measured = [(len(self.workers), self.images_per_second(spec))]

@@ -14,9 +14,9 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,8 +25,9 @@ from normlab._version import __version__
 from normlab.errors import MissingExtraError, StorageError, UsageError
 from normlab.study.executors.base import ExecutorInfo, ExecutorRequest
 from normlab.study.executors.options import read_options
+from normlab.study.executors.ray_pilot import Share, measured_share
 from normlab.study.executors.remote import Answer, RemoteExecutor, answer_job, placed
-from normlab.study.job import Job
+from normlab.study.job import Job, make_job
 from normlab.train.interrupt import StopRequest
 
 RETRIES = 3
@@ -40,33 +41,17 @@ ENVIRONMENT = ("PYTHONPATH", "OMP_NUM_THREADS")
 """What workers get of this process's environment, beside all that begins with NORMLAB_."""
 
 
-@dataclass(frozen=True)
-class Share:
-    """What of a node one run gets."""
-
-    cpus: float = 1
-    gpus: float = 0
-
-    def places(self, resources: dict[str, float]) -> int:
-        """Runs at once on a node, or a cluster, with so much.
-
-        >>> Share(1, 0.25).places({"CPU": 8, "GPU": 1})
-        4
-        """
-        by_cpu = resources.get("CPU", 0) / self.cpus if self.cpus else float("inf")
-        by_gpu = resources.get("GPU", 0) / self.gpus if self.gpus else float("inf")
-        return int(min(by_cpu, by_gpu) + 1e-9)
-
-    def __str__(self) -> str:
-        """As Ray calls it."""
-        return f"{self.cpus:g} CPU" + (f" and {self.gpus:g} GPU" if self.gpus else "")
+Pilot = Callable[[ModuleType, list[dict[str, Any]], dict[str, Any]], Share]
+"""Finds a share on these nodes, with tasks in such a runtime environment."""
 
 
 class RayEngine:
     """One task a run."""
 
-    def __init__(self, study: Path, address: str, share: Share, tasks: int | None) -> None:
-        """Connect, and see that every node can be used.
+    def __init__(
+        self, study: Path, address: str, share: Share, tasks: int | None, pilot: Pilot | None = None
+    ) -> None:
+        """Connect, and see that every node can be used; a `pilot` may find a better share.
 
         Raises:
             MissingExtraError: Ray is not installed.
@@ -74,7 +59,7 @@ class RayEngine:
                 does not see the study or has another version of normlab.
         """
         self._ray = _import_ray()
-        self._share = share
+        self.share = share
         self._tasks = tasks
         self._is_ours = not self._ray.is_initialized()
         self._environment = {"env_vars": _environment()}
@@ -83,6 +68,8 @@ class RayEngine:
         try:
             self._check_room()
             self.notes = self._check_nodes(study)
+            if pilot is not None and (nodes := self._usable_nodes()):
+                self.share = pilot(self._ray, nodes, self._environment)
         except BaseException:
             self.close()
             raise
@@ -93,14 +80,14 @@ class RayEngine:
         """Runs that fit the nodes which are there now; the number that was asked for, if any."""
         if self._tasks is not None:
             return self._tasks
-        return max(1, sum(self._share.places(node["Resources"]) for node in self._nodes()))
+        return max(1, sum(self.share.places(node["Resources"]) for node in self._nodes()))
 
     def start(self, jobs: Sequence[Job]) -> list[Any]:
         """A task for every job, under the name of its run."""
         return [
             self._task.options(
-                num_cpus=self._share.cpus,
-                num_gpus=self._share.gpus,
+                num_cpus=self.share.cpus,
+                num_gpus=self.share.gpus,
                 max_retries=RETRIES,
                 name=job.spec.folder_name,
                 runtime_env=self._environment,
@@ -137,14 +124,17 @@ class RayEngine:
     def _nodes(self) -> list[dict[str, Any]]:
         return [node for node in self._ray.nodes() if node["Alive"]]
 
+    def _usable_nodes(self) -> list[dict[str, Any]]:
+        return [node for node in self._nodes() if self.share.places(node["Resources"])]
+
     def _check_room(self) -> None:
         """Ray would wait for ever, in case that a larger node comes."""
         nodes = [node["Resources"] for node in self._nodes()]
-        if self._tasks is not None or any(self._share.places(node) for node in nodes):
+        if self._tasks is not None or any(self.share.places(node) for node in nodes):
             return
         have = "; ".join(f"{n.get('CPU', 0):g} CPU, {n.get('GPU', 0):g} GPU" for n in nodes)
         raise UsageError(
-            f"a run needs {self._share}, and no node of the Ray cluster has that ({have}); ask for "
+            f"a run needs {self.share}, and no node of the Ray cluster has that ({have}); ask for "
             "less, as in --executor ray:cpus=1, or say tasks=N where nodes will be added"
         )
 
@@ -164,8 +154,7 @@ class RayEngine:
                     scheduling_strategy=strategy(node["NodeID"], soft=False),
                 )
                 .remote(str(mark)): node
-                for node in self._nodes()
-                if self._share.places(node["Resources"])
+                for node in self._usable_nodes()
             }
             done, waiting = (
                 self._ray.wait(list(asked), num_returns=len(asked), timeout=NODE_SECONDS)
@@ -302,23 +291,38 @@ def _handlers_kept() -> Iterator[None]:
 
 
 def _make(request: ExecutorRequest) -> RemoteExecutor[Any]:
-    options = read_options(
-        "ray", request.options, {"address": str, "cpus": float, "gpus": float, "tasks": int}
-    )
-    share = Share(options.get("cpus", 1.0), options.get("gpus", 0.0))
+    kinds = {"address": str, "cpus": float, "gpus": float, "tasks": int}
+    options = read_options("ray", request.options, kinds, auto=("cpus", "gpus"))
     tasks = options.get("tasks", request.jobs if (request.jobs or 1) > 1 else None)
-    engine = RayEngine(request.study.resolve(), options.get("address", ""), share, tasks)
+    study = request.study.resolve()
+    named = [options[name] for name in ("cpus", "gpus") if name in options]
+
+    def pilot(ray: ModuleType, nodes: list[dict[str, Any]], environment: dict[str, Any]) -> Share:
+        if not named and not any(node["Resources"].get("GPU") for node in nodes):
+            return Share()  # a thread a run does most where there are more runs than CPUs
+        job = make_job(study, request.missing[0], request.settings)
+        found = measured_share(ray, nodes, job, len(request.missing), environment, request.say)
+        return replace(found, **{n: options[n] for n in ("cpus", "gpus") if options.get(n)})
+
+    measures = not named or None in named
+    engine = RayEngine(
+        study,
+        options.get("address", ""),
+        Share() if measures else Share(options.get("cpus", 1.0), options.get("gpus", 0.0)),
+        tasks,
+        pilot if measures and request.missing else None,
+    )
     for note in engine.notes:
         request.say(note)
-    device = "cuda" if share.gpus else "cpu"  # Ray shows a task only the GPUs that it may use
-    threads = max(1, int(share.cpus))
+    device = "cuda" if engine.share.gpus else "cpu"  # Ray shows a task only what it may use
+    threads = max(1, int(engine.share.cpus))
     return RemoteExecutor(engine, lambda job: placed(job, device=device, threads=threads))
 
 
 EXECUTOR = ExecutorInfo(
     "ray",
     "Tasks of a Ray cluster, which finds places and survives lost machines (extra ray).",
-    "[ADDRESS][,cpus=1][,gpus=0.25][,tasks=N]",
+    "[ADDRESS][,cpus=1|auto][,gpus=0.25|auto][,tasks=N]",
     _make,
     elsewhere=True,
 )

@@ -8,6 +8,7 @@ Every line in is a JSON object, and so is every answer:
     {"job": {…}}                                   → {"error": "", "kind": ""} once it has ended;
                                                      how, its records say
     {"calibration": {…job…}, "seconds": 2}         → {"images_per_second": 812.5}
+    {"memory": "peak"}                             → {"peak": [host's bytes, the device's]}
     {"stop": true}                                 stops the run in hand in order
 
 What cannot go on is answered with {"error": sentence, "kind": "StorageError"}, and ends the
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InterruptedRunError, NormlabError
-from normlab.memory import is_out_of_memory, with_remedy
+from normlab.memory import is_out_of_memory, peak_bytes, with_remedy
 from normlab.train.interrupt import StopRequest
 
 if TYPE_CHECKING:
@@ -117,6 +118,9 @@ def _work(conversation: Conversation, stop: StopRequest) -> None:
             speed = images_per_second(job, dataset, message["seconds"])
             conversation.answer({"images_per_second": speed})
             continue
+        if "memory" in message:
+            conversation.answer({"peak": [peak_bytes(), _device_peak(settings.device)]})
+            continue
         answer = answer_job(message["job"], lambda images: stop.check())
         conversation.answer(vars(answer))
         if stop.is_set or answer.kind:
@@ -140,6 +144,12 @@ def images_per_second(job: Job, dataset: Dataset, seconds: float) -> float:
         return images / (time.perf_counter() - start)
     except (RuntimeError, MemoryError):
         return 0.0
+
+
+def _device_peak(device: str) -> int:
+    import torch
+
+    return torch.cuda.max_memory_reserved(device) if device.startswith("cuda") else 0
 
 
 if __name__ == "__main__":
