@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from normlab.data.dataset import Dataset, load_data
-from normlab.data.duplicates.near_duplicates import with_duplicates
 from normlab.errors import PlanError, StorageError
 from normlab.records.network import OWN_TRAINING
 from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
 from normlab.records.store import RunFolder
+
+if TYPE_CHECKING:
+    from normlab.data.dataset import Dataset
 
 
 def run_folder(study: Path, spec: RunSpec) -> RunFolder:
@@ -36,6 +38,9 @@ def load_study_data(folder: Path, plan: StudyPlan, location: str | None = None) 
     Raises:
         PlanError: these are not the images that the study was started on.
     """
+    from normlab.data.dataset import load_data
+    from normlab.data.duplicates.near_duplicates import with_duplicates
+
     refuse_own(folder, plan)
     source = location or plan.data.source
     dataset = load_data(source, plan.data.image_size, plan.data.resize, for_training=True)

@@ -40,7 +40,7 @@ from normlab.study.lock import study_lock
 from normlab.study.scheduler import run_study
 from normlab.study.tuning import in_blocks, once
 from normlab.study.tuning.in_blocks import BlockTuning
-from normlab.train.fit import OnBatch, ignore_batch
+from normlab.train.interrupt import OnBatch, ignore_batch
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
 

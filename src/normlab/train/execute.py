@@ -27,7 +27,8 @@ from normlab.records.run import EpochRow, Measures, NormSite, Outcome, RunSpec
 from normlab.records.store import Predictions, RunFolder
 from normlab.train.checkpoint import Weights, copy_weights, save_weights
 from normlab.train.early_stopping import best_epoch, patience_is_over
-from normlab.train.fit import OnBatch, Part, RunData, evaluate, fit, ignore_batch
+from normlab.train.fit import Part, RunData, evaluate, fit
+from normlab.train.interrupt import OnBatch, ignore_batch
 from normlab.train.layer_diagnostics import LayerDiagnostics
 from normlab.train.network import build_network, keeps_running, view_of
 from normlab.train.ranks import Ranks

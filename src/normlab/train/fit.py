@@ -19,6 +19,7 @@ from normlab.errors import DivergedError
 from normlab.norms.training.parameters import clamp_gates
 from normlab.records.run import EpochRow, Measures, RunSpec
 from normlab.train.averaging import AveragedWeights, GradientSum
+from normlab.train.interrupt import OnBatch, ignore_batch
 from normlab.train.metrics import EpochSoFar, measure
 from normlab.train.step import Gradients, forward, gradients_of
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
@@ -26,13 +27,6 @@ from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 Part = Literal["train", "validation", "test"]
 Batches = Iterable[tuple[Float[Tensor, "n 3 h w"], Tensor]]
 """Images, and labels (n,) or, where images are mixed, the shares of the classes (n, classes)."""
-OnBatch = Callable[[int], None]
-"""Called after every batch with the number of its images; draws progress, or raises an
-InterruptedRunError to stop the run there."""
-
-
-def ignore_batch(images: int) -> None:
-    """Do nothing after a batch."""
 
 
 class RunData(Protocol):

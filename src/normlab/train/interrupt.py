@@ -19,6 +19,14 @@ SIGNALS = tuple(
 )
 """Ctrl-C; what ends a process in order; what clusters send before the time of a job is over."""
 
+OnBatch = Callable[[int], None]
+"""Called after every batch with the number of its images; draws progress, or raises an
+InterruptedRunError to stop the run there."""
+
+
+def ignore_batch(images: int) -> None:
+    """Do nothing after a batch."""
+
 
 class StopRequest:
     """Set by the first of SIGNALS; a second one stops at once, as it would without us."""

@@ -34,7 +34,8 @@ from normlab.norms.training.synchronize import synchronize
 from normlab.records.run import RunSpec
 from normlab.records.store import RunFolder
 from normlab.train.early_stopping import patience_is_over
-from normlab.train.fit import OnBatch, RunData, fit
+from normlab.train.fit import RunData, fit
+from normlab.train.interrupt import OnBatch
 from normlab.train.network import build_network, view_of
 from normlab.train.state import TrainingState
 from normlab.train.step import Found, Gradients, forward

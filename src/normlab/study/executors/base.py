@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from normlab.data.dataset import Dataset
 from normlab.records.run import EpochRow, Outcome, RunSpec
 from normlab.study.job import Job, JobSettings
-from normlab.train.fit import OnBatch, ignore_batch
+from normlab.train.interrupt import OnBatch, ignore_batch
+
+if TYPE_CHECKING:  # imported by every node of a cluster before it answers that it is there
+    from normlab.data.dataset import Dataset
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
+from typing import TYPE_CHECKING
 
-from normlab.data.dataset import Dataset
 from normlab.errors import InterruptedRunError
-from normlab.norms.fused.cpu.memory import give_back_freed_memory
 from normlab.records.run import EpochRow, Outcome
 from normlab.study.executors.base import Event, ExecutorInfo, ExecutorRequest
 from normlab.study.executors.remote import said_by_records
 from normlab.study.job import Job, job_rows
-from normlab.train.fit import OnBatch, ignore_batch
+from normlab.train.interrupt import OnBatch, ignore_batch
+
+if TYPE_CHECKING:
+    from normlab.data.dataset import Dataset
 
 
 class InlineExecutor:
@@ -50,6 +52,8 @@ class InlineExecutor:
             self._job = None
             return [(job.spec, Outcome(status="interrupted", epochs=0, error=str(error)))]
         self._job = None
+        from normlab.norms.fused.cpu.memory import give_back_freed_memory
+
         give_back_freed_memory()
         return [(job.spec, said_by_records(job))]
 

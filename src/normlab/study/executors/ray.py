@@ -33,8 +33,11 @@ from normlab.train.interrupt import StopRequest
 RETRIES = 3
 """Times that Ray begins a task anew whose machine or process was lost."""
 CONNECT_SECONDS = 10
-NODE_SECONDS = 60
-"""Seconds in which every node must have answered that it can be used."""
+NODE_SECONDS = 300
+"""Seconds in which every node must have answered that it can be used: some import from a file
+system that is slow, or are busy."""
+SLOW_SECONDS = 15
+"""Seconds after which it is said that a node is waited for."""
 CLOCK_SECONDS = 5.0
 """Clocks that differ by more are said: ages of leases are compared between machines."""
 ENVIRONMENT = ("PYTHONPATH", "OMP_NUM_THREADS")
@@ -49,7 +52,13 @@ class RayEngine:
     """One task a run."""
 
     def __init__(
-        self, study: Path, address: str, share: Share, tasks: int | None, pilot: Pilot | None = None
+        self,
+        study: Path,
+        address: str,
+        share: Share,
+        tasks: int | None,
+        pilot: Pilot | None = None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Connect, and see that every node can be used; a `pilot` may find a better share.
 
@@ -67,7 +76,7 @@ class RayEngine:
             _connect(self._ray, address)
         try:
             self._check_room()
-            self.notes = self._check_nodes(study)
+            self._check_nodes(study, say)
             if pilot is not None and (nodes := self._usable_nodes()):
                 self.share = pilot(self._ray, nodes, self._environment)
         except BaseException:
@@ -138,8 +147,8 @@ class RayEngine:
             "less, as in --executor ray:cpus=1, or say tasks=N where nodes will be added"
         )
 
-    def _check_nodes(self, study: Path) -> list[str]:
-        """Ask every node that can get a run; what is only worth saying is given back."""
+    def _check_nodes(self, study: Path, say: Callable[[str], None]) -> None:
+        """Ask every node that can get a run."""
         strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
         token = uuid.uuid4().hex
         mark = study / f".ray-{token}"
@@ -156,21 +165,20 @@ class RayEngine:
                 .remote(str(mark)): node
                 for node in self._usable_nodes()
             }
-            done, waiting = (
-                self._ray.wait(list(asked), num_returns=len(asked), timeout=NODE_SECONDS)
-                if asked
-                else ([], [])
-            )
+            waiting = list(asked)
+            for seconds in (SLOW_SECONDS, NODE_SECONDS - SLOW_SECONDS):
+                if waiting:
+                    _, waiting = self._ray.wait(waiting, num_returns=len(waiting), timeout=seconds)
+                if waiting and seconds == SLOW_SECONDS:
+                    say(f"Nodes    waiting for {len(waiting)} of {len(asked)} to answer")
             if waiting:
                 raise UsageError(
                     f"the Ray node {_name(asked[waiting[0]])} did not answer in {NODE_SECONDS} s; "
                     "look at it with `ray status`, or remove it"
                 )
-            return [
-                note
-                for handle in done
-                for note in self._read_look(handle, _name(asked[handle]), token)
-            ]
+            for handle, node in asked.items():
+                for note in self._read_look(handle, _name(node), token):
+                    say(note)
         finally:
             mark.unlink(missing_ok=True)
 
@@ -311,9 +319,8 @@ def _make(request: ExecutorRequest) -> RemoteExecutor[Any]:
         Share() if measures else Share(options.get("cpus", 1.0), options.get("gpus", 0.0)),
         tasks,
         pilot if measures and request.missing else None,
+        request.say,
     )
-    for note in engine.notes:
-        request.say(note)
     device = "cuda" if engine.share.gpus else "cpu"  # Ray shows a task only what it may use
     threads = max(1, int(engine.share.cpus))
     return RemoteExecutor(engine, lambda job: placed(job, device=device, threads=threads))
