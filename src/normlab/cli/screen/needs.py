@@ -7,21 +7,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
-from normlab.cli.screen.console import say, say_facts
+from normlab.cli.screen.console import make_console, say, say_facts
 from normlab.study.job import study_data
 from normlab.study.needs import Needs, measure_needs
 from normlab.study.study import Study
 from normlab.text import count, format_bytes, format_seconds
 
 
-def tell_needs(folder: Path, console: Console, device: str) -> None:
+def tell_needs(folder: Path, device: str) -> None:
     """Measure what the study in this folder needs, and say it.
 
     Raises:
         UsageError: its data cannot be used, or not on this device.
     """
+    console = make_console()
     study = Study.open(folder)
     if not study.missing():
         say_facts(console, "all", ["nothing left to do"])

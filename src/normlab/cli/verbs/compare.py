@@ -37,6 +37,10 @@ DEMO_CHOICES: dict[str, Any] = {
 }
 """Under three minutes on two idle cores; at this rate some arms are decided and some stay open."""
 
+Resources = Annotated[
+    bool, typer.Option("--resources", help="With plan: what a cluster would be asked for.")
+]
+
 
 @expand_groups
 def compare(
@@ -46,10 +50,7 @@ def compare(
         bool, typer.Option("--demo", help="Use scikit-learn's digits as the images.")
     ] = False,
     out: Out = None,
-    resources: Annotated[
-        bool,
-        typer.Option("--resources", help="With plan: what a cluster would be asked for."),
-    ] = False,
+    resources: Resources = False,
     *,
     factors: FactorOptions,
     study: StudyOptions,
@@ -65,14 +66,11 @@ def compare(
     tracking: TrackOptions,
 ) -> None:
     """Train every norm under equal conditions and say which is better, and how sure that is."""
-    from normlab.cli.screen.console import make_console
     from normlab.cli.screen.needs import tell_needs
     from normlab.cli.study_plan import chosen_sizes, study_plan, with_preset
     from normlab.cli.study_session import StudyRequest, conduct
 
-    plan_only = context.info_name == "plan"
-    if resources and not plan_only:
-        raise UsageError("--resources goes with plan: normlab plan photos/ --resources")
+    plan_only = _plans_only(context, resources=resources)
     location = _location(source, demo, opening)
     preset = _preset(context, study, demo)
     study, images = with_preset(study, preset), with_preset(images, preset)
@@ -107,7 +105,15 @@ def compare(
     )
     conduct(request, plan_only=plan_only)
     if resources:
-        tell_needs(request.folder, make_console(), request.device)
+        tell_needs(request.folder, request.device)
+
+
+def _plans_only(context: typer.Context, *, resources: bool) -> bool:
+    """Whether the verb is plan, which alone says what is needed."""
+    plans = context.info_name == "plan"
+    if resources and not plans:
+        raise UsageError("--resources goes with plan: normlab plan photos/ --resources")
+    return plans
 
 
 def _location(source: str | None, demo: bool, opening: SourceOptions) -> str:
