@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from normlab.cli.screen.console import make_console, say, say_facts
+from normlab.study.answers.needs import Needs, measure_needs
 from normlab.study.job import study_data
-from normlab.study.needs import Needs, measure_needs
 from normlab.study.study import Study
 from normlab.text import count, format_bytes, format_seconds
 

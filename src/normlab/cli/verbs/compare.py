@@ -66,18 +66,16 @@ def compare(
     tracking: TrackOptions,
 ) -> None:
     """Train every norm under equal conditions and say which is better, and how sure that is."""
-    from normlab.cli.screen.needs import tell_needs
     from normlab.cli.study_plan import chosen_sizes, study_plan, with_preset
     from normlab.cli.study_session import StudyRequest, conduct
 
     plan_only = _plans_only(context, resources=resources)
-    location = _location(source, demo, opening)
     preset = _preset(context, study, demo)
     study, images = with_preset(study, preset), with_preset(images, preset)
     training = with_preset(training, preset)
     levels = {name: preset.get(name, level) for name, level in factors.levels().items()}
     plan = study_plan(
-        location,
+        _location(source, demo, opening),
         levels,
         images=images,
         training=training,
@@ -105,7 +103,7 @@ def compare(
     )
     conduct(request, plan_only=plan_only)
     if resources:
-        tell_needs(request.folder, request.device)
+        _tell_needs(request.folder, request.device)
 
 
 def _plans_only(context: typer.Context, *, resources: bool) -> bool:
@@ -114,6 +112,12 @@ def _plans_only(context: typer.Context, *, resources: bool) -> bool:
     if resources and not plans:
         raise UsageError("--resources goes with plan: normlab plan photos/ --resources")
     return plans
+
+
+def _tell_needs(folder: Path, device: str) -> None:
+    from normlab.cli.screen.needs import tell_needs
+
+    tell_needs(folder, device)
 
 
 def _location(source: str | None, demo: bool, opening: SourceOptions) -> str:
