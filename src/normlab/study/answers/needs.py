@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from normlab.data.dataset import Dataset
 from normlab.data.load import block_data
@@ -12,7 +14,6 @@ from normlab.study.budget import GUESS, Cost, cost_key, run_seconds
 from normlab.study.executors.base import ExecutorRequest
 from normlab.study.executors.processes import ProcessesExecutor
 from normlab.study.job import JobSettings
-from normlab.study.study import Study
 from normlab.train.network import build_network
 
 MEMORY_STEP = 256 * 2**20
@@ -57,17 +58,29 @@ class Needs:
         return max(LEAST_MINUTES, math.ceil(TIME_RESERVE * self.longest / 60))
 
 
-def measure_needs(study: Study, dataset: Dataset, settings: JobSettings) -> Needs:
+def measure_needs(
+    folder: Path,
+    missing: Sequence[RunSpec],
+    at_once: int,
+    dataset: Dataset,
+    settings: JobSettings,
+) -> Needs:
     """Train some steps of every kind of run in a process of its own, and look at its memory.
 
     Evaluating a picture is taken for three tenths of training on it.
 
+    Args:
+        folder: the study's, which has its plan.
+        missing: its runs that are missing; at least one.
+        at_once: how many of them could be made now.
+        dataset: the study's.
+        settings: how its jobs are made.
+
     Raises:
         UsageError: the process cannot begin.
     """
-    missing = study.missing()
     kinds = {cost_key(spec): spec for spec in missing}
-    executor = ProcessesExecutor(ExecutorRequest(study.folder, settings, tuple(missing)))
+    executor = ProcessesExecutor(ExecutorRequest(folder, settings, tuple(missing)))
     try:
         costs = {key: _cost(executor.images_per_second(spec)) for key, spec in kinds.items()}
         memory, device_memory = executor.peak_bytes()
@@ -77,7 +90,7 @@ def measure_needs(study: Study, dataset: Dataset, settings: JobSettings) -> Need
     seconds = [run_seconds(spec, costs[cost_key(spec)], data) for spec in missing]
     return Needs(
         runs=len(missing),
-        at_once=len(study.next_runs(frozenset())),
+        at_once=at_once,
         longest=max(seconds),
         seconds=sum(seconds),
         memory=memory,
