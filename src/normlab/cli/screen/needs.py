@@ -29,8 +29,8 @@ def tell_needs(folder: Path, device: str) -> None:
     settings = replace(study.job_settings(device=device), threads=1)
     with console.status("measuring a few training steps of every arm, and their memory"):
         dataset = study_data(folder, settings.source)
-        at_once = len(study.next_runs(frozenset()))
-        needs = measure_needs(study.folder, missing, at_once, dataset, settings)
+        now = len(study.next_runs(frozenset()))
+        needs = measure_needs(study.folder, missing, now, dataset, settings)
     say_facts(console, "a run", list(_of_a_run(needs)))
     at_once = f"{count(needs.at_once, 'run')} at once"
     of_all = f", of {needs.runs:,}" if needs.runs > needs.at_once else ""
