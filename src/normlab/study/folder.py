@@ -15,6 +15,8 @@ from normlab.records.store import RunFolder
 if TYPE_CHECKING:
     from normlab.data.dataset import Dataset
 
+LEFT = ("checkpoint", ".lease-*")
+
 
 def run_folder(study: Path, spec: RunSpec) -> RunFolder:
     """Where a run lives: runs/, or tuning/ if it serves tuning alone."""
@@ -22,11 +24,14 @@ def run_folder(study: Path, spec: RunSpec) -> RunFolder:
 
 
 def sweep(study: Path) -> None:
-    """Remove the checkpoints of runs that are final, whose process died before it came to that."""
+    """Remove what a process left that died when its run was final, but not all was put away: the
+    checkpoint, the lease.
+    """
     for kind in ("runs", "tuning"):
-        for path in (study / kind).glob("*/checkpoint"):
-            folder = RunFolder(path.parent)
-            with suppress(StorageError), folder.leased() as is_ours:
+        left = {path.parent for name in LEFT for path in (study / kind).glob(f"*/{name}")}
+        for path in sorted(left):
+            folder = RunFolder(path)
+            with suppress(StorageError), folder.leased() as is_ours:  # a dead one goes with ours
                 outcome = folder.read_outcome()
                 if is_ours and outcome is not None and outcome.is_final:
                     folder.discard_checkpoint()
