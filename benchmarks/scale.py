@@ -46,8 +46,9 @@ FAILING = 0.02
 LIFE_SECONDS = 8 * 3600.0
 NOTICED_SECONDS = 30.0
 EPOCHS = 30
-START_SECONDS = 2.0
-"""From a job to its first step, in a process that is there already."""
+START_SECONDS = 0.4
+"""From the end of a run to that of the next without its epochs, in a process that is there already:
+measured for one-second runs under Ray (median .39 s of 15, .28 s by --jobs), evaluations included."""
 
 
 @dataclass
