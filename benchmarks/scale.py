@@ -47,8 +47,8 @@ LIFE_SECONDS = 8 * 3600.0
 NOTICED_SECONDS = 30.0
 EPOCHS = 30
 START_SECONDS = 0.4
-"""From the end of a run to that of the next without its epochs, in a process that is there already:
-measured for one-second runs under Ray (median .39 s of 15, .28 s by --jobs), evaluations included."""
+"""From the end of a run to that of the next, without its epochs, in a process that is there:
+measured for runs of a second (median .39 s under Ray, .28 s by --jobs), evaluations included."""
 
 
 @dataclass

@@ -106,11 +106,10 @@ class Case:
 
 def option_cases() -> Iterator[Case]:
     """Every option with every value that it must refuse."""
-    from normlab.cli.main import app
+    from normlab.cli.main import find_verb
 
-    verbs = {entry.name: entry.callback for entry in app.registered_commands}
     for verb, command in VERBS.items():
-        for name, hint in typing.get_type_hints(verbs[verb], include_extras=True).items():
+        for name, hint in typing.get_type_hints(find_verb(verb), include_extras=True).items():
             kind, option = typing.get_args(hint)[:2] if hasattr(hint, "__metadata__") else (0, 0)
             if not isinstance(option, OptionInfo):
                 continue

@@ -122,3 +122,8 @@ SYNONYMS: dict[str, str] = {
     "workers": "jobs",
 }
 """Names that other tools have → ours, where letters alone would not lead there."""
+
+ABOUT: dict[str, str] = {
+    "plan": "Write the plan of a comparison, frozen and hashed; start it with: normlab run.",
+}
+"""Verb → what --help says first, where it is not what the function says."""

@@ -14,7 +14,7 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 
@@ -22,7 +22,7 @@ import typer
 from typer.core import TyperGroup
 
 from normlab.cli.exit_codes import INTERRUPTED, UNUSABLE
-from normlab.cli.help_text import SHORT, VERBS
+from normlab.cli.help_text import ABOUT, SHORT, VERBS
 from normlab.cli.screen.echo import echo
 from normlab.errors import NormlabError, UsageError, shortened
 from normlab.memory import is_out_of_memory, with_remedy
@@ -58,17 +58,24 @@ class Verbs(dict[str, Any]):
         return {name: self[name] for name in self}.items()
 
 
+def find_verb(name: str) -> Callable[..., None]:
+    """The function of a verb, with its options as parameters."""
+    verb = _module_of(name)
+    found: Callable[..., None] = getattr(import_module(f"normlab.cli.verbs.{verb}"), verb)
+    return found
+
+
+def _module_of(name: str) -> str:
+    """Of plan it is compare, which then stops before the runs."""
+    return ("compare" if name == "plan" else name).replace("-", "_")
+
+
 def _command(name: str) -> Any:
     from normlab.cli.expand import GroupedCommand
 
-    # plan takes the options of compare, and stops before the runs
-    verb = ("compare" if name == "plan" else name).replace("-", "_")
-    module = import_module(f"normlab.cli.verbs.{verb}")
-    about = module.PLAN_HELP if name == "plan" else None
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(name, cls=GroupedCommand, short_help=SHORT[name], help=about)(
-        getattr(module, verb)
-    )
+    about, short = ABOUT.get(name), SHORT[name]
+    alone.command(name, cls=GroupedCommand, short_help=short, help=about)(find_verb(name))
     return typer.main.get_command(alone)
 
 

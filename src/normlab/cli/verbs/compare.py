@@ -27,7 +27,6 @@ from normlab.cli.options import Out, Source, choose_device, fetch
 from normlab.data.locations import DEMO, resolved
 from normlab.errors import UsageError
 
-PLAN_HELP = "Write the plan of a comparison, frozen and hashed; start it with: normlab run."
 DEMO_CHOICES: dict[str, Any] = {
     "blocks": 5,
     "epochs": 8,
