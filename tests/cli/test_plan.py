@@ -48,6 +48,15 @@ def test_plan_says_what_a_cluster_would_be_asked_for(normlab, photos, tiny) -> N
     assert not (Path("photos-study") / "runs").exists(), "its steps are thrown away"
 
 
+@pytest.mark.parametrize("blocks", ["1001", "9" * 21])
+def test_a_study_cannot_be_given_more_blocks_than_a_plan(normlab, photos, tiny, blocks) -> None:
+    """`run` took the number as it came, and all memory of the machine with it."""
+    normlab("plan", "photos", *tiny, "--no-probe")
+    result = normlab("run", "photos-study", "--blocks", blocks, "--yes")
+    result.assert_one_sentence(f"at most 1,000 blocks, got {blocks}")
+    assert Study.open("photos-study").plan.blocks < 1000
+
+
 def test_resources_go_with_plan(normlab, photos, tiny) -> None:
     normlab("compare", "photos", *tiny, "--resources").assert_one_sentence("goes with plan")
 

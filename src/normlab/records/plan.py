@@ -304,6 +304,14 @@ class StudyPlan(Frozen):
         levels = [level for f in self.factors for level in f.training.get("network", ())]
         return (self.training.network, *map(NetworkSpec.model_validate, levels))
 
+    def with_blocks(self, blocks: int) -> StudyPlan:
+        """The same plan with so many blocks; raises a PlanError outside of 1 to MAX_BLOCKS."""
+        if blocks < 1:
+            raise PlanError(f"a study has at least 1 block, got {blocks}")
+        if blocks > MAX_BLOCKS:
+            raise PlanError(f"a study has at most {MAX_BLOCKS:,} blocks, got {blocks}")
+        return self.model_copy(update={"blocks": blocks})
+
     @property
     def hash(self) -> str:
         """SHA-256 of everything but the number of blocks (which may grow), the data's path and the

@@ -164,9 +164,7 @@ class Study(Answers):
 
     def with_blocks(self, blocks: int) -> Study:
         """The same study with so many blocks, not written yet."""
-        if blocks < 1:
-            raise PlanError(f"a study has at least 1 block, got {blocks}")
-        study = Study(self.folder, self.plan.model_copy(update={"blocks": blocks}), self.data)
+        study = Study(self.folder, self.plan.with_blocks(blocks), self.data)
         study.probe = self.probe
         return study
 

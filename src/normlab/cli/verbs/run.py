@@ -55,7 +55,7 @@ def run(
     plan = read_plan(folder / "study.toml" if study.is_dir() else study)
     refuse_own(folder, plan)
     if how.blocks is not None:
-        plan = plan.model_copy(update={"blocks": how.blocks})
+        plan = plan.with_blocks(how.blocks)
     source = how.data or plan.data.source
     fetch(source, download=opening.download)
     if not is_named(source) and not Path(source).exists():
