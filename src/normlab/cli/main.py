@@ -53,21 +53,12 @@ class Verbs(dict[str, Any]):
         """All commands."""
         return {name: self[name] for name in self}.values()
 
-    def items(self) -> Any:
-        """All names and commands."""
-        return {name: self[name] for name in self}.items()
-
 
 def find_verb(name: str) -> Callable[..., None]:
-    """The function of a verb, with its options as parameters."""
-    verb = _module_of(name)
+    """The function of a verb, with its options as parameters; plan is compare, and stops early."""
+    verb = ("compare" if name == "plan" else name).replace("-", "_")
     found: Callable[..., None] = getattr(import_module(f"normlab.cli.verbs.{verb}"), verb)
     return found
-
-
-def _module_of(name: str) -> str:
-    """Of plan it is compare, which then stops before the runs."""
-    return ("compare" if name == "plan" else name).replace("-", "_")
 
 
 def _command(name: str) -> Any:

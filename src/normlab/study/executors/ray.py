@@ -138,9 +138,9 @@ class RayEngine:
 
     def _check_room(self) -> None:
         """Ray would wait for ever, in case that a larger node comes."""
-        nodes = [node["Resources"] for node in self._nodes()]
-        if self._tasks is not None or any(self.share.places(node) for node in nodes):
+        if self._tasks is not None or self._usable_nodes():
             return
+        nodes = [node["Resources"] for node in self._nodes()]
         have = "; ".join(f"{n.get('CPU', 0):g} CPU, {n.get('GPU', 0):g} GPU" for n in nodes)
         raise UsageError(
             f"a run needs {self.share}, and no node of the Ray cluster has that ({have}); ask for "
@@ -166,11 +166,11 @@ class RayEngine:
                 for node in self._usable_nodes()
             }
             waiting = list(asked)
-            for seconds in (SLOW_SECONDS, NODE_SECONDS - SLOW_SECONDS):
-                if waiting:
-                    _, waiting = self._ray.wait(waiting, num_returns=len(waiting), timeout=seconds)
-                if waiting and seconds == SLOW_SECONDS:
-                    say(f"Nodes    waiting for {len(waiting)} of {len(asked)} to answer")
+            if waiting:
+                waiting = self._still_out(waiting, SLOW_SECONDS)
+            if waiting:
+                say(f"Nodes    waiting for {len(waiting)} of {len(asked)} to answer")
+                waiting = self._still_out(waiting, NODE_SECONDS - SLOW_SECONDS)
             if waiting:
                 raise UsageError(
                     f"the Ray node {_name(asked[waiting[0]])} did not answer in {NODE_SECONDS} s; "
@@ -181,6 +181,11 @@ class RayEngine:
                     say(note)
         finally:
             mark.unlink(missing_ok=True)
+
+    def _still_out(self, handles: list[Any], seconds: float) -> list[Any]:
+        """Those that have not ended after so many seconds."""
+        _, out = self._ray.wait(handles, num_returns=len(handles), timeout=seconds)
+        return list(out)
 
     def _read_look(self, handle: Any, node: str, token: str) -> list[str]:
         try:

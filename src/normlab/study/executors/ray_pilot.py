@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from normlab.study.executors.pilot import Measured, as_words, best_share, measure_places
+from normlab.study.executors.remote import placed
 from normlab.study.job import Job
 
 PILOT_SECONDS = 240
@@ -104,7 +105,7 @@ def _begin(
     """Measure on a node whose CPUs, or one of whose GPUs, are free for it."""
     cpus = node["Resources"].get("CPU", 0.0)
     on_gpu = resource == "GPU"
-    settings = replace(job.settings, device="cuda" if on_gpu else "cpu", threads=int(cpus) or 1)
+    there = placed(job, device="cuda" if on_gpu else "cpu", threads=int(cpus) or 1)
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
     options = {
         "num_cpus": 0 if on_gpu else cpus,
@@ -115,7 +116,7 @@ def _begin(
         "scheduling_strategy": strategy(node["NodeID"], soft=False),
     }
     task = ray.remote(measure_places).options(**options)
-    return task.remote(replace(job, settings=settings).to_json(), runs)
+    return task.remote(there.to_json(), runs)
 
 
 def _measured(
