@@ -79,6 +79,16 @@ class TestContract(ExecutorContract):
         assert extra is None, "three runs were never in hand at once"
         self.assert_same(study, self.undisturbed(**changes))
 
+    def test_a_node_that_was_just_lost_is_left_out(self) -> None:
+        """Ray lists it as alive for some seconds, and refuses tasks for it."""
+        extra = self.cluster.add_node(num_cpus=1, **MEMORY)
+        self.cluster.wait_for_nodes()
+        self.cluster.remove_node(extra, allow_graceful=False)
+        lines: list[str] = []
+        request = replace(self.request(""), say=lines.append)
+        ours.EXECUTOR.make(request).close()
+        assert all(line.endswith("is gone, and gets no run") for line in lines), lines
+
     def test_what_a_run_gets_is_measured_on_a_node_of_every_kind(self) -> None:
         larger = self.cluster.add_node(num_cpus=2, **MEMORY)
         study, _ = self.new_study("study", blocks=2)

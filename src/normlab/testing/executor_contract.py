@@ -206,7 +206,10 @@ class ExecutorContract(ABC):
         """SIGKILL to the process that has the run in hand, after its first row."""
         if not hasattr(signal, "SIGKILL"):
             raise SkipTest("there is no SIGKILL here")
-        study, dataset = self.new_study("study")
+        changes: dict[str, object] = {  # long enough that a row is seen before it ends
+            "training": {"network": {"name": "resnet8"}, "epochs": 30}
+        }
+        study, dataset = self.new_study("study", **changes)
         executor = self.new_executor(study, dataset)
         killed = ""
         events: list[Event] = []
@@ -229,7 +232,7 @@ class ExecutorContract(ABC):
         assert killed, "no run was seen in hand"
         assert outcomes[killed] in ("finished", "failed")
         self.run(study, dataset)
-        self.assert_same(study, self.undisturbed())
+        self.assert_same(study, self.undisturbed(**changes))
 
     def test_stopped_in_order_and_continued(self) -> None:
         """After the first row: no run is begun any more, and no finished epoch is lost."""

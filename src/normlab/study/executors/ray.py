@@ -76,8 +76,8 @@ class RayEngine:
             _connect(self._ray, address)
         try:
             self._check_room()
-            self._check_nodes(study, say)
-            if pilot is not None and (nodes := self._usable_nodes()):
+            nodes = self._answering_nodes(study, say)
+            if pilot is not None and nodes:
                 self.share = pilot(self._ray, nodes, self._environment)
         except BaseException:
             self.close()
@@ -147,12 +147,13 @@ class RayEngine:
             "less, as in --executor ray:cpus=1, or say tasks=N where nodes will be added"
         )
 
-    def _check_nodes(self, study: Path, say: Callable[[str], None]) -> None:
-        """Ask every node that can get a run."""
+    def _answering_nodes(self, study: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
+        """Ask every node that can get a run; one that was lost meanwhile is left out."""
         strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
         token = uuid.uuid4().hex
         mark = study / f".ray-{token}"
         _write_mark(mark, token)
+        since = time.time()
         try:
             asked = {
                 self._ray.remote(_look)
@@ -176,9 +177,11 @@ class RayEngine:
                     f"the Ray node {_name(asked[waiting[0]])} did not answer in {NODE_SECONDS} s; "
                     "look at it with `ray status`, or remove it"
                 )
-            for handle, node in asked.items():
-                for note in self._read_look(handle, _name(node), token):
-                    say(note)
+            return [
+                node
+                for handle, node in asked.items()
+                if self._is_usable(handle, _name(node), token, since, say)
+            ]
         finally:
             mark.unlink(missing_ok=True)
 
@@ -187,9 +190,16 @@ class RayEngine:
         _, out = self._ray.wait(handles, num_returns=len(handles), timeout=seconds)
         return list(out)
 
-    def _read_look(self, handle: Any, node: str, token: str) -> list[str]:
+    def _is_usable(
+        self, handle: Any, node: str, token: str, since: float, say: Callable[[str], None]
+    ) -> bool:
+        """Whether a node is there; raises a UsageError where it is, and cannot be used."""
+        lost = (self._ray.exceptions.TaskUnschedulableError, self._ray.exceptions.NodeDiedError)
         try:
             version, seen, clock = self._ray.get(handle)
+        except lost:  # Ray lists a node as alive for some seconds after it was lost
+            say(f"Nodes    {node} is gone, and gets no run")
+            return False
         except self._ray.exceptions.RayError as error:
             reason = str(error).strip().splitlines()[-1]
             raise UsageError(
@@ -206,10 +216,11 @@ class RayEngine:
                 f"the Ray node {node} does not see the study's folder; put the study on a file "
                 "system that all nodes share under the same path, with --out"
             )
-        off = clock - time.time()
+        # it answered at some time since it was asked: others may have been waited for
+        off = clock - min(max(clock, since), time.time())
         if abs(off) > CLOCK_SECONDS:
-            return [f"Clock    of {node} is {off:+.0f} s off; set the clocks by NTP"]
-        return []
+            say(f"Clock    of {node} is {off:+.0f} s off; set the clocks by NTP")
+        return True
 
 
 def _make_run(text: str) -> Answer:
