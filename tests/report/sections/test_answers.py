@@ -87,6 +87,16 @@ def test_the_answer_for_a_paper_says_n_interval_and_correction(fabricate):
     assert float(best[2]) == setting.verdict.comparison("bin", "bn").difference.mean
 
 
+def test_what_is_open_after_the_last_look_is_not_told_that_two_blocks_are_missing(fabricate):
+    """After five of five blocks it said "at least two blocks are needed to say how many more"."""
+    plan = fabricate.make_plan(norms=("bn", "bin"), blocks=5, analysis={"method": 2})
+    runs = fabricate.make_runs(plan, effects={"bn": 0.0, "bin": 0.004}, sd=0.02)
+    (setting,) = analyse(plan, runs).settings
+    assert setting.verdict.comparison("bin", "bn").decision == "undecided"
+    rows = answer(setting, sentence(setting, "study"), None, {}).perspectives[0].rows
+    assert [row.remark for row in rows] == ["", "open after the last look that was planned"]
+
+
 def test_what_the_race_left_open_is_not_asked_for_more_blocks(fabricate):
     """The best arm beats both others at the first look; one of them stays until five blocks."""
     plan = fabricate.make_plan(norms=("bn", "bin", "none"), blocks=5, analysis={"method": 2})

@@ -169,6 +169,8 @@ def decision_text(row: ArmRow, setting: SettingAnalysis, reference: str | None) 
             remarks.append("both only guess")
         elif left_out and comparison.forecast is None:
             remarks.append(f"not asked any longer: {join(left_out)} lost to another arm")
+        elif setting.verdict.decisions.over and comparison.further_blocks is None:
+            remarks.append("open after the last look that was planned")
         else:
             remarks.append(further_blocks([comparison]))
     if row.outcomes.get("diverged"):
