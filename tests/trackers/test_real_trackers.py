@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +32,7 @@ def _their_own_warnings(monkeypatch: pytest.MonkeyPatch):
 
 BLOCK = 32768
 WHOLE, FIRST, LAST = 1, 2, 4
+SECONDS = 30
 
 
 def records(content: bytes) -> Iterator[bytes]:
@@ -39,6 +43,8 @@ def records(content: bytes) -> Iterator[bytes]:
             at += BLOCK - at % BLOCK
             continue
         length, kind = int.from_bytes(content[at + 4 : at + 6], "little"), content[at + 6]
+        if at + 7 + length > len(content):
+            return  # it is being written
         parts = (b"" if kind in (WHOLE, FIRST) else parts) + content[at + 7 : at + 7 + length]
         at += 7 + length
         if kind in (WHOLE, LAST):
@@ -81,20 +87,29 @@ class TestTensorBoard(TrackerContract):
         return ReadBack(metrics, {k: str(v) for k, v in start.hparams.items()}, str(texts))
 
 
+def ended(path: Path) -> list[Any]:
+    """W&B's records of a run that ended; its service writes the last of them after `finish`."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    for _ in range(20 * SECONDS):
+        found = [Record.FromString(data) for data in records(path.read_bytes())]
+        if found and found[-1].HasField("exit"):
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{path} has no end after {SECONDS} s")
+
+
 class TestWandb(TrackerContract):
     def make(self, request: TrackerRequest) -> Tracker:
         pytest.importorskip("wandb")
         return WandbTracker(request)
 
     def read(self, request: TrackerRequest, name: str) -> ReadBack:
-        from wandb.proto import wandb_internal_pb2
-
         metrics: dict[str, dict[int, float]] = {}
         parameters, text = {}, ""
         # Begun twice within a second, the second folder's name ends in -1.
         for path in sorted((request.folder / "wandb").glob(f"offline-run-*-{name}*/*.wandb")):
-            for data in records(path.read_bytes()):
-                record = wandb_internal_pb2.Record.FromString(data)
+            for record in ended(path):
                 text += str(record.exit) + str(record.summary) + str(record.run)
                 for item in record.run.config.update:
                     parameters[item.key or item.nested_key[0]] = item.value_json
