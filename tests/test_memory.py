@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
 import torch
 
 from normlab import memory
-from normlab.memory import REMEDY, failure, is_out_of_memory, reason_of_death, with_remedy
+from normlab.memory import (
+    REMEDY,
+    available_bytes,
+    failure,
+    is_out_of_memory,
+    reason_of_death,
+    with_remedy,
+)
 
 
 @pytest.mark.parametrize(
@@ -60,3 +68,70 @@ def test_the_count_of_kills_is_a_number_everywhere(tmp_path, monkeypatch) -> Non
     assert memory.kills() == 7
     monkeypatch.setattr(memory, "_VMSTAT", tmp_path / "none")
     assert memory.kills() == 0
+
+
+def write(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+MACHINE = {"proc/meminfo": "MemTotal: 9000 kB\nMemAvailable: 8000 kB\n"}
+FIRST = "sys/fs/cgroup/memory/"
+SECOND = "sys/fs/cgroup/"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, None),
+        (MACHINE, 8000 * 1024),
+        (
+            {
+                "proc/self/cgroup": "5:cpu:/\n4:memory:/a/b\n",
+                f"{FIRST}a/memory.limit_in_bytes": "5000\n",
+                f"{FIRST}a/memory.usage_in_bytes": "4000\n",
+                f"{FIRST}a/memory.stat": "cache 9\ntotal_inactive_file 300\ntotal_active_file 20\n",
+                f"{FIRST}a/b/memory.limit_in_bytes": "9223372036854771712\n",
+                f"{FIRST}a/b/memory.usage_in_bytes": "3000\n",
+            },
+            1320,
+        ),
+        (
+            {
+                "proc/self/cgroup": "0::/job\n",
+                f"{SECOND}job/memory.max": "max\n",
+                f"{SECOND}job/memory.current": "7\n",
+            },
+            8000 * 1024,
+        ),
+        (
+            {
+                "proc/self/cgroup": "0::/job/step\n",
+                f"{SECOND}job/memory.max": "6000\n",
+                f"{SECOND}job/memory.current": "7000\n",
+                f"{SECOND}job/memory.stat": "anon 6\ninactive_file 10\nactive_file 20\n",
+                f"{SECOND}job/step/memory.max": "max\n",
+                f"{SECOND}job/step/memory.current": "7\n",
+            },
+            0,
+        ),
+        (  # a container, whose group has the machine's name
+            {
+                "proc/self/cgroup": "0::/docker/9f\n",
+                f"{SECOND}memory.max": "6000\n",
+                f"{SECOND}memory.current": "1000\n",
+            },
+            5000,
+        ),
+    ],
+    ids=["unknown", "machine", "first version", "no limit", "second version", "container"],
+)
+def test_the_memory_that_is_left(tmp_path, files, expected) -> None:
+    write(tmp_path, {**(MACHINE if files else {}), **files})
+    assert available_bytes(tmp_path) == expected
+
+
+def test_the_memory_that_is_left_here() -> None:
+    left = available_bytes()
+    assert left is None or left > 2**20

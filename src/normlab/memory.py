@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ start has no room for its stack, and a primitive that oneDNN cannot create none 
 KILLED = (-9, 137)
 """Exit codes of a process that SIGKILL has ended: as Python has it, and as shells have it."""
 _VMSTAT = Path("/proc/vmstat")
+_VICTIM = Path("/proc/self/oom_score_adj")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -61,6 +63,71 @@ def peak_bytes() -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def available_bytes(root: Path = Path("/")) -> int | None:
+    """Bytes that this process can still get from the machine and from the cgroups that limit it.
+
+    Cached files count as free, which the system gives back first. None where the system does not
+    say. (Linux, Documentation/admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst.)
+
+    Args:
+        root: of the file system, for tests.
+    """
+    found = [_number(root / "proc/meminfo", "MemAvailable:", unit=1024)]
+    for line in _lines(root / "proc/self/cgroup"):
+        _, kinds, path = line.split(":", 2)
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        base = root / "sys/fs/cgroup" / ("memory" if kinds else "")
+        inside = path.strip("/")
+        # A container may see its own group as the root while its name is the machine's.
+        group = base / inside if (base / inside).exists() else base
+        while group == base or base in group.parents:
+            found.append(_left_in(group))
+            group = group.parent
+    known = [number for number in found if number is not None]
+    return max(0, min(known)) if known else None
+
+
+def _left_in(group: Path) -> int | None:
+    """Bytes below the limit of a cgroup of either version; None where it has none."""
+    limit = _number(group / "memory.max") or _number(group / "memory.limit_in_bytes")
+    used = _number(group / "memory.current") or _number(group / "memory.usage_in_bytes")
+    if limit is None or used is None:
+        return None
+    cached = 0
+    for name in ("inactive_file", "active_file"):
+        stat = group / "memory.stat"
+        cached += _number(stat, f"total_{name}") or _number(stat, name) or 0
+    return limit - used + cached
+
+
+def _number(path: Path, name: str = "", unit: int = 1) -> int | None:
+    """The number in a file, or in its line that begins with the name."""
+    for line in _lines(path):
+        words = line.split()
+        if name and words[:1] != [name]:
+            continue
+        word = words[1 if name else 0] if len(words) > bool(name) else ""
+        return unit * int(word) if word.isdecimal() else None
+    return None
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return []
+
+
+def offer_as_victim() -> None:
+    """Have the system kill this process first where memory runs out: its parent says what happened.
+
+    Nothing where the system has no such choice. (Linux, proc(5), oom_score_adj.)
+    """
+    with suppress(OSError):
+        _VICTIM.write_text("500", encoding="ascii")
 
 
 def kills() -> int:

@@ -114,7 +114,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Studies end without drawing their report, which is tested elsewhere and takes a second."""
     monkeypatch.setattr(
-        "normlab.cli.study_session.build_report",
+        "normlab.cli.session.conduct.build_report",
         lambda folder, **_: folder / "report" / "index.html",
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from normlab.cli import confirm
+from normlab.cli.session import confirm
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -320,7 +320,9 @@ def test_a_disk_that_is_full_later(normlab, photos, tiny, scratch, monkeypatch, 
 
 
 def test_an_error_of_the_disk_that_nobody_foresaw(normlab, photos, tiny, monkeypatch) -> None:
-    monkeypatch.setattr("normlab.cli.study_session.load_with_progress", lambda *_, **__: no_space())
+    monkeypatch.setattr(
+        "normlab.cli.session.conduct.load_with_progress", lambda *_, **__: no_space()
+    )
     normlab("compare", "photos", *tiny).assert_one_sentence("No space left on device")
 
 

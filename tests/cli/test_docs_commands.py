@@ -101,7 +101,7 @@ DEMO = sorted(
 @pytest.fixture
 def quick(no_report: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Studies end without figures and pictures, which are tested elsewhere and take seconds."""
-    monkeypatch.setattr("normlab.cli.study_session.make_pictures", lambda *_: None)
+    monkeypatch.setattr("normlab.cli.session.conduct.make_pictures", lambda *_: None)
 
 
 def with_console(page: Path) -> bool:

@@ -28,5 +28,5 @@ def test_memory_that_ran_out(normlab, monkeypatch, photos, tiny) -> None:
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("normlab.cli.study_session.load_with_progress", fail)
+    monkeypatch.setattr("normlab.cli.session.conduct.load_with_progress", fail)
     normlab("compare", "photos", *tiny).assert_one_sentence("MemoryError", "fewer --jobs need less")

@@ -7,15 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from normlab.records.run import (
-    DataSpec,
-    EpochRow,
-    Measures,
-    OptimizerSpec,
-    Outcome,
-    RunSpec,
-    canonical_json,
-)
+from normlab.canonical import canonical_json
+from normlab.records.run import DataSpec, EpochRow, Measures, OptimizerSpec, Outcome, RunSpec
 
 DATA = DataSpec(fingerprint="f", classes=("a", "b"), image_size=32)
 

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
+from normlab.canonical import content_hash
 from normlab.errors import PlanError, UnknownNameError, UsageError
-from normlab.records.run import content_hash
 from normlab.study.check import check_folder, check_plan
 from normlab.study.design import Cell, cells, freeze, plan_runs, with_methods
 

@@ -154,6 +154,18 @@ def test_the_process_sends_while_the_study_runs(study: Path, recorder: Recorder)
     assert len(recorder.of("end")) == 7
 
 
+def test_epochs_that_come_fast_hold_up_no_sending(study: Path, recorder: Recorder) -> None:
+    path = min((study / "runs").iterdir())
+    lines = Lines([f"{path}\n"] * 400, between=0.005)  # two seconds, and always another one
+    sender = Sender(study, "memory")
+    thread = threading.Thread(target=lambda: follow(sender, lines, 0.01, 0.05))
+    thread.start()
+    time.sleep(1)
+    assert recorder.of("end")
+    lines.done.set()
+    thread.join(10)
+
+
 def test_the_process_tries_again(study: Path, recorder: Recorder) -> None:
     recorder.down = True
     lines = Lines([f"{next((study / 'runs').iterdir())}\n"])

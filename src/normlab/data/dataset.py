@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from normlab.canonical import list_hash
 from normlab.data.cache import DAMAGED, cache_folder, entry_lock, note_use, read_arrays, storing
 from normlab.data.cached_images import open_images
 from normlab.data.decode import DECODER_VERSION, RESIZES, header_size
@@ -36,7 +37,7 @@ from normlab.data.sources.base import Source
 from normlab.data.sources.by_location import open_source
 from normlab.errors import DataError
 from normlab.records.files import checksum, unseal
-from normlab.records.run import known, list_hash
+from normlab.records.run import known
 from normlab.text import count
 
 

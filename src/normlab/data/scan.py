@@ -17,11 +17,11 @@ from jaxtyping import Int
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from normlab.canonical import list_hash
 from normlab.data.cache import DAMAGED, note_use, read_arrays
 from normlab.data.layout import Item, Note, Skipped
 from normlab.data.sources.base import Source
 from normlab.errors import DataError
-from normlab.records.run import list_hash
 from normlab.records.store import atomic_write
 
 Result = TypeVar("Result")

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from normlab.canonical import content_hash
 from normlab.errors import PlanError, UnknownNameError, UsageError, first_fault
 from normlab.inputs import read_toml
 from normlab.limits import (
@@ -35,7 +36,6 @@ from normlab.records.run import (
     VALIDATION_FRACTION,
     Frozen,
     NetworkSpec,
-    content_hash,
     hashed_form,
     known,
     without_later_keys,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
 import torch
 
@@ -58,6 +59,17 @@ class Choice:
 
 
 CostKey = tuple[str, int, str, str, str]
+
+
+class Calibration(NamedTuple):
+    """What the runs of a study cost here."""
+
+    costs: Mapping[CostKey, Cost]
+    data: BlockData
+    """Of the first block."""
+    is_apart: bool = False
+    """Whether steps are left to other processes, which the system may kill where memory runs out.
+    """
 
 
 def cost_key(spec: RunSpec) -> CostKey:

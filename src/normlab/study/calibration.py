@@ -7,14 +7,58 @@ from collections.abc import Iterator
 from itertools import count, islice
 
 import torch
+from torch import Tensor
 
-from normlab.data.load import Batch, BlockData
+from normlab.data.load import EVALUATION_BATCH, Batch, BlockData
 from normlab.records.run import RunSpec
 from normlab.train.fit import evaluate, train_epoch
 from normlab.train.network import build_network
 from normlab.train.optimizers import make_optimizer, make_schedule
-from normlab.train.step import EAGER_BATCHES, gradients_of
+from normlab.train.step import EAGER_BATCHES, forward, gradients_of
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
+
+TRIED = 2
+"""Images of the pass that memory is estimated by: norms over the batch need two."""
+LIBRARIES = 200 * 2**20
+"""Their code, threads and tables, which come with the first step."""
+MARGIN = 1.5
+MAPS = 3
+"""Of an evaluation at once: a layer's input, its output and what is added to it."""
+COPIES = 4
+"""Of the weights: themselves, gradients, and up to two means of an optimizer."""
+
+
+def step_bytes(spec: RunSpec) -> int:
+    """Memory that a training step on a CPU needs, estimated by a forward pass of two images.
+
+    What autograd keeps for the backward pass is in proportion to the images of a batch; with
+    gradients and working memory it is taken for MARGIN times that. An evaluation keeps nothing, and
+    may have more images at once. Where the pass breaks it is 0: so will the run. (Chen et al. 2016,
+    section 3; how near it comes: benchmarks/step_memory.py.)
+    """
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    try:
+        network = build_network(spec, "cpu", load_weights=False).train()
+        of_network = {p.untyped_storage().data_ptr() for p in network.parameters()}
+        side = spec.data.image_size
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            forward(network, torch.zeros(TRIED, 3, side, side), spec)
+    except (RuntimeError, MemoryError):
+        return 0
+    maps = [
+        tensor.untyped_storage().nbytes() / TRIED
+        for at, tensor in kept.items()
+        if at not in of_network
+    ]
+    training = MARGIN * spec.batch_size * sum(maps)
+    evaluation = MAPS * EVALUATION_BATCH * max(maps, default=0)
+    weights = sum(p.nbytes for p in network.parameters())
+    return LIBRARIES + round(max(training, evaluation)) + COPIES * weights
 
 
 class CalibrationRun:

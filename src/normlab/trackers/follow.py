@@ -27,7 +27,11 @@ from normlab.trackers.sender import Sender, TrackerDownError
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 """Seconds until a tracker that did not answer is tried again: the first time, and at most."""
 LULL = 1.0
-"""Seconds between two sendings, so that what comes at once is sent at once."""
+"""Seconds from the first that is new until it is sent, so that what comes at once goes at once."""
+SHARE = 0.01
+"""Of a processor, which sending may take: after one that took long the next waits longer …"""
+LONGEST_REST = 15.0
+"""… but never longer than this, in seconds: the first one imports the tracker's library."""
 
 
 def follow(
@@ -41,24 +45,27 @@ def follow(
     told: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     threading.Thread(target=_hear, args=(lines, told.put), daemon=True).start()
     waiting: dict[str, None] = {}
-    retry_at, wait, ended = 0.0, pause, False
+    send_at, rested_at, wait, ended = 0.0, 0.0, pause, False
     while not ended:
-        timeout = max(lull, retry_at - time.monotonic()) if waiting else None
+        timeout = max(0.0, send_at - time.monotonic()) if waiting else None
         with contextlib.suppress(queue.Empty):
             line = told.get(timeout=timeout)
             ended = line is None
             if line:
+                if not waiting:  # more may come with it
+                    send_at = max(time.monotonic() + lull, rested_at)
                 waiting[line] = None
-                continue  # more may have come meanwhile
-        if ended or time.monotonic() < retry_at:
+        if ended or not waiting or time.monotonic() < send_at:
             continue
+        before = time.process_time()
         try:
             for line in list(waiting):
                 sender.send_run(Path(line))
                 del waiting[line]
-            wait = pause
+            rest = min((time.process_time() - before) / SHARE, LONGEST_REST)
+            rested_at, wait = time.monotonic() + rest, pause
         except TrackerDownError:
-            retry_at, wait = time.monotonic() + wait, min(2 * wait, LONGEST_PAUSE)
+            send_at, wait = time.monotonic() + wait, min(2 * wait, LONGEST_PAUSE)
     error = ""
     try:
         sender.send_all()

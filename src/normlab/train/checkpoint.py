@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from normlab.canonical import canonical_json
 from normlab.errors import StorageError, UsageError
 from normlab.inputs import check_input, reading
 from normlab.records.files import TRAIN_AGAIN, seal_checkpoint, unseal_checkpoint
-from normlab.records.run import RunSpec, canonical_json
+from normlab.records.run import RunSpec
 from normlab.records.store import Files, Guard, RunFolder, atomic_write, no_guard
 from normlab.train.metrics import EpochSoFar
 

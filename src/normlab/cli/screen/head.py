@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from normlab.cli.scan_progress import LoadedData
 from normlab.cli.screen.console import WORD, say, say_facts
+from normlab.cli.screen.scan_progress import LoadedData
 from normlab.data.scan import Manifest
 from normlab.data.split import make_split
 from normlab.records.cells import Setting, arm_of, cells

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from rich.console import Console
 
 from normlab.cli.screen.console import say_facts
 from normlab.data.dataset import Dataset, typical_size
-from normlab.data.load import BlockData, block_data
+from normlab.data.load import block_data
 from normlab.errors import NormlabError
 from normlab.records.data_report import PROBE, Probe, probe_text, proposals_text
 from normlab.records.plan import StudyPlan
 from normlab.records.store import read_optional
-from normlab.study.budget import Cost, CostKey, cost_key, run_seconds
+from normlab.study.budget import Calibration, cost_key, run_seconds
 from normlab.study.design import plan_runs
 from normlab.study.probe import probe_seconds, probed_run, run_probe, with_proposals
 from normlab.study.study import Study
@@ -23,16 +21,18 @@ from normlab.train.step_mode import StepMode
 def make_probe(
     plan: StudyPlan,
     dataset: Dataset,
-    data: BlockData,
-    costs: Mapping[CostKey, Cost],
+    found: Calibration,
     seconds: float,
     steps: StepMode,
     console: Console,
 ) -> Probe | None:
-    """Train one arm of a frozen plan for a share of the study's seconds; None where that is little.
+    """Train one arm of a frozen plan for a share of the study's seconds.
 
-    `data` are those of the first block on the device that the study is to use.
+    None where that is little, or where this process may not have the memory for a step.
     """
+    if found.is_apart:
+        return None
+    costs, data = found.costs, found.data
     spec = probed_run(plan, plan_runs(plan.model_copy(update={"blocks": 1})))
     limit = probe_seconds(seconds, run_seconds(spec, costs[cost_key(spec)], data))
     if limit is None:

@@ -43,8 +43,8 @@ def check(
     ] = None,
 ) -> None:
     """Look for broken files, copies, leaks between parts, shortcuts and doubtful labels."""
-    from normlab.cli.scan_progress import shown_progress
     from normlab.cli.screen.console import SafeConsole
+    from normlab.cli.screen.scan_progress import shown_progress
     from normlab.data.check.run import check_data
     from normlab.data.duplicates.near_duplicates import copy_level
     from normlab.errors import UsageError
@@ -74,7 +74,7 @@ def _write_results(checked: CheckedData, folder: Path, console: Console) -> None
     """check.json, the page, a first look at the images, and every pair that was found."""
     import json
 
-    from normlab.cli.first_look import write_look
+    from normlab.cli.session.first_look import write_look
     from normlab.data.duplicates.pair_file import write_pairs
     from normlab.records.store import atomic_write
     from normlab.report.page.check_page import render_check_page

@@ -65,17 +65,17 @@ def compare(
     tracking: TrackOptions,
 ) -> None:
     """Train every norm under equal conditions and say which is better, and how sure that is."""
+    from normlab.cli.session.conduct import conduct
+    from normlab.cli.session.sizing import StudyRequest
     from normlab.cli.study_plan import chosen_sizes, study_plan, with_preset
-    from normlab.cli.study_session import StudyRequest, conduct
 
     plan_only = _plans_only(context, resources=resources)
     preset = _preset(context, study, demo)
     study, images = with_preset(study, preset), with_preset(images, preset)
     training = with_preset(training, preset)
-    levels = {name: preset.get(name, level) for name, level in factors.levels().items()}
     plan = study_plan(
         _location(source, demo, opening),
-        levels,
+        {name: preset.get(name, level) for name, level in factors.levels().items()},
         images=images,
         training=training,
         analysis=analysis,

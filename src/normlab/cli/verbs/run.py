@@ -36,10 +36,10 @@ def run(
     tracking: TrackOptions,
 ) -> None:
     """Run what is missing of a study; the same command again continues it."""
-    from normlab.cli.scan_progress import load_with_progress
     from normlab.cli.screen.console import make_console
     from normlab.cli.screen.head import say_data
-    from normlab.cli.study_session import continue_study
+    from normlab.cli.screen.scan_progress import load_with_progress
+    from normlab.cli.session.conduct import continue_study
     from normlab.records.data_report import LOOK
     from normlab.records.plan import read_plan
     from normlab.study.budget import parse_duration

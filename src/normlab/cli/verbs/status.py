@@ -27,6 +27,8 @@ def status(
     for spec in opened.specs():
         folder = opened.run_folder(spec)
         outcome = folder.read_outcome()
+        if outcome is not None:
+            opened.note(spec, outcome)  # or it would be read again for what is left
         unfinished = outcome is None or outcome.status == "interrupted"
         rows = folder.read_rows() if unfinished else ()
         kind = outcome.status if outcome else "begun" if rows else "not begun"

@@ -37,8 +37,8 @@ def stress(
     one class that normalize by their own statistics. What was measured is kept: the same command
     goes on, and the report shows it.
     """
-    from normlab.cli.scan_progress import shown_progress
     from normlab.cli.screen.console import SafeConsole
+    from normlab.cli.screen.scan_progress import shown_progress
     from normlab.errors import InterruptedRunError
     from normlab.explain.robustness import measure_robustness
     from normlab.report.page.build import build_report

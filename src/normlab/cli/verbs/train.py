@@ -41,8 +41,9 @@ def train(
     tracking: TrackOptions,
 ) -> None:
     """Train one network; the folder is a study with one arm and one block."""
+    from normlab.cli.session.conduct import conduct
+    from normlab.cli.session.sizing import StudyRequest
     from normlab.cli.study_plan import study_plan
-    from normlab.cli.study_session import StudyRequest, conduct
 
     location = resolved(source)
     fetch(location, download=opening.download)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from normlab.canonical import list_hash
 from normlab.data.cache import DAMAGED, cache_folder, entry_lock, note_use, read_arrays
 from normlab.data.dataset import Dataset, load_data
 from normlab.data.duplicates.groups import source_groups
@@ -22,7 +23,6 @@ from normlab.data.duplicates.search_pairs import (
 from normlab.data.scan import Manifest, Progress, no_progress
 from normlab.errors import DataError, UnknownNameError
 from normlab.records.plan import CopyLevel
-from normlab.records.run import list_hash
 from normlab.records.store import atomic_write
 
 DUPLICATES_VERSION = 4

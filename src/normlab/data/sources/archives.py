@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from normlab.canonical import content_hash
 from normlab.data.cache import DAMAGED, cache_folder, entry_lock, note_use, storing
 from normlab.data.layout import Item, Listing, Note, is_hidden, merged
 from normlab.data.sources.base import RATIO_LIMIT, Source, refuse_size, unpacked_limit
@@ -31,7 +32,6 @@ from normlab.data.sources.without_folders import Reads, listing_by_keys, listing
 from normlab.data.tables import Files, items_of_table, lists_images
 from normlab.errors import DataError
 from normlab.inputs import PARSER_FAULTS
-from normlab.records.run import content_hash
 
 Opener = Callable[[Path], Any]
 PIECE = 2**22

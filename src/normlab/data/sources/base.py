@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
+from normlab.canonical import list_hash
 from normlab.data.layout import Item, Note, Skipped
-from normlab.records.run import list_hash
 
 FILE_LIMIT = 512 * 2**20
 """Bytes; a larger file is not an image but an accident or an attack. Uncompressed RGB at the

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from normlab.data.dataset import Dataset
 from normlab.data.load import block_data
 from normlab.records.run import RunSpec
-from normlab.study.budget import GUESS, Cost, cost_key, run_seconds
+from normlab.study.budget import GUESS, Cost, CostKey, cost_key, run_seconds
 from normlab.study.executors.base import ExecutorRequest
 from normlab.study.executors.processes import ProcessesExecutor
 from normlab.study.job import JobSettings
@@ -58,6 +59,39 @@ class Needs:
         return max(LEAST_MINUTES, math.ceil(TIME_RESERVE * self.longest / 60))
 
 
+class Measured(NamedTuple):
+    """Of some steps of every kind of run, made by a process of their own."""
+
+    costs: dict[CostKey, Cost]
+    memory: int
+    device_memory: int
+    """Bytes at the peak, of the machine and of its device."""
+
+
+def measure_apart(
+    folder: Path, kinds: Mapping[CostKey, RunSpec], settings: JobSettings
+) -> Measured:
+    """Train some steps of every kind of run in a process of its own, and look at its memory.
+
+    Evaluating a picture is taken for three tenths of training on it. A kind whose steps break, or
+    kill the process, costs nothing: its runs become outcomes at once.
+
+    Args:
+        folder: the study's, which has its plan.
+        kinds: a run of every kind.
+        settings: how the study's jobs are made.
+
+    Raises:
+        UsageError: the process cannot begin.
+    """
+    executor = ProcessesExecutor(ExecutorRequest(folder, settings, tuple(kinds.values())))
+    try:
+        costs = {key: _cost(executor.images_per_second(spec)) for key, spec in kinds.items()}
+        return Measured(costs, *executor.peak_bytes())
+    finally:
+        executor.close()
+
+
 def measure_needs(
     folder: Path,
     missing: Sequence[RunSpec],
@@ -65,9 +99,7 @@ def measure_needs(
     dataset: Dataset,
     settings: JobSettings,
 ) -> Needs:
-    """Train some steps of every kind of run in a process of its own, and look at its memory.
-
-    Evaluating a picture is taken for three tenths of training on it.
+    """What the missing runs need, by `measure_apart`.
 
     Args:
         folder: the study's, which has its plan.
@@ -80,12 +112,7 @@ def measure_needs(
         UsageError: the process cannot begin.
     """
     kinds = {cost_key(spec): spec for spec in missing}
-    executor = ProcessesExecutor(ExecutorRequest(folder, settings, tuple(missing)))
-    try:
-        costs = {key: _cost(executor.images_per_second(spec)) for key, spec in kinds.items()}
-        memory, device_memory = executor.peak_bytes()
-    finally:
-        executor.close()
+    costs, memory, device_memory = measure_apart(folder, kinds, settings)
     data = block_data(dataset, missing[0], "cpu")
     seconds = [run_seconds(spec, costs[cost_key(spec)], data) for spec in missing]
     return Needs(

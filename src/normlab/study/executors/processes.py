@@ -235,11 +235,22 @@ class ProcessesExecutor:
             self._service = None
 
     def images_per_second(self, spec: RunSpec) -> float:
-        """What all of them do together, measured on steps that are thrown away."""
+        """What all of them do together, measured on steps that are thrown away.
+
+        A process that the steps kill, as where memory runs out, does nothing and is replaced.
+        """
         for worker in self.workers:
             job = self._placed(worker, make_job(self._request.study, spec, self._settings))
             worker.send({"calibration": job.to_json(), "seconds": CALIBRATION_SECONDS})
-        return sum(float(worker.wait_for("images_per_second")) for worker in self.workers)
+        speed = 0.0
+        for worker in list(self.workers):
+            try:
+                speed += float(worker.wait_for("images_per_second"))
+            except UsageError:
+                if not worker.is_gone:
+                    raise
+                self._replaced(worker)
+        return speed
 
     def peak_bytes(self) -> tuple[int, int]:
         """The most memory that one of them has had, of the machine and of its device."""

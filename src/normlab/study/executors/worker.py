@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normlab.errors import InterruptedRunError, NormlabError
-from normlab.memory import is_out_of_memory, peak_bytes, with_remedy
+from normlab.memory import is_out_of_memory, offer_as_victim, peak_bytes, with_remedy
 from normlab.train.interrupt import StopRequest
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class Conversation:
 
 def main() -> None:
     """Answer until the input ends."""
+    offer_as_victim()
     with StopRequest().listening() as stop:
         conversation = Conversation(stop)
         try:

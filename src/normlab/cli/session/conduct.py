@@ -4,93 +4,50 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
-from normlab.cli.confirm import is_agreed, refuse_alone
 from normlab.cli.exit_codes import NOT_FINISHED, SOME_RUN_FAILED
-from normlab.cli.first_look import taken_back_unless_agreed, write_look
-from normlab.cli.plan_lines import plan_lines
-from normlab.cli.progress import Sitting, begun_epochs, choose_executor, run_with_progress
-from normlab.cli.scan_progress import load_with_progress
 from normlab.cli.screen.console import make_console, say, say_facts
 from normlab.cli.screen.head import plan_facts, say_data
 from normlab.cli.screen.live_page import live_page
 from normlab.cli.screen.one_run import print_run, print_run_paths
 from normlab.cli.screen.pictures import make_pictures
 from normlab.cli.screen.probing import make_probe, tell_probe, wants_probe
+from normlab.cli.screen.scan_progress import load_with_progress
 from normlab.cli.screen.tracking import tracked
+from normlab.cli.session.confirm import is_agreed, refuse_alone
+from normlab.cli.session.first_look import taken_back_unless_agreed, write_look
+from normlab.cli.session.plan_lines import plan_lines
+from normlab.cli.session.progress import Sitting, begun_epochs, choose_executor, run_with_progress
+from normlab.cli.session.sizing import StudyRequest, calibrate, frozen_plan, size_study
 from normlab.cli.summary import print_answer, print_paths
 from normlab.data.dataset import Dataset
-from normlab.data.load import BlockData, block_data
-from normlab.errors import PlanError, UsageError
-from normlab.norms.fused.cpu.memory import keep_freed_memory
+from normlab.errors import UsageError
 from normlab.plugins import use_plugins
-from normlab.records.data_report import LOOK, Probe
-from normlab.records.plan import StudyPlan, TuningPlan
+from normlab.records.data_report import LOOK
+from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
 from normlab.report.page.build import build_report
 from normlab.stats.data.reading import read_study
-from normlab.stats.inference.looks.boundaries import every_block
-from normlab.stats.inference.looks.state import EXPLORATORY_BELOW
 from normlab.stats.summary.analysis import analyse_study
 from normlab.study.budget import (
-    Choice,
-    Cost,
-    CostKey,
     cost_key,
-    fit_to_budget,
-    measure_costs,
     parse_duration,
     run_seconds,
     study_seconds,
 )
 from normlab.study.check import check_folder, check_plan
-from normlab.study.design import freeze, plan_runs, with_methods
-from normlab.study.probe import least_epochs
 from normlab.study.study import Study
 from normlab.text import count, format_seconds
 from normlab.trackers.beside import check_targets
 from normlab.train.step_mode import StepMode
 
-DEFAULT_BUDGET = "1h"
-MODEST_TUNING = TuningPlan(points=4)
-"""What `compare` gives every arm by itself: four rates for a third of the epochs, two in full."""
-
-
 LEAST_SITTING = 10.0
 """Seconds; of shorter ones it is not counted how many are left."""
-
-
-@dataclass(frozen=True)
-class StudyRequest:
-    """A study that somebody asked for."""
-
-    plan: StudyPlan
-    folder: Path
-    chosen: Mapping[str, int]
-    """What the user fixed among blocks, epochs and image_size; the budget chooses the rest."""
-    budget: str | None
-    device: str
-    strict: bool
-    yes: bool
-    jobs: str = "1"
-    """Runs at once: a number, or auto."""
-    executor: str | None = None
-    """Who makes the runs; by itself this process, or several where there are several jobs."""
-    compiled: bool = False
-    """Whether steps go through torch.compile."""
-    probing: bool = True
-    """Whether one arm is tried for some seconds first: does it learn at all?"""
-    live: bool | None = None
-    """Whether the page can be looked at while it runs; None: where there is a terminal."""
-    tuning_if_it_fits: bool = False
-    """Whether every arm tries some rates of its own first, where the budget has room for it."""
 
 
 def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
@@ -108,14 +65,14 @@ def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
         check_folder(request.folder, request.plan.data.source)
     plan = _as_before(request) if begun else request.plan
     loaded = load_with_progress(plan.data, console, strict=request.strict)
-    say_data(console, loaded, _frozen(plan, loaded.dataset), request.folder / LOOK)
+    say_data(console, loaded, frozen_plan(plan, loaded.dataset), request.folder / LOOK)
     probe = None
     if begun:
         kept = "its size stays, --budget says how long to go on"
         facts = ["begun before", *([kept] if request.budget else [])]
         say_facts(console, "go on", [str(request.folder), *facts])
     else:
-        plan, probe = _sized(request, loaded.dataset, console)
+        plan, probe = size_study(request, loaded.dataset, console)
         if plan.data.image_size != request.plan.data.image_size:
             loaded = load_with_progress(plan.data, console, strict=request.strict)
     study = Study.planned(request.folder, plan, loaded.dataset, loaded.report)
@@ -125,9 +82,9 @@ def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
             say(console, line)
         if request.probing and wants_probe(study):
             steps = StepMode(compiled=request.compiled)
-            costs, data = _calibrate(study.plan, loaded.dataset, request.device, steps, console)
-            total = study_seconds(study.missing(), costs, data)
-            study.probe = make_probe(study.plan, loaded.dataset, data, costs, total, steps, console)
+            found = calibrate(study.plan, loaded.dataset, request.device, steps, console)
+            total = study_seconds(study.missing(), found.costs, found.data)
+            study.probe = make_probe(study.plan, loaded.dataset, found, total, steps, console)
         tell_probe(study, console)
         request.folder.mkdir(parents=True, exist_ok=True)
         study.save()
@@ -210,7 +167,10 @@ def _run_missing(
         study.save()
         return Sitting("finished", 0.0)
     elsewhere = choose_executor(executor, jobs)[0].elsewhere
-    costs, data = _calibrate(study.plan, dataset, device, steps, console, elsewhere)
+    found = calibrate(study.plan, dataset, device, steps, console, elsewhere)
+    costs, data = found.costs, found.data
+    if found.is_apart and executor is None:
+        executor = "processes"
     before = begun_epochs(study, missing)
     expected = {
         spec.id: run_seconds(spec, costs[cost_key(spec)], data)
@@ -221,7 +181,7 @@ def _run_missing(
     total = sum(expected.values())
     refuse_alone(total if deadline is None else min(total, deadline - start), yes=yes)
     if probing and not elsewhere and wants_probe(study):
-        study.probe = make_probe(study.plan, dataset, data, costs, total, steps, console)
+        study.probe = make_probe(study.plan, dataset, found, total, steps, console)
     tell_probe(study, console)
     left = total if deadline is None else min(total, max(deadline - time.monotonic(), 0.0))
     _ask(study, dataset, left, yes=yes)
@@ -281,11 +241,6 @@ def _say_answer(folder: Path, console: Console, sitting: Sitting, length: float 
         raise typer.Exit(SOME_RUN_FAILED)
 
 
-def _frozen(plan: StudyPlan, dataset: Dataset) -> StudyPlan:
-    manifest = dataset.manifest
-    return freeze(plan, manifest.fingerprint, manifest.classes, manifest.groups_hash)
-
-
 def _as_before(request: StudyRequest) -> StudyPlan:
     """The request's plan with the size that an earlier budget chose for this folder."""
     before = Study.open(request.folder).plan
@@ -310,82 +265,6 @@ def _as_before(request: StudyRequest) -> StudyPlan:
             ),
         }
     )
-
-
-def _calibrate(
-    plan: StudyPlan, dataset: Dataset, device: str, steps: StepMode, console: Console,
-    elsewhere: bool = False,
-) -> tuple[dict[CostKey, Cost], BlockData]:  # fmt: skip
-    """Costs of every kind of run, measured if they are made here, and the first block's data."""
-    keep_freed_memory()  # not before: looking for copies frees arrays that nobody needs again
-    specs = plan_runs(plan.model_copy(update={"blocks": 1}))
-    data = block_data(dataset, specs[0], "cpu" if elsewhere else device)
-    with console.status("measuring a few training steps of every arm"):
-        return measure_costs(specs, dataset, device, steps, guess=elsewhere), data
-
-
-def _sized(
-    request: StudyRequest, dataset: Dataset, console: Console
-) -> tuple[StudyPlan, Probe | None]:
-    """The plan with blocks, epochs and size as the user or the budget chose them; and the probe
-    that a budget is spent by, which buys learning before blocks.
-    """
-    plan = with_methods(request.plan, None)
-    if {"blocks", "epochs"} <= request.chosen.keys() and request.budget is None:
-        return _with_looks(plan), None
-    seconds = parse_duration(request.budget or DEFAULT_BUDGET)
-    frozen = _frozen(plan, dataset)
-    steps = StepMode(compiled=request.compiled)
-    costs, data = _calibrate(frozen, dataset, request.device, steps, console)
-    probe = None
-    if request.probing:
-        probe = make_probe(frozen, dataset, data, costs, seconds, steps, console)
-    allowed = partial(
-        fit_to_budget,
-        costs=costs, data=data, seconds=seconds, fixed=request.chosen,
-        least_epochs=least_epochs(probe),
-    )  # fmt: skip
-    choice = allowed(frozen)
-    if request.tuning_if_it_fits:
-        plan, choice = _tuned_if_it_fits(plan, frozen, choice, allowed)
-    sized = plan.model_copy(
-        update={
-            "blocks": choice.blocks,
-            "data": plan.data.model_copy(update={"image_size": choice.image_size}),
-            "training": plan.training.model_copy(update={"epochs": choice.epochs}),
-        }
-    )
-    size = f"{count(choice.blocks, 'block')} of {count(choice.epochs, 'epoch')}"
-    at = f"{size} at {choice.image_size} px"
-    say_facts(console, "budget", [f"{format_seconds(seconds)} allows {at}"])
-    return _with_looks(sized), probe
-
-
-def _tuned_if_it_fits(
-    plan: StudyPlan,
-    frozen: StudyPlan,
-    choice: Choice,
-    allowed: Callable[[StudyPlan], Choice],
-) -> tuple[StudyPlan, Choice]:
-    """The plan with its own rate for every arm, if five blocks of ten epochs fit beside the search;
-    else as it is: a shared rate, which the verdict names.
-    """
-    with_tuning = {"tuning": MODEST_TUNING}
-    try:
-        tuned = allowed(frozen.model_copy(update=with_tuning))
-    except PlanError:
-        return plan, choice
-    enough = tuned.blocks >= 5 and tuned.epochs >= 10 and tuned.image_size == choice.image_size
-    return (plan.model_copy(update=with_tuning), tuned) if enough else (plan, choice)
-
-
-def _with_looks(plan: StudyPlan) -> StudyPlan:
-    """Judged by the second method: after every block from the third, where the user named none."""
-    looks = plan.analysis.looks
-    if not looks and plan.blocks >= EXPLORATORY_BELOW:
-        looks = every_block(plan.blocks)
-    analysis = plan.analysis.model_copy(update={"looks": looks, "method": 2})
-    return plan.model_copy(update={"analysis": analysis})
 
 
 def _left(sitting: Sitting, length: float | None) -> str:
