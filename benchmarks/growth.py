@@ -31,6 +31,7 @@ from unittest import mock
 import torch
 
 from normlab.networks.resnet.resnet import ResNet, SmallStem
+from normlab.norms.fused.cpu.memory import keep_freed_memory
 from normlab.norms.spec import parse_norm
 from records import make_plan, write_records
 from timing import machine, markdown_table
@@ -195,6 +196,7 @@ def main() -> None:
     parser.add_argument("--plots", type=Path, help="a folder for the picture")
     options = parser.parse_args()
     print(machine().sentence())
+    keep_freed_memory()  # as training does; else maps of several MiB are faulted in at every step
     measure: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "step": lambda: steps(options.rounds),
         "records": lambda: records([int(runs) for runs in options.runs.split(",")]),

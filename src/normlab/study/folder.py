@@ -20,7 +20,7 @@ LEFT = ("checkpoint", ".lease-*")
 
 def run_folder(study: Path, spec: RunSpec) -> RunFolder:
     """Where a run lives: runs/, or tuning/ if it serves tuning alone."""
-    return RunFolder(study / ("tuning" if spec.is_tuning else "runs") / spec.folder_name)
+    return RunFolder(study / f"{'tuning' if spec.is_tuning else 'runs'}/{spec.folder_name}")
 
 
 def sweep(study: Path) -> None:

@@ -221,16 +221,18 @@ class Study(Answers):
         Of a tuning that has not ended these are its next runs (or all of them, before the first);
         the tuned parameters of the runs that follow are stand-ins.
         """
-        done, skipped = self.tuning_results(), self._skipped()
+        done = self.tuning_results()
         todo: list[RunSpec] = []
         if self._tunes_once and done is None:
             todo += self._open(
                 once.tuning_runs(self.plan), once.tune(self.plan, self._ended).missing
             )
             return [*todo, *self.specs()]
+        not_done = [spec for spec in self.specs() if not self._is_done(spec)]
+        skipped = self._skipped() if not_done or self._tunes_blocks else set()  # looks are slow
         by_block: dict[int, list[RunSpec]] = defaultdict(list)
-        for spec in self.specs():
-            if not self._is_done(spec) and self._key(spec) not in skipped:
+        for spec in not_done:
+            if self._key(spec) not in skipped:
                 by_block[spec.block].append(spec)
         for block in range(self.plan.blocks):
             if self._tunes_blocks and (done is None or not done.has(block)):
