@@ -6,6 +6,7 @@ A real group of the kernel's, which is made by root where the system lets it.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -63,6 +64,17 @@ def test_a_run_that_does_not_fit_becomes_an_outcome(limited: Run, tmp_path) -> N
     assert record.outcome is not None
     assert record.outcome.status == "out_of_memory"
     assert REMEDY in (record.outcome.error or "")
+
+
+def test_what_a_cluster_must_have_for_it_is_estimated(limited: Run) -> None:
+    plan = [word.replace("train", "plan").replace("--norm", "--norms") for word in TOO_LARGE]
+    plan[plan.index("--batch-size")] = "--batch-sizes"
+    done = limited(*plan, "--blocks", "1", "--out", "study", "--resources")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the steps of bn break here · their memory is estimated" in done.stdout
+    memory = re.search(r"a run    1 CPU · ([\d.]+) GiB of memory", done.stdout)
+    assert memory is not None, done.stdout
+    assert float(memory[1]) * 2**30 > LIMIT
 
 
 def test_runs_that_fit_are_made_in_the_command_itself(limited: Run) -> None:

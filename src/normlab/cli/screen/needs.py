@@ -32,6 +32,9 @@ def tell_needs(folder: Path, device: str) -> None:
         now = len(study.next_runs(frozenset()))
         needs = measure_needs(study.folder, missing, now, dataset, settings)
     say_facts(console, "a run", list(_of_a_run(needs)))
+    if needs.broken:
+        known = "their memory is estimated, their time not known"
+        say_facts(console, "broken", [f"the steps of {', '.join(needs.broken)} break here", known])
     at_once = f"{count(needs.at_once, 'run')} at once"
     of_all = f", of {needs.runs:,}" if needs.runs > needs.at_once else ""
     one_by_one = f"one after the other {format_seconds(needs.seconds)} on this machine"

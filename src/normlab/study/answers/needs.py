@@ -12,6 +12,7 @@ from normlab.data.dataset import Dataset
 from normlab.data.load import block_data
 from normlab.records.run import RunSpec
 from normlab.study.budget import GUESS, Cost, CostKey, cost_key, run_seconds
+from normlab.study.calibration import step_bytes
 from normlab.study.executors.base import ExecutorRequest
 from normlab.study.executors.processes import ProcessesExecutor
 from normlab.study.job import JobSettings
@@ -47,6 +48,9 @@ class Needs:
     """Prepared images, which every node reads."""
     run_bytes: int
     """What a run leaves: weights and probabilities, while it runs thrice as much."""
+    broken: tuple[str, ...] = ()
+    """Arms whose steps break here, as where memory runs out: their time is not known, and their
+    memory is estimated."""
 
     @property
     def asked_memory(self) -> int:
@@ -115,6 +119,9 @@ def measure_needs(
     costs, memory, device_memory = measure_apart(folder, kinds, settings)
     data = block_data(dataset, missing[0], "cpu")
     seconds = [run_seconds(spec, costs[cost_key(spec)], data) for spec in missing]
+    broken = [spec for key, spec in kinds.items() if not costs[key].train]
+    if settings.device == "cpu":
+        memory = max([memory, *map(step_bytes, broken)])
     return Needs(
         runs=len(missing),
         at_once=at_once,
@@ -124,6 +131,7 @@ def measure_needs(
         device_memory=device_memory,
         image_bytes=int(dataset.images.nbytes),
         run_bytes=max(_run_bytes(spec, data.sizes) for spec in kinds.values()),
+        broken=tuple(dict.fromkeys(spec.arm for spec in broken)),
     )
 
 
