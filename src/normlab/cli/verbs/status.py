@@ -23,7 +23,7 @@ def status(
     console = SafeConsole(highlight=False, markup=False, soft_wrap=True)
     opened = Study.open(study)
     outcomes: Counter[str] = Counter()
-    seconds = []
+    seconds, not_begun = [], set()
     for spec in opened.specs():
         folder = opened.run_folder(spec)
         outcome = folder.read_outcome()
@@ -33,6 +33,8 @@ def status(
         rows = folder.read_rows() if unfinished else ()
         kind = outcome.status if outcome else "begun" if rows else "not begun"
         outcomes[kind] += 1
+        if kind == "not begun":
+            not_begun.add(spec.id)
         if outcome is not None and outcome.test is not None:
             seconds.append(outcome.seconds)
         name = f"{spec.folder_name}  block {spec.block + 1}"
@@ -45,10 +47,13 @@ def status(
             console.print(f"{kind:<12} {name}, epoch {len(rows)}/{spec.epochs}")
         elif outcome is not None and outcome.error is not None:
             console.print(f"{kind:<12} {name}  {outcome.error}")
-    left = len(opened.missing())
+    missing = {spec.id for spec in opened.missing()}
+    left = len(missing)
+    outcomes["not needed"] = len(not_begun - missing)  # of arms that earlier looks have decided
+    outcomes["not begun"] -= outcomes["not needed"]
     study = opened.folder
     page = study / "report" / "index.html"
-    console.print(", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in outcomes.items()))
+    console.print(", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in outcomes.items() if n))
     if left:
         rest = f", about {format_seconds(left * median(seconds))}" if seconds else ""
         console.print(f"{count(left, 'run')} left{rest}. Go on: normlab run {study}")

@@ -109,12 +109,12 @@ def _analysis(study: StudyRecords) -> str:
 def _verdicts(analysis: Analysis, study: StudyRecords) -> list[str]:
     found = []
     for setting in analysis.settings:
-        lines = [f"{m}: {a}. {why}" for m, a, why in recommend(setting, "").lines]
+        lines = [f"{m}: {a}{why and f'; {why}'}" for m, a, why in recommend(setting, "").lines]
         found.append(f"\\subsection*{{Verdict: {latex.latex_text(setting.setting.label)}}}")
         found.append(latex.listed(lines))
     findings = [f"{one.code}: {one.title}" for one in analysis.findings]
     if findings:
-        found += ["\\subsection*{Checks that found something}", latex.listed(findings)]
+        found += ["\\subsection*{Checks that were not passed}", latex.listed(findings)]
     return found
 
 

@@ -13,6 +13,7 @@ _MATHS = {
     "β": r"$\beta$", "ε": r"$\varepsilon$", "μ": r"$\mu$", "σ": r"$\sigma$", "Δ": r"$\Delta$",
     "·": r"$\cdot$", "…": r"\ldots{}", "√": r"$\surd$", "∞": r"$\infty$", "²": r"$^2$",
 }  # fmt: skip
+BREAK = "\\clearpage\n"
 PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
@@ -44,8 +45,8 @@ def _letter(character: str) -> str:
 
 
 def section(title: str, body: str) -> str:
-    """A section, before which all floats are set."""
-    return f"\\clearpage\n\\section{{{latex_text(title)}}}\n{body}"
+    """A section, before which all floats are set; `document` puts the first below the title."""
+    return f"{BREAK}\\section{{{latex_text(title)}}}\n{body}"
 
 
 def listed(lines: Sequence[str]) -> str:
@@ -81,5 +82,5 @@ def document(title: str, parts: Sequence[str], facts: Mapping[str, str]) -> str:
         f"\\item[{latex_text(name)}] {latex_text(value)}" for name, value in facts.items()
     )
     about = f"\\begin{{description}}\n{rows}\n\\end{{description}}" if facts else ""
-    body = "\n\n".join(part for part in (about, *parts) if part)
+    body = "\n\n".join(part for part in (about, *parts) if part).replace(BREAK, "", 1)
     return f"{PREAMBLE}{head}\n\\begin{{document}}\n\\maketitle\n{body}\n\\end{{document}}\n"
