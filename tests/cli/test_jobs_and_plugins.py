@@ -122,6 +122,14 @@ main()
     assert not (scratch / "photos-study").exists()
 
 
+def test_fewer_blocks_are_refused(normlab, study) -> None:
+    opened = Study.open(study)
+    opened.set_blocks(3)
+    before = (study / "study.toml").read_bytes()
+    normlab("run", study, "--blocks", "2").assert_one_sentence("keeps its 3 blocks")
+    assert (study / "study.toml").read_bytes() == before
+
+
 def test_blocks_are_not_rewritten_while_the_study_runs(normlab, study, scratch) -> None:
     from normlab.study.lock import study_lock
 

@@ -109,6 +109,16 @@ def test_set_blocks(make_plan, dataset, tmp_path) -> None:
         study.set_blocks(0)
 
 
+def test_blocks_are_only_added(make_plan, dataset, tmp_path) -> None:
+    study = Study.create(tmp_path / "study", make_plan(blocks=3), dataset)
+    written = study.path.read_bytes()
+    for ask in (study.with_blocks, study.set_blocks, Study.open(study.folder).plan.with_blocks):
+        with pytest.raises(PlanError, match=r"keeps its 3 blocks.* got 2; for fewer start another"):
+            ask(2)
+    assert study.path.read_bytes() == written
+    assert make_plan(blocks=3).with_blocks(2).blocks == 2  # not begun yet
+
+
 def test_the_data_are_found_where_the_plan_says(make_plan, dataset, pictures, tmp_path) -> None:
     study = Study.create(tmp_path / "study", make_plan(pictures), dataset)
     moved = pictures.rename(tmp_path / "moved")

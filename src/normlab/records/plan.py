@@ -48,7 +48,6 @@ SEAL = "seal"
 
 CopyLevel = Literal["duplicates", "exact", "look-alikes", "near"]
 
-
 MARGIN_SHARE = 0.1
 """Of the reference's error rate: differences below it are practically equal by default."""
 
@@ -69,8 +68,7 @@ class DataPlan(Frozen):
     re-encoded duplicates too; or what only looks alike as well, such as frames of one scene. `near`
     are the duplicates as the first version found them, which studies of that time go on with."""
     pairs: str = ""
-    """A pairs.csv with decisions about pairs; the groups that it leads to are frozen, its place is
-    not."""
+    """A pairs.csv with decisions about pairs; the groups it leads to are frozen, its place not."""
 
 
 class TrainingPlan(Frozen):
@@ -305,18 +303,23 @@ class StudyPlan(Frozen):
         return (self.training.network, *map(NetworkSpec.model_validate, levels))
 
     def with_blocks(self, blocks: int) -> StudyPlan:
-        """The same plan with so many blocks; raises a PlanError outside of 1 to MAX_BLOCKS."""
+        """The same plan with so many blocks; a PlanError outside of 1 to MAX_BLOCKS, or for fewer
+        than a study that has begun has.
+        """
         if blocks < 1:
             raise PlanError(f"a study has at least 1 block, got {blocks}")
+        if self.frozen is not None and blocks < self.blocks:
+            raise PlanError(
+                f"a study that has begun keeps its {self.blocks} blocks, and only more may be "
+                f"added, got {blocks}; for fewer start another study in another folder"
+            )
         if blocks > MAX_BLOCKS:
             raise PlanError(f"a study has at most {MAX_BLOCKS:,} blocks, got {blocks}")
         return self.model_copy(update={"blocks": blocks})
 
     @property
     def hash(self) -> str:
-        """SHA-256 of everything but the number of blocks (which may grow), the data's path and the
-        trackers.
-        """
+        """SHA-256 of all but the number of blocks (may grow), the data's path and the trackers."""
         left_out = {"blocks": True, "frozen": True, "track": True}
         content = self.model_dump(mode="json", exclude=left_out)
         del content["data"]["source"], content["data"]["pairs"]

@@ -158,12 +158,12 @@ class Study(Answers):
         return self.folder / "study.toml"
 
     def set_blocks(self, blocks: int) -> None:
-        """Give the study more (or fewer) blocks; runs that exist stay."""
+        """Give the study more blocks; a PlanError for fewer than it has."""
         self.plan = self.with_blocks(blocks).plan
         self.save()
 
     def with_blocks(self, blocks: int) -> Study:
-        """The same study with so many blocks, not written yet."""
+        """The same study with so many blocks (not fewer than it has), not written yet."""
         study = Study(self.folder, self.plan.with_blocks(blocks), self.data)
         study.probe = self.probe
         return study
