@@ -181,7 +181,7 @@ class AnalysisOptions(OptionGroup):
         float | None,
         typer.Option(
             help="Differences inside ± margin are practically equal.",
-            show_default="a tenth of the reference's error in the first block",
+            show_default="a tenth of the reference's first error, at least two images",
         ),
     ] = None
     alpha: Annotated[float, typer.Option(help="Chance of a false decision in a setting.")] = 0.05

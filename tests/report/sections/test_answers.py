@@ -110,4 +110,4 @@ def test_what_the_race_left_open_is_not_asked_for_more_blocks(fabricate):
     rows = answer(setting, said, None, {}).perspectives[0].rows
     remark = next(row.remark for row in rows if row.arm == "none")
     assert remark == "not asked any longer: none lost to another arm"
-    assert how_sure(setting, 1000, 4).startswith("3 to 5 trainings of every arm, each judged on")
+    assert how_sure(setting, 1000).startswith("3 to 5 trainings of every arm, each judged on")

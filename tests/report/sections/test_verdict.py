@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -20,10 +21,10 @@ from normlab.report.sections.verdict.section import SECTION
 from normlab.stats.summary.analysis import analyse
 
 
-def screen(fabricate, arms=("bn", "bin", "none"), classes=4, **options):
+def screen(fabricate, arms=("bn", "bin", "none"), **options):
     plan = fabricate.make_plan(norms=arms, blocks=3, epochs=2)
     (setting,) = analyse(plan, fabricate.make_runs(plan, **options)).settings
-    return first_screen(setting, "study", ("bn",), strokes(arms), 1000, classes)
+    return first_screen(setting, "study", ("bn",), strokes(arms), 1000)
 
 
 def test_every_mean_zero_and_the_band_are_on_the_axis(fabricate):
@@ -43,7 +44,10 @@ def test_chance_level_is_a_line_or_a_number(fabricate):
     (near,) = screen(fabricate, effects={"none": -0.5}).plots
     assert 0 < near.chance < 100
     assert near.chance_text == ""
-    (unknown,) = screen(fabricate, classes=None).plots
+    plan = fabricate.make_plan(norms=("bn", "none"), blocks=3, epochs=2)
+    (setting,) = analyse(plan, fabricate.make_runs(plan)).settings
+    of_own = replace(setting, guessing=None)
+    (unknown,) = first_screen(of_own, "study", ("bn",), strokes(("bn", "none")), 1000).plots
     assert (unknown.chance, unknown.chance_text) == (None, "")
 
 

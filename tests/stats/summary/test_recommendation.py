@@ -46,10 +46,10 @@ def test_what_is_not_told_apart_is_open_with_a_command_that_goes_on(fabricate) -
 def test_arms_that_only_guess_are_said_first_and_nothing_is_recommended(fabricate) -> None:
     setting, found = recommendation(fabricate, {"bn": -0.55, "gn": -0.55})
     assert found.use == ""
-    assert found.warning.startswith("nothing was learned")
+    assert found.warning.startswith("no arm is clearly above chance")
     assert [mark for mark, _, _ in found.lines] == ["FIRST"]
     assert found.command == ""  # more blocks of guessing would settle nothing
-    assert setting.verdict.sentence.startswith("Nothing was learned in 8 blocks")
+    assert setting.verdict.sentence.startswith("In 8 blocks no arm is clearly above chance")
 
 
 def test_what_three_blocks_decide_is_confirmed_by_five(fabricate) -> None:
@@ -135,3 +135,13 @@ def test_an_open_arm_that_only_guesses_is_sent_to_other_rates_and_never_recommen
     assert text == "gn at chance level, so not more blocks but other rates may help (--tune 4)"
     assert _guessing(["gn"], ["gn"]).startswith("at chance level")
     assert _guessing(["none"], ["gn"]) == ""
+
+
+def test_who_beat_an_arm_is_named_where_the_one_to_use_is_not_shown_to(fabricate) -> None:
+    """NOT said "lower by" of gn, of which the table beside it said that it is undecided."""
+    effects = {"bn": 0.0, "bin": 0.013, "gn": -0.016}
+    setting, found = recommendation(fabricate, effects, sd=0.012, blocks=5)
+    pairs = {other: setting.verdict.comparison("gn", other).decision for other in ("bn", "bin")}
+    assert pairs == {"bn": "undecided", "bin": "worse"}
+    assert (found.use, found.not_these) == ("bn", ("gn",))
+    assert found.not_why.endswith("points than bn; gn shown to be below bin")

@@ -21,7 +21,7 @@ def undecided(blocks):
         ([4, 12], "about 4 to 12 more blocks"),
         ([4, 101], "about 4 to more than 100 more blocks"),
         ([101, 101], "more than 100 more blocks"),
-        ([None], "at least two blocks are needed to say how many more"),
+        ([None], "there are too few blocks yet to say how many more"),
         ([None, 7], "about 7 more blocks"),
     ],
 )

@@ -69,13 +69,6 @@ class ReportContext:
         return shown_folder(self.study.folder)
 
     @property
-    def classes(self) -> int | None:
-        """How many classes there are; None where no run and no plan says so."""
-        if self.study.plan.frozen is not None:
-            return len(self.study.plan.frozen.classes)
-        return next((len(run.spec.data.classes) for run in self.study.runs), None)
-
-    @property
     def test_images(self) -> int | None:
         """Images of the test part; None where no run was judged."""
         outcomes = (run.outcome for run in self.study.runs)

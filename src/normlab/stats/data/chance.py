@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from normlab.records.network import is_own
 from normlab.records.store import RunRecord
+from normlab.stats.data.metrics import chance_level
 from normlab.stats.data.reading import usable_predictions
 
 STANDARD_ERRORS = 3.0
@@ -39,6 +41,19 @@ def chance_share(runs: Sequence[RunRecord]) -> float:
         if predictions is not None:
             return float(np.bincount(predictions.labels).max() / predictions.labels.size)
     return 1 / len(runs[0].spec.data.classes) if runs else 0.0
+
+
+def guessing_score(metric: str, runs: Sequence[RunRecord]) -> float | None:
+    """What a network scores that has learned nothing, in the metric's own units.
+
+    Of accuracy and micro F1 that is the largest class's share of the test part, else that of a
+    uniform guess. None where no run tells, or the metric is one of the user's own.
+    """
+    if not runs or is_own(metric):
+        return None
+    if metric in ("accuracy", "micro_f1"):
+        return chance_share(runs)
+    return chance_level(metric, len(runs[0].spec.data.classes))
 
 
 def mean_accuracy(runs: Sequence[RunRecord]) -> float:

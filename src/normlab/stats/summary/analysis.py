@@ -16,7 +16,7 @@ from normlab.records.store import RunRecord
 from normlab.records.tuning_results import TuningResults
 from normlab.stats.checks.base import Check, StudyToCheck
 from normlab.stats.checks.run import run_checks
-from normlab.stats.data.chance import at_chance, chance_share
+from normlab.stats.data.chance import at_chance, chance_share, guessing_score
 from normlab.stats.data.layout import CellStatus, Layout, first_blocks
 from normlab.stats.data.pairing import PairedTable, paired_table
 from normlab.stats.data.reading import StudyRecords
@@ -70,7 +70,9 @@ class SettingAnalysis:
     curves: SettingCurves
     """How rough, how fast, how far from training."""
     at_chance: frozenset[str] = frozenset()
-    """Arms that are no better than guessing on the test part."""
+    """Arms that are not clearly better than guessing on the test part."""
+    guessing: float | None = None
+    """What guessing scores in the primary metric; None where that is not known."""
 
     @property
     def only_guesses(self) -> bool:
@@ -198,11 +200,13 @@ def _analyse_setting(
         )
     facts = curve_facts(part, plan.analysis.alpha)
     runs = {arm: _runs(part, arm) for arm in everything.arms}
-    chance = chance_share([run for own in runs.values() for run in own])
-    guessing = frozenset(arm for arm, own in runs.items() if at_chance(own, chance))
-    if verdict.arms and guessing >= {*verdict.arms}:
+    of_all = [run for own in runs.values() for run in own]
+    chance = chance_share(of_all)
+    guesses = frozenset(arm for arm, own in runs.items() if at_chance(own, chance))
+    if verdict.arms and guesses >= {*verdict.arms}:
         verdict = replace(verdict, sentence=nothing_learned(verdict.blocks))
-    return SettingAnalysis(layout.setting, tuple(rows), verdict, primary, facts, guessing)
+    score = guessing_score(verdict.metric, of_all)
+    return SettingAnalysis(layout.setting, tuple(rows), verdict, primary, facts, guesses, score)
 
 
 def _runs(layout: Layout, arm: str) -> list[RunRecord]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from normlab.records.network import is_own
 from normlab.stats.data.layout import CellStatus
 from normlab.stats.data.metrics import format_difference, is_share, orientation, unit
-from normlab.stats.inference.comparison import Comparison
+from normlab.stats.inference.comparison import INFERIOR, Comparison
 from normlab.stats.inference.looks.state import EXPLORATORY_BELOW
 from normlab.stats.summary.analysis import SettingAnalysis
 from normlab.stats.summary.verdict_clauses import if_it_finishes, range_of_blocks, shown
@@ -106,7 +106,7 @@ def recommend(setting: SettingAnalysis, study: str) -> Recommendation:
         why=_why(setting, use, not_these, left),
         level=tuple(level),
         not_these=tuple(not_these),
-        not_why=_below(setting, [pairs[arm] for arm in not_these]),
+        not_why=_below(setting, use, [pairs[arm] for arm in not_these]),
         open=tuple(left),
         settle="; ".join(
             filter(None, (_settle(setting, [pairs[arm] for arm in told]), _guessing(left, chance)))
@@ -145,7 +145,7 @@ def _warning(setting: SettingAnalysis, chance: Sequence[str]) -> str:
         return _without_results(setting)
     if len(chance) == len(verdict.arms):
         return (
-            "nothing was learned: every arm is at chance level, so there is no difference to see; "
+            "no arm is clearly above chance level, so there is no difference to see; "
             "train longer (--epochs), at other learning rates (--tune 4) or on larger images"
         )
     if len(verdict.arms) < 2:
@@ -200,15 +200,28 @@ def _decided_equal(pair: Comparison | None) -> bool:
     return pair is not None and pair.decision in ("practically equal", "too easy to tell apart")
 
 
-def _below(setting: SettingAnalysis, pairs: Sequence[Comparison | None]) -> str:
-    """How far the arms lie below the one to use, e.g. "lower by 4.0 to 9.1 points"."""
+def _below(setting: SettingAnalysis, use: str, pairs: Sequence[Comparison | None]) -> str:
+    """How far the arms lie below the one to use, e.g. "lower by 4.0 to 9.1 points".
+
+    Where one of them is not shown to be below that, the arms are named that are shown to beat it.
+    """
     metric = setting.verdict.metric
     sizes = sorted(abs(p.difference.mean) for p in pairs if p and p.difference.mean is not None)
     if not sizes:
         return ""
     low, high = (format_difference(metric, size).lstrip("+") for size in (sizes[0], sizes[-1]))
     size = low if low == high else f"{low} to {high}"
-    return f"{'lower' if is_share(metric) else 'higher loss'} by {size} {unit(metric)}"
+    said = f"{'lower' if is_share(metric) else 'higher loss'} by {size} {unit(metric)}"
+    others = [p.arm for p in pairs if p is not None and p.decision not in INFERIOR]
+    if not others:
+        return said
+    beaten_by = {
+        better
+        for arm in others
+        for better in setting.verdict.best
+        if (pair := setting.verdict.comparison(arm, better)) and pair.decision in INFERIOR
+    }
+    return f"{said} than {shown(use)}; {names(others)} shown to be below {names(sorted(beaten_by))}"
 
 
 def _settle(setting: SettingAnalysis, pairs: Sequence[Comparison | None]) -> str:

@@ -39,13 +39,13 @@ def basis(blocks: int, stage: str, decisions: SequentialDecisions) -> str:
 
 
 def nothing_learned(blocks: int) -> str:
-    """The verdict where every arm is at chance level.
+    """The verdict where no arm is clearly above chance level.
 
     >>> nothing_learned(3)
-    'Nothing was learned in 3 blocks: every arm only guesses, so there is no difference to see.'
+    'In 3 blocks no arm is clearly above chance level, so there is no difference to see.'
     """
-    where = f"in {count(blocks, 'block')}"
-    return f"Nothing was learned {where}: every arm only guesses, so there is no difference to see."
+    where = f"In {count(blocks, 'block')}"
+    return f"{where} no arm is clearly above chance level, so there is no difference to see."
 
 
 def arm_clause(comparison: Comparison, metric: str, decisions: SequentialDecisions) -> str:
@@ -128,13 +128,13 @@ def range_of_blocks(forecast: Forecast) -> str:
     """The range in words.
 
     >>> range_of_blocks(Forecast(3, 12)), range_of_blocks(Forecast(3, None))
-    ('probably 3 to 12 more blocks', 'at least 3 more blocks, perhaps more than the plan has')
+    ('probably 3 to 12 more blocks', 'at least 3 more blocks, perhaps more than are planned')
     """
     if forecast.low is None:
-        return "probably more blocks than the plan has"
+        return "probably more blocks than are planned"
     at_least = count(forecast.low, "more block")
     if forecast.high is None:
-        return f"at least {at_least}, perhaps more than the plan has"
+        return f"at least {at_least}, perhaps more than are planned"
     if forecast.low == forecast.high:
         return f"probably {at_least}"
     return f"probably {forecast.low} to {forecast.high} more blocks"

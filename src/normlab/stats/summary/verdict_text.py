@@ -172,7 +172,7 @@ def further_blocks(comparisons: Sequence[Comparison]) -> str:
         return range_of_blocks(max(ranges, key=lambda one: one.high or BLOCKS_CAP))
     known = [c.further_blocks for c in comparisons if c.further_blocks is not None]
     if not known:
-        return "at least two blocks are needed to say how many more"
+        return "there are too few blocks yet to say how many more"
     low, high = min(known), max(known)
     if low > BLOCKS_CAP:
         return f"more than {BLOCKS_CAP} more blocks"

@@ -79,6 +79,8 @@ def change(setting: SettingAnalysis) -> str:
     open_ones = [c for c in verdict.against_reference() if c.decision == "undecided"]
     if open_ones and not verdict.decisions.over:
         return f"{further_blocks(open_ones)} for what is undecided"
+    if any({one.arm, one.other}.isdisjoint(verdict.dropped) for one in open_ones):
+        return "more blocks than were planned, for what is open"
     if verdict.blocks < 2:
         return "more blocks"
     return "other images or settings; more blocks would only narrow the intervals"

@@ -10,7 +10,7 @@ from normlab.report.charts.colours import Stroke
 from normlab.report.sections.answer.differences import difference_figure
 from normlab.report.sections.answer.sentence import Sentence, sentence
 from normlab.report.sections.verdict.plot import DifferencePlot, difference_plot
-from normlab.stats.data.metrics import LABELS, chance_level, format_difference, is_share, unit
+from normlab.stats.data.metrics import LABELS, format_difference, is_share, unit
 from normlab.stats.summary.analysis import SettingAnalysis
 from normlab.text import count
 
@@ -37,7 +37,6 @@ def first_screen(
     references: tuple[str, ...],
     strokes: Mapping[str, Stroke],
     images: int | None,
-    classes: int | None,
 ) -> FirstScreen:
     """The first screen of a setting.
 
@@ -47,18 +46,17 @@ def first_screen(
         references: arms that the plot can be seen from, the plan's first.
         strokes: of all arms.
         images: of the test part; None where no run has told.
-        classes: how many there are; None where that is not known.
     """
     numbers = {arm: number for number, arm in enumerate(strokes)}
     plots = []
     for reference in references:
         figure = difference_figure(setting, strokes, reference)
         if figure is not None:
-            plots.append(difference_plot(figure, setting, reference, numbers, strokes, classes))
-    return FirstScreen(sentence(setting, study), how_sure(setting, images, classes), tuple(plots))
+            plots.append(difference_plot(figure, setting, reference, numbers, strokes))
+    return FirstScreen(sentence(setting, study), how_sure(setting, images), tuple(plots))
 
 
-def how_sure(setting: SettingAnalysis, images: int | None, classes: int | None) -> str:
+def how_sure(setting: SettingAnalysis, images: int | None) -> str:
     """On how many trainings and images it rests, and what a decision means."""
     verdict = setting.verdict
     if not verdict.blocks:
@@ -72,8 +70,8 @@ def how_sure(setting: SettingAnalysis, images: int | None, classes: int | None) 
     trained = f"{range_}{count(verdict.blocks, 'training')} of every arm"
     judged = f", each judged on the same {images:,} test images" if images else ""
     parts = [f"{trained}{judged}"]
-    if classes:
-        guess = chance_level(verdict.metric, classes)
+    guess = setting.guessing
+    if guess is not None:
         printed = f"{100 * guess:.1f} %" if is_share(verdict.metric) else f"{guess:.3f}"
         parts.append(f"by guessing {LABELS[verdict.metric]} is {printed}")
     margin = format_difference(verdict.metric, verdict.margin).removeprefix("+")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from normlab.report.charts.colours import Stroke
 from normlab.report.sections.answer.differences import DifferenceFigure, DifferenceRow
 from normlab.report.sections.curves.axes import linear_ticks
-from normlab.stats.data.metrics import chance_level, format_difference, format_value, is_share
+from normlab.stats.data.metrics import format_difference, format_value, is_share
 from normlab.stats.summary.analysis import SettingAnalysis
 
 SHOWN = 9
@@ -71,7 +71,6 @@ def difference_plot(
     reference: str,
     numbers: Mapping[str, int],
     strokes: Mapping[str, Stroke],
-    classes: int | None,
 ) -> DifferencePlot:
     """The plot of one reference; all means lie on its axis.
 
@@ -81,9 +80,8 @@ def difference_plot(
         reference: an arm with results.
         numbers: of all arms, as marks of the page are numbered.
         strokes: of all arms.
-        classes: how many there are, for chance level; None where that is not known.
     """
-    chance = chance_difference(setting, reference, classes)
+    chance = chance_difference(setting, reference)
     low, high = with_chance(figure.limits, chance)
 
     def place(value: float) -> float:
@@ -175,15 +173,13 @@ def _kept(rows: Sequence[PlotRow]) -> list[PlotRow]:
     return first if own in first else [*first[:-1], own]
 
 
-def chance_difference(
-    setting: SettingAnalysis, reference: str, classes: int | None
-) -> float | None:
+def chance_difference(setting: SettingAnalysis, reference: str) -> float | None:
     """Chance level minus the mean of the reference, in printed units; None where unknown."""
     metric = setting.verdict.metric
     mean = next((row.test[metric].mean for row in setting.rows if row.arm == reference), None)
-    if mean is None or not classes:
+    if mean is None or setting.guessing is None:
         return None
-    return (100.0 if is_share(metric) else 1.0) * (chance_level(metric, classes) - mean)
+    return (100.0 if is_share(metric) else 1.0) * (setting.guessing - mean)
 
 
 def _printed(metric: str, value: float) -> str:

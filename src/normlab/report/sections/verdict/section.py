@@ -63,7 +63,6 @@ def _first_screen(
         tuple(filter(None, references(setting))),
         context.strokes,
         context.test_images,
-        context.classes,
     )
     found = screen.sentence.recommendation
     return replace(screen, takes=time_to_go_on(found, context.analysis, seconds_a_block))

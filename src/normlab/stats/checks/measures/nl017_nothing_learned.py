@@ -39,7 +39,8 @@ def nothing_learned(study: StudyToCheck) -> Result:
     for (setting, arm), runs in arms.items():
         where = f"{arm} ({setting})"
         if at_chance(runs, chance):
-            faults.append(f"{where} is at chance level, {100 * mean_accuracy(runs):.1f} %")
+            mean, guess = 100 * mean_accuracy(runs), 100 * chance
+            faults.append(f"{where} is not clearly above chance, {mean:.1f} % of {guess:.1f} %")
         elif (gained := last_quarter(runs)) > STEEP:
             faults.append(f"{where} still rose {100 * gained:.1f} points in the last quarter")
     if faults:

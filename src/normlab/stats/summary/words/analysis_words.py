@@ -32,7 +32,7 @@ HEADINGS = {"seen": "What is seen", "why": "Why it may be so", "try": "What to t
 
 GUESSES = Statement(
     "chance",
-    "Every arm is at chance level: what differs between them is the noise of guessing.",
+    "No arm is clearly above chance level: what differs may be the noise of guessing.",
 )
 
 
