@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,22 @@ def test_a_study_is_exported(normlab, study: Path) -> None:
     assert "norms folded · any number of pictures" in found.out
     assert "from the run, on 6 test pictures" in found.out
     assert "written  network/model.pt2" in found.out
+
+
+def test_the_folder_is_named_after_the_studys(normlab, study: Path, scratch: Path) -> None:
+    """Two studies of the same data do not meet in one folder."""
+    moved = study.rename(scratch / "other study")
+    found = normlab("export", moved, "--to", "torch")
+    assert found.code == 0, found.err
+    (made,) = scratch.glob("*-export")
+    assert made.name.startswith("other study-")
+    other = next(
+        run
+        for run in (moved / "runs").iterdir()
+        if json.loads((run / "spec.json").read_text())["norm"] not in made.name
+    )
+    again = normlab("export", other, "--to", "torch", "--out", made)
+    again.assert_one_sentence("holds model.pt2, which is not of the run", "--out")
 
 
 def test_bad_input(normlab, study: Path, photos: Path) -> None:

@@ -109,6 +109,33 @@ def test_folder(study: Study, tmp_path: Path) -> None:
     assert float(share) == pytest.approx(shares[best], abs=1e-5)
 
 
+def test_a_folder_is_for_one_run(study: Study, tmp_path: Path) -> None:
+    run, other, out = run_of(study, "bn"), run_of(study, "bin"), tmp_path / "out"
+    export(run, ["torch"], out, check_pictures(run))
+    before = (out / "model.pt2").read_bytes()
+    with pytest.raises(UsageError, match=r"out holds model.pt2, which is not of the run \w{12}"):
+        export(other, ["folder"], out, check_pictures(other))
+    assert [path.name for path in out.iterdir()] == ["model.pt2"]
+    assert (out / "model.pt2").read_bytes() == before
+    export(run, ["folder"], out, check_pictures(run))
+    assert (out / "README.md").exists()
+    for name in ("model.pt2", "config.json"):  # what is left says nothing of its run
+        (out / name).unlink()
+    with pytest.raises(UsageError, match=r"holds README.md"):
+        export(run, ["folder"], out, check_pictures(run))
+
+
+@pytest.mark.slow
+def test_the_program_for_onnx_says_its_run(study: Study, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    run, other = run_of(study, "bn"), run_of(study, "bin")
+    for _ in range(2):
+        export(run, ["onnx"], tmp_path, check_pictures(run))
+    with pytest.raises(UsageError, match=r"holds model.onnx"):
+        export(other, ["onnx"], tmp_path, check_pictures(other))
+
+
 def test_padding_as_tensorflows_is_exported_for_its_size_alone(study: Study) -> None:
     """⌈side / stride⌉ of a free side is traced, and torch.export.save raises an AssertionError."""
     predictor = Predictor.load(run_of(study, "bn"))

@@ -24,7 +24,7 @@ def export(
         typer.Option(help="onnx, torch, folder or hf. May be repeated.", show_default="onnx"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The folder of the export.", show_default="NAME-ARM-export")
+        Path | None, typer.Option(help="The folder of the export.", show_default="STUDY-ARM-export")
     ] = None,
     arm: options.NetworkArm = "",
     block: options.NetworkBlock = None,
@@ -86,7 +86,7 @@ def _name(run: Path, study: StudyRecords | None) -> str:
     from normlab.records.store import RunFolder
 
     arm = re.sub(r"[^\w.=-]+", "-", RunFolder(run).read_spec().arm).strip("-")
-    return f"{study.plan.name if study else run.name}-{arm}-export"
+    return f"{study.folder.resolve().name if study else run.name}-{arm}-export"
 
 
 def _check_pictures(run: Path, study: StudyRecords | None, data: str | None) -> CheckPictures:

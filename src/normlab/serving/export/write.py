@@ -22,7 +22,7 @@ from normlab.serving.export.check import (
     largest_difference,
     rounding_error,
 )
-from normlab.serving.export.folder import write_folder
+from normlab.serving.export.folder import WEIGHTS, write_folder
 from normlab.serving.export.forms import facts, need_onnx, write_onnx, write_program
 from normlab.serving.export.program import Traced, trace
 from normlab.serving.predictor import Predictor
@@ -30,6 +30,8 @@ from normlab.stats.data.reading import StudyRecords
 
 FORMS = ("onnx", "torch", "folder", "hf")
 """folder and hf are one: the folder is of the Hub's form."""
+SAY_THEIR_RUN = ("config.json", "model.onnx", "model.pt2")
+"""Files of an export that hold the id of their run as plain text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +66,7 @@ def export(
             rounding explains, which for most is CLOSE (normlab.serving.export.check).
 
     Raises:
-        UsageError: the run has no weights; a form is not exact.
+        UsageError: the run has no weights; a form is not exact; the folder is that of another run.
         UnknownNameError: no such form.
         MissingExtraError: ONNX's libraries are not installed.
         StorageError: the weights are damaged, or the folder cannot be written.
@@ -73,6 +75,7 @@ def export(
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; give the folder of the export with --out")
     predictor = Predictor.load(run)
+    check_owner(out, predictor.spec.id, forms)
     some = torch.from_numpy(check.pictures[:8].copy())
     record = RunFolder(run).read(rows=False)
     limit = CLOSE if tolerance is None else tolerance
@@ -134,6 +137,22 @@ def check_forms(forms: Sequence[str]) -> None:
         known("form of an export", form, FORMS)
     if "onnx" in forms:
         need_onnx()
+
+
+def check_owner(out: Path, run: str, forms: Sequence[str]) -> None:
+    """Raise a UsageError where the folder's files are not those of this run.
+
+    Two runs in one folder would be told apart by nothing.
+    """
+    there = [name for name in SAY_THEIR_RUN if (out / name).is_file()]
+    others = [name for name in there if run.encode() not in (out / name).read_bytes()]
+    if "config.json" not in there and {"folder", "hf"} & set(forms):
+        others += [name for name in ("README.md", WEIGHTS) if (out / name).exists()]
+    if others:
+        raise UsageError(
+            f"{out} holds {others[0]}, which is not of the run {run}, and a folder is for one run; "
+            "give another with --out, or remove that one"
+        )
 
 
 def _moved(folder: Path, out: Path) -> tuple[Path, ...]:
