@@ -6,6 +6,7 @@ import io
 import pytest
 
 from normlab.report.export.formats import (
+    NOTHING,
     cell_text,
     escape_formula,
     escape_latex,
@@ -13,7 +14,7 @@ from normlab.report.export.formats import (
     to_latex,
     to_markdown,
 )
-from normlab.report.export.table import Table
+from normlab.report.export.table import Printed, Table
 from normlab.stats.inference.intervals import Summary
 
 HOSTILE = (
@@ -58,6 +59,27 @@ def test_markdown(table):
 
 def test_csv_has_mean_and_sd_in_full(table):
     assert to_csv(table) == "norm,loss mean,loss sd,n\nbn,0.81239,0.00604,3\ngn,-0.5,,1\n"
+
+
+def test_csv_has_every_number_in_a_column_of_its_own():
+    gain = Printed(6.53, "+6.5 [+1.3, +11.7]", interval=(1.31, 11.66))
+    spread = Printed(81.44, "81.4 ± 0.6", sd=0.61)
+    alone = Printed(None, "[+1.3, +11.7]", interval=(1.31, 11.66))
+    rows = (("bn", gain, spread, alone), ("gn", NOTHING, Printed(80.0, "80.0"), NOTHING))
+    table = Table("gains", "", "", ("x", "gain (points)", "x", "x"), rows)
+    assert list(csv.reader(io.StringIO(to_csv(table)))) == [
+        [
+            *("x", "gain (points)", "gain (points) low", "gain (points) high"),
+            *("x mean", "x sd", "x low", "x high"),
+        ],
+        ["bn", "6.53", "1.31", "11.66", "81.44", "0.61", "1.31", "11.66"],
+        ["gn", "", "", "", "80.0", "", "", ""],
+    ]
+
+
+def test_csv_headings_are_unique():
+    table = Table("arms", "", "", ("n", "n", "n"), (("a", 1, 2),))
+    assert to_csv(table) == "n,n (2),n (3)\na,1,2\n"
 
 
 def test_latex(table):

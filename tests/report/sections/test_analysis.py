@@ -46,12 +46,27 @@ def test_evidence_holds_the_numbers_of_the_words(study) -> None:
         )
         for arm in ("bn", "none")
     }
-    assert row[3].value == pytest.approx(values["none"].mean())
-    assert row[4].value == pytest.approx(values["bn"].mean())
-    assert row[5].value == pytest.approx((values["none"] - values["bn"]).mean())
+    assert row[3].value == pytest.approx(100 * values["none"].mean())
+    assert row[4].value == pytest.approx(100 * values["bn"].mean())
+    assert row[5].value == pytest.approx(100 * (values["none"] - values["bn"]).mean())
     assert (row[7], row[8]) == (5, "yes")
     size = f"{100 * (values['bn'] - values['none']).mean():.1f} points lower"
     assert size in view.words.settings[0].seen[0].text
+
+
+def test_two_values_that_are_compared_are_both_there(study) -> None:
+    """The row "training accuracy above test accuracy" had the gap in place of the one, 0 of the
+    other.
+    """
+    context = report_context(study)
+    rows = [row for table in SECTION.build(context).tables for row in table.rows]
+    gaps = [row for row in rows if row[1].endswith(", training")]
+    assert {row[2].rpartition(" ")[2] for row in gaps} == {"test", "validation"}
+    changes = ("no change", "half")  # compared with a number, not with another arm or part
+    for row in rows:
+        if row[2] not in changes:
+            assert row[4].value != 0, row
+            assert row[5].value == pytest.approx(row[3].value - row[4].value), row
 
 
 @pytest.mark.slow

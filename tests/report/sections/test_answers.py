@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import csv
+import io
+
 from normlab.report.export.formats import to_csv, to_latex
 from normlab.report.sections.answer.data import answer, answer_table
 from normlab.report.sections.answer.sentence import change, sentence
@@ -83,8 +86,11 @@ def test_the_answer_for_a_paper_says_n_interval_and_correction(fabricate):
     assert table.text_columns[0]
     assert not table.text_columns[2]
     assert r"\begin{tabular}{lrrrrrlr}" in to_latex(table)
-    best = to_csv(table).splitlines()[2].split(",")
-    assert float(best[2]) == setting.verdict.comparison("bin", "bn").difference.mean
+    head, _, best, _ = csv.reader(io.StringIO(to_csv(table)))
+    held = dict(zip(head, best, strict=True))
+    difference = setting.verdict.comparison("bin", "bn").difference
+    assert float(held["against bn (points)"]) == 100 * difference.mean
+    assert float(held["95 % interval low"]) == 100 * difference.interval.low
 
 
 def test_what_is_open_after_the_last_look_is_not_told_that_two_blocks_are_missing(fabricate):

@@ -28,11 +28,11 @@ def test_claims_curves_and_looks(tables):
     found = tables(analysis={"looks": (4, 7, 10)})
     claims = found["claims-sgd-lr0.1-batch32"]
     assert [row[0] for row in claims.rows] == ["gn", "none"]
-    assert all(row[3].startswith("[") for row in claims.rows)
+    assert all(row[3].text.startswith("[") for row in claims.rows)
     curves = found["curve-facts-sgd-lr0.1-batch32"]
     assert [row[0] for row in curves.rows] == ["bn", "gn", "none"]
     looks = found["looks-sgd-lr0.1-batch32"]
-    assert [row[0] for row in looks.rows] == ["4", "7", "10"]
+    assert [row[0] for row in looks.rows] == [4, 7, 10]
     assert any("none" in str(row[3]) for row in looks.rows)
     assert "interactions" not in found
 

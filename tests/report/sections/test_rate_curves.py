@@ -66,12 +66,12 @@ def test_the_table_reads_the_curves_and_says_which_rates_are_borne(view) -> None
     head = view.table.head
     assert head[0] == "norm"
     assert head[-2:] == ("borne", "chosen")
-    assert head[1:-2] == ("0.003", "0.01", "0.03", "0.1", "0.3", "1")
+    assert head[1:-2] == tuple(f"at {r} (%)" for r in ("0.003", "0.01", "0.03", "0.1", "0.3", "1"))
     bn, gn = view.table.rows
-    assert bn[-1] == "0.05 to 0.08"
-    assert bn[-2].startswith("0.0011 to 1.2")  # what two blocks reached
-    assert float(gn[-2].split(" to ")[1]) < 0.2
-    assert gn[-3].value < 0.4 < bn[-3].value
+    assert bn[-1].text == "0.05 to 0.08"
+    assert bn[-2].text.startswith("0.0011 to 1.2")  # what two blocks reached
+    assert gn[-2].interval[1] < 0.2
+    assert gn[-3].value < 40 < bn[-3].value
 
 
 def test_the_chart_is_drawn(view) -> None:

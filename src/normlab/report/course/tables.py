@@ -18,7 +18,7 @@ import numpy as np
 
 from normlab.records.run import Measures
 from normlab.records.store import RunRecord
-from normlab.report.export.table import Cell, Table
+from normlab.report.export.table import Cell, Printed, Table
 from normlab.stats.data.metrics import LABELS
 from normlab.stats.data.reading import StudyRecords
 from normlab.stats.data.setting import Setting
@@ -81,7 +81,9 @@ def _first_experiment(run: RunRecord) -> Table:
     for part in ("train", "validation"):
         found: Measures | None = getattr(outcome, part)
         if found is not None:
-            rows.append((part, *(f"{getattr(found, name):.4f}" for name in METRICS)))
+            rows.append(
+                (part, *(Printed(getattr(found, m), f"{getattr(found, m):.4f}") for m in METRICS))
+            )
     return Table(
         slug="table-1",
         title="The first experiment",

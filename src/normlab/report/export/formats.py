@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
+from typing import Literal
 
 from normlab.report.export.table import Cell, Printed, Table
-from normlab.stats.data.metrics import format_difference
-from normlab.stats.inference.intervals import PairedDifference, Summary
+from normlab.stats.data.metrics import format_difference, format_value, printed_scale
+from normlab.stats.inference.intervals import Interval, PairedDifference, Summary
 from normlab.text import table_cell, visible
 
 DIGITS = 4
@@ -15,6 +17,9 @@ DIGITS = 4
 
 NOTHING = "–"
 """What stands where there is no number."""
+
+Part = Literal["value", "sd", "low", "high"]
+"""What a field of a CSV file holds of a cell."""
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -51,28 +56,25 @@ def to_markdown(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    r"""One line a row; a figure becomes two columns, its mean and its sd, in full precision.
+    r"""One line a row, every number in full precision and in a column of its own.
 
-    RFC 4180, with \n as the end of a line. Text that a spreadsheet would run as a formula gets an
-    apostrophe in front.
+    A column of means with standard deviations becomes "… mean" and "… sd", one with intervals
+    "… low" and "… high" beside the number. What is not known is empty; no two columns have the same
+    heading. RFC 4180, with \n as the end of a line. Text that a spreadsheet would run as a formula
+    gets an apostrophe in front.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    head: list[str] = []
-    for index, name in enumerate(table.head):
-        figure = _is_figure(table, index)
-        head += [f"{name} mean", f"{name} sd"] if figure else [name]
-    writer.writerow([escape_formula(name) for name in head])
+    columns = [_csv_column(table, index) for index in range(len(table.head))]
+    writer.writerow(
+        map(escape_formula, _unique([name for column in columns for name, _ in column]))
+    )
     for row in table.rows:
-        fields: list[str | int] = []
-        for cell in row:
-            if isinstance(cell, Summary):
-                fields += ["" if value is None else repr(value) for value in (cell.mean, cell.sd)]
-            elif isinstance(cell, Printed):
-                fields.append("" if cell.value is None else repr(cell.value))
-            else:
-                fields.append(escape_formula(cell) if isinstance(cell, str) else cell)
-        writer.writerow(fields)
+        writer.writerow(
+            field
+            for cell, column in zip(row, columns, strict=True)
+            for field in _csv_fields(cell, [part for _, part in column])
+        )
     return buffer.getvalue()
 
 
@@ -101,16 +103,42 @@ def to_latex(table: Table) -> str:
     )
 
 
-def points(found: PairedDifference) -> str:
+def points(found: PairedDifference) -> Printed:
     """A difference of accuracies in points, with its interval where there is one."""
+    mean = difference_cell("accuracy", found.mean)
+    if found.mean is None or found.interval is None:
+        return mean
+    ends = interval_cell("accuracy", found.interval)
+    return replace(mean, text=f"{mean.text} {ends.text}", interval=ends.interval)
+
+
+def difference_cell(metric: str, value: float | None) -> Printed:
+    """A difference with its sign, in points or nats."""
+    if value is None:
+        return Printed(None, NOTHING)
+    return Printed(printed_scale(metric) * value, format_difference(metric, value))
+
+
+def interval_cell(metric: str, found: Interval | None) -> Printed:
+    """The interval of a difference alone."""
+    if found is None:
+        return Printed(None, NOTHING)
+    low, high = (format_difference(metric, end) for end in (found.low, found.high))
+    scale = printed_scale(metric)
+    ends = (scale * found.low, scale * found.high)
+    return Printed(None, f"[{low}, {high}]", interval=ends)
+
+
+def summary_cell(metric: str, found: Summary) -> Printed:
+    """A mean ± its standard deviation, in percent where the metric is a share."""
     if found.mean is None:
-        return NOTHING
-    text = format_difference("accuracy", found.mean)
-    if found.interval is None:
-        return text
-    ends = (found.interval.low, found.interval.high)
-    low, high = (format_difference("accuracy", end) for end in ends)
-    return f"{text} [{low}, {high}]"
+        return Printed(None, NOTHING)
+    scale, text = printed_scale(metric), format_value(metric, found.mean)
+    if found.sd is None:
+        return Printed(scale * found.mean, text)
+    return Printed(
+        scale * found.mean, f"{text} ± {format_value(metric, found.sd)}", scale * found.sd
+    )
 
 
 def cell_text(cell: Cell) -> str:
@@ -154,5 +182,43 @@ def _escape_markdown(text: str) -> str:
     return text
 
 
-def _is_figure(table: Table, index: int) -> bool:
-    return any(isinstance(row[index], Summary) for row in table.rows)
+def _csv_column(table: Table, index: int) -> list[tuple[str, Part]]:
+    """The headings that a column of the table has in the file, and what stands below each."""
+    name, cells = table.head[index], [row[index] for row in table.rows]
+    printed = [cell for cell in cells if isinstance(cell, Printed)]
+    has_sd = any(cell.sd is not None for cell in printed)
+    if has_sd or any(isinstance(cell, Summary) for cell in cells):
+        found: list[tuple[str, Part]] = [(f"{name} mean", "value"), (f"{name} sd", "sd")]
+    elif any(cell.interval for cell in printed) and not any(
+        isinstance(cell, (int, float)) or (isinstance(cell, Printed) and cell.value is not None)
+        for cell in cells
+    ):
+        found = []
+    else:
+        found = [(name, "value")]
+    if any(cell.interval for cell in printed):
+        found += [(f"{name} low", "low"), (f"{name} high", "high")]
+    return found
+
+
+def _csv_fields(cell: Cell, parts: list[Part]) -> list[str | int]:
+    """What a cell has of each part; text stands in the first field."""
+    if isinstance(cell, Summary):
+        cell = Printed(cell.mean, "", cell.sd)
+    if isinstance(cell, Printed):
+        low, high = cell.interval or (None, None)
+        numbers = {"value": cell.value, "sd": cell.sd, "low": low, "high": high}
+        return ["" if (number := numbers[part]) is None else repr(number) for part in parts]
+    first = escape_formula(cell) if isinstance(cell, str) else cell
+    return ["" if first == NOTHING else first, *("" for _ in parts[1:])]
+
+
+def _unique(names: list[str]) -> list[str]:
+    """The headings, a number behind each that was there before."""
+    found: list[str] = []
+    for name in names:
+        number, own = 2, name
+        while own in found:
+            number, own = number + 1, f"{name} ({number})"
+        found.append(own)
+    return found

@@ -9,10 +9,16 @@ from normlab.stats.inference.intervals import Summary
 
 @dataclass(frozen=True)
 class Printed:
-    """A number with the text that people read; files for programs hold the number."""
+    """Numbers with the text that people read; files for programs hold the numbers.
+
+    All are in the unit of the text and its heading: points where it says points.
+    """
 
     value: float | None
     text: str
+    sd: float | None = None
+    interval: tuple[float, float] | None = None
+    """Its two ends; without a value it is an interval alone."""
 
 
 Cell = str | int | Summary | Printed
@@ -28,6 +34,7 @@ class Table:
     title: str
     caption: str
     head: tuple[str, ...]
+    """With the unit, where the numbers have one: a CSV file has no caption."""
     rows: tuple[tuple[Cell, ...], ...]
 
     @property

@@ -55,6 +55,11 @@ def unit(metric: str) -> str:
     return "points" if is_share(metric) else "nats"
 
 
+def printed_scale(metric: str) -> float:
+    """What a value is multiplied by where it is printed: 100 for a share, in percent or points."""
+    return 100.0 if is_share(metric) else 1.0
+
+
 def format_value(metric: str, value: float) -> str:
     """A value as it is printed.
 

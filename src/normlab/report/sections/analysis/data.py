@@ -8,6 +8,7 @@ from itertools import groupby
 from normlab.report.export.formats import NOTHING
 from normlab.report.export.table import Cell, Printed, Table
 from normlab.stats.data.metrics import MINUS
+from normlab.stats.inference.intervals import Interval
 from normlab.stats.summary.words.analysis_words import AnalysisWords
 from normlab.stats.summary.words.evidence import Evidence, Measure, Statement
 
@@ -27,9 +28,20 @@ def _table(slug: str, setting: str, statements: Sequence[Statement]) -> Table:
         caption=(
             f"{setting[0].upper()}{setting[1:]}. Means over n blocks that both have; the interval "
             "of the difference holds for all comparisons of its sentence together. Shares in "
-            "percent, their differences in points."
+            "percent, their differences in points; the unit is that of the difference."
         ),
-        head=("what", "arm", "against", "value", "other", "difference", "interval", "n", "shown"),
+        head=(
+            "what",
+            "arm",
+            "against",
+            "value",
+            "other",
+            "difference",
+            "interval",
+            "n",
+            "shown",
+            "unit",
+        ),
         rows=tuple(_rows(found)),
     )
 
@@ -44,17 +56,22 @@ def _rows(found: Sequence[Evidence]) -> Iterable[tuple[Cell, ...]]:
                 what,
                 one.arm,
                 one.other,
-                Printed(one.value, _number(row.measure, one.value)),
-                Printed(one.other_value, _number(row.measure, one.other_value)),
-                Printed(one.difference, _number(row.measure, one.difference, "+")),
-                NOTHING
-                if ends is None
-                else f"[{_number(row.measure, ends.low, '+')}, "
-                f"{_number(row.measure, ends.high, '+')}]",
+                _printed(row.measure, one.value),
+                _printed(row.measure, one.other_value),
+                _printed(row.measure, one.difference, "+"),
+                NOTHING if ends is None else _ends(row.measure, ends),
                 one.n,
                 "yes" if one.shown else "no",
+                row.measure.unit or NOTHING,
             )
 
 
-def _number(measure: Measure, value: float, sign: str = "") -> str:
-    return f"{measure.scale * value:{sign}.{measure.digits}f}".replace("-", MINUS)
+def _printed(measure: Measure, value: float, sign: str = "") -> Printed:
+    scaled = measure.scale * value
+    return Printed(scaled, f"{scaled:{sign}.{measure.digits}f}".replace("-", MINUS))
+
+
+def _ends(measure: Measure, found: Interval) -> Printed:
+    low, high = (_printed(measure, end, "+") for end in (found.low, found.high))
+    ends = (measure.scale * found.low, measure.scale * found.high)
+    return Printed(None, f"[{low.text}, {high.text}]", interval=ends)

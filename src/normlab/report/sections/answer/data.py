@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from normlab.report.export.formats import NOTHING
+from normlab.report.export.formats import NOTHING, difference_cell, interval_cell, summary_cell
 from normlab.report.export.table import Printed, Table
 from normlab.report.sections.answer.differences import DifferenceFigure
 from normlab.report.sections.answer.sentence import Sentence
@@ -191,6 +191,7 @@ def answer_table(setting: SettingAnalysis, view: Perspective) -> Table:
     margin = format_difference(verdict.metric, verdict.margin).removeprefix("+")
     pairs = len(verdict.arms) * (len(verdict.arms) - 1) // 2
     label, *rest = view.head
+    speeds = next((row.speeds for row in setting.rows if row.arm == view.reference), {})
     return Table(
         slug=f"answer-{setting.setting.slug}",
         title=f"{LABELS[verdict.metric].capitalize()} by normalization",
@@ -204,12 +205,14 @@ def answer_table(setting: SettingAnalysis, view: Perspective) -> Table:
         rows=tuple(
             (
                 row.arm,
-                f"{row.value} ± {row.sd}" if row.sd else row.value,
-                Printed(_mean(setting, row.arm, view.reference), row.difference),
-                *(row.interval, row.share, row.time, row.decision),
+                summary_cell(verdict.metric, arm.test[verdict.metric]),
+                *_compared(setting, row.arm, view.reference),
+                row.share,
+                Printed(relative_time(arm.speeds, speeds), row.time),
+                row.decision,
                 int(row.blocks),
             )
-            for row in view.rows
+            for arm, row in zip(setting.rows, view.rows, strict=True)
         ),
     )
 
@@ -230,9 +233,15 @@ def _correction(setting: SettingAnalysis, pairs: int) -> str:
     )
 
 
-def _mean(setting: SettingAnalysis, arm: str, reference: str) -> float | None:
-    comparison = setting.verdict.comparison(arm, reference)
-    return None if comparison is None else comparison.difference.mean
+def _compared(setting: SettingAnalysis, arm: str, reference: str) -> tuple[Printed, Printed]:
+    """The difference to the reference, and its interval."""
+    metric, comparison = setting.verdict.metric, setting.verdict.comparison(arm, reference)
+    if comparison is None:
+        return difference_cell(metric, None), interval_cell(metric, None)
+    return (
+        difference_cell(metric, comparison.difference.mean),
+        interval_cell(metric, comparison.interval),
+    )
 
 
 def difference_note(figure: DifferenceFigure, setting: SettingAnalysis) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from normlab.report.charts.colours import Stroke
-from normlab.report.export.formats import NOTHING, points
-from normlab.report.export.table import Cell, Table
-from normlab.stats.data.metrics import format_value
-from normlab.stats.inference.intervals import Summary
-from normlab.stats.summary.ensembles import BINS, EnsembleTable
+from normlab.report.export.formats import NOTHING, points, summary_cell
+from normlab.report.export.table import Cell, Printed, Table
+from normlab.stats.summary.ensembles import BINS, Ensemble, EnsembleTable
 from normlab.text import count
 
 FEWEST = 20
@@ -51,10 +49,9 @@ def ensemble_view(found: EnsembleTable, strokes: Mapping[str, Stroke]) -> Ensemb
             (
                 name,
                 one.members,
-                *(percent(one.member["accuracy"]), percent(one.ensemble["accuracy"])),
+                *_both(one, "accuracy"),
                 NOTHING if one.gain is None else points(one.gain),
-                *(nats(one.member["loss"]), nats(one.ensemble["loss"])),
-                *(percent(one.member["ece"]), percent(one.ensemble["ece"])),
+                *(*_both(one, "loss"), *_both(one, "ece")),
             )
         )
         for of, bins in zip(("members", "ensemble"), one.reliability, strict=True):
@@ -78,8 +75,9 @@ def ensemble_view(found: EnsembleTable, strokes: Mapping[str, Stroke]) -> Ensemb
                 "accuracy of the ensemble minus the mean of its members, points, with a t interval "
                 "over the images."
             ),
-            head=("ensemble", "networks", "accuracy, members", "ensemble", "gain",
-                  "loss, members", "ensemble", "ECE, members", "ensemble"),
+            head=("ensemble", "networks", "accuracy (%), members",
+                  "accuracy (%), ensemble", "gain (points)", "loss, members", "loss, ensemble",
+                  "ECE (%), members", "ECE (%), ensemble"),
             rows=tuple(rows),
         ),
         figure=ReliabilityFigure(
@@ -94,17 +92,6 @@ def ensemble_view(found: EnsembleTable, strokes: Mapping[str, Stroke]) -> Ensemb
     )  # fmt: skip
 
 
-def percent(found: Summary) -> str:
-    """A share in percent, ± its standard deviation."""
-    return _spread(found, lambda value: format_value("accuracy", value))
-
-
-def nats(found: Summary) -> str:
-    """A loss in nats, ± its standard deviation, as it is printed."""
-    return _spread(found, lambda value: format_value("loss", value))
-
-
-def _spread(found: Summary, text: Callable[[float], str]) -> str:
-    if found.mean is None:
-        return NOTHING
-    return text(found.mean) if found.sd is None else f"{text(found.mean)} ± {text(found.sd)}"
+def _both(one: Ensemble, metric: str) -> tuple[Printed, Printed]:
+    """The members' mean and the ensemble's."""
+    return summary_cell(metric, one.member[metric]), summary_cell(metric, one.ensemble[metric])

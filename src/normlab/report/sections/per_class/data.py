@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from normlab.report.export.table import Table
+from normlab.report.export.table import Printed, Table
 from normlab.stats.summary.classes import (
     ClassDifference,
     ClassTable,
@@ -173,7 +173,12 @@ def recall_table(table: ClassTable, view: ClassView) -> Table:
             (
                 row.name,
                 row.images,
-                *("" if math.isnan(c.recall) else f"{c.recall:.4f}" for c in row.cells),
+                *(
+                    Printed(None, "")
+                    if math.isnan(c.recall)
+                    else Printed(c.recall, f"{c.recall:.4f}")
+                    for c in row.cells
+                ),
             )
             for row in view.rows
         ),

@@ -12,7 +12,7 @@ from normlab.records.cells import Setting
 from normlab.report.charts.colours import Stroke
 from normlab.report.export.formats import NOTHING
 from normlab.report.export.table import Cell, Printed, Table
-from normlab.stats.data.metrics import LABELS, format_value, is_share
+from normlab.stats.data.metrics import LABELS, format_value, is_share, printed_scale
 from normlab.stats.summary.rate_curves import RateCurve, RateCurves
 from normlab.text import count, join
 
@@ -97,14 +97,15 @@ def rate_figure(curves: RateCurves, strokes: Mapping[str, Stroke]) -> RateFigure
 def rate_table(curves: RateCurves, setting: Setting) -> Table:
     """The curves read at a few rates, and the rates that each arm bears."""
     first = curves.curves[0]
+    percent = " (%)" if is_share(curves.metric) else ""
     rates = [rate for rate in DECADES if first.rates[0] <= rate <= first.rates[-1]]
     rows: list[tuple[Cell, ...]] = []
     for curve in curves.curves:
         low, high = curve.bearable
-        borne = f"{low:.2g} to {high:.2g}" if curve.learned else "only guesses"
-        borne = borne if is_share(curves.metric) else NOTHING
-        chosen = sorted(curve.chosen)
-        given = f"{chosen[0]:.2g}" if len(chosen) == 1 else f"{chosen[0]:.2g} to {chosen[-1]:.2g}"
+        borne = Printed(None, NOTHING)
+        if is_share(curves.metric):
+            borne = _range(low, high) if curve.learned else Printed(None, "only guesses")
+        given = _range(min(curve.chosen), max(curve.chosen))
         rows.append((curve.arm, *(_at(curve, rate, curves.metric) for rate in rates), borne, given))
     return Table(
         slug=f"rate-curves-{setting.slug}",
@@ -115,7 +116,7 @@ def rate_table(curves: RateCurves, setting: Setting) -> Table:
             "are three, over the rates that two blocks reached. Borne: no more than 5 points "
             "below the arm's best. Chosen: what the arm was given over the blocks."
         ),
-        head=("norm", *(f"{rate:g}" for rate in rates), "borne", "chosen"),
+        head=("norm", *(f"at {rate:g}{percent}" for rate in rates), "borne", "chosen"),
         rows=tuple(rows),
     )
 
@@ -123,8 +124,17 @@ def rate_table(curves: RateCurves, setting: Setting) -> Table:
 def _at(curve: RateCurve, rate: float, metric: str) -> Printed:
     place = int(np.abs(np.log10(curve.rates) - np.log10(rate)).argmin())
     mean = float(curve.mean[place])
-    text = format_value(metric, mean)
+    text, interval = format_value(metric, mean), None
+    scale = printed_scale(metric)
     if np.isfinite(curve.low[place]):
-        low, high = (format_value(metric, float(ends[place])) for ends in (curve.low, curve.high))
+        ends = (float(curve.low[place]), float(curve.high[place]))
+        low, high = (format_value(metric, end) for end in ends)
         text += f" [{low}, {high}]"
-    return Printed(mean, text)
+        interval = (scale * ends[0], scale * ends[1])
+    return Printed(scale * mean, text, interval=interval)
+
+
+def _range(low: float, high: float) -> Printed:
+    """From the lowest to the highest learning rate."""
+    same = f"{low:.2g}" == f"{high:.2g}"
+    return Printed(None, f"{low:.2g}" if same else f"{low:.2g} to {high:.2g}", interval=(low, high))

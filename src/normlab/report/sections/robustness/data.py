@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from normlab.records.robustness import AS_IT_IS, COMPOSITION, COMPOSITIONS
 from normlab.report.charts.colours import Stroke
-from normlab.report.export.formats import NOTHING, points
+from normlab.report.export.formats import NOTHING, points, summary_cell
 from normlab.report.export.table import Cell, Printed, Table
 from normlab.stats.data.metrics import format_value
-from normlab.stats.inference.intervals import PairedDifference
+from normlab.stats.inference.intervals import PairedDifference, Summary
 from normlab.stats.summary.robustness import LEVELS, RobustnessTable
 from normlab.text import count, join
 
@@ -123,8 +123,8 @@ def loss_table(table: RobustnessTable) -> Table:
             "the mean over the five strengths, points, with t intervals over the blocks. Decisions "
             "against the reference, corrected by Holm over all arms and changes."
         ),
-        head=("change", "norm", "as it is", "weakest", "middle", "strongest", "loss",
-              f"loss − that of {table.reference}", "decision"),
+        head=("change", "norm", "as it is (%)", "weakest (%)", "middle (%)", "strongest (%)",
+              "loss (points)", f"loss − that of {table.reference} (points)", "decision"),
         rows=tuple(rows),
     )  # fmt: skip
 
@@ -138,7 +138,8 @@ def batch_table(table: RobustnessTable) -> Table:
         if clean is None:
             continue
         if None in tried:
-            rows.append((arm, interval(clean.accuracy), *("the same",) * len(COMPOSITIONS)))
+            same = replace(interval(clean.accuracy), text="the same")
+            rows.append((arm, interval(clean.accuracy), *(same,) * len(COMPOSITIONS)))
         else:
             own = [interval(point.accuracy) for point in tried if point is not None]
             rows.append((arm, interval(clean.accuracy), *own))
@@ -150,7 +151,11 @@ def batch_table(table: RobustnessTable) -> Table:
             f"{count(table.blocks, 'block')}: by the running statistics, and those of each batch "
             "of 32, 8 or 2 images, or of 32 of one class. The same: no statistics of the batch."
         ),
-        head=("norm", "running statistics", *(_batch_name(name) for name in COMPOSITIONS)),
+        head=(
+            "norm",
+            "running statistics (%)",
+            *(f"{_batch_name(name)} (%)" for name in COMPOSITIONS),
+        ),
         rows=tuple(rows),
     )
 
@@ -172,18 +177,18 @@ def sentence(table: RobustnessTable) -> str:
 
 def value(mean: float | None) -> Printed:
     """An accuracy as it is printed."""
-    return Printed(mean, NOTHING if mean is None else format_value("accuracy", mean))
+    return summary_cell("accuracy", Summary(1, mean, None))
 
 
-def interval(found: PairedDifference) -> str:
+def interval(found: PairedDifference) -> Printed:
     """An accuracy with its interval, as it is printed."""
-    if found.mean is None:
-        return NOTHING
-    text = format_value("accuracy", found.mean)
-    if found.interval is None:
-        return text
-    low, high = (format_value("accuracy", x) for x in (found.interval.low, found.interval.high))
-    return f"{text} [{low}, {high}]"
+    mean = value(found.mean)
+    if found.mean is None or found.interval is None:
+        return mean
+    ends = (found.interval.low, found.interval.high)
+    low, high = (format_value("accuracy", end) for end in ends)
+    percent = (100 * ends[0], 100 * ends[1])
+    return replace(mean, text=f"{mean.text} [{low}, {high}]", interval=percent)
 
 
 def _batch_name(level: str) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from normlab.records.tuning_results import TuningResults
-from normlab.report.export.formats import NOTHING
+from normlab.report.export.formats import NOTHING, difference_cell, interval_cell
 from normlab.report.export.table import Cell, Printed, Table
-from normlab.stats.data.metrics import LABELS, MINUS, format_difference, unit
-from normlab.stats.inference.intervals import Interval
+from normlab.stats.data.metrics import LABELS, MINUS, unit
 from normlab.stats.summary.analysis import Analysis, SettingAnalysis
 from normlab.stats.summary.curve_facts import Fact
 
@@ -41,7 +40,7 @@ def claims_table(setting: SettingAnalysis) -> Table:
             "other blocks. New images: blocks and images crossed. With all comparisons: the "
             "interval that belongs to the decision. The exact sign-flip test needs six blocks."
         ),
-        head=("norm", "difference", "new trainings", "new images too",
+        head=("norm", f"difference ({unit(verdict.metric)})", "new trainings", "new images too",
               "with all comparisons", "p (Holm)", "p (sign flip)"),
         rows=tuple(_claims(setting)),
     )  # fmt: skip
@@ -55,10 +54,10 @@ def _claims(setting: SettingAnalysis) -> Iterator[tuple[Cell, ...]]:
         images = row.new_images
         yield (
             row.arm,
-            format_difference(metric, row.comparison.difference.mean),
-            _interval(metric, row.comparison.difference.interval),
-            _interval(metric, images.interval if images else None),
-            _interval(metric, row.comparison.simultaneous),
+            difference_cell(metric, row.comparison.difference.mean),
+            interval_cell(metric, row.comparison.difference.interval),
+            interval_cell(metric, images.interval if images else None),
+            interval_cell(metric, row.comparison.simultaneous),
             _p(row.comparison.adjusted_p),
             _p(row.comparison.sign_flip_p),
         )
@@ -77,13 +76,17 @@ def curve_facts_table(setting: SettingAnalysis) -> Table:
             f"validation accuracy of {arrived}, 95 % of the best arm's at the end, over the blocks "
             "that reach it. Gap: train minus test accuracy at the end, points."
         ),
-        head=("norm", "roughness", "epochs to target", "blocks that reach it", "gap"),
+        head=(
+            *("norm", "roughness (points)", "epochs to target", "blocks that reach it"),
+            *("blocks", "gap (points)"),
+        ),
         rows=tuple(
             (
                 facts.arm,
                 _fact(facts.roughness, 100),
                 _fact(facts.epochs_to_target, 1),
-                f"{facts.reached} of {facts.gap.n}",
+                facts.reached,
+                facts.gap.n,
                 _fact(facts.gap, 100),
             )
             for facts in setting.curves.arms
@@ -105,7 +108,7 @@ def interim_table(setting: SettingAnalysis) -> Table:
         head=("blocks", "level", "taken", "dropped"),
         rows=tuple(
             (
-                str(blocks),
+                blocks,
                 Printed(level, f"{level:.4f}"),
                 "yes" if number < decisions.passed else "no",
                 ", ".join(arm for arm, at in decisions.dropped.items() if at == blocks) or NOTHING,
@@ -123,10 +126,10 @@ def interaction_table(analysis: Analysis) -> Table:
         slug="interactions",
         title="Does the effect of the arm depend on another factor?",
         caption=(
-            "F of arm × factor against its own variation over blocks, degrees of freedom after "
+            "F of arm × factor against its own variation over blocks; df: degrees of freedom after "
             "Greenhouse and Geisser's correction; other factors averaged over."
         ),
-        head=("factor", "levels", "arms", "blocks", "F", "degrees of freedom", "p"),
+        head=("factor", "levels", "arms", "blocks", "F", "df", "df of the error", "p"),
         rows=tuple(
             (
                 found.factor,
@@ -134,7 +137,7 @@ def interaction_table(analysis: Analysis) -> Table:
                 ", ".join(found.arms),
                 found.blocks,
                 Printed(found.f, f"{found.f:.2f}"),
-                f"{found.df[0]:.2f}, {found.df[1]:.2f}",
+                *(Printed(df, f"{df:.2f}") for df in found.df),
                 _p(found.p_value),
             )
             for found in analysis.interactions
@@ -176,20 +179,14 @@ def tuning_table(tuning_results: TuningResults) -> Table:
     )  # fmt: skip
 
 
-def _interval(metric: str, interval: Interval | None) -> str:
-    if interval is None:
-        return NOTHING
-    low, high = (format_difference(metric, end) for end in (interval.low, interval.high))
-    return f"[{low}, {high}]"
-
-
-def _fact(fact: Fact, scale: float) -> str:
+def _fact(fact: Fact, scale: float) -> Printed:
     if fact.mean is None:
-        return NOTHING
-    text = f"{scale * fact.mean:.1f}"
+        return Printed(None, NOTHING)
+    text, ends = f"{scale * fact.mean:.1f}", None
     if fact.interval is not None:
-        text += f" [{scale * fact.interval.low:.1f}, {scale * fact.interval.high:.1f}]"
-    return text.replace("-", MINUS)
+        ends = (scale * fact.interval.low, scale * fact.interval.high)
+        text += f" [{ends[0]:.1f}, {ends[1]:.1f}]"
+    return Printed(scale * fact.mean, text.replace("-", MINUS), interval=ends)
 
 
 def _p(value: float | None) -> Cell:

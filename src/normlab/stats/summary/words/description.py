@@ -10,6 +10,7 @@ import numpy as np
 from normlab.records.plan import StudyPlan
 from normlab.stats.data.layout import Layout
 from normlab.stats.data.metrics import LABELS, format_value, is_share
+from normlab.stats.data.pairing import Part
 from normlab.stats.inference.verdict import SettingVerdict
 from normlab.stats.summary.verdict_clauses import shown as arm_name
 from normlab.stats.summary.words.evidence import (
@@ -33,6 +34,7 @@ from normlab.stats.summary.words.measures import (
     gap,
     last_epoch,
     level,
+    level_of_finished,
     smoothness,
     speed,
 )
@@ -165,14 +167,14 @@ def gap_measure(metric: str, part: str) -> Measure:
     )
 
 
-def own_gaps(layout: Layout, metric: str, part: str, alpha: float) -> dict[str, Contrast]:
-    """Of every arm: training against the other part, all together at 1 − α."""
-    values = gap(layout, metric, part)  # type: ignore[arg-type]
-    there = {arm: row for arm, row in values.items() if not np.isnan(row).all()}
+def own_gaps(layout: Layout, part: Part, alpha: float) -> dict[str, Contrast]:
+    """Of every arm: the accuracy in training against the other part's, together at 1 − α."""
+    train, other = (level_of_finished(layout, "accuracy", one) for one in ("train", part))
+    there = [arm for arm in layout.arms if not np.isnan(train[arm] - other[arm]).all()]
     found = {}
-    for arm, row in there.items():
+    for arm in there:
         names = (f"{arm}, training", f"{arm}, {part}")
-        one = contrast(row, np.zeros_like(row), names, alpha / len(there))
+        one = contrast(train[arm], other[arm], names, alpha / len(there))
         if one is not None:
             found[arm] = one
     return found
@@ -182,8 +184,9 @@ def _gaps(layout: Layout, base: str, alpha: float) -> Statement | None:
     """How far training is ahead of test and validation, then whether arms differ in that."""
     texts: list[str] = []
     evidence: list[Evidence] = []
-    for part in ("test", "validation"):
-        own = own_gaps(layout, "accuracy", part, alpha)
+    parts: tuple[Part, Part] = ("test", "validation")
+    for part in parts:
+        own = own_gaps(layout, part, alpha)
         evidence += rows(layout.setting.label, _ahead(part), tuple(own.values()))
         texts.append(_own_gap_text(own, part))
     for metric in METRICS_IN_WORDS:

@@ -85,15 +85,19 @@ def level_of_finished(layout: Layout, metric: str, part: Part) -> Values:
     return _over_runs(layout, measure)
 
 
-def rise(layout: Layout, metric: str = "accuracy") -> Values:
-    """How far the validation curve still went up in the last quarter of the epochs."""
+def rise(layout: Layout) -> tuple[Values, Values]:
+    """The validation accuracy at the last epoch and at three quarters, of four epochs or more."""
 
-    def measure(record: RunRecord) -> float:
-        curve = orientation(metric) * _curve(record, metric)
+    def at_the_end(record: RunRecord) -> float:
+        curve = _curve(record, "accuracy")
+        return float(curve[-1]) if curve.size >= 4 else math.nan
+
+    def before(record: RunRecord) -> float:
+        curve = _curve(record, "accuracy")
         early = math.ceil(LAST_PART * curve.size) - 1
-        return float(curve[-1] - curve[early]) if curve.size >= 4 else math.nan
+        return float(curve[early]) if curve.size >= 4 else math.nan
 
-    return _over_runs(layout, measure)
+    return _over_runs(layout, at_the_end), _over_runs(layout, before)
 
 
 def batch_statistics(layout: Layout) -> tuple[Values, Values]:

@@ -133,14 +133,14 @@ def few_values(layout: Layout, base: str, alpha: float) -> list[Statement]:
 
 def still_rising(layout: Layout, alpha: float, margin: float) -> list[Statement]:
     """Arms whose validation accuracy still went up at the end."""
-    values = rise(layout)
-    arms = [arm for arm in layout.arms if not np.isnan(values[arm]).all()]
+    last, before = rise(layout)
+    arms = [arm for arm in layout.arms if not np.isnan(last[arm]).all()]
     measure = Measure("Validation accuracy in the last quarter of the epochs", scale=100.0,
                       unit="points")  # fmt: skip
     found = []
     for arm in arms:
         names = (f"{arm}, last epoch", f"{arm}, three quarters")
-        one = contrast(values[arm], np.zeros_like(values[arm]), names, alpha / len(arms))
+        one = contrast(last[arm], before[arm], names, alpha / len(arms))
         if one is not None and one.shown and one.difference >= margin:
             text = (
                 f"{arm_name(arm)} was still rising at the end: in the last quarter of the epochs "

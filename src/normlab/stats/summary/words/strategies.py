@@ -165,7 +165,7 @@ def _fit(
     evidence: list[Evidence] = []
     level: list[Contrast] = []
     for layout in layouts:
-        for arm, one in own_gaps(layout, "accuracy", "test", plan.analysis.alpha).items():
+        for arm, one in own_gaps(layout, "test", plan.analysis.alpha).items():
             level.append(one)
             if one.shown and one.difference >= margin:
                 where = f" at {layout.setting}" if len(layouts) > 1 else ""
