@@ -7,20 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from normlab.stats.audit.grid import Cell, RawTable
-from normlab.stats.audit.heads import (
-    ERROR,
-    LOSS,
-    METRICS,
-    SHARES,
-    TOP5_ERROR,
-    Head,
-    read_head,
-    slash_heads,
-)
+from normlab.stats.audit.heads import LOSS, METRICS, Head, read_head, slash_heads
 from normlab.stats.audit.model import Entry, Figure
 from normlab.stats.audit.numbers import is_missing, parse_cell
+from normlab.stats.audit.units import in_fractions
 
-_ERRORS = (ERROR, TOP5_ERROR)
 _FACTOR = re.compile(r"batch|\blr\b|learning|epoch", re.IGNORECASE)
 _NO_NETWORK = re.compile(
     r"Δ|\bdelta\b|\bdiff(?:erence)?\b|\bgain\b|\bimprovement\b|\bgap\b|^(?:std|sd|stdev)\b|\bp-value",
@@ -100,7 +91,7 @@ def build_entries(
                 figure = replace(figure, row=row + offset[0], column=column + offset[1])
                 _store(drafts, figure, rest, facts, layout)
     entries = [Entry(d.labels, d.name, d.dataset, d.extras, d.figures) for d in drafts.values()]
-    return list(_scaled(entries)), unread
+    return list(in_fractions(entries, metric_rows=layout.metric_rows)), unread
 
 
 def _store(
@@ -232,35 +223,3 @@ def _heads_of(column: int, layout: Layout, count: int) -> list[Head] | None:
         return None if len(different) > 1 else [own]
     named = [read_head(name) for name in split]
     return named if len(named) == count else None
-
-
-def _scaled(entries: Sequence[Entry]) -> Iterator[Entry]:
-    """Shares as fractions of 1: whether a number is per cent is said by a sign or the largest."""
-    figures = [f for entry in entries for f in entry.figures.values()]
-    largest = {
-        metric: max(own)
-        for metric in SHARES
-        if (own := [f.value for f in figures if f.metric == metric])
-    }
-    for entry in entries:
-        scaled = {
-            key: figure if figure.metric == LOSS else _fraction(figure, largest)
-            for key, figure in entry.figures.items()
-        }
-        yield replace(entry, figures=scaled)
-
-
-def _fraction(figure: Figure, largest: dict[str, float]) -> Figure:
-    """One share. An error column up to 1 may be shares, or per cent of a very good network."""
-    sign = figure.printed.text.endswith("%")
-    if largest[figure.metric] > 1 or sign:
-        percent, known = True, True
-    elif figure.metric in _ERRORS:
-        others = [value for metric, value in largest.items() if metric not in _ERRORS]
-        percent = figure.printed.percent or max(others, default=0.0) > 1
-        known = percent or bool(others)
-    else:  # "Accuracy (%)" over .9460: nobody prints a network that is right in 1 %
-        percent, known = False, True
-    if not percent:
-        return replace(figure, known_scale=known)
-    return replace(figure, value=figure.value / 100, unit=figure.unit / 100)

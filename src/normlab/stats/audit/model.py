@@ -45,6 +45,11 @@ class Figure:
         return self.value + self.unit + self._noise
 
     @property
+    def scale(self) -> int:
+        """100 if it is printed in per cent, else 1."""
+        return round(10.0**-self.printed.decimals / self.unit)
+
+    @property
     def _noise(self) -> float:
         """The rounding of a number that was computed with 32 bits."""
         return max(1e-9, abs(self.value) * 1.2e-7)

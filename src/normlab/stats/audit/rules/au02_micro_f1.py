@@ -10,7 +10,17 @@ import re
 from collections.abc import Iterator
 
 from normlab.stats.audit.heads import ACCURACY, MICRO_F1
-from normlab.stats.audit.rules.base import Audited, Finding, Kind, about, finding, same_print
+from normlab.stats.audit.rules.base import (
+    Audited,
+    Finding,
+    Kind,
+    about,
+    beside,
+    finding,
+    in_units_of,
+    paired,
+    same_print,
+)
 
 CODE = "AU02"
 TITLE = "micro F1 is the accuracy"
@@ -22,16 +32,14 @@ def check(audited: Audited) -> Iterator[Finding]:
     for table, entry in audited.entries():
         heads = " ".join(head for head, _ in table.columns)
         best = re.search(r"\b(?:best|max\w*|highest)\b", f"{heads} {table.title}", re.IGNORECASE)
-        for part in entry.parts():
-            accuracy, micro = entry.get(ACCURACY, part), entry.get(MICRO_F1, part)
-            if accuracy is None or micro is None or not (accuracy.usable and micro.usable):
-                continue
+        for accuracy, micro, part_doubt in paired(entry, ACCURACY, MICRO_F1):
             if same_print(accuracy, micro):
                 continue
-            kind: Kind = "question" if table.doubt or best else "certain"
+            kind: Kind = "question" if table.doubt or best or part_doubt else "certain"
             text = (
-                f"micro F1 {micro.text} − accuracy {accuracy.text} = "
-                f"{micro.value - accuracy.value:+.4f}"
+                f"micro F1 {micro.text} − accuracy {beside(accuracy, micro)} = "
+                f"{'+' if micro.value > accuracy.value else '−'}"
+                f"{in_units_of(micro, abs(micro.value - accuracy.value), accuracy)}{part_doubt}"
             )
             if table.doubt:
                 text += f"; the document speaks of “{table.doubt}”: has every image one label?"

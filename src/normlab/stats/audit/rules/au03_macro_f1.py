@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from normlab.stats.audit.heads import ACCURACY, MACRO_F1
-from normlab.stats.audit.rules.base import Audited, Finding, about, finding
+from normlab.stats.audit.rules.base import (
+    Audited,
+    Finding,
+    Kind,
+    about,
+    beside,
+    finding,
+    in_units_of,
+    paired,
+)
 
 CODE = "AU03"
 TITLE = "macro F1 within its bounds"
@@ -20,29 +29,20 @@ NEEDS_IMAGES = False
 def check(audited: Audited) -> Iterator[Finding]:
     """Every macro F1 that classes of equal size cannot give."""
     for table, entry in audited.entries():
-        for part in entry.parts():
-            accuracy, macro = entry.get(ACCURACY, part), entry.get(MACRO_F1, part)
-            if accuracy is None or macro is None or not (accuracy.usable and macro.usable):
-                continue
+        for accuracy, macro, part_doubt in paired(entry, ACCURACY, MACRO_F1):
             least, most = max(0.0, accuracy.low), min(1.0, accuracy.high)
             low, high = 2 * least**2 / (1 + least), 2 * most / (1 + most)
             if macro.high >= low and macro.low <= high:
                 continue
             balanced = audited.is_balanced(macro)
             text = (
-                f"macro F1 {macro.text} is outside [{low:.4f}, {high:.4f}] for accuracy "
-                f"{accuracy.text} over classes of equal size"
+                f"macro F1 {macro.text} is outside [{in_units_of(macro, low)}, "
+                f"{in_units_of(macro, high)}] for accuracy {beside(accuracy, macro)} over "
+                f"classes of equal size{part_doubt}"
             )
             if not balanced:
                 text += (
                     "; are the classes of very different size? (--balanced says that they are not)"
                 )
-            kind = "certain" if balanced else "question"
-            yield finding(
-                CODE,
-                "certain" if kind == "certain" else "question",
-                table,
-                about(entry, macro),
-                text,
-                [accuracy, macro],
-            )
+            kind: Kind = "certain" if balanced and not part_doubt else "question"
+            yield finding(CODE, kind, table, about(entry, macro), text, [accuracy, macro])

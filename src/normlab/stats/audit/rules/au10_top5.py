@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from normlab.stats.audit.heads import ACCURACY, ERROR, TOP5, TOP5_ERROR
-from normlab.stats.audit.rules.base import Audited, Finding, about, finding
+from normlab.stats.audit.rules.base import Audited, Finding, Kind, about, beside, finding, paired
 
 CODE = "AU10"
 TITLE = "top-5 not below top-1"
@@ -15,12 +15,10 @@ NEEDS_IMAGES = False
 def check(audited: Audited) -> Iterator[Finding]:
     """Every row whose top-5 accuracy is below its top-1 accuracy, or errors the other way round."""
     for table, entry in audited.entries():
-        for part in entry.parts():
-            for less, more in ((ACCURACY, TOP5), (TOP5_ERROR, ERROR)):
-                small, large = entry.get(less, part), entry.get(more, part)
-                if small is None or large is None or not (small.usable and large.usable):
-                    continue
+        for less, more in ((ACCURACY, TOP5), (TOP5_ERROR, ERROR)):
+            for small, large, doubt in paired(entry, less, more):
                 if large.high < small.low:
-                    text = f"{more} {large.text} is below {less} {small.text}"
+                    text = f"{more} {large.text} is below {less} {beside(small, large)}{doubt}"
+                    kind: Kind = "question" if doubt else "certain"
                     row = about(entry, large)
-                    yield finding(CODE, "certain", table, row, text, [small, large])
+                    yield finding(CODE, kind, table, row, text, [small, large])

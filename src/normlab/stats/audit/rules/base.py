@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,7 @@ from normlab.stats.audit.model import Entry, Figure, PublishedTable
 
 Kind = Literal["certain", "question"]
 Z = 1.959964
+_HELD_OUT = ("validation", "test")
 _STANDARD = {one.name: one for one in DATASETS}
 
 
@@ -149,3 +151,41 @@ def about(entry: Entry, figure: Figure) -> str:
 def same_print(one: Figure, other: Figure) -> bool:
     """Whether two printed numbers can stand for one, each rounded or cut off."""
     return one.low <= other.high and other.low <= one.high
+
+
+def paired(entry: Entry, one: str, other: str) -> Iterator[tuple[Figure, Figure, str]]:
+    """The figures of two metrics of one part, and the doubt whether they are.
+
+    The doubt is "" where nothing or the same part is said of both, and a question where the part is
+    said of one alone: that it holds for the other as well is then no more than likely.
+    """
+    for part in entry.parts():
+        a, b = entry.get(one, part), entry.get(other, part)
+        if a is not None and b is not None and a.usable and b.usable:
+            yield a, b, ""
+    named = {metric: [p for m, p in entry.figures if m == metric] for metric in (one, other)}
+    for said, silent in ((one, other), (other, one)):
+        if len(named[said]) == 1 and named[silent] == [""] and named[said][0] in _HELD_OUT:
+            a, b = entry.get(one, named[one][0]), entry.get(other, named[other][0])
+            if a is not None and b is not None and a.usable and b.usable:
+                part = named[said][0]
+                yield a, b, f"; nothing says the part of {silent}: is it {part} as well?"
+
+
+def in_units_of(figure: Figure, value: float, *others: Figure) -> str:
+    """A share in the units in which a figure is printed, to four digits or those of the figures."""
+    digits = max(4, *(_digits(one) for one in (figure, *others)))
+    return f"{value * figure.scale:.{min(digits, 8) - (2 if figure.scale == 100 else 0)}f}"
+
+
+def beside(figure: Figure, other: Figure) -> str:
+    """A figure as printed, and in the units of another if these are not its own."""
+    if figure.scale == other.scale:
+        return figure.text
+    digits = max(_digits(figure) - (2 if other.scale == 100 else 0), 0)
+    return f"{figure.value * other.scale:.{digits}f} (printed as {figure.text})"
+
+
+def _digits(figure: Figure) -> int:
+    """How many digits behind the point a figure has as a share."""
+    return round(-math.log10(figure.unit))
