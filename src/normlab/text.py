@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,6 +28,15 @@ def count(number: int, noun: str) -> str:
     ('1 block', '0 blocks', '1,200 images')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def shell_command(verb: str, *words: object) -> str:
+    """A command of normlab to be pasted into a shell, its words quoted where they need it.
+
+    >>> shell_command("run", "my study", "--blocks", 5)
+    "normlab run 'my study' --blocks 5"
+    """
+    return shlex.join(["normlab", verb, *map(str, words)])
 
 
 def join(names: Sequence[str]) -> str:

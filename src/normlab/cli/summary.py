@@ -17,7 +17,7 @@ from normlab.stats.summary.analysis import Analysis, ArmRow, SettingAnalysis
 from normlab.stats.summary.further_time import seconds_of_a_block, time_to_go_on
 from normlab.stats.summary.recommendation import Recommendation, recommend
 from normlab.stats.summary.words.analysis_words import brief, study_words
-from normlab.text import isolated
+from normlab.text import isolated, shell_command
 
 TITLES = 3
 """Findings of the checks that are named; all are on the page in full."""
@@ -59,7 +59,7 @@ def print_paths(
     facts = [str(page)]
     learned = not all(one.only_guesses for one in analysis.settings)
     if learned and any(run.outcome is not None and run.outcome.test for run in records.runs):
-        facts.append(f"try it: normlab predict {study} one.jpg")
+        facts.append(f"try it: {shell_command('predict', study, 'one.jpg')}")
     say_facts(console, "page", facts)
     open_ones = [one for one in recommended if one.command]
     if open_ones:

@@ -17,6 +17,7 @@ from normlab.records.store import Predictions, RunFolder, RunRecord, read_runs
 from normlab.stats.data.reading import read_study
 from normlab.stats.summary.analysis import SettingAnalysis, analyse_study
 from normlab.stats.summary.recommendation import recommend
+from normlab.text import shell_command
 
 MOST_ARMS = 7
 """Arms that are shown side by side where none was named."""
@@ -60,7 +61,9 @@ def finished_runs(study: Path, wanted: Sequence[str] = ()) -> list[RunRecord]:
     """
     runs = [run for run in read_runs(study, rows=False) if has_network(run)]
     if not runs:
-        raise UsageError(f"{study} has no finished run; continue it with: normlab run {study}")
+        raise UsageError(
+            f"{study} has no finished run; continue it with: {shell_command('run', study)}"
+        )
     arms = tuple(dict.fromkeys(run.spec.arm for run in runs))
     names = {known("finished arm", arm, arms) for arm in wanted} or set(arms)
     return [run for run in runs if run.spec.arm in names]
@@ -111,7 +114,7 @@ def choose_arms(study: Path, wanted: Sequence[str] = ()) -> list[ArmRun]:
     if not blocks:
         raise UsageError(
             f"the arms {', '.join(ranked)} share no finished block; continue the study with: "
-            f"normlab run {study}"
+            + shell_command("run", study)
         )
     block = min(blocks)
     return [
@@ -143,7 +146,7 @@ def not_shown(study: Path, runs: Sequence[ArmRun]) -> tuple[str, ...]:
         why = f"at chance level, or beyond the first {MOST_ARMS} arms"
     return (
         f"no maps of {', '.join(others)}: {why}; to see them all the same: "
-        f"normlab explain {study} --arms all",
+        + shell_command("explain", study, "--arms", "all"),
     )
 
 

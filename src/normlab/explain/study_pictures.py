@@ -22,6 +22,7 @@ from normlab.report.explanation import (
     write_explanation,
 )
 from normlab.study.study import Study
+from normlab.text import shell_command
 
 SHARE = 0.05
 """The share of a study's training time that its pictures may take at its end …"""
@@ -99,7 +100,7 @@ def write_study_pictures(
             left_out=(
                 *left_out,
                 f"no maps of {', '.join(late)}: the time for pictures was over; "
-                f"make them with: normlab explain {study.folder}",
+                f"make them with: {shell_command('explain', study.folder)}",
             ),
         )
     page = write_gallery(gallery, folder, study.plan.name, faithfulness, parts)

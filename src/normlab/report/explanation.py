@@ -16,6 +16,7 @@ from pydantic import Field
 from normlab.errors import StorageError
 from normlab.records.run import Frozen, Share
 from normlab.records.store import atomic_write
+from normlab.text import shell_command
 
 FOLDER = "explain"
 """The folder in the study."""
@@ -139,5 +140,5 @@ def read_explanation(study: Path) -> Explanation | None:
         return None
     except (OSError, ValueError) as error:  # pydantic's are some of these
         raise StorageError(
-            f"{path} cannot be read; make it again with: normlab explain {study}"
+            f"{path} cannot be read; make it again with: {shell_command('explain', study)}"
         ) from error

@@ -40,6 +40,7 @@ from normlab.study.lock import study_lock
 from normlab.study.scheduler import run_study
 from normlab.study.tuning import in_blocks, once
 from normlab.study.tuning.in_blocks import BlockTuning
+from normlab.text import shell_command
 from normlab.train.interrupt import OnBatch, ignore_batch
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode
 
@@ -92,10 +93,7 @@ class Study(Answers):
         dataset: Dataset,
         data: DataReport | None = None,
     ) -> Study:
-        """What `create` would make, with nothing written yet: `save` writes it.
-
-        `data` is what was found in the data set, if somebody has looked already.
-        """
+        """What `create` would make, not written yet (`save`); `data` is what was found in them."""
         folder = Path(folder)
         use_plugins(plan.plugins, folder, plan.hash)
         begun = cls.open(folder).plan if (folder / "study.toml").exists() else None
@@ -126,7 +124,7 @@ class Study(Answers):
         if plan.frozen is None:
             raise PlanError(
                 f"{folder / 'study.toml'} was never started; run it with: "
-                f"normlab run {folder / 'study.toml'}"
+                + shell_command("run", folder / "study.toml")
             )
         return cls(folder, plan)
 
@@ -143,12 +141,12 @@ class Study(Answers):
         if study.plan.frozen.groups not in ("", wanted.frozen.groups):
             raise PlanError(
                 f"{folder} was started with other groups of copies than are found now; continue it "
-                f"with: normlab run {folder}, or choose another folder with --out"
+                f"with: {shell_command('run', folder)}, or choose another folder with --out"
             )
         if study.plan.frozen.hash != wanted.frozen.hash:
             raise PlanError(
-                f"{folder} holds a study with another plan; continue that one with: normlab run "
-                f"{folder}, or choose another folder with --out"
+                f"{folder} holds a study with another plan; continue that one with: "
+                f"{shell_command('run', folder)}, or choose another folder with --out"
             )
         return study.with_blocks(max(wanted.blocks, study.plan.blocks))
 

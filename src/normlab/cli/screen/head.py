@@ -22,7 +22,7 @@ from normlab.records.run import RunSpec
 from normlab.stats.inference.sequential import planned_looks
 from normlab.study.design import plan_runs
 from normlab.study.tuning.cost import tuning_runs
-from normlab.text import count, format_seconds
+from normlab.text import count, format_seconds, shell_command
 
 SHOWN = 5
 """Files left out that are listed by name."""
@@ -50,7 +50,7 @@ def say_data(console: Console, loaded: LoadedData, plan: StudyPlan, look: Path |
         say(console, f"{'':<{WORD}}{finding.code}  {finding.message} {finding.remedy}")
     if len(findings) > FINDINGS:
         more = count(len(findings) - FINDINGS, "more finding")
-        say(console, f"{'':<{WORD}}… and {more}: normlab check {loaded.report.source}")
+        say(console, f"{'':<{WORD}}… and {more}: {shell_command('check', loaded.report.source)}")
 
 
 def photo_facts(manifest: Manifest, plan: StudyPlan) -> Iterator[str]:

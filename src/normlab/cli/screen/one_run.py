@@ -13,6 +13,7 @@ from normlab.records.plan import StudyPlan
 from normlab.records.run import METRICS, EpochRow
 from normlab.records.store import RunRecord
 from normlab.stats.data.metrics import LABELS, format_value
+from normlab.text import shell_command
 
 ROWS = 20
 """Epochs that are printed; of more, evenly spaced ones with the first and the last."""
@@ -37,9 +38,9 @@ def print_run_paths(
     weights = run.folder / "weights.safetensors"
     if weights.exists():
         say_facts(console, "weights", [str(weights)])
-        say_facts(console, "try it", [f"normlab predict {folder} one.jpg"])
+        say_facts(console, "try it", [shell_command("predict", folder, "one.jpg")])
     other = "gn" if run.spec.arm == "bn" else "bn"
-    command = f"normlab compare {plan.data.source} --norms {run.spec.norm},{other}"
+    command = shell_command("compare", plan.data.source, "--norms", f"{run.spec.norm},{other}")
     say_facts(console, "next", [f"is another norm better? {command}"])
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from normlab.cli.screen.console import say_facts
 from normlab.data.dataset import Dataset
 from normlab.study.study import Study
+from normlab.text import shell_command
 
 
 def make_pictures(
@@ -21,6 +22,6 @@ def make_pictures(
         with console.status("making the pictures of the page"):
             note = explain_at_end(study, dataset, device)
     except KeyboardInterrupt:
-        note = f"stopped; make them with: normlab explain {study.folder}"
+        note = f"stopped; make them with: {shell_command('explain', study.folder)}"
     if note:
         say_facts(console, "pictures", [note])

@@ -11,7 +11,7 @@ from rich.console import Console
 from normlab.cli.screen.console import say_facts
 from normlab.records.run import RunSpec
 from normlab.study.study import Study
-from normlab.text import count
+from normlab.text import count, shell_command
 from normlab.trackers.beside import LAST_SECONDS, Beside, where
 
 HURRIED = 2.0
@@ -52,5 +52,5 @@ def _say(study: Study, target: str, missing: int, error: str, console: Console) 
         say_facts(console, "track", [name, where(study.folder, study.plan, target)])
         return
     left = "what is missing" if missing <= 0 else f"{count(missing, 'run')} not there yet"
-    later = f"later: normlab track {study.folder} --to {target}"
+    later = f"later: {shell_command('track', study.folder, '--to', target)}"
     say_facts(console, "track", [f"{name}: {left}: {error}", later])

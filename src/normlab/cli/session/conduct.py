@@ -42,7 +42,7 @@ from normlab.study.budget import (
 )
 from normlab.study.check import check_folder, check_plan
 from normlab.study.study import Study
-from normlab.text import count, format_seconds
+from normlab.text import count, format_seconds, shell_command
 from normlab.trackers.beside import check_targets
 from normlab.train.step_mode import StepMode
 
@@ -90,7 +90,8 @@ def conduct(request: StudyRequest, *, plan_only: bool = False) -> None:
         study.save()
         if study.data is not None and not (study.folder / LOOK).exists():
             write_look(study.folder, loaded.dataset, study.data)
-        say_facts(console, "written", [str(study.path), f"start it: normlab run {request.folder}"])
+        command = shell_command("run", request.folder)
+        say_facts(console, "written", [str(study.path), f"start it: {command}"])
         return
     continue_study(
         study,
@@ -225,7 +226,9 @@ def _say_answer(folder: Path, console: Console, sitting: Sitting, length: float 
         page = build_report(folder, exports=sitting.ended != "stopped")
     if sitting.ended != "finished":
         say_facts(console, "page", [str(page)])
-        say_facts(console, "stopped", [_left(sitting, length), f"go on: normlab run {folder}"])
+        say_facts(
+            console, "stopped", [_left(sitting, length), f"go on: {shell_command('run', folder)}"]
+        )
         raise typer.Exit(NOT_FINISHED)
     if only is None:
         print_paths(page, folder, console, records, analysis, found)
@@ -237,7 +240,11 @@ def _say_answer(folder: Path, console: Console, sitting: Sitting, length: float 
         if run.outcome and run.outcome.status in ("failed", "out_of_memory")
     ]
     if broken:
-        say_facts(console, "broken", [count(len(broken), "run"), f"why: normlab status {folder}"])
+        say_facts(
+            console,
+            "broken",
+            [count(len(broken), "run"), f"why: {shell_command('status', folder)}"],
+        )
         raise typer.Exit(SOME_RUN_FAILED)
 
 

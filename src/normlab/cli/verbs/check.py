@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from normlab.text import count
+from normlab.text import count, shell_command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +67,7 @@ def check(
 
         summary = write_fixed(checked, source, fix)
         _say(console, f"Fixed    {fix} ({summary})")
-        _say(console, f"Go on    normlab compare {fix}")
+        _say(console, f"Go on    {shell_command('compare', fix)}")
 
 
 def _write_results(checked: CheckedData, folder: Path, console: Console) -> None:

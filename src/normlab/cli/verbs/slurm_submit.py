@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from normlab.cli.screen.echo import echo
+from normlab.text import shell_command
 
 
 def slurm_submit(
@@ -34,5 +35,5 @@ def slurm_submit(
     job = submit_driver(folder, runs, driver)
     name = driver_name(folder.resolve())
     echo(f"driver   job {job}; it prints to {folder / 'slurm-driver.log'}")
-    echo(f"status   normlab status {folder}")
+    echo(f"status   {shell_command('status', folder)}")
     echo(f"stop     scancel --name={name}")

@@ -18,7 +18,7 @@ def status(
     from normlab.cli.screen.console import SafeConsole
     from normlab.records.lease import lease_owner
     from normlab.study.study import Study
-    from normlab.text import count, format_seconds
+    from normlab.text import count, format_seconds, shell_command
 
     console = SafeConsole(highlight=False, markup=False, soft_wrap=True)
     opened = Study.open(study)
@@ -56,8 +56,8 @@ def status(
     console.print(", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in outcomes.items() if n))
     if left:
         rest = f", about {format_seconds(left * median(seconds))}" if seconds else ""
-        console.print(f"{count(left, 'run')} left{rest}. Go on: normlab run {study}")
+        console.print(f"{count(left, 'run')} left{rest}. Go on: {shell_command('run', study)}")
     elif page.exists():
         console.print(f"all runs are done. Report: {page}")
     else:
-        console.print(f"all runs are done. See them: normlab report {study}")
+        console.print(f"all runs are done. See them: {shell_command('report', study)}")

@@ -10,6 +10,7 @@ import typer
 from normlab.cli import options
 from normlab.cli.exit_codes import NOT_FINISHED
 from normlab.cli.screen.echo import echo
+from normlab.text import shell_command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,7 +65,9 @@ def stress(
                 progress=show,
             )
         except InterruptedRunError:
-            echo(f"Stopped  what was measured is kept; go on with: normlab stress {study}")
+            echo(
+                f"Stopped  what was measured is kept; go on with: {shell_command('stress', study)}"
+            )
             raise typer.Exit(NOT_FINISHED) from None
     _print(opened.folder, console)
     with console.status("drawing the report"):

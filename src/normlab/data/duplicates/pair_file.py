@@ -19,7 +19,7 @@ from normlab.data.scan import Manifest
 from normlab.errors import DataError
 from normlab.inputs import check_input, csv_rows
 from normlab.records.store import atomic_write
-from normlab.text import table_cell
+from normlab.text import shell_command, table_cell
 
 COLUMNS = (
     "first",
@@ -97,8 +97,8 @@ def read_pairs(path: Path, manifest: Manifest) -> Decisions:
     if 2 * strange > len(rows):
         raise DataError(
             f"{path} is of another data set: {strange} of its {len(rows)} pairs name images that "
-            f"are not in {manifest.location}; write one for it with: normlab check "
-            f"{manifest.location}"
+            f"are not in {manifest.location}; write one for it with: "
+            + shell_command("check", manifest.location)
         )
     chosen: dict[str, set[tuple[str, str]]] = {ACCEPT: set(), REJECT: set(), "": set()}
     for line, row in enumerate(rows, start=2):

@@ -26,7 +26,7 @@ from normlab.stats.summary.analysis import Analysis, analyse_study
 from normlab.stats.summary.methods import methods_paragraph
 from normlab.stats.summary.recommendation import recommend
 from normlab.stats.summary.words.analysis_words import AnalysisWords, study_words
-from normlab.text import count
+from normlab.text import count, shell_command
 
 ENGINES: tuple[tuple[str, ...], ...] = (
     ("tectonic", "report.tex"),
@@ -140,7 +140,7 @@ def _gallery(study: Path, figures: Path) -> tuple[str, tuple[str, ...]]:
     with contextlib.suppress(StorageError):
         explanation = read_explanation(study)
     if explanation is None or not explanation.classes:
-        return "", (f"The galleries need: normlab explain {study} --images 5",)
+        return "", (f"The galleries need: {shell_command('explain', study, '--images', 5)}",)
     parts = []
     for number, one in enumerate(explanation.classes[:GALLERY], start=1):
         name = f"gallery-{number:02d}.png"

@@ -14,6 +14,7 @@ from normlab.stats.data.reading import StudyRecords
 from normlab.stats.data.setting import Setting
 from normlab.stats.summary.analysis import Analysis
 from normlab.stats.summary.recommendation import Recommendation, recommend
+from normlab.text import shell_command
 
 
 def recommendations(analysis: Analysis, folder: Path) -> tuple[Recommendation, ...]:
@@ -47,7 +48,8 @@ def chosen_run(
         )
     if not runs:
         raise UsageError(
-            f"{records.folder} has no finished run; continue it with: normlab run {records.folder}"
+            f"{records.folder} has no finished run; continue it with: "
+            + shell_command("run", records.folder)
         )
     if arm:
         known("finished arm", arm, tuple(dict.fromkeys(run.spec.arm for run in runs)))

@@ -20,7 +20,7 @@ from normlab.stats.inference.comparison import INFERIOR, Comparison
 from normlab.stats.inference.looks.state import EXPLORATORY_BELOW
 from normlab.stats.summary.analysis import SettingAnalysis
 from normlab.stats.summary.verdict_clauses import if_it_finishes, range_of_blocks, shown
-from normlab.text import count, join
+from normlab.text import count, join, shell_command
 
 HALF = 0.5
 """A difference of accuracy that may be larger than this is not known at all; t over three blocks
@@ -267,7 +267,7 @@ def _go_on(setting: SettingAnalysis, study: str) -> str:
     """What goes on, to the end of the plan or beyond it: a command, or a call in one's program."""
     if is_own(setting.verdict.metric):
         return f"own_study({study!r}, …, blocks={_next_blocks(setting)})"
-    return f"normlab run {study} --blocks {_next_blocks(setting)}"
+    return shell_command("run", study, "--blocks", _next_blocks(setting))
 
 
 def _next_blocks(setting: SettingAnalysis) -> int:

@@ -32,6 +32,7 @@ from normlab.report.sections.base import (
     section_template,
 )
 from normlab.stats.summary.analysis import SettingAnalysis
+from normlab.text import shell_command
 
 VALUE_CAPTION = (
     "Every dot is one run; a thin line joins the runs of one block, the upright bar is the mean. "
@@ -77,6 +78,11 @@ class Use:
     """Its folder as the user would type it."""
     block: int
     """Counted from 1."""
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What can be done with it, to be pasted into a shell."""
+        return tuple(shell_command(verb, self.run, "one.jpg") for verb in ("predict", "explain"))
 
 
 @dataclass(frozen=True, eq=False)

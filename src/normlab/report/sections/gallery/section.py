@@ -6,6 +6,7 @@ from normlab.errors import StorageError
 from normlab.report.explanation import FILE, FOLDER, read_explanation
 from normlab.report.sections.base import Nothing, ReportContext, Section, never, section_template
 from normlab.report.sections.gallery.data import GalleryView, gallery_view, pictures
+from normlab.text import shell_command
 
 
 def build(context: ReportContext) -> GalleryView | None:
@@ -26,7 +27,7 @@ def nothing(context: ReportContext) -> Nothing:
         return Nothing(f"{error}.", is_note=True)
     return Nothing(
         "Nothing was explained yet. To see which parts of the images decide:",
-        f"normlab explain {context.study_folder}",
+        shell_command("explain", context.study_folder),
     )
 
 

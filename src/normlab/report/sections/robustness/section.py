@@ -23,6 +23,7 @@ from normlab.report.sections.gallery.data import embedded
 from normlab.report.sections.robustness.chart import robustness_chart
 from normlab.report.sections.robustness.data import RobustnessView, robustness_view
 from normlab.stats.summary.robustness import robustness_table
+from normlab.text import shell_command
 
 WITHHELD = (
     "Nothing was learned (every arm is at chance level), so no change of the images can take "
@@ -157,7 +158,7 @@ def nothing(context: ReportContext) -> Nothing:
 
 
 def _command(context: ReportContext) -> str:
-    return f"normlab stress {context.study_folder}"
+    return shell_command("stress", context.study_folder)
 
 
 def _chart(one: RobustnessView) -> str:

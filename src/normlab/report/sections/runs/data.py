@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from normlab.stats.data.setting import Setting
 from normlab.stats.inference.power import BLOCKS_CAP
 from normlab.stats.inference.sequential import EXPLORATORY_BELOW
 from normlab.stats.summary.analysis import Analysis
-from normlab.text import count
+from normlab.text import count, shell_command
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def environment_text(run: RunRecord) -> str:
 
 def next_step(study: StudyRecords, analysis: Analysis) -> tuple[str, str]:
     """What would change the verdict, in a sentence, and the command that does it."""
-    command = f"normlab run {shlex.quote(shown_folder(study.folder))}"
+    command = shell_command("run", shown_folder(study.folder))
     left = analysis.planned - analysis.done
     if left:
         return f"{count(left, 'run')} of the plan still to be made or ended:", command

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from normlab.records.cells import level_text, varied
 from normlab.records.plan import StudyPlan, TrainingPlan
+from normlab.text import shell_command
 
 _DEFAULTS = TrainingPlan()
 _AUGMENTATION = "light"
@@ -40,7 +41,7 @@ def compare_command(plan: StudyPlan, folder: str, change: Change) -> str:
 
 def run_command(folder: str, blocks: int) -> str:
     """`normlab run` up to so many blocks."""
-    return f"normlab run {shlex.quote(folder)} --blocks {blocks}"
+    return shell_command("run", folder, "--blocks", blocks)
 
 
 def levels(plan: StudyPlan, name: str) -> tuple[object, ...]:
