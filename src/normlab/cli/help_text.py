@@ -43,6 +43,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "normlab infer --model_file net.pth --normalization bn --n 2 "
         "--test_data_file test.csv --output_file classes.csv",
     ),
+    "import-weights": ("normlab import-weights net.pth --normalization bin",),
     "explain": (
         "normlab explain photos-study",
         "normlab explain photos-study --arms bn,gn --images 3",
@@ -66,7 +67,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "Start here": ("check", "compare", "predict", "report"),
     "Studies": ("plan", "run", "slurm-submit", "status", "verify", "track", "train"),
     "Use a network": ("serve", "export"),
-    "The course": ("infer", "course-report"),
+    "The course": ("infer", "import-weights", "course-report"),
     "Why": ("explain", "stress", "audit"),
     "What there is": ("norms", "networks", "checks", "executors", "bench", "cache", "doctor"),
 }
@@ -87,6 +88,7 @@ SHORT: dict[str, str] = {
     "serve": "A page to drop pictures on, and POST /predict.",
     "course-report": "The course's tables, curves and galleries, as LaTeX.",
     "infer": "The course's program: weights and a CSV in, class ids out.",
+    "import-weights": "Weights of another version of its network, as normlab's.",
     "explain": "Grad-CAM: where a network looked, by class.",
     "stress": "Accuracy as the images change: blur, noise, batches …",
     "audit": "Published tables held against arithmetic.",
