@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from normlab.stats.audit.grid import Cell, RawTable
-from normlab.stats.audit.heads import LOSS, METRICS, Head, read_head, slash_heads
+from normlab.stats.audit.heads import (
+    LOSS,
+    MAYBE_DIFFERENCE,
+    METRICS,
+    NO_NETWORK,
+    Head,
+    read_head,
+    slash_heads,
+)
 from normlab.stats.audit.model import Entry, Figure
 from normlab.stats.audit.numbers import is_missing, parse_cell
 from normlab.stats.audit.units import in_fractions
 
 _FACTOR = re.compile(r"batch|\blr\b|learning|epoch", re.IGNORECASE)
-_NO_NETWORK = re.compile(
-    r"Δ|\bdelta\b|\bdiff(?:erence)?\b|\bgain\b|\bimprovement\b|\bgap\b|^(?:std|sd|stdev)\b|\bp-value",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,14 @@ def build_entries(
     group = ""
     above: Sequence[str] = ()
     names = {row[column].text for row in raw.cells for column in layout.labels}
+    below_zero = _shares_below_zero(raw.cells[header_rows:], layout)
     for row in range(header_rows, len(raw.cells)):
         cells = raw.cells[row]
         if _is_group(cells, layout):
             group = cells[0].text
             continue
         facts, above = _row_facts(cells, layout, group, above)
-        if _is_difference(cells, layout, names):
+        if _is_difference(cells, layout, names, below_zero):
             unread += [cells[column].text for column in layout.figures if cells[column].text]
             continue
         for column in layout.figures:
@@ -119,22 +124,42 @@ def _is_group(cells: Sequence[Cell], layout: Layout) -> bool:
     return len(own) == 1 and own[0] is cells[0] and not parse_cell(cells[0].text)
 
 
-def _is_difference(cells: Sequence[Cell], layout: Layout, names: set[str]) -> bool:
-    """Whether a row holds differences of other rows: it is called so, or holds negative shares."""
+def _is_difference(
+    cells: Sequence[Cell], layout: Layout, names: set[str], below_zero: Mapping[int, float]
+) -> bool:
+    """Whether a row holds differences of other rows.
+
+    It is called so, or holds negative shares and neither its name nor the other rows speak against.
+    """
     texts = [cells[column].text for column in layout.labels]
     if layout.metric_rows:
         return False
-    if any(_NO_NETWORK.search(text) for text in texts):
+    if any(NO_NETWORK.search(text) for text in texts):
         return True
     pieces = [re.split(r"\s*[-−–]\s*", text) for text in texts]
     if any(len(piece) == 2 and set(piece) <= names for piece in pieces):
         return True
+    own = [column for column in layout.figures if _is_below_zero(cells, column, layout)]
+    plain = any(texts) and not any(MAYBE_DIFFERENCE.search(text) for text in texts)
+    signed = any(cells[column].text.lstrip().startswith("+") for column in layout.figures)
+    return bool(own) and (signed or not plain or max(below_zero[c] for c in own) > 1 / 3)
+
+
+def _is_below_zero(cells: Sequence[Cell], column: int, layout: Layout) -> bool:
+    if layout.heads[column].metric == LOSS:
+        return False
+    numbers = parse_cell(cells[column].text, decimal_comma=layout.decimal_comma)
+    return any(number is not None and number.value < 0 for number in numbers)
+
+
+def _shares_below_zero(rows: Sequence[Sequence[Cell]], layout: Layout) -> dict[int, float]:
+    """Of each column of figures, how many of its numbers are negative, as a share."""
+    result = {}
     for column in layout.figures:
-        if layout.heads[column].metric != LOSS:
-            numbers = parse_cell(cells[column].text, decimal_comma=layout.decimal_comma)
-            if any(number is not None and number.value < 0 for number in numbers):
-                return True
-    return False
+        filled = [row for row in rows if parse_cell(row[column].text)]
+        negative = sum(_is_below_zero(row, column, layout) for row in filled)
+        result[column] = negative / max(len(filled), 1)
+    return result
 
 
 def _row_facts(

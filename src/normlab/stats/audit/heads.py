@@ -14,6 +14,19 @@ METRICS = (LOSS, *SHARES)
 OTHER = "other"
 """A metric that no rule knows: mAP, balanced accuracy, precision, a difference of accuracies."""
 
+NO_NETWORK = re.compile(
+    r"Δ|\bdelta\b|\bdiff(?:erence)?\b|\bgain\b|\bimprovement\b|\bgap\b|^(?:std|sd|stdev)\b|\bp-value",
+    re.IGNORECASE,
+)
+"""Names of rows that are no network: differences of other rows, spreads, tests."""
+MAYBE_DIFFERENCE = re.compile(
+    rf"{NO_NETWORK.pattern}|\bv(?:s|ersus)\b|\bover\b|\bminus\b|\bagainst\b|compar|relative|improv"
+    r"|\bgains\b|change|increase|decrease|\bdrop|effect|margin|advantage|benefit|\bcost\b|\bbest\b"
+    r"|\bw/o?\b|\bwith(?:out)?\b|\bno\b|[-−–+±↑↓→/](?!\w)|(?<!\w)[-−–+±↑↓→/]",
+    re.IGNORECASE,
+)
+"""Names of rows that may be differences if they hold negative numbers, and of ablations."""
+
 _ERROR_WORD = r"\berr(?:ors?)?\b(?:\s*rates?\b)?|\bmisclassif\w*"
 _RATE = r"\s*(?:acc(?:uracy|uracies)?\b\.?|err(?:ors?)?\b|scores?\b|rates?\b)*"
 _F1 = r"\bf\s?[-_]?\s?1\b(?:[\s-]*(?:scores?|measure))?|\bf[\s-]?(?:score|measure)\b"

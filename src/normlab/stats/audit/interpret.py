@@ -94,6 +94,7 @@ def _table(
         elsewhere=elsewhere,
         doubt=doubt,
         has_spread=spread or bool(runs and runs > 1),
+        metric_rows=layout.metric_rows,
     )
 
 

@@ -45,6 +45,11 @@ class Figure:
         return self.value + self.unit + self._noise
 
     @property
+    def is_signed(self) -> bool:
+        """Whether a per cent sign stands in its own cell."""
+        return self.printed.text.endswith("%")
+
+    @property
     def scale(self) -> int:
         """100 if it is printed in per cent, else 1."""
         return round(10.0**-self.printed.decimals / self.unit)
@@ -104,11 +109,22 @@ class PublishedTable:
     """Words of the document by which an image may have several labels, or none of one kind."""
     has_spread: bool
     """Whether it gives a spread over runs."""
+    metric_rows: bool
+    """Whether the rows, not the columns, say the metric."""
 
     @property
     def figures(self) -> tuple[Figure, ...]:
         """All figures."""
         return tuple(f for entry in self.entries for f in entry.figures.values())
+
+    def line_of(self, figure: Figure) -> tuple[Figure, ...]:
+        """All figures of the same metric under the same head, its own among them."""
+        return tuple(
+            f
+            for f in self.figures
+            if f.metric == figure.metric
+            and (f.row == figure.row if self.metric_rows else f.column == figure.column)
+        )
 
     def shares(self) -> Iterator[tuple[Entry, Figure]]:
         """All figures but losses, with their entries."""

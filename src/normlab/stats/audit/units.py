@@ -45,6 +45,7 @@ def in_fractions(entries: Sequence[Entry], *, metric_rows: bool) -> Iterator[Ent
     metrics = {m: _sizes(f for f in figures if f.metric == m) for m in {f.metric for f in figures}}
     for entry in entries:
         read = {}
+        maybe_difference = any(f.value < 0 for f in entry.figures.values())
         for key, figure in entry.figures.items():
             if figure.metric == LOSS:
                 read[key] = figure
@@ -54,7 +55,7 @@ def in_fractions(entries: Sequence[Entry], *, metric_rows: bool) -> Iterator[Ent
                 percent, known = _read_error(figure, line, scores)
             else:
                 percent, known = _read_score(figure, line, metrics[figure.metric], scores)
-            read[key] = _scaled(figure, percent=percent, known=known and figure.value >= 0)
+            read[key] = _scaled(figure, percent=percent, known=known and not maybe_difference)
         yield replace(entry, figures=read)
 
 
@@ -62,18 +63,14 @@ def _line_of(figure: Figure, metric_rows: bool) -> tuple[str, int]:
     return figure.metric, figure.row if metric_rows else figure.column
 
 
-def _is_signed(figure: Figure) -> bool:
-    return figure.printed.text.endswith("%")
-
-
 def _sizes(figures: Iterable[Figure]) -> _Sizes:
     own = list(figures)
-    bare = [f.value for f in own if not _is_signed(f)]
+    bare = [f.value for f in own if not f.is_signed]
     return _Sizes(
         small=sum(value <= 1 for value in bare),
         doubtful=sum(1 < value < _DOUBTFUL for value in bare),
         large=sum(value >= _DOUBTFUL for value in bare),
-        least_signed=min((f.value for f in own if _is_signed(f)), default=float("inf")),
+        least_signed=min((f.value for f in own if f.is_signed), default=float("inf")),
     )
 
 
@@ -85,7 +82,7 @@ def _read_score(figure: Figure, line: _Sizes, metric: _Sizes, scores: _Sizes) ->
     either.
     """
     value = figure.value
-    if _is_signed(figure) or value >= _DOUBTFUL:
+    if figure.is_signed or value >= _DOUBTFUL:
         return True, True
     chance = line.least_signed < _DOUBTFUL or bool(line.doubtful and figure.printed.percent)
     if value <= 1:
@@ -102,7 +99,7 @@ def _read_score(figure: Figure, line: _Sizes, metric: _Sizes, scores: _Sizes) ->
 
 def _read_error(figure: Figure, line: _Sizes, scores: _Sizes) -> tuple[bool, bool]:
     """The same of an error; up to 1 it may be a share, or per cent of a very good network."""
-    if _is_signed(figure) or figure.value > 1:
+    if figure.is_signed or figure.value > 1:
         return True, True
     only_small = scores.small > 0 and not scores.above_one
     only_large = scores.above_one > 0 and not scores.small
