@@ -165,6 +165,8 @@ class Made:
     cut: bool
     transposed: bool
     known: Known
+    signed: tuple[str, str] = ("", "")
+    """The one cell that is printed with a per cent sign."""
     fault: str = ""
     place: tuple[str, str] = ("", "")
     replaced: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -174,6 +176,8 @@ class Made:
         if (arm, metric) in self.replaced:
             return self.replaced[arm, metric]
         value = self.values[arm][metric]
+        if (arm, metric) == self.signed:
+            return replace(self, percent=True).shortened(value) + "%"
         return self.shortened(value, share=metric != "loss")
 
     def shortened(self, value: float, *, share: bool = True) -> str:
@@ -208,6 +212,7 @@ def make(generator: np.random.Generator) -> Made:
     )  # fmt: skip
     heads = {metric: str(generator.choice(METRIC_NAMES[metric])) for metric in metrics}
     part = str(generator.choice(["Validation results", "Test results", "Results on the test set"]))
+    alone = (arms[0], metrics[-1]) if generator.integers(4) == 0 else ("", "")
     return Made(
         arms,
         values,
@@ -220,6 +225,7 @@ def make(generator: np.random.Generator) -> Made:
         cut=bool(generator.integers(3) == 0),
         transposed=bool(generator.integers(4) == 0),
         known=Known(images=images, balanced=True),
+        signed=alone,
     )
 
 
@@ -261,6 +267,7 @@ def inject(made: Made, generator: np.random.Generator) -> Made:
         faults.append(("AU11", "error", own["error"] + generator.uniform(0.005, 0.02)))
     if "top-5 accuracy" in made.heads:
         faults.append(("AU10", "top-5 accuracy", own["accuracy"] - generator.uniform(0.01, 0.1)))
+    faults.append(("AU12", "accuracy", 1 + generator.uniform(0.01, 0.5)))
     count = _no_count(made, own["accuracy"])
     if count is not None and generator.integers(2):
         faults = [("AU01", "accuracy", count)]

@@ -26,6 +26,7 @@ class _Sizes:
     """Up to 1."""
     doubtful: int
     large: int
+    signed: int
     least_signed: float
     """The smallest number with a per cent sign; infinite if there is none."""
 
@@ -70,6 +71,7 @@ def _sizes(figures: Iterable[Figure]) -> _Sizes:
         small=sum(value <= 1 for value in bare),
         doubtful=sum(1 < value < _DOUBTFUL for value in bare),
         large=sum(value >= _DOUBTFUL for value in bare),
+        signed=len(own) - len(bare),
         least_signed=min((f.value for f in own if f.is_signed), default=float("inf")),
     )
 
@@ -88,8 +90,8 @@ def _read_score(figure: Figure, line: _Sizes, metric: _Sizes, scores: _Sizes) ->
     if value <= 1:
         if metric.large:
             return True, False
-        near = line.least_signed == float("inf") or 100 * value >= line.least_signed / 2
-        return False, near and not chance and (not line.doubtful or line.small > line.doubtful)
+        alike = line.small > line.signed or 100 * value >= line.least_signed / 2
+        return False, alike and not chance and (not line.doubtful or line.small > line.doubtful)
     if line.large:
         return True, True
     if metric.large or chance or not line.small:
