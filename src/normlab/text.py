@@ -24,10 +24,11 @@ def format_bytes(number: int) -> str:
 def count(number: int, noun: str) -> str:
     """A number with its noun.
 
-    >>> count(1, "block"), count(0, "block"), count(1200, "image")
-    ('1 block', '0 blocks', '1,200 images')
+    >>> count(1, "block"), count(0, "block"), count(1200, "image"), count(6, "class")
+    ('1 block', '0 blocks', '1,200 images', '6 classes')
     """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    ending = "es" if noun.endswith(("s", "x", "sh", "tch")) else "s"
+    return f"{number:,} {noun}{'' if number == 1 else ending}"
 
 
 def shell_command(verb: str, *words: object) -> str:

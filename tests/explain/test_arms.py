@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,11 @@ def test_levels_of_a_varied_factor_are_settings_of_their_own(tmp_path: Path) -> 
     }
     write_plan(parse_plan(content), tmp_path / "study.toml")
     reached = {("bn", "none"): 0.2, ("bn", "light"): 0.9, ("gn", "none"): 0.6, ("gn", "light"): 0.7}
-    for (norm, augmentation), accuracy in reached.items():
+    for (norm, augmentation), block in itertools.product(reached, range(2)):
+        accuracy = reached[norm, augmentation] - 0.1 * block
         spec = RunSpec(
             arm=norm,
-            block=0,
+            block=block,
             data=DataSpec(fingerprint="x", classes=("a", "b"), image_size=64),
             norm=norm,
             optimizer=OptimizerSpec(learning_rate=0.1),
@@ -37,6 +39,7 @@ def test_levels_of_a_varied_factor_are_settings_of_their_own(tmp_path: Path) -> 
         folder.write_predictions(Predictions(np.array(["1", "2"]), np.array([0, 1]), shares))
         folder.write_outcome(Outcome(status="finished", epochs=0, test=test))
     chosen = choose_arms(tmp_path, ("all",))
-    assert [(run.arm, run.accuracy) for run in chosen] == [("bn", 0.9), ("gn", 0.7)]
+    assert [run.record.spec.block for run in chosen] == [0, 0]
+    assert [(run.arm, run.accuracy) for run in chosen] == [("bn", 0.9), ("gn", 0.7)]  # its own
     assert all(run.record.spec.augmentation == "light" for run in chosen)
     assert all("augmentation light" in run.setting for run in chosen)

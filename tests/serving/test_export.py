@@ -14,13 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 from torch import nn
 
 import normlab
 from normlab.data.dataset import load_data
+from normlab.data.decode import RESIZES, decode
 from normlab.errors import MissingExtraError, UnknownNameError, UsageError
-from normlab.serving.export import check, forms, write
+from normlab.records.store import RunFolder
+from normlab.serving.export import card, check, forms, write
+from normlab.serving.export.card import RESIZED, SCRIPT, model_card
 from normlab.serving.export.check import CheckPictures, allowed, check_close, rounding_error
 from normlab.serving.export.forms import facts
 from normlab.serving.export.program import trace
@@ -85,20 +88,16 @@ def test_folder(study: Study, tmp_path: Path) -> None:
     run, out = run_of(study, "bin"), tmp_path / "out"
     made = export(run, ["hf", "folder"], out, check_pictures(run), read_study(study.folder))
     assert dict(made.differences)["folder"] <= 1e-5
-    picture = np.random.default_rng(2).integers(0, 256, (8, 8, 3), np.uint8)
-    Image.fromarray(picture).save(out / "picture.png")
-    (expected,) = Predictor.load(run).probabilities(iter([picture]))
-    shares = normlab.load(out).classify(out / "picture.png")
-    assert shares == normlab.load(run).classify(out / "picture.png")
+    write_turned(out / "picture.jpg")
+    shares = normlab.load(out).classify(out / "picture.jpg")
+    assert shares == normlab.load(run).classify(out / "picture.jpg")
     best = max(shares, key=lambda name: shares[name])
-    assert shares[best] == pytest.approx(expected.max(), abs=1e-5)
     config = json.loads((out / "config.json").read_text())
     assert config["id2label"]["0"] == "bright"
-    card = (out / "README.md").read_text()
+    readme = (out / "README.md").read_text()
     for part in ("pipeline_tag: image-classification", "## Verdict", "fingerprint", "limits"):
-        assert part in card
-    script = card.split("With torch alone:\n\n```python\n")[1].split("```")[0]
-    script = script.replace("picture.jpg", "picture.png")
+        assert part in readme
+    script = readme.split("With torch alone:\n\n```python\n")[1].split("```")[0]
     refusing = "import sys; sys.modules['normlab'] = None\n"
     found = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", refusing + script],
@@ -107,6 +106,38 @@ def test_folder(study: Study, tmp_path: Path) -> None:
     said, share = found.stdout.rsplit(maxsplit=1)
     assert said == best
     assert float(share) == pytest.approx(shares[best], abs=1e-5)
+
+
+def write_turned(path: Path) -> None:
+    """A photograph that lies on its side, as cameras store them."""
+    shades = np.linspace(0, 255, 90 * 120 * 3).reshape(90, 120, 3).astype(np.uint8)
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    Image.fromarray(shades).save(path, exif=turned)
+
+
+@pytest.mark.parametrize("resize", RESIZES)
+def test_the_cards_script_prepares_pictures_as_training_did(resize: str, tmp_path: Path) -> None:
+    script = SCRIPT.replace("RESIZED", RESIZED[resize])
+    prepare = script[script.index("picture = ") : script.index("pixels = ")]
+    write_turned(tmp_path / "turned.jpg")
+    clear = np.random.default_rng(0).integers(0, 256, (20, 30, 4), np.uint8)
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    for path in (tmp_path / "turned.jpg", tmp_path / "clear.png"):
+        names = {"Image": Image, "ImageOps": ImageOps, "side": 16}
+        exec(prepare.replace("picture.jpg", str(path)), names)
+        expected, _, _ = decode(path.read_bytes(), 16, resize)
+        np.testing.assert_array_equal(np.asarray(names["picture"]), expected)
+
+
+def test_the_card_shows_names_as_they_are(study: Study) -> None:
+    record = RunFolder(run_of(study, "bn")).read(rows=False)
+    names = ("cats, big", "<100%>", "a`b")
+    data = record.spec.data.model_copy(update={"classes": names})
+    strange = replace(record, spec=record.spec.model_copy(update={"data": data}))
+    said = model_card(strange, None, "of any size")
+    assert "into 3 classes: `cats, big`, `<100%>`, ``a`b``." in said
+    assert doctest.testmod(card).failed == 0
 
 
 def test_a_folder_is_for_one_run(study: Study, tmp_path: Path) -> None:

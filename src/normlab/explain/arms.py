@@ -31,7 +31,7 @@ class ArmRun:
     setting: str
     """The levels of all other factors of the study."""
     accuracy: float
-    """Mean over the arm's finished blocks, of the test part."""
+    """Of this run, on the test part."""
     record: RunRecord
     predictions: Predictions
 
@@ -118,7 +118,7 @@ def choose_arms(study: Path, wanted: Sequence[str] = ()) -> list[ArmRun]:
         )
     block = min(blocks)
     return [
-        _arm_run(next(r for r in runs if r.spec.block == block), best[arm][1], best[arm][0])
+        _arm_run(next(r for r in runs if r.spec.block == block), best[arm][1])
         for arm, runs in chosen.items()
     ]
 
@@ -165,15 +165,14 @@ def _setting(study: Path, setting: Setting) -> SettingAnalysis | None:
     return next((one for one in settings if one.setting.label == setting.label), None)
 
 
-def _arm_run(record: RunRecord, setting: Setting, accuracy: float | None = None) -> ArmRun:
+def _arm_run(record: RunRecord, setting: Setting) -> ArmRun:
     predictions = RunFolder(record.folder).read_predictions()
     if predictions is None:
         raise UsageError(
             f"the run {record.folder.name} has no predictions; delete its folder and continue the "
             "study with: normlab run STUDY"
         )
-    mean = _accuracy(record) if accuracy is None else accuracy
-    return ArmRun(record.spec.arm, setting.label, mean, record, predictions)
+    return ArmRun(record.spec.arm, setting.label, _accuracy(record), record, predictions)
 
 
 def _accuracy(record: RunRecord) -> float:

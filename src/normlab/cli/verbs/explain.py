@@ -139,7 +139,8 @@ def _faithfulness(gallery: Gallery, device: str) -> dict[str, dict[str, Any]]:
 def _print_choices(gallery: Gallery, images: int) -> None:
     """Which runs and classes were chosen, and where there were fewer images than wanted."""
     for run in (arm.run for arm in gallery.arms):
-        echo(f"{run.arm}  {100 * run.accuracy:.1f} % right, run {run.record.folder.name}")
+        right = f"{100 * run.accuracy:.1f} % of its test images right"
+        echo(f"{run.arm}  run {run.record.folder.name}, {right}")
     for choice in gallery.classes:
         echo(
             f"{choice.name}  {choice.why}: {len(choice.correct)} correct, "

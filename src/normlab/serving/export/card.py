@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,21 +13,32 @@ from normlab.stats.data.setting import Setting
 from normlab.stats.summary.analysis import Analysis, analyse_study
 from normlab.stats.summary.recommendation import recommend
 from normlab.stats.summary.split import split_sentence
-from normlab.text import count
+from normlab.text import count, visible
 
 SCRIPT = """import json, numpy, torch
 from PIL import Image, ImageOps
 
-config = json.load(open("config.json"))
+config = json.load(open("config.json", encoding="utf-8"))
 network = torch.export.load("model.pt2").module()
 side = config["image_size"]
-picture = RESIZED(Image.open("picture.jpg").convert("RGB"), (side, side), Image.BICUBIC)
+picture = Image.open("picture.jpg")
+if picture.format == "JPEG":  # as in training: decoded near its size, then turned upright
+    picture.draft("RGB", (2 * side, 2 * side))
+picture = ImageOps.exif_transpose(picture)
+if picture.has_transparency_data:
+    picture = picture.convert("RGBA")
+    picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+picture = RESIZED
 pixels = torch.from_numpy(numpy.array(picture))[None]
 probabilities = network(pixels)[0]
 print(config["id2label"][str(int(probabilities.argmax()))], float(probabilities.max()))
 """
-"""Ten lines that need torch, numpy and Pillow, and no normlab."""
-RESIZED = {"squash": "Image.Image.resize", "fit": "ImageOps.pad", "crop": "ImageOps.fit"}
+"""It needs torch, numpy and Pillow, and no normlab; it prepares 8-bit pictures as `decode` does."""
+RESIZED = {
+    "squash": 'picture.convert("RGB").resize((side, side), Image.BICUBIC, reducing_gap=3.0)',
+    "fit": 'ImageOps.pad(picture.convert("RGB"), (side, side), Image.BICUBIC, color="black")',
+    "crop": 'ImageOps.fit(picture.convert("RGB"), (side, side), Image.BICUBIC)',
+}
 
 
 def model_card(run: RunRecord, study: StudyRecords | None, sizes: str) -> str:
@@ -70,8 +82,9 @@ def _front(run: RunRecord) -> str:
 
 def _what(spec: RunSpec) -> str:
     data = spec.data
+    names = ", ".join(map(as_code, data.classes))
     return (
-        f"Classifies pictures into {count(len(data.classes), 'class')}: {', '.join(data.classes)}. "
+        f"Classifies pictures into {count(len(data.classes), 'class')}: {names}. "
         f"Pictures are scaled to {data.image_size}×{data.image_size} px ({data.resize}, bicubic); "
         "the network brings its own normalization of the input. Trained with "
         f"{spec.optimizer.name} at learning rate {spec.optimizer.learning_rate:g} "
@@ -120,9 +133,9 @@ def _data(spec: RunSpec, study: StudyRecords | None) -> str:
         report = study.data
         if report is not None:
             lines.append(f"{count(report.images, 'image')} in all.")
-            lines += [f"{name}: {value}." for name, value in report.facts]
+            lines += [_plain(f"{name}: {value}.") for name, value in report.facts]
             found: Sequence[Any] = report.findings
-            lines += [f"Finding {one.code}, {one.title}: {one.message}" for one in found]
+            lines += [_plain(f"Finding {one.code}, {one.title}: {one.message}") for one in found]
             lines += [] if found else ["The checks of the data found nothing."]
     return "\n".join(f"- {line}" for line in lines)
 
@@ -140,6 +153,23 @@ def _limits(spec: RunSpec, analysis: Analysis | None, sizes: str) -> str:
     if analysis is not None:
         lines += [f"Check {one.code}: {one.title}." for one in analysis.findings]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def as_code(name: str) -> str:
+    """A name as Markdown's code, which shows it as it is, whatever it holds.
+
+    >>> as_code("cats, big"), as_code("<100%>"), as_code("a`b")
+    ('`cats, big`', '`<100%>`', '``a`b``')
+    """
+    shown = visible(name)
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    edge = " " if shown[:1] in (" ", "`") or shown[-1:] in (" ", "`") else ""
+    return f"{fence}{edge}{shown}{edge}{fence}"
+
+
+def _plain(text: str) -> str:
+    """A sentence in which names of others may stand, with nothing that Markdown or HTML act on."""
+    return re.sub(r"([\\`*_\[\]<>|&])", r"\\\1", visible(text))
 
 
 def _quoted(text: str) -> str:
