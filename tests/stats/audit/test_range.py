@@ -71,3 +71,9 @@ def test_a_row_below_zero_is_held_against_nothing_else(tables_of) -> None:
     rows = ("BN,.83,.83", "GN,-0.04,.81", "LN,.80,.80")
     text = "\n".join(["Test results", "n,acc,micro F1", *rows]) + "\n"
     assert [one.code for one in audit(tables_of(text, "t.csv")).certain] == ["AU12"]
+
+
+def test_a_loss_below_zero_says_nothing_of_its_row(tables_of) -> None:
+    """The logarithm of a density may be positive."""
+    text = "\n".join(["Test results", "n,loss,acc,micro F1", "BN,-1.2,.83,.85"]) + "\n"
+    assert [one.code for one in audit(tables_of(text, "t.csv")).certain] == ["AU02"]

@@ -62,6 +62,21 @@ def test_units_cell_by_cell(tables_of, head, cells, expected) -> None:
     assert read(tables_of, f"norm,{head}", *cells) == expected
 
 
+@pytest.mark.parametrize(
+    ("heads", "rows"),
+    [
+        ("top-1,top-5", [".5,2.1", ".6,3.0"]),
+        ("top-1,top-5", [".9,3.1", ".8,3.0", "1.3,4.0"]),
+        ("top-1,top-5", [".5,1.5", ".6,1.8"]),
+        ("accuracy,error", [".5,99.5", ".6,99.4"]),
+    ],
+)
+def test_networks_that_have_learned_nothing_are_not_accused(tables_of, heads, rows) -> None:
+    """All of these are per cent: of 1000 classes, chance is right in .1 %."""
+    text = csv(f"norm,{heads}", *(f"n{i},{row}" for i, row in enumerate(rows)), title="")
+    assert audit(tables_of(text, "t.csv"), Known(images=10_000, balanced=True)).certain == ()
+
+
 def test_units_where_the_rows_say_the_metric(tables_of) -> None:
     text = csv("metric,BN,GN,BIN", "accuracy,0.8333,0.8412,86.90 %", "micro F1,.8333,.8412,.8571")
     (found,) = audit(tables_of(text, "t.csv")).certain

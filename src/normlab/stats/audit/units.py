@@ -43,10 +43,13 @@ def in_fractions(entries: Sequence[Entry], *, metric_rows: bool) -> Iterator[Ent
     for figure in figures:
         by_line.setdefault(_line_of(figure, metric_rows), []).append(figure)
     lines = {key: _sizes(own) for key, own in by_line.items()}
-    metrics = {m: _sizes(f for f in figures if f.metric == m) for m in {f.metric for f in figures}}
+    by_metric = {
+        m: _sizes(f for f in figures if f.metric == m) for m in {f.metric for f in figures}
+    }
+    percent_table = any(sizes.large and not sizes.small for sizes in by_metric.values())
     for entry in entries:
         read = {}
-        maybe_difference = any(f.value < 0 for f in entry.figures.values())
+        maybe_difference = any(f.value < 0 for f in entry.figures.values() if f.metric != LOSS)
         for key, figure in entry.figures.items():
             if figure.metric == LOSS:
                 read[key] = figure
@@ -55,7 +58,9 @@ def in_fractions(entries: Sequence[Entry], *, metric_rows: bool) -> Iterator[Ent
             if figure.metric in _ERRORS:
                 percent, known = _read_error(figure, line, scores)
             else:
-                percent, known = _read_score(figure, line, metrics[figure.metric], scores)
+                percent, known = _read_score(
+                    figure, line, by_metric[figure.metric], scores, percent_table=percent_table
+                )
             read[key] = _scaled(figure, percent=percent, known=known and not maybe_difference)
         yield replace(entry, figures=read)
 
@@ -76,17 +81,20 @@ def _sizes(figures: Iterable[Figure]) -> _Sizes:
     )
 
 
-def _read_score(figure: Figure, line: _Sizes, metric: _Sizes, scores: _Sizes) -> tuple[bool, bool]:
+def _read_score(
+    figure: Figure, line: _Sizes, metric: _Sizes, scores: _Sizes, *, percent_table: bool
+) -> tuple[bool, bool]:
     """Whether an accuracy or F1 is per cent, and whether that is known.
 
     "Accuracy (%)" over .9460 is a share: nobody prints a column of networks that are right in 1 %.
     One network of a column may well be right in .1 %, so that a small number among large ones is
-    either.
+    either, and so is a small one beside another metric that is in per cent throughout.
     """
     value = figure.value
     if figure.is_signed or value >= _DOUBTFUL:
         return True, True
-    chance = line.least_signed < _DOUBTFUL or bool(line.doubtful and figure.printed.percent)
+    chance = percent_table or line.least_signed < _DOUBTFUL
+    chance = chance or bool(line.doubtful and figure.printed.percent)
     if value <= 1:
         if metric.large:
             return True, False
