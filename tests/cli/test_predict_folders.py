@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -36,3 +39,38 @@ def test_a_folder_without_images(tmp_path: Path) -> None:
         images_below(touch(tmp_path, "notes.txt"))
     with pytest.raises(DataError, match=r"holds no images \(1 file with the ending .dng was not"):
         images_below(touch(tmp_path, "raw.dng"))
+
+
+def test_labels_are_optional(normlab, study: Path, photos: Path) -> None:
+    """In a table, in some lines of it, and in a zip; and no class needs three images."""
+    names = sorted(f"{path.parent.name}/{path.name}" for path in photos.glob("*/*.png"))[:3]
+    tables = {
+        "paths.csv": ["path", *names],
+        "some.csv": ["path,label", f"{names[0]},bright", f"{names[1]},", f"{names[2]},hat"],
+    }
+    for name, lines in tables.items():
+        (photos / name).write_text("\n".join(lines) + "\n")
+    with zipfile.ZipFile(photos / "flat.zip", "w") as archive:
+        for name in names:
+            archive.write(photos / name, name.replace("/", "-"))
+    said = []
+    for name in ("paths.csv", "some.csv", "flat.zip"):
+        found = normlab("predict", study, photos / name)
+        assert found.code == 0, found.err
+        header, *rows = csv.reader(io.StringIO(found.out))
+        assert header[:2] == ["path", "class"]
+        said.append([row[1:] for row in rows])
+        assert ("1 image with a label" in found.err) == (name == "some.csv"), found.err
+    assert said[0] == said[1] == said[2]
+    assert len(said[0]) == 3
+
+
+def test_tables_of_no_images(normlab, study: Path, photos: Path) -> None:
+    run = next((study / "runs").iterdir())
+    table = photos / "table.csv"
+    table.write_text("label\nbright\n")
+    normlab("predict", run, table).assert_one_sentence("needs a path column", "first line")
+    table.write_text("path,label\n,bright\n")
+    normlab("predict", run, table).assert_one_sentence("line 2 lacks a path; complete it")
+    table.write_text("path\nbright/gone.png\n")
+    assert normlab("predict", run, table).code == 2

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,9 +58,9 @@ def predict(
 ) -> None:
     """Classify images: the class first, then probabilities; scores where the classes are known.
 
-    A terminal gets a line an image, a pipe or --out a CSV. Classes are known from a table, or from
-    the folders in which the images lie. A CSV of pixels (values 0 to 255, no header, channel by
-    channel) gives one class id a line, in the same order.
+    A terminal gets a line an image, a pipe or --out a CSV. Classes are known from a table that has
+    a column of them, or from the folders in which the images lie. A CSV of pixels (values 0 to 255,
+    no header, channel by channel) gives one class id a line, in the same order.
     """
     from normlab.records.store import atomic_write
     from normlab.serving.predictor import Predictor
@@ -128,47 +129,64 @@ def is_pixels(images: Path) -> bool:
 
 
 def _answers(predictor: Predictor, images: Path) -> Iterator[Answer]:
-    """What is predicted of every image of a source."""
-    from normlab.data.layout import is_image
+    """What is predicted of every image of a folder, a table or an archive, or of one.
 
-    if images.is_dir() or is_image(images.name):
-        yield from _of_files(predictor, images)
-        return
-    from normlab.data.dataset import load_data
-
-    data = predictor.spec.data
-    found = load_data(str(images), data.image_size, data.resize)
-    manifest = found.manifest
-    for name, reason in manifest.unreadable:
-        echo(f"normlab: {name} {reason}; left out", err=True)
-    for index, probabilities in enumerate(predictor.probabilities(iter(found.images))):
-        label = manifest.classes[manifest.labels[index]]
-        yield Answer(str(manifest.names[index]), probabilities, label)
-
-
-def _of_files(predictor: Predictor, images: Path) -> Iterator[Answer]:
+    Raises:
+        DataError: none can be read.
+    """
     from normlab.data.decode import decode, quiet_pillow
 
-    paths = images_below(images) if images.is_dir() else [images]
     data = predictor.spec.data
-    read: list[Path] = []
+    read: list[Picture] = []
 
     def pixels() -> Iterator[np.ndarray]:
-        for path in paths:
+        for picture in _pictures(images, data.classes):
             try:
                 with quiet_pillow():
-                    image = decode(check_input(path).read_bytes(), data.image_size, data.resize)[0]
+                    image = decode(picture.content(), data.image_size, data.resize)[0]
             except (DataError, OSError) as error:
-                if path is images:
-                    raise DataError(f"{path} {error}") from None
-                echo(f"normlab: {path} {error}; left out", err=True)
+                if picture.name == str(images):
+                    raise DataError(f"{images} {error}") from None
+                echo(f"normlab: {picture.name} {error}; left out", err=True)
                 continue
-            read.append(path)
+            read.append(picture)
             yield image
 
     for index, probabilities in enumerate(predictor.probabilities(pixels())):
-        label = read[index].parent.name if images.is_dir() else None
-        yield Answer(str(read[index]), probabilities, label if label in data.classes else None)
+        yield Answer(read[index].name, probabilities, read[index].label)
+    if not read:
+        raise DataError(f"{images} has no readable image; give another")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image to be read."""
+
+    name: str
+    content: Callable[[], bytes]
+    label: str | None
+    """Its class, where it is known."""
+
+
+def _pictures(images: Path, classes: Sequence[str]) -> Iterator[Picture]:
+    """The images of a folder, a table or an archive, or the one itself."""
+    from normlab.data.layout import is_image
+    from normlab.data.sources.by_location import open_pictures
+
+    if images.is_dir():
+        for path in images_below(images):
+            label = path.parent.name
+            yield Picture(str(path), _reader(path), label if label in classes else None)
+    elif is_image(images.name):
+        yield Picture(str(images), _reader(images), None)
+    else:
+        source = open_pictures(images)
+        for item in source.items():
+            yield Picture(item.name, partial(source.read, item.name), item.label or None)
+
+
+def _reader(path: Path) -> Callable[[], bytes]:
+    return lambda: check_input(path).read_bytes()
 
 
 def _table(predictor: Predictor, answers: Sequence[Answer]) -> Iterator[Sequence[object]]:

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from normlab.data.layout import is_image
+from normlab.data.layout import Item, Listing, NoClassFoldersError, is_hidden, is_image
 from normlab.data.locations import DEMO, HUGGING_FACE, TORCHVISION
 from normlab.data.sources.archives import (
     ShardSource,
@@ -19,7 +19,8 @@ from normlab.data.sources.archives import (
 from normlab.data.sources.arrays import DigitsSource, open_npz
 from normlab.data.sources.base import Source
 from normlab.data.sources.cifar import EDITIONS, find_cifar, open_cifar
-from normlab.data.sources.files import file_stamp, open_folder, open_table
+from normlab.data.sources.files import FileSource, file_stamp, open_folder, open_table
+from normlab.data.sources.members import Members
 from normlab.data.tables import TABLE_ENDINGS
 from normlab.errors import DataError
 from normlab.inputs import check_input
@@ -70,6 +71,29 @@ def open_source(location: str, cache: Path | None = None) -> Source:
     if not path.exists():
         raise DataError(f"there is no {location}; give {KINDS}")
     return _open_folder(path) if path.is_dir() else _open_file(check_input(path), cache)
+
+
+def open_pictures(path: Path) -> Source:
+    """A file that holds or names images whose classes need not be known; "" where they are not.
+
+    Raises:
+        DataError: it is no table and no archive, or names no images.
+        MissingExtraError: the table needs a library that is not installed.
+    """
+    check_input(path)
+    if path.suffix.lower() in TABLE_ENDINGS:
+        return open_table(path, labelled=False)
+    try:
+        return open_source(str(path))
+    except NoClassFoldersError:
+        if not zipfile.is_zipfile(path):
+            raise
+    names = sorted(name for name in Members(path) if is_image(name) and not is_hidden(name))
+    if not names:
+        raise DataError(f"{path} holds no images; give another")
+    return FileSource(
+        path.parent, str(path), Listing([Item(f"{path.name}/{n}", "") for n in names])
+    )
 
 
 def _open_folder(path: Path) -> Source:

@@ -91,8 +91,8 @@ class Reader:
             return file.read(16)
 
 
-def open_table(path: Path) -> FileSource:
-    """The images that a table lists, relative to its own folder."""
+def open_table(path: Path, *, labelled: bool = True) -> FileSource:
+    """The images that a table lists, relative to its own folder; see `items_of_table`."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -104,7 +104,7 @@ def open_table(path: Path) -> FileSource:
         return inside is not None or (root / name).is_file()
 
     files = Files(exists, lambda: _files_below(root, []))
-    items, notes = merged(items_of_table(content, str(path), files=files))
+    items, notes = merged(items_of_table(content, str(path), files=files, labelled=labelled))
     return FileSource(root, str(path), Listing(items, notes=tuple(notes)))
 
 

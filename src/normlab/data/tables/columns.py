@@ -44,11 +44,11 @@ def plain_columns(header: Sequence[str]) -> bool:
     )
 
 
-def find_columns(table: Table, location: str) -> Columns:
+def find_columns(table: Table, location: str, *, labelled: bool = True) -> Columns:
     """The columns by their usual names; one-hot columns where there is none of labels.
 
     Raises:
-        DataError: there is no path column, or no label column.
+        DataError: there is no path column, or no label column where the images must be `labelled`.
     """
     plain, loose = _places(table.columns), _loose_places(table.columns)
     path = _first((plain, PATH_COLUMNS), (loose, (*PATH_COLUMNS, *MORE_PATH_COLUMNS)))
@@ -64,6 +64,12 @@ def find_columns(table: Table, location: str) -> Columns:
         one_hot = _one_hot_columns(table, rest)
         if len(one_hot) > 1:
             return Columns(path, None, part, group, one_hot)
+        if not labelled:
+            return Columns(path, None, part, group)
+    if not labelled:
+        raise DataError(
+            f"{location} needs a path column ({', '.join(PATH_COLUMNS)}); name it in its first line"
+        )
     raise DataError(
         f"{location} needs a path column ({', '.join(PATH_COLUMNS)}) and a label column "
         f"({', '.join(LABEL_COLUMNS)}); name them in its first line"

@@ -25,6 +25,7 @@ def items_of_table(
     *,
     files: Files | None = None,
     part: str = "",
+    labelled: bool = True,
 ) -> list[Item]:
     """Items from a table whose columns are named, ordered by name; names are put below `folder`.
 
@@ -34,14 +35,15 @@ def items_of_table(
         folder: what its paths are relative to.
         files: the files that it may name; None where they are not looked for.
         part: of all images where there is no column of parts.
+        labelled: whether every image must have a class; else "" stands for none.
 
     Raises:
         DataError: columns or values are missing, or a path has two labels or parts.
         MissingExtraError: the table needs a library that is not installed.
     """
     table = read_table(content, location)
-    columns = find_columns(table, location)
-    lines, names, labels, parts, groups = _values(table, columns, location, part)
+    columns = find_columns(table, location, labelled=labelled)
+    lines, names, labels, parts, groups = _values(table, columns, location, part, labelled)
     if not names:
         raise DataError(f"{location} lists no images; add a line for each")
     _refuse_several_classes(lines, labels, location)
@@ -68,7 +70,7 @@ def unlisted(names: Iterable[str], items: Sequence[Item], table: str) -> Skipped
 
 
 def _values(
-    table: Table, columns: Columns, location: str, part: str
+    table: Table, columns: Columns, location: str, part: str, labelled: bool
 ) -> tuple[list[int], list[str], list[str], list[str], list[str]]:
     """Line, path, class, part and group of every row."""
     lines, names, labels, parts, groups = [], [], [], [], []
@@ -77,8 +79,9 @@ def _values(
         name, label = _value(row, columns.path), _value(row, columns.label)
         if columns.one_hot:
             label = _one_hot_label(row, columns, table.columns, where)
-        if not name or not label:
-            raise DataError(f"{where} lacks a path or a label; complete it")
+        if not name or (labelled and not label):
+            what = "a path or a label" if labelled else "a path"
+            raise DataError(f"{where} lacks {what}; complete it")
         own = _value(row, columns.part)
         if own and not part_of(own):
             raise DataError(f"{where}: unknown part {own.lower()!r}; train, val or test")
@@ -114,7 +117,7 @@ def _one_hot_label(row: Sequence[str], columns: Columns, header: Sequence[str], 
 
 def _refuse_several_classes(lines: Sequence[int], labels: Sequence[str], location: str) -> None:
     """A label that is a list of other labels means an image with several classes."""
-    known = set(labels)
+    known = set(filter(None, labels))
     for label in sorted(known):
         if _is_list(label, known):
             raise DataError(
