@@ -16,6 +16,7 @@ from torch.nn import functional
 from normlab.errors import DataError, UsageError
 from normlab.serving.course.network import load_course_network
 from normlab.serving.course.program import infer
+from normlab.train_cifar import arguments_of_train
 
 
 class FourAxes(nn.Module):
@@ -237,6 +238,30 @@ def test_a_table_that_is_none_writes_nothing(text: str, sentence: str, tmp_path:
     with pytest.raises(DataError, match=sentence):
         infer(tmp_path / "net.pth", "gn", 1, tmp_path / "test.csv", tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_the_training_program_has_the_names_of_the_earlier_years() -> None:
+    given = ["-normalization", "nn", "--data_dir", "cifar", "--output_file", "m.pth", "--n", "2"]
+    words, run, output = arguments_of_train([*given, "--seed", "3"])
+    assert words[:6] == ["train", "cifar", "--norm", "none", "--model", "cifar-resnet14"]
+    assert words[-4:] == ["--image-size", "32", "--seed", "3"]
+    assert (run, output) == (Path("m.pth-run"), Path("m.pth"))
+    with pytest.raises(UsageError, match=r"required: .*--normalization"):
+        arguments_of_train(given[2:])
+    with pytest.raises(UsageError, match="1 to 1000, got 0"):
+        arguments_of_train([*given[:-1], "0"])
+
+
+@pytest.mark.slow
+def test_what_the_training_program_writes_the_inference_program_takes(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "normlab.train_cifar", "--normalization", "torch_bn", "--n"]
+    command += ["1", "--data_dir", "demo:digits", "--output_file", "m.pth", "--num_epochs", "1"]
+    command += ["--image-size", "8", "--no-live"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    write_pixels(tmp_path / "test.csv", 3)
+    infer(tmp_path / "m.pth", "inbuilt", 1, tmp_path / "test.csv", tmp_path / "out.csv")
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 3
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def _is_ours(model: Path) -> bool:
     """Whether the file is the weights of a run of normlab, which carry their own description."""
     import safetensors
 
-    if model.suffix != ".safetensors" or not model.is_file():
+    if not model.is_file():
         return False
     try:
         with safetensors.safe_open(model, framework="pt") as file:
