@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from normlab.stats.audit.printing import describe
 from normlab.stats.audit.rules import audit
 from normlab.stats.audit.rules.base import Known
 
@@ -75,6 +76,11 @@ def test_networks_that_have_learned_nothing_are_not_accused(tables_of, heads, ro
     """All of these are per cent: of 1000 classes, chance is right in .1 %."""
     text = csv(f"norm,{heads}", *(f"n{i},{row}" for i, row in enumerate(rows)), title="")
     assert audit(tables_of(text, "t.csv"), Known(images=10_000, balanced=True)).certain == ()
+
+
+def test_cells_of_no_known_unit_are_named(tables_of) -> None:
+    (table,) = tables_of(csv("norm,acc", "BN,.83", "GN,86.9"), "t.csv")
+    assert describe(table).endswith("; 1 cell of no known unit (share or per cent?): .83")
 
 
 def test_units_where_the_rows_say_the_metric(tables_of) -> None:

@@ -59,6 +59,10 @@ def describe(table: PublishedTable) -> str:
     text += f"; of {', '.join([*data, *parts])}" if data or parts else ""
     if table.unread:
         text += f"; {count(len(table.unread), 'cell')} not read: {', '.join(table.unread[:3])}"
+    either = [f.text for f in table.figures if not f.known_scale and f.value >= 0]
+    if either:
+        text += f"; {count(len(either), 'cell')} of no known unit (share or per cent?): "
+        text += ", ".join(either[:3]) + (" …" if len(either) > 3 else "")
     if table.unused:
         shown = ", ".join(name[:30] for name in table.unused[:6])
         text += f"; left aside: {shown}{' …' if len(table.unused) > 6 else ''}"
