@@ -19,11 +19,16 @@ the sentence and exits with code 2; only a defect of normlab itself shows a trac
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+
+
+NEAR = 0.5
+"""Of difflib's likeness: below it two names only share some letters, as heavy and erase do."""
 
 
 class NormlabError(Exception):
@@ -58,13 +63,18 @@ class UnknownNameError(UsageError):
         `meant` is the one that is suggested; by default it is the one that is spelt most alike.
         """
         available = list(available)
-        by_lower_case = {known.lower(): known for known in available}
-        nearest = difflib.get_close_matches(name.lower()[:200], by_lower_case, n=1, cutoff=0.3)
-        if meant is None and nearest:
-            meant = by_lower_case[nearest[0]]
+        if meant is None:
+            meant = _nearest(name.lower()[:200], {known.lower(): known for known in available})
         hint = f" did you mean {meant!r}?" if meant else ""
         shown = ", ".join(repr(known) if "," in known else known for known in available)
         super().__init__(f"unknown {kind} {shortened(repr(name))};{hint} available: {shown}")
+
+
+def _nearest(asked: str, known: Mapping[str, str]) -> str | None:
+    """The name that is spelt most alike, or begins alike; a far one would only mislead."""
+    near = difflib.get_close_matches(asked, known, n=1, cutoff=NEAR)
+    begins = [name for name in known if len(asked) > 1 and name.startswith(asked)]
+    return known[(near or begins)[0]] if near or begins else None
 
 
 class DataError(UsageError):
@@ -108,13 +118,59 @@ class InterruptedRunError(NormlabError):
     """Somebody asked the run to stop (Ctrl-C, SIGTERM); what was finished is stored."""
 
 
-def first_fault(error: ValidationError) -> str:
-    """The first fault that pydantic found, in one sentence with the key and the value."""
+def first_fault(
+    error: ValidationError, named: Callable[[Sequence[str | int]], str] | None = None
+) -> str:
+    """The first fault that pydantic found, in one sentence with the key and the value.
+
+    `named` gives what a value is called where it came from, as an option; by default it is the key.
+    """
     fault = error.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"])
+    place = fault["loc"]
+    key = ".".join(str(part) for part in place)
     if fault["type"] == "extra_forbidden":
         return f"unknown key {key!r}; remove it or correct its spelling"
     if fault["type"] == "missing":
         return f"the key {key!r} is missing; add it"
-    message = fault["msg"].removeprefix("Value error, ")
-    return f"{key} = {shortened(repr(fault['input']))}: {message[0].lower()}{message[1:]}"
+    name = named(place) if named else key
+    message = fault["msg"]
+    if fault["type"] == "value_error":  # a sentence of our own, with the value in it
+        message = message.removeprefix("Value error, ")
+        if not place or (isinstance(fault["input"], dict) and place[-1] != "training"):
+            return message  # on several keys, which it names
+        return f"{name}: {message[0].lower()}{message[1:]}"
+    value = fault["input"]
+    if named and message.startswith("Input should be "):
+        shown = f"{value:g}" if isinstance(value, float) else shortened(repr(value))
+        return f"{name} must be {message.removeprefix('Input should be ')}, got {shown}"
+    return f"{name} = {shortened(repr(value))}: {message[0].lower()}{message[1:]}"
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space or choose another folder",
+    errno.EDQUOT: "your quota is used up: free some space or choose another folder",
+    errno.EACCES: "choose a folder that you may write to, or change its permissions",
+    errno.EPERM: "choose a folder that you may write to, or change its permissions",
+    errno.EROFS: "what is there can only be read: choose another folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTDIR: "a part of the path is a file: choose another folder",
+    errno.EEXIST: "there is a file in its place: choose another folder",
+    errno.EISDIR: "there is a folder in its place: choose another name",
+    errno.ENOENT: "choose another folder",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
+}
+
+
+def write_remedy(error: OSError, folder: str = "choose another folder") -> str:
+    """What helps against a refusal to write.
+
+    Args:
+        error: what the system said.
+        folder: how another folder is chosen.
+
+    >>> write_remedy(PermissionError(errno.EACCES, "Permission denied"))
+    'choose a folder that you may write to, or change its permissions'
+    """
+    fallback = "free some space or choose another folder"
+    said = _REMEDIES.get(error.errno or 0, fallback)
+    return said.replace("choose another folder", folder)

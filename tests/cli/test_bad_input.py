@@ -130,11 +130,13 @@ def test_a_decompression_bomb(normlab, photos, tiny) -> None:
         (["--optimizers", "sdg"], "unknown optimizer 'sdg'; did you mean 'sgd'?"),
         (["--model", "cifar-resnt14"], "network 'cifar-resnt14'; did you mean 'cifar-resnet14'?"),
         (["--model", "resnet50"], "write cifar-resnet50 for that of He et al. 2015"),
-        (["--model", "cifar-resnet8:depth=2"], "unknown option of cifar-resnet8 'depth'"),
         (["--schedule", "cosin"], "unknown schedule 'cosin'; did you mean 'cosine'?"),
         (["--augmentation", "ligth"], "unknown augmentation 'ligth'; did you mean 'light'?"),
+        (["--augmentation", "heavy"], "unknown augmentation 'heavy'; available: none"),
+        (["--metric", "acc"], "--metric: unknown metric 'acc'; did you mean 'accuracy'?"),
+        (["--vary", "foo=1,2"], "--vary: unknown training factor 'foo'; available: "),
         (["--device", "gpu"], "there is no device 'gpu' here; use --device cpu"),
-        (["--reference", "ln", "--norms", "bn,gn"], "the reference arm 'ln' is not among"),
+        (["--reference", "ln", "--norms", "bn,gn"], "choose one of them with --reference"),
     ],
 )
 def test_unknown_names(normlab, options, sentence) -> None:
@@ -147,18 +149,20 @@ def test_unknown_names(normlab, options, sentence) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--norms", ""], "factor 'norm' has no level"),
-        (["--norms", "bn,bn"], "repeats a level"),
+        (["--norms", ","], "--norms: factor 'norm' has no level"),
+        (["--norms", "bn,bn"], "--norms: factor 'norm' repeats a level, bn; list it once"),
+        (["--alpha", "5"], "--alpha must be less than 0.5, got 5"),
+        (["--looks", "9,3"], "--looks: looks must rise"),
+        (["--out", "/proc/study"], "cannot write into /proc/study: "),
         (["--norms", "gn:groups=7"], "gn:groups=7 in cifar-resnet8"),
         (["--learning-rates", "fast"], "--learning-rates takes numbers with commas, got 'fast'"),
-        (["--learning-rates", "-1"], "learning_rate.0 = -1.0: input should be greater than 0"),
+        (["--learning-rates", "-1"], "--learning-rates must be greater than 0, got -1"),
         (["--batch-sizes", "4.5"], "--batch-sizes takes numbers with commas, got '4.5'"),
-        (["--image-size", "0"], "image_size = 0: input should be greater than or equal to 8"),
+        (["--image-size", "0"], "--image-size must be greater than or equal to 8, got 0"),
         (["--tune-range", "0.1,inf"], "--tune-range takes finite numbers"),
-        (["--image-size", "4"], "image_size = 4: input should be greater than or equal to 8"),
-        (["--resize", "stretch"], "resize = 'stretch'"),
-        (["--precision", "float16"], "precision = 'float16'"),
-        (["--margin", "0"], "margin = 0.0"),
+        (["--resize", "stretch"], "--resize must be 'squash', 'fit' or 'crop', got 'stretch'"),
+        (["--precision", "float16"], "--precision must be 'float32' or 'bfloat16', got"),
+        (["--margin", "0"], "--margin must be greater than 0, got 0"),
         (["--budget", "soon"], "a budget is like 10m, 1h or night, got 'soon'"),
     ],
 )
@@ -178,6 +182,8 @@ def test_neither_demo_nor_a_folder(normlab) -> None:
 
 def test_train_and_its_names(normlab) -> None:
     normlab("train", "demo:digits", "--norm", "gnn").assert_one_sentence("did you mean 'gn'?")
+    minus = normlab("train", "demo:digits", "--learning-rate", "-1")
+    minus.assert_one_sentence("--learning-rate must be greater than 0, got -1")
     normlab("train", "nowhere").assert_one_sentence("there is no")
 
 

@@ -162,7 +162,7 @@ def test_no_run_is_begun_of_which_not_an_epoch_would_end_in_time(normlab, photos
         (("--compare", "colour"), ("colour",)),
         (("--looks", "7,4"), ("looks must rise",)),
         (("--looks", "4,7"), ("last look is after 7 blocks",)),
-        (("--tune", "1"), ("tuning.points",)),
+        (("--tune", "1"), ("--tune must be",)),
         (("--tune", "4", "--tune-range", "1"), ("lowest and the highest",)),
         (("--tune", "4", "--tune-range", "1,0.1"), ("lowest and the highest",)),
         (("--recipe", "norms"), ("recipe", "norms")),

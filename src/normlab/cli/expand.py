@@ -125,6 +125,8 @@ def refused(error: Exception, verb: str | None) -> Exception:
     said = " ".join(said.split()).rstrip(".") + _got(error)
     text = re.sub(r"\S{81,}", lambda long: shortened(long[0]), said)
     place = f"normlab {verb}" if verb else "normlab"
+    if verb == "predict" and "unexpected extra argument" in text:
+        text += "; several images are given as their folder: normlab predict STUDY FOLDER"
     return UsageError(f"{text[:1].lower()}{text[1:]}; see: {place} --help")
 
 

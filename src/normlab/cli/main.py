@@ -24,7 +24,7 @@ from typer.core import TyperGroup
 from normlab.cli.exit_codes import INTERRUPTED, UNUSABLE
 from normlab.cli.help_text import ABOUT, SHORT, VERBS
 from normlab.cli.screen.echo import echo
-from normlab.errors import NormlabError, UsageError, shortened
+from normlab.errors import NormlabError, UsageError, shortened, write_remedy
 from normlab.memory import is_out_of_memory, with_remedy
 from normlab.text import visible
 from normlab.train.interrupt import end_in_order
@@ -178,7 +178,7 @@ def main() -> None:
             _say(with_remedy(error))
         elif isinstance(error, OSError):  # a disk or a folder that refuses: no defect of normlab
             path = f" {error.filename}" if error.filename else ""
-            _say(f"cannot use{path}: {error.strerror or error}")
+            _say(f"cannot use{path}: {error.strerror or error}; {write_remedy(error)}")
         else:
             raise
         sys.exit(UNUSABLE)

@@ -72,9 +72,29 @@ def split_names(values: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
         if value.strip() in known:
             found.append(value.strip())
         else:
-            pieces = next(csv.reader([value], skipinitialspace=True), [])
-            found += [piece.strip() for piece in pieces if piece.strip()]
+            found += _names_in(value, known)
     return tuple(found)
+
+
+def _names_in(value: str, known: Sequence[str]) -> list[str]:
+    """The names between commas: known ones as they are, with commas of their own, else by quotes.
+
+    >>> _names_in('pants, long & "blue",hat', ["hat", 'pants, long & "blue"'])
+    ['pants, long & "blue"', 'hat']
+    """
+    pieces = value.split(",")
+    found: list[str] = []
+    start = 0
+    while start < len(pieces):
+        ends = range(len(pieces), start, -1)
+        whole = next((e for e in ends if ",".join(pieces[start:e]).strip() in known), None)
+        if whole is None and pieces[start].lstrip().startswith('"'):
+            quoted = next(csv.reader([value], skipinitialspace=True), [])
+            return [piece.strip() for piece in quoted if piece.strip()]
+        end = whole or start + 1
+        found.append(",".join(pieces[start:end]).strip())
+        start = end
+    return [name for name in found if name]
 
 
 def split_numbers(text: str, kind: Callable[[str], Value], name: str) -> tuple[Value, ...]:

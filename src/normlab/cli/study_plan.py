@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from normlab.cli.option_groups import (
@@ -13,6 +14,7 @@ from normlab.cli.option_groups import (
     StudyOptions,
     TrainingOptions,
 )
+from normlab.cli.option_names import option_of
 from normlab.cli.options import split_numbers
 from normlab.data.dataset import typical_size
 from normlab.data.duplicates.near_duplicates import copy_level
@@ -40,6 +42,7 @@ def study_plan(
     tuning: Mapping[str, Any] | None = None,
     plugins: Sequence[str] = (),
     track: Sequence[str] = (),
+    several: bool = True,
 ) -> StudyPlan:
     """The plan that the options describe; what nobody chose gets its default.
 
@@ -54,6 +57,7 @@ def study_plan(
         tuning: how the arms find their learning rates.
         plugins: modules that every process of the study imports first.
         track: trackers that the study is sent to.
+        several: whether the options list several levels of a factor.
 
     Raises:
         PlanError: a value that a plan cannot have.
@@ -100,7 +104,8 @@ def study_plan(
                 "looks": split_numbers(analysis.looks, int, "--looks") if analysis.looks else (),
             },
         },
-        "the command",
+        origin="",
+        named=partial(option_of, several=several),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import platformdirs
 from filelock import FileLock, Timeout
 
-from normlab.errors import StorageError
+from normlab.errors import StorageError, write_remedy
 from normlab.inputs import PARSER_FAULTS
 
 DAMAGED = PARSER_FAULTS
@@ -107,6 +107,6 @@ def storing(folder: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise StorageError(
-            f"the cache cannot store in {folder}: {error.strerror or error}; free some space or "
-            "set NORMLAB_CACHE to another folder"
+            f"the cache cannot store in {folder}: {error.strerror or error}; "
+            f"{write_remedy(error, 'set NORMLAB_CACHE to another folder')}"
         ) from error

@@ -30,7 +30,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from normlab.errors import LeaseLostError, StorageError
+from normlab.errors import LeaseLostError, StorageError, write_remedy
 from normlab.inputs import check_input, kind_of_no_file
 from normlab.records.lease import machine, started
 from normlab.records.run import Frozen, Outcome
@@ -87,9 +87,7 @@ def atomic_write(path: Path, content: bytes | tuple[bytes, ...], guard: Guard = 
         if isinstance(error, LeaseLostError):
             raise
         reason = error.strerror or str(error)
-        raise StorageError(
-            f"cannot write {path}: {reason}; free some space or choose another folder"
-        ) from error
+        raise StorageError(f"cannot write {path}: {reason}; {write_remedy(error)}") from error
 
 
 @functools.cache
@@ -137,8 +135,7 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(
-            f"cannot append to {path}: {reason}; free some space or check its permissions, then "
-            "run the command again"
+            f"cannot append to {path}: {reason}; {write_remedy(error)}, then run the command again"
         ) from error
 
 

@@ -23,7 +23,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from normlab.errors import LeaseLostError, StorageError
+from normlab.errors import LeaseLostError, StorageError, write_remedy
 
 LEASE_SECONDS = float(os.environ.get("NORMLAB_LEASE_SECONDS", "30"))
 """A lease that was not renewed for so long is nobody's."""
@@ -114,8 +114,7 @@ def take_lease(folder: Path) -> Lease | None:
             return Lease(path, owner)
     except OSError as error:
         raise StorageError(
-            f"cannot write to {folder}: {error.strerror or error}; free some space or choose "
-            "another folder"
+            f"cannot write to {folder}: {error.strerror or error}; {write_remedy(error)}"
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,13 +12,14 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
 )
 
 from normlab.canonical import content_hash
-from normlab.errors import PlanError, UnknownNameError, UsageError, first_fault
+from normlab.errors import PlanError, UnknownNameError, first_fault
 from normlab.inputs import read_toml
 from normlab.limits import (
     MAX_BATCH_SIZE,
@@ -114,20 +116,18 @@ class Factors(Frozen):
     training: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     """Levels of any key of [training], e.g. training.augmentation = ["none", "light"]."""
 
-    @model_validator(mode="after")
-    def _no_empty_or_repeated_level(self) -> Factors:
-        named = {"training." + key: levels for key, levels in self.training.items()}
-        for name, levels in {**dict(self), **named}.items():
-            if name == "training":
-                continue
-            if not levels:
-                raise PlanError(f"factor {name!r} has no level; give at least one")
-            if any(level in levels[:place] for place, level in enumerate(levels)):
-                raise PlanError(f"factor {name!r} repeats a level in {list(levels)}; list it once")
-        for key in self.training:
-            if key not in TrainingPlan.model_fields:
+    @field_validator(*FACTORS, "training")
+    @classmethod
+    def _no_empty_or_repeated_level(cls, value: Any, info: ValidationInfo) -> Any:
+        named = info.field_name == "training"
+        for key, levels in value.items() if named else ((str(info.field_name), value),):
+            if named and key not in TrainingPlan.model_fields:
                 raise UnknownNameError("training factor", key, tuple(TrainingPlan.model_fields))
-        return self
+            if not levels:
+                raise PlanError(f"factor {key!r} has no level; give at least one")
+            if twice := [level for place, level in enumerate(levels) if level in levels[:place]]:
+                raise PlanError(f"factor {key!r} repeats a level, {twice[0]}; list it once")
+        return value
 
 
 class Exclusion(Frozen):
@@ -268,10 +268,7 @@ class StudyPlan(Frozen):
     def _without_empty_lists(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A plan without plugins and trackers is written, and hashed, as before there were any."""
         content: dict[str, Any] = handler(self)
-        for name in ("plugins", "track"):
-            if not content.get(name):
-                content.pop(name, None)
-        return content
+        return {k: value for k, value in content.items() if value or k not in ("plugins", "track")}
 
     @model_validator(mode="after")
     def _functions_are_of_plugins(self) -> StudyPlan:
@@ -368,12 +365,15 @@ def read_plan(path: Path) -> StudyPlan:
     return plan
 
 
-def parse_plan(content: dict[str, Any], origin: str = "the plan") -> StudyPlan:
+def parse_plan(
+    content: dict[str, Any], origin: str = "the plan", named: Callable[..., str] | None = None
+) -> StudyPlan:
     """Turn plain data into a StudyPlan.
 
     Args:
         content: what a study.toml holds.
-        origin: what a message names as the place of the fault.
+        origin: what a message names as the place of the fault, if anything.
+        named: what a value is called there, by the keys that lead to it.
 
     Raises:
         PlanError: the content is no plan; one sentence names the key and the value.
@@ -383,9 +383,7 @@ def parse_plan(content: dict[str, Any], origin: str = "the plan") -> StudyPlan:
     try:
         return StudyPlan.model_validate(content)
     except ValidationError as error:
-        raise PlanError(f"{origin}: {first_fault(error)}") from None
-    except UsageError as error:
-        raise PlanError(f"{origin}: {error}") from None
+        raise PlanError(f"{origin}: {first_fault(error, named)}".removeprefix(": ")) from None
 
 
 def write_plan(plan: StudyPlan, path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
+import tempfile
 from pathlib import Path
 
 from normlab.data.scan import Manifest
 from normlab.data.split import make_split
-from normlab.errors import NormlabError, PlanError, UsageError
+from normlab.errors import NormlabError, PlanError, StorageError, UsageError, write_remedy
 from normlab.norms.registry import BUILT_IN
 from normlab.norms.spec import parse_norm
 from normlab.records.data_report import LOOK
@@ -87,6 +90,7 @@ def check_folder(folder: Path, source: str) -> None:
     Raises:
         PlanError: it is a file, is not empty, or lies among the images (where the figures of its
             report would be images themselves).
+        StorageError: nothing can be written there.
     """
     if folder.exists() and not folder.is_dir():
         raise PlanError(f"{folder} is a file; choose a folder with --out")
@@ -96,3 +100,26 @@ def check_folder(folder: Path, source: str) -> None:
         )
     if Path(source).is_dir() and folder.resolve().is_relative_to(Path(source).resolve()):
         raise PlanError(f"{folder} lies inside of the images; choose a folder elsewhere with --out")
+    check_writable(folder)
+
+
+def check_writable(folder: Path) -> None:
+    """See that a file can be made in the folder, which need not be there and is not left behind.
+
+    Raises:
+        StorageError: it cannot; said before the images are looked at, which may take long.
+    """
+    made = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        remedy = write_remedy(error, "choose another folder with --out")
+        raise StorageError(
+            f"cannot write into {folder}: {error.strerror or error}; {remedy}"
+        ) from error
+    finally:
+        for each in made:
+            with contextlib.suppress(OSError):  # somebody else has put something into it
+                each.rmdir()

@@ -47,12 +47,14 @@ def freeze(
     if plan.analysis.looks and plan.blocks < plan.analysis.looks[-1]:
         raise PlanError(
             f"the last look is after {plan.analysis.looks[-1]} blocks, but {plan.blocks} are "
-            f"planned; set blocks = {plan.analysis.looks[-1]} or other looks"
+            f"planned; give --blocks {plan.analysis.looks[-1]}, or other --looks (in study.toml: "
+            "blocks, analysis.looks)"
         )
     if plan.analysis.reference not in arms:
         raise PlanError(
             f"the reference arm {plan.analysis.reference!r} is not among the arms "
-            f"{', '.join(arms)}; add it or set analysis.reference"
+            f"{', '.join(arms)}; add it, or choose one of them with --reference (in study.toml: "
+            "analysis.reference)"
         )
     frozen = Frozenness(
         hash=plan.hash,

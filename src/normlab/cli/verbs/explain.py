@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,7 +77,7 @@ def explain(
     study = Study.open(target.resolve().parents[1] if is_run else target)
     runs = [run_of(study.folder, target)] if is_run else choose_arms(study.folder, wanted)
     settings = GalleryOptions(
-        classes=options.split_names(classes or (), runs[0].record.spec.data.classes),
+        classes=_classes(classes or (), runs[0]),
         images=images,
         choose=choose,
         seed=seed,
@@ -89,6 +90,20 @@ def explain(
         study, runs, settings, chosen=is_run or bool(wanted),
         data=data, out=out, device=chosen_device, faithfulness=faithfulness,
     )  # fmt: skip
+
+
+def _classes(asked: Sequence[str], run: ArmRun) -> tuple[str, ...]:
+    """The names of classes that were asked for, whether or not there will be maps.
+
+    Raises:
+        UnknownNameError: no such class.
+    """
+    from normlab.explain.selection import named_classes
+
+    there = run.record.spec.data.classes
+    names = options.split_names(asked, there)
+    named_classes(names, there)
+    return names
 
 
 def _explain_study(

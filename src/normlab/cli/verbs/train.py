@@ -56,6 +56,7 @@ def train(
         blocks=1,
         plugins=plugins.plugin or (),
         track=tracking.track or (),
+        several=False,
     )
     conduct(
         StudyRequest(
