@@ -15,7 +15,11 @@ from normlab.cli.screen.console import make_console
 from normlab.cli.summary import print_answer, print_paths
 from normlab.errors import UsageError
 from normlab.explain.arms import finished_runs
-from normlab.report.page.build import build_report
+from normlab.records.robustness import ROBUSTNESS as STRESSED
+from normlab.report.explanation import FILE, FOLDER
+from normlab.report.page.build import build_report, report_context
+from normlab.report.sections.gallery.section import SECTION as GALLERY
+from normlab.report.sections.robustness.section import SECTION as ROBUSTNESS
 from normlab.stats.data.reading import read_study
 from normlab.stats.summary.analysis import analyse_study
 
@@ -78,6 +82,22 @@ def test_what_the_page_prints_can_be_pasted(study: Path) -> None:
     assert {verb for verb, *_ in own} >= {"explain", "predict", "run", "stress"}
     for words in own:
         assert any(word.startswith(NAME) for word in words), words
+
+
+@pytest.mark.parametrize(
+    ("section", "file"), [(GALLERY, f"{FOLDER}/{FILE}"), (ROBUSTNESS, STRESSED)]
+)
+def test_what_a_section_without_data_says_can_be_pasted(study: Path, section, file: str) -> None:
+    """The command is the last word, with no full stop behind it."""
+    context = report_context(study)
+    missing = section.nothing(context)
+    path = study / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{\n")
+    damaged = section.nothing(context)
+    assert pasted(missing.command) == pasted(damaged.text)
+    (((verb, *words),)) = pasted(missing.command)
+    assert (verb in ("explain", "stress"), words) == (True, [NAME])
 
 
 def test_what_an_error_says_can_be_pasted(study: Path) -> None:

@@ -13,6 +13,7 @@ from normlab.errors import StorageError
 from normlab.inputs import check_input
 from normlab.records.files import append_lines
 from normlab.records.run import Frozen, Share
+from normlab.text import shell_command
 
 ROBUSTNESS = "stress.jsonl"
 """The file in the study's folder that holds the rows."""
@@ -69,7 +70,9 @@ def read_robustness(study: Path) -> tuple[RobustnessRow, ...]:
     try:
         return _ROWS.validate_json(b"[" + b",".join(map(_unsealed, lines)) + b"]")
     except ValueError as error:  # pydantic's are, too
-        raise StorageError(f"{path} is damaged; delete it and run normlab stress again") from error
+        raise StorageError(
+            f"{path} is damaged; delete it, then measure again: {shell_command('stress', study)}"
+        ) from error
 
 
 def append_robustness(study: Path, rows: Iterable[RobustnessRow]) -> None:

@@ -24,7 +24,7 @@ def nothing(context: ReportContext) -> Nothing:
     try:
         read_explanation(context.study.folder)
     except StorageError as error:
-        return Nothing(f"{error}.", is_note=True)
+        return Nothing(str(error), is_note=True)  # it ends with a command
     return Nothing(
         "Nothing was explained yet. To see which parts of the images decide:",
         shell_command("explain", context.study_folder),

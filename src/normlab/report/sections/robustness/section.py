@@ -151,7 +151,7 @@ def nothing(context: ReportContext) -> Nothing:
     try:
         read_robustness(context.study.folder)
     except StorageError as error:
-        return Nothing(f"{error}.", is_note=True)
+        return Nothing(str(error), is_note=True)  # it ends with a command
     return Nothing(
         "Not tried yet. To see how accuracy falls as the test images change:", _command(context)
     )
