@@ -27,6 +27,7 @@ def test_names_of_classes_with_commas() -> None:
     assert split_names(['a "b"', " cat , true ,"], known) == ('a "b"', "cat", "true")
     assert split_names([], known) == ()
     assert split_names(["dog,big"], known) == ("dog", "big")
+    assert split_names(["dog, big,cat,Hut"], known) == ("dog, big", "cat", "Hut")
 
 
 def test_an_error_quotes_a_name_with_a_comma() -> None:

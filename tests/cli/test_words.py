@@ -18,6 +18,7 @@ import pytest
         (["compare", "--demo", "--learning-rates", "1,nan"], ("rates takes finite numbers",)),
         (["status"], ("missing argument", "see: normlab status --help")),
         (["compare", "--blocks"], ("--blocks",)),
+        (["predict", "S", "a.jpg", "b.jpg"], ("given as their folder: normlab predict STUDY FO",)),
     ],
 )
 def test_words_that_cannot_be_read(normlab, command, parts) -> None:
