@@ -222,7 +222,7 @@ def test_a_cache_with_a_file_where_a_folder_should_be(
 ) -> None:
     cache.mkdir()
     (cache / in_the_way).write_text("")
-    with pytest.raises(StorageError, match=r"cannot .*; free some space or"):
+    with pytest.raises(StorageError, match=r"cannot .*; there is a file in its place"):
         load_data(str(photos), 8)
 
 

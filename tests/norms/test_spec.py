@@ -101,7 +101,9 @@ def test_options_reach_the_layer(text: str, type_: type, attributes: dict[str, o
     ("text", "sentence"),
     [
         ("gnn", "unknown norm 'gnn'; did you mean 'gn'? available: bn, in, bin, ln, gn, none, "),
-        ("bacth", "unknown norm 'bacth'; did you mean"),
+        ("bacth", "unknown norm 'bacth'; did you mean 'bn'?"),
+        ("gruop", "unknown norm 'gruop'; did you mean 'gn'?"),
+        ("xyzzy", "unknown norm 'xyzzy'; available"),
         ("", "unknown norm ''; available: bn, "),
         ("bn:momentun=0.1", "unknown option of bn 'momentun'; did you mean 'momentum'? available"),
         ("none:eps=1", "unknown option of none 'eps'; available: init"),

@@ -6,6 +6,7 @@ another package is added by `register`.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -270,6 +271,8 @@ _norms: dict[str, NormInfo] = {
 
 NORMS: Mapping[str, NormInfo] = MappingProxyType(_norms)
 """All norms of this process by their code, those that were registered too; to be read only."""
+SPELT_ALIKE = 0.75
+"""Of difflib's likeness: of five letters two in the wrong order have .8."""
 BUILT_IN = frozenset(_norms)
 """The codes of the norms that come with normlab."""
 
@@ -297,18 +300,16 @@ def find_norm(code: str) -> NormInfo:
 
 
 def _by_name(text: str) -> str | None:
-    """The code of a norm that is called so: "group", "GroupNorm" and "group_norm" are gn."""
+    """The code of a norm that is called so: "group", "GroupNorm" and "gruop" are gn."""
     word = re.sub(r"[^a-z]|norm(alization)?", "", text.lower())
     if len(word) < 3:
         return None
-    return next(
-        (
-            info.code
-            for info in NORMS.values()
-            if re.sub(r"[^a-z]|norm(alization)?", "", info.name.lower()).startswith(word)
-        ),
-        None,
-    )
+    begins: dict[str, str] = {}
+    for info in NORMS.values():
+        name = re.sub(r"[^a-z]|norm(alization)?", "", info.name.lower())
+        begins.setdefault(name[: len(word)], info.code)
+    near = difflib.get_close_matches(word, begins, n=1, cutoff=SPELT_ALIKE)
+    return begins[near[0]] if near else None
 
 
 def register(info: NormInfo) -> None:
