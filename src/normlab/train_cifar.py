@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from normlab.cli.main import main
-from normlab.errors import UsageError
+from normlab.errors import NormlabError, UsageError
 
 SIZE = 32
 """Pixels of a side of CIFAR's images."""
@@ -58,21 +58,21 @@ def arguments_of_train(given: Sequence[str]) -> tuple[list[str], Path, Path]:
 
 def program() -> int:
     """Train, and put the weights where they are asked for; the exit code."""
-    try:
-        words, run, output = arguments_of_train(sys.argv[1:])
-    except UsageError as error:
-        sys.stderr.write(f"normlab: {error}\n")
-        return 2
-    sys.argv[1:] = words
-    try:
-        main()
-    except SystemExit as end:
-        if end.code:
-            return end.code if isinstance(end.code, int) else 1
     from normlab.records.files import atomic_write
 
-    (weights,) = run.glob("runs/*/weights.safetensors")
-    atomic_write(output, weights.read_bytes())
+    try:
+        words, run, output = arguments_of_train(sys.argv[1:])
+        sys.argv[1:] = words
+        try:
+            main()
+        except SystemExit as end:  # typer ends so, however it went
+            if end.code:
+                raise
+        (weights,) = run.glob("runs/*/weights.safetensors")
+        atomic_write(output, weights.read_bytes())
+    except NormlabError as error:
+        sys.stderr.write(f"normlab: {error}\n")
+        return 2
     sys.stdout.write(f"written  {output}\n")
     return 0
 
