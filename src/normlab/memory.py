@@ -132,14 +132,7 @@ def offer_as_victim() -> None:
 
 def kills() -> int:
     """How often the system has killed a process because memory ran out; 0 where it does not say."""
-    try:
-        for line in _VMSTAT.read_text(encoding="ascii").splitlines():
-            name, _, number = line.partition(" ")
-            if name == "oom_kill":
-                return int(number)
-    except (OSError, ValueError):
-        pass
-    return 0
+    return _number(_VMSTAT, "oom_kill") or 0
 
 
 def reason_of_death(code: int, said: str, kills_before: int) -> str:

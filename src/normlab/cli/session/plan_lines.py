@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from normlab.records.cells import Setting, arm_of, cells, excluded_cells
 from normlab.records.plan import StudyPlan, TuningPlan
-from normlab.stats.data.metrics import LABELS, format_difference, is_share, unit
+from normlab.stats.data.metrics import LABELS, format_difference, unit
 from normlab.stats.inference.looks.boundaries import every_block
-from normlab.stats.inference.looks.margins import FEWEST_IMAGES
+from normlab.stats.inference.looks.margins import least_margin
 from normlab.stats.inference.power import detectable_difference
 from normlab.stats.inference.sequential import (
     EXPLORATORY_BELOW,
@@ -88,7 +88,7 @@ def _analysis_text(plan: StudyPlan) -> str:
 def _margin(plan: StudyPlan) -> str:
     analysis = plan.analysis
     if analysis.margin_share is not None:
-        least = f", at least {FEWEST_IMAGES} test images" if is_share(analysis.metric) else ""
-        return f"{100 * analysis.margin_share:g} % of {analysis.reference}'s error{least}"
+        share = f"{100 * analysis.margin_share:g} %"
+        return f"{share} of {analysis.reference}'s error{least_margin(analysis.metric)}"
     margin = format_difference(analysis.metric, analysis.margin).removeprefix("+")
     return f"{margin} {unit(analysis.metric)}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from normlab.errors import StorageError, UsageError
+from normlab.errors import UsageError
 from normlab.norms.spec import parse_norm
 from normlab.records.run import DataSpec, NetworkSpec, RunSpec
 from normlab.serving.course.network import CourseNetwork, load_course_network
@@ -95,10 +95,6 @@ def import_weights(
     own.load_state_dict(state)
     _check(source, found.network, own, image_size)
     centre, spread = torch.tensor(mean or (0.0,) * CHANNELS), torch.tensor(std or (1.0,) * CHANNELS)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot make the folder {out}: {error.strerror}") from error
     save_weights(out / WEIGHTS, own, spec, centre, spread)
     return found
 

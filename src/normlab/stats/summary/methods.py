@@ -10,8 +10,8 @@ from normlab.records.cells import arm_of, cells, varied
 from normlab.records.network import is_own
 from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
-from normlab.stats.data.metrics import LABELS, format_difference, is_share, unit
-from normlab.stats.inference.looks.margins import FEWEST_IMAGES
+from normlab.stats.data.metrics import LABELS, format_difference, unit
+from normlab.stats.inference.looks.margins import least_margin
 from normlab.stats.inference.sequential import look_levels, planned_looks
 from normlab.stats.summary.analysis import Analysis, SettingAnalysis
 from normlab.stats.summary.split import split_sentence, validation_is_cut
@@ -150,8 +150,8 @@ def _judgement(plan: StudyPlan) -> str:
     margin = format_difference(analysis.metric, analysis.margin).removeprefix("+")
     if analysis.margin_share is not None:
         share = f"{100 * analysis.margin_share:g} %"
-        least = f", at least {FEWEST_IMAGES} test images" if is_share(analysis.metric) else ""
-        margin = f"{share} of the error of {analysis.reference} in its first block{least}"
+        margin = f"{share} of the error of {analysis.reference} in its first block"
+        margin += least_margin(analysis.metric)
     else:
         margin = f"{margin} {unit(analysis.metric)}"
     chance = "0" if is_own(analysis.metric) else "chance level"

@@ -10,9 +10,9 @@ from normlab.report.export.table import Printed, Table
 from normlab.report.sections.answer.differences import DifferenceFigure
 from normlab.report.sections.answer.sentence import Sentence
 from normlab.report.sections.base import PageFigure
-from normlab.stats.data.metrics import LABELS, format_difference, format_value, is_share, unit
+from normlab.stats.data.metrics import LABELS, format_difference, format_value, unit
 from normlab.stats.inference.intervals import ShareBetter
-from normlab.stats.inference.looks.margins import FEWEST_IMAGES
+from normlab.stats.inference.looks.margins import least_margin
 from normlab.stats.summary.analysis import Analysis, ArmRow, SettingAnalysis
 from normlab.stats.summary.timing import relative_time
 from normlab.stats.summary.verdict_text import further_blocks
@@ -301,7 +301,7 @@ def how_to_read(analysis: Analysis) -> tuple[str, ...]:
     fixed = "fixed in the plan"
     if rules.margin_share is not None:
         fixed = f"{100 * rules.margin_share:.0f} % of the reference's error in the first block"
-        fixed += f", at least {FEWEST_IMAGES} test images" if is_share(rules.metric) else ""
+        fixed += least_margin(rules.metric)
     confidence = f"{100 * (1 - rules.alpha):g} %"
     if rules.method == 2:
         intervals = (

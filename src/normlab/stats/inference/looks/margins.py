@@ -54,6 +54,15 @@ def relative_margin(error: float, images: int | None, share: float = 0.1) -> flo
     return max(share * error, FEWEST_IMAGES / images if images else 0.0)
 
 
+def least_margin(metric: str) -> str:
+    """What a relative margin is never below, for a sentence that names its share.
+
+    >>> least_margin("accuracy"), least_margin("loss")
+    (', at least 2 test images', '')
+    """
+    return f", at least {FEWEST_IMAGES} test images" if is_share(metric) else ""
+
+
 def _images(layout: Layout) -> int | None:
     for block in layout.blocks:
         for arm in layout.arms:
