@@ -61,6 +61,15 @@ def test_one_level_or_one_block_has_no_interaction():
     assert (tied.f, tied.p_value) == (0.0, 1.0)
 
 
+def test_settings_that_were_decided_at_different_looks_share_the_first_blocks():
+    values = np.random.default_rng(4).normal(0.8, 0.01, (2, 3, 9))
+    values[0, 0] -= 0.2
+    first, second, third = tables(values)
+    assert interactions([first, second.first(5), third.first(7)]) == interactions(
+        tables(values[:, :, :5])
+    )
+
+
 def test_a_study_has_them(fabricate):
     plan = fabricate.make_plan(norms=("bn", "gn"), blocks=4, batch_size=(8, 32))
     analysis = analyse(plan, fabricate.make_runs(plan))

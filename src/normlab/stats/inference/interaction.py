@@ -130,7 +130,11 @@ def crossed(
 ) -> tuple[Float[np.ndarray, "arms levels blocks"], tuple[str, ...], tuple[str, ...]]:
     """The mean value of every arm, level and block, over combinations of the other factors that
     have every level, for the arms and blocks that are complete.
+
+    Settings may have been decided after different numbers of blocks: those that all have count.
     """
+    common = min(len(table.blocks) for table in tables)
+    tables = [table.first(common) for table in tables]
     groups: dict[tuple[tuple[str, str], ...], dict[str, PairedTable]] = {}
     for table in tables:
         levels = _levels(table.setting)
