@@ -45,7 +45,7 @@ SERIES: dict[str, tuple[int, ...]] = {
 }
 NORMS = ("none", "bn", "bin", "rms")
 PARTS = {
-    "plan": "from normlab.study.design import plan_runs\n"
+    "plan": "from normlab.study.design.runs import plan_runs\n"
     "from normlab.records.plan import read_plan\n"
     "plan_runs(read_plan(Path(sys.argv[1]) / 'study.toml'))",
     "status": "normlab('status')",

@@ -23,7 +23,8 @@ from normlab.records.environment import describe_environment
 from normlab.records.plan import StudyPlan, parse_plan, write_plan
 from normlab.records.run import EpochRow, Measures, Outcome
 from normlab.records.store import Predictions, RunFolder
-from normlab.study.design import freeze, plan_runs
+from normlab.study.design.freeze import freeze
+from normlab.study.design.runs import plan_runs
 
 READER = """
 import resource, sys, time

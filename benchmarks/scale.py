@@ -32,7 +32,7 @@ import numpy as np
 from normlab.records.environment import describe_environment
 from normlab.records.plan import StudyPlan, parse_plan, write_plan
 from normlab.records.run import Outcome, RunSpec
-from normlab.study.design import freeze
+from normlab.study.design.freeze import freeze
 from normlab.study.executors.base import Event
 from normlab.study.job import Job, JobSettings
 from normlab.study.scheduler import run_study

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 import normlab
+from normlab.records.cells import cells
 from normlab.records.plan import read_plan
 from normlab.study.check import check_plan
-from normlab.study.design import cells, freeze, plan_runs
+from normlab.study.design.freeze import freeze
+from normlab.study.design.runs import plan_runs
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 WITH_EXAMPLES = (

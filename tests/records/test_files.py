@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from normlab.errors import StorageError
+from normlab.errors import DataError, StorageError
 from normlab.records import files as files_module
 from normlab.records.files import seal, seal_checkpoint, unseal, unseal_checkpoint
 from normlab.records.run import DataSpec, EpochRow, Frozen, Measures, Outcome, RunSpec
@@ -204,3 +205,37 @@ def test_impossible_outcomes_are_refused(tmp_path: Path) -> None:
     folder.write_outcome(Outcome(status="finished", epochs=4))
     with pytest.raises(StorageError, match="holds 4 epochs of a run of 3"):
         folder.read()
+
+
+def test_a_file_is_read_whole_and_only_a_file(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "file"
+    for size in (0, 1, 3 * 2**20):
+        path.write_bytes(b"x" * size)
+        assert files_module.read_bytes(path) == files_module.read_bytes(str(path)) == b"x" * size
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, most: read(descriptor, min(most, 1000)))
+    assert files_module.read_bytes(path) == b"x" * 3 * 2**20  # as a system that gives pieces
+    monkeypatch.undo()
+    assert files_module.read_bytes(tmp_path / "none") is None
+    with pytest.raises(StorageError, match="cannot be read: Is a directory"):
+        files_module.read_bytes(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="named pipe"):
+        files_module.read_bytes(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as open_socket:
+        monkeypatch.chdir(tmp_path)  # the name of a socket is short
+        open_socket.bind("socket")
+        with pytest.raises(DataError, match="a socket"):
+            files_module.read_bytes(Path("socket"))
+    free = lowest_descriptor()
+    for _ in range(3):
+        with pytest.raises(DataError):
+            files_module.read_bytes(tmp_path / "pipe")
+    assert lowest_descriptor() == free
+
+
+def lowest_descriptor() -> int:
+    """The number that the next file gets: one that was left open moves it."""
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
+    return descriptor

@@ -42,6 +42,21 @@ def test_the_id_is_the_content() -> None:
     assert len({s.id for s in [spec(), *changed]}) == len(changed) + 1
 
 
+def test_the_same_in_another_block_is_what_is_written_anew() -> None:
+    first = spec(network={"shortcut": "B"}, epochs=7)
+    assert first.id == first.in_block(0).id
+    assert first.folder_name == first.in_block(0).folder_name
+    for block in (1, 12, 999):
+        there = first.in_block(block)
+        anew = spec(network={"shortcut": "B"}, epochs=7, block=block)
+        assert (there, there.id, there.folder_name) == (anew, anew.id, anew.folder_name)
+        assert there.model_dump_json(exclude_unset=True) == anew.model_dump_json(exclude_unset=True)
+        assert there.model_copy(update={"epochs": 8}).id != there.id
+    assert first.block == 0
+    with pytest.raises(ValidationError, match="frozen"):
+        first.in_block(1).block = 3  # type: ignore[misc]
+
+
 @given(st.text(min_size=1, max_size=60))
 def test_folder_names_are_portable(arm: str) -> None:
     name = spec(arm=arm).folder_name

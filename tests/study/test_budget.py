@@ -22,7 +22,8 @@ from normlab.study.budget import (
     run_seconds,
     study_seconds,
 )
-from normlab.study.design import freeze, plan_runs
+from normlab.study.design.freeze import freeze
+from normlab.study.design.runs import plan_runs
 from normlab.study.executors.registry import find_executor
 from normlab.text import format_seconds
 

@@ -8,8 +8,10 @@ import pytest
 
 from normlab.canonical import content_hash
 from normlab.errors import PlanError, UnknownNameError, UsageError
+from normlab.records.cells import Cell, cells
 from normlab.study.check import check_folder, check_plan
-from normlab.study.design import Cell, cells, freeze, plan_runs, with_methods
+from normlab.study.design.freeze import freeze, with_methods
+from normlab.study.design.runs import plan_runs
 
 
 def runs_of(plan):

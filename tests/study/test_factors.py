@@ -10,7 +10,8 @@ from normlab.records.plan import read_plan, write_plan
 from normlab.records.run import NetworkSpec
 from normlab.stats.data.setting import planned_arms
 from normlab.study.check import check_plan
-from normlab.study.design import freeze, plan_runs
+from normlab.study.design.freeze import freeze
+from normlab.study.design.runs import plan_runs
 
 
 def frozen(plan):

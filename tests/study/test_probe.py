@@ -15,7 +15,8 @@ from normlab.stats.checks.base import StudyToCheck
 from normlab.stats.checks.measures.nl020_probe import probe_at_chance
 from normlab.study import probe as module
 from normlab.study.budget import Cost, cost_key, fit_to_budget
-from normlab.study.design import freeze, plan_runs
+from normlab.study.design.freeze import freeze
+from normlab.study.design.runs import plan_runs
 from normlab.study.probe import (
     LEVEL,
     LOOKS,

@@ -47,6 +47,8 @@ VOUCHED_FILES = (
 _SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}\n\Z')
 _FIRST_LINE = b"normlab checkpoint 1 sha256 %s\n"
 _FIRST_LINE_LENGTH = len(_FIRST_LINE) - 2 + 64
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+"""How files are opened: as bytes, and without waiting where a pipe is found."""
 _RUN_ID = re.compile(r".*-([0-9a-f]{12})")
 
 
@@ -157,20 +159,64 @@ def write_model(path: Path, model: Frozen, guard: Guard = no_guard) -> None:
     atomic_write(path, seal(model.model_dump_json(indent=1).encode()), guard)
 
 
-def read_bytes(path: Path) -> bytes | None:
-    """The content of a file; None where there is none."""
+def read_bytes(path: Path | str) -> bytes | None:
+    """The content of a file; None where there is none.
+
+    Raises:
+        DataError: it is a pipe, a device or a socket.
+        StorageError: it cannot be read.
+    """
     try:
-        return check_input(path).read_bytes()
+        descriptor = os.open(path, _READ)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                check_input(Path(path))
+            parts = [os.read(descriptor, found.st_size + 1)]
+            if len(parts[0]) == found.st_size:
+                return parts[0]
+            while parts[-1]:  # it grows, or the system gives it in pieces
+                parts.append(os.read(descriptor, 2**20))
+            return b"".join(parts)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         return None
     except OSError as error:
+        check_input(Path(path))  # a socket
         raise StorageError(
             f"{path} cannot be read: {error.strerror or error}; check the disk and the file's "
             "permissions"
         ) from error
 
 
-def parse(content: bytes, path: Path, model: type[Model], remedy: str = TRAIN_AGAIN) -> Model:
+def read_outcome(path: Path | str, run: str) -> Outcome | None:
+    """A run's outcome as it is stored, or None where there is none.
+
+    A `SealedOutcome`, or an `Outcome` where it is of before there were seals.
+
+    Args:
+        path: of outcome.json.
+        run: the id of the run that it must be of, or "" where that is not known.
+
+    Raises:
+        StorageError: it is damaged, was changed, or is that of another run.
+    """
+    content = read_bytes(path)
+    if content is None:
+        return None
+    content, sealed = unseal(content, path, TRAIN_AGAIN)
+    if not sealed:
+        return parse(content, path, Outcome)
+    stored = parse(content, path, SealedOutcome)
+    if stored.run and run not in ("", stored.run):
+        raise StorageError(
+            f"{path} is that of the run {stored.run}, not of this folder; {TRAIN_AGAIN}"
+        )
+    return stored
+
+
+def parse(content: bytes, path: Path | str, model: type[Model], remedy: str = TRAIN_AGAIN) -> Model:
     """The value that a JSON file holds.
 
     Raises:
@@ -213,7 +259,7 @@ def seal(content: bytes) -> bytes:
     return head + b',\n "sha256": "%s"\n}\n' % _hex(head)
 
 
-def unseal(content: bytes, path: Path, remedy: str) -> tuple[bytes, bool]:
+def unseal(content: bytes, path: Path | str, remedy: str) -> tuple[bytes, bool]:
     """The JSON without its seal, and whether it had one.
 
     Raises:

@@ -251,12 +251,21 @@ class RunSpec(Frozen):
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, which is another run."""
-        alike = set(update or ()) == {"block"} and bool(self.around_block)
         copied = super().model_copy(update=update, deep=deep)
-        for name in ("id", "folder_name"):
+        for name in ("id", "folder_name", "around_block"):
             vars(copied).pop(name, None)
-        if not alike:
-            vars(copied).pop("around_block", None)
+        return copied
+
+    def in_block(self, block: int) -> Self:
+        """The same in another block, a tenth of a copy's time: a study may have 100,000 runs."""
+        assert self.around_block  # which the copies share
+        content = vars(self) | {"block": block}
+        for name in ("id", "folder_name"):
+            content.pop(name, None)
+        copied = type(self).__new__(type(self))
+        object.__setattr__(copied, "__dict__", content)
+        for name in ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"):
+            object.__setattr__(copied, name, getattr(self, name))
         return copied
 
     @cached_property

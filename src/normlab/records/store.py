@@ -37,8 +37,8 @@ from normlab.records.files import (
     no_collection,
     parse,
     read_bytes,
+    read_outcome,
     seal,
-    unseal,
 )
 from normlab.records.files import Guard as Guard
 from normlab.records.files import atomic_write as atomic_write
@@ -313,18 +313,9 @@ class RunFolder:
 
     def _outcome(self) -> tuple[Outcome | None, Files | None]:
         """The outcome, and the checksums of the other files if it is final and has them."""
-        path = self.path / "outcome.json"
-        content = read_bytes(path)
-        if content is None:
-            return None, None
-        content, sealed = unseal(content, path, TRAIN_AGAIN)
-        if not sealed:
-            return parse(content, path, Outcome), None
-        stored = parse(content, path, SealedOutcome)
-        if stored.run and id_in_name(self.path) not in ("", stored.run):
-            raise StorageError(
-                f"{path} is that of the run {stored.run}, not of this folder; {TRAIN_AGAIN}"
-            )
+        stored = read_outcome(self.path / "outcome.json", id_in_name(self.path))
+        if not isinstance(stored, SealedOutcome):
+            return stored, None
         return stored.plain, stored.files if stored.is_final else None
 
     def _vouched(self) -> Files | None:

@@ -16,7 +16,7 @@ from normlab.errors import PlanError, UsageError, shortened
 from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
 from normlab.study.calibration import CalibrationRun
-from normlab.study.design import plan_runs
+from normlab.study.design.runs import plan_runs
 from normlab.study.tuning.cost import tuning_runs
 from normlab.text import format_seconds
 from normlab.train.step_mode import DEFAULT_STEPS, StepMode

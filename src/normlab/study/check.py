@@ -17,7 +17,8 @@ from normlab.records.data_report import LOOK
 from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
 from normlab.stats.data.metrics import is_share
-from normlab.study.design import freeze, plan_runs
+from normlab.study.design.freeze import freeze
+from normlab.study.design.runs import plan_runs
 from normlab.study.lock import LOCK
 from normlab.study.object_store.mirror import STATE as MIRROR
 from normlab.train.network import check_trainable

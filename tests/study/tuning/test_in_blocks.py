@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from normlab.records.run import Outcome
-from normlab.study.design import freeze, plan_runs
+from normlab.study.design.freeze import freeze
+from normlab.study.design.runs import plan_runs
 from normlab.study.study import Study
 from normlab.study.tuning.in_blocks import (
     block_tuning_runs,

@@ -9,7 +9,8 @@ import pytest
 
 from normlab.errors import PlanError
 from normlab.records.run import FIRST_TUNING_BLOCK, Outcome
-from normlab.study.design import freeze, plan_runs
+from normlab.study.design.freeze import freeze
+from normlab.study.design.runs import plan_runs
 from normlab.study.study import Study
 from normlab.study.tuning.once import rung_epochs, tune, tuning_runs
 from normlab.study.tuning.points import sobol_points

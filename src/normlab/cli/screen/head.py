@@ -20,7 +20,7 @@ from normlab.records.cells import Setting, arm_of, cells
 from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
 from normlab.stats.inference.sequential import planned_looks
-from normlab.study.design import plan_runs
+from normlab.study.design.runs import plan_runs
 from normlab.study.tuning.cost import tuning_runs
 from normlab.text import count, format_seconds, shell_command
 

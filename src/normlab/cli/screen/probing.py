@@ -12,7 +12,7 @@ from normlab.records.data_report import PROBE, Probe, probe_text, proposals_text
 from normlab.records.plan import StudyPlan
 from normlab.records.store import read_optional
 from normlab.study.budget import Calibration, cost_key, run_seconds
-from normlab.study.design import plan_runs
+from normlab.study.design.runs import plan_runs
 from normlab.study.probe import probe_seconds, probed_run, run_probe, with_proposals
 from normlab.study.study import Study
 from normlab.train.step_mode import StepMode

@@ -34,7 +34,8 @@ from normlab.study.budget import (
     parse_duration,
 )
 from normlab.study.calibration import step_bytes
-from normlab.study.design import freeze, plan_runs, with_methods
+from normlab.study.design.freeze import freeze, with_methods
+from normlab.study.design.runs import plan_runs
 from normlab.study.probe import least_epochs
 from normlab.study.study import Study
 from normlab.text import count, format_bytes, format_seconds

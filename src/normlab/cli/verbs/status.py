@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from normlab.records.run import Outcome, RunSpec
+    from normlab.records.store import RunFolder
 
 
 def status(
@@ -16,37 +20,29 @@ def status(
     from statistics import median
 
     from normlab.cli.screen.console import SafeConsole
-    from normlab.records.lease import lease_owner
-    from normlab.study.study import Study
+    from normlab.study.runs import StudyRuns
     from normlab.text import count, format_seconds, shell_command
 
     console = SafeConsole(highlight=False, markup=False, soft_wrap=True)
-    opened = Study.open(study)
+    opened = StudyRuns.open(study)
+    begun = opened.begun()
     outcomes: Counter[str] = Counter()
     seconds, not_begun = [], set()
     for spec in opened.specs():
-        folder = opened.run_folder(spec)
-        outcome = folder.read_outcome()
-        if outcome is not None:
-            opened.note(spec, outcome)  # or it would be read again for what is left
-        unfinished = outcome is None or outcome.status == "interrupted"
-        rows = folder.read_rows() if unfinished else ()
-        kind = outcome.status if outcome else "begun" if rows else "not begun"
+        outcome = opened.read_outcome(spec) if spec.folder_name in begun else None
+        kind, line = "not begun", ""
+        if outcome is not None and outcome.status != "interrupted":
+            kind = outcome.status
+            line = "" if outcome.error is None else f"{kind:<12} {_name(spec)}  {outcome.error}"
+        elif spec.folder_name in begun:
+            kind, line = _unfinished(spec, outcome, opened.run_folder(spec))
         outcomes[kind] += 1
         if kind == "not begun":
             not_begun.add(spec.id)
         if outcome is not None and outcome.test is not None:
             seconds.append(outcome.seconds)
-        name = f"{spec.folder_name}  block {spec.block + 1}"
-        if spec.is_tuning:
-            name = spec.folder_name
-        owner = lease_owner(folder.path) if kind in ("begun", "interrupted") else None
-        if owner is not None:
-            console.print(f"running      {name}, epoch {len(rows)}, by {owner}")
-        elif kind in ("begun", "interrupted"):
-            console.print(f"{kind:<12} {name}, epoch {len(rows)}/{spec.epochs}")
-        elif outcome is not None and outcome.error is not None:
-            console.print(f"{kind:<12} {name}  {outcome.error}")
+        if line:
+            console.print(line)
     missing = {spec.id for spec in opened.missing()}
     left = len(missing)
     outcomes["not needed"] = len(not_begun - missing)  # of arms that earlier looks have decided
@@ -61,3 +57,23 @@ def status(
         console.print(f"all runs are done. Report: {page}")
     else:
         console.print(f"all runs are done. See them: {shell_command('report', study)}")
+
+
+def _unfinished(spec: RunSpec, outcome: Outcome | None, folder: RunFolder) -> tuple[str, str]:
+    """The kind of a run that can go on, and its line; none where no epoch is done."""
+    from normlab.records.lease import lease_owner
+
+    done = len(folder.read_rows())
+    kind = "interrupted" if outcome is not None else "begun" if done else "not begun"
+    if kind == "not begun":
+        return kind, ""
+    owner = lease_owner(folder.path)
+    if owner is not None:
+        return kind, f"running      {_name(spec)}, epoch {done}, by {owner}"
+    return kind, f"{kind:<12} {_name(spec)}, epoch {done}/{spec.epochs}"
+
+
+def _name(spec: RunSpec) -> str:
+    if spec.is_tuning:
+        return spec.folder_name
+    return f"{spec.folder_name}  block {spec.block + 1}"

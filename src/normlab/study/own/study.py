@@ -13,7 +13,8 @@ from normlab.records.network import OWN_TRAINING, own_metric
 from normlab.records.plan import StudyPlan, parse_plan
 from normlab.records.run import Outcome, RunSpec
 from normlab.study.check import check_folder
-from normlab.study.design import freeze, plan_runs, with_rules
+from normlab.study.design.freeze import freeze, with_rules
+from normlab.study.design.runs import plan_runs
 from normlab.study.executors.base import Event, Held
 from normlab.study.folder import run_folder
 from normlab.study.job import Job, JobSettings

@@ -29,7 +29,7 @@ from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
 from normlab.records.tuning_results import Levels, Trial, TunedArm, TuningResults
 from normlab.stats.data.metrics import orientation
-from normlab.study.design import run_spec
+from normlab.study.design.runs import run_spec
 from normlab.study.tuning.fit import Pick, pick
 from normlab.study.tuning.points import Ranges, block_points, joined, widened
 from normlab.study.tuning.rungs import (

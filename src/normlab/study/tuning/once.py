@@ -25,7 +25,7 @@ from normlab.records.cells import Cell, Setting
 from normlab.records.plan import StudyPlan, TuningPlan
 from normlab.records.run import FIRST_TUNING_BLOCK, RunSpec
 from normlab.records.tuning_results import Levels, Trial, TunedArm, TuningResults
-from normlab.study.design import run_spec
+from normlab.study.design.runs import run_spec
 from normlab.study.tuning.points import Ranges, joined, sobol_points, widened
 from normlab.study.tuning.rungs import (
     ETA,

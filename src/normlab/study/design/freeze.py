@@ -1,29 +1,23 @@
-"""From a plan to its runs: pure functions, no file and no network is touched.
+"""A plan is frozen: checked, written in canonical form, bound to its data.
 
-Every *cell* (one combination of factor levels) is run once in every *block*, with the same split,
-initial weights, order and augmentation. Runs are ordered block by block, so that a study that is
-cut off anywhere is still balanced.
+Pure functions: no file and no network is touched.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import ValidationError
-
 from normlab._version import __version__
 from normlab.data.augment.policy import in_one_pass, operations
-from normlab.errors import PlanError, UnknownNameError, UsageError, first_fault
+from normlab.errors import PlanError
 from normlab.networks.registry import checked
 from normlab.norms.spec import parse_norm
-from normlab.records.cells import Cell, Setting, arm_of, cells, split_name, tuned
+from normlab.records.cells import arm_of, cells, split_name, tuned
 from normlab.records.network import ABSORB, hashed_network
-from normlab.records.plan import MARGIN_SHARE, Frozenness, StudyPlan, TrainingPlan
-from normlab.records.run import DataSpec, NetworkSpec, OptimizerSpec, RunSpec, ScheduleSpec
-from normlab.records.tuning_results import Levels, TuningResults
+from normlab.records.plan import MARGIN_SHARE, Frozenness, StudyPlan
+from normlab.records.run import NetworkSpec
 
 
 def freeze(
@@ -143,60 +137,6 @@ def with_rules(plan: StudyPlan, begun: StudyPlan | None) -> StudyPlan:
     return plan.model_copy(update={"analysis": analysis.model_copy(update=rules)})
 
 
-def plan_runs(plan: StudyPlan, tuning_results: TuningResults | None = None) -> list[RunSpec]:
-    """All runs of a frozen plan, block by block.
-
-    Where a block is not tuned yet, parameters are those in the middle of their ranges: good for
-    what depends on the number and kind of runs alone, such as their cost.
-    """
-    planned = cells(plan)
-    if plan.tuning is not None and plan.tuning.scope == "block":
-        return [
-            run_spec(plan, cell, block, levels_of(plan, cell, tuning_results, block))
-            for block in range(plan.blocks)
-            for cell in planned
-        ]
-    first = [run_spec(plan, cell, 0, levels_of(plan, cell, tuning_results, 0)) for cell in planned]
-    return [spec.model_copy(update={"block": b}) for b in range(plan.blocks) for spec in first]
-
-
-def run_spec(plan: StudyPlan, cell: Cell, block: int, levels: Levels | None = None) -> RunSpec:
-    """The run of one cell in one block; `levels` are those of tuned parameters.
-
-    Raises:
-        PlanError: the plan is not frozen, or has a value that no run can have.
-        UnknownNameError: there is no such optimizer, schedule or augmentation.
-    """
-    if plan.frozen is None:
-        raise PlanError("this plan is not bound to data yet; start it with: normlab run STUDY.toml")
-    try:
-        return _run_spec(plan, plan.frozen, cell, block, levels or {})
-    except ValidationError as error:
-        cause = error.errors()[0].get("ctx", {}).get("error")
-        if isinstance(cause, (UnknownNameError, UsageError)):
-            raise cause from None
-        raise PlanError(first_fault(error)) from None
-
-
-def levels_of(
-    plan: StudyPlan, cell: Cell, tuning_results: TuningResults | None, block: int
-) -> Levels:
-    """The tuned parameters of a cell in a block; before they are known, the middle of their ranges.
-
-    Raises:
-        KeyError: the study's one tuning knows nothing of the cell.
-    """
-    if plan.tuning is None:
-        return {}
-    if tuning_results is not None:
-        found = tuning_results.find(Setting.of_cell(cell, plan).label, arm_of(cell, plan), block)
-        if found is not None:
-            return found.chosen
-        if plan.tuning.scope == "study":
-            raise KeyError(f"{arm_of(cell, plan)} was not tuned")
-    return {name: math.sqrt(low * high) for name, (low, high) in plan.tuning.ranges.items()}
-
-
 def _arms(plan: StudyPlan) -> list[str]:
     """The names of all arms, each standing for one norm (or level) only."""
     found = cells(plan)
@@ -253,59 +193,3 @@ def _known_name(plan: StudyPlan, text: str) -> str:
     """The canonical norm, or one of the plan's other names as it is."""
     names = {split_name(level)[1] for factors in plan.factors for level in factors.norm}
     return text if text in names else str(parse_norm(text))
-
-
-def _run_spec(
-    plan: StudyPlan, frozen: Frozenness, cell: Cell, block: int, levels: Levels
-) -> RunSpec:
-    changed: dict[str, Any] = dict(cell.training)
-    if "weight_decay" in levels:
-        changed["weight_decay"] = levels["weight_decay"]
-    training = plan.training
-    if changed:
-        training = TrainingPlan.model_validate({**training.model_dump(), **changed})
-    by_second = training.augmentation_method == 2 and in_one_pass(operations(training.augmentation))
-    return RunSpec(
-        arm=arm_of(cell, plan),
-        block=block,
-        seed=plan.seed,
-        data=DataSpec(
-            fingerprint=frozen.fingerprint,
-            classes=frozen.classes,
-            image_size=plan.data.image_size,
-            resize=plan.data.resize,
-            test_fraction=plan.data.test_fraction,
-            validation_fraction=plan.data.validation_fraction,
-            groups=frozen.groups,
-        ),
-        network=training.network,
-        norm=cell.norm,
-        optimizer=OptimizerSpec(
-            name=cell.optimizer,
-            learning_rate=levels.get("learning_rate", cell.learning_rate),
-            momentum=training.momentum,
-            nesterov=training.nesterov,
-            weight_decay=training.weight_decay,
-            decay_norm_parameters=training.decay_norm_parameters,
-        ),
-        schedule=ScheduleSpec(
-            name=training.schedule,
-            warmup_epochs=training.warmup_epochs,
-            step_epochs=training.step_epochs,
-            milestones=training.milestones,
-            factor=training.factor,
-        ),
-        batch_size=cell.batch_size,
-        epochs=training.epochs,
-        patience=training.patience,
-        label_smoothing=training.label_smoothing,
-        clip_gradient_norm=training.clip_gradient_norm,
-        accumulate=training.accumulate,
-        ema=training.ema,
-        precise_statistics=training.precise_statistics,
-        augmentation=training.augmentation,
-        augmentation_method=2 if by_second else None,
-        precision=training.precision,
-        ranks=training.ranks,
-        norm_batch=training.norm_batch if training.ranks > 1 else None,
-    )
