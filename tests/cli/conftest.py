@@ -114,8 +114,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Studies end without drawing their report, which is tested elsewhere and takes a second."""
     monkeypatch.setattr(
-        "normlab.cli.session.conduct.build_report",
-        lambda folder, **_: folder / "report" / "index.html",
+        "normlab.cli.session.conduct.write_report",
+        lambda context, **_: context.study.folder / "report" / "index.html",
     )
 
 

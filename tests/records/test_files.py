@@ -234,6 +234,45 @@ def test_a_file_is_read_whole_and_only_a_file(tmp_path, monkeypatch) -> None:
     assert lowest_descriptor() == free
 
 
+def test_specs_that_differ_in_the_block_share_the_rest(tmp_path) -> None:
+    specs = [spec().in_block(block) for block in (0, 3, 12)]
+    found = []
+    for own in specs:
+        folder = RunFolder(tmp_path / own.folder_name)
+        folder.create(own, {})
+        found.append(folder.read_spec())
+    assert found == specs
+    assert [one.id for one in found] == [one.id for one in specs]
+    assert found[0].data is found[2].data
+    assert found[0].model_dump_json() == specs[0].model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("line", "changed", "words"),
+    [
+        ('"block": 0', '"block": 123456789', "block: Input should be less"),
+        ('"block": 0', '"block": 9999999', "block: Input should be less"),
+        ('"block": 0', '"block": -1', "block: Input should be greater"),
+        ('"block": 0', '"block": 01', "Invalid JSON"),
+        ('"block": 0', '"seed": 0', "block: Field required"),
+        ('"batch_size": 32', '"batch_size": 0', "batch_size: Input should be"),
+        ('"block": 0', '"block": 0,\n "other": 1', "other: Extra inputs"),
+        ('"block": 0', '"block": 1', "that of the run"),
+        ('"block": 0', '"block": 0,\n "block": 1', "that of the run"),
+    ],
+)
+def test_a_spec_that_is_none_is_named(tmp_path, line, changed, words) -> None:
+    folder = RunFolder(tmp_path / spec().folder_name)
+    folder.create(spec(), {})
+    path = folder.path / "spec.json"
+    content = path.read_text(encoding="utf-8")
+    assert f"\n {line},\n" in content
+    path.write_text(content.replace(line, changed), encoding="utf-8")
+    with pytest.raises(StorageError, match=words) as raised:
+        folder.read_spec()
+    assert str(path) in str(raised.value)
+
+
 def lowest_descriptor() -> int:
     """The number that the next file gets: one that was left open moves it."""
     descriptor = os.open(os.devnull, os.O_RDONLY)

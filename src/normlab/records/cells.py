@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -130,6 +130,19 @@ class Setting:
 
     def __str__(self) -> str:
         return self.label
+
+
+def setting_finder(plan: StudyPlan) -> Callable[[RunSpec], Setting]:
+    """`Setting.of` for many runs: worked out once for all that differ in the block alone."""
+    known: dict[tuple[str, str], Setting] = {}
+
+    def find(spec: RunSpec) -> Setting:
+        found = known.get(spec.around_block)
+        if found is None:
+            found = known[spec.around_block] = Setting.of(spec, plan)
+        return found
+
+    return find
 
 
 def cells(plan: StudyPlan) -> list[Cell]:

@@ -31,9 +31,11 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from normlab.errors import LeaseLostError, StorageError, write_remedy
+from normlab.frozen import Frozen, of_checked, share_field_set
 from normlab.inputs import check_input, kind_of_no_file
+from normlab.limits import MAX_BLOCKS
 from normlab.records.lease import machine, started
-from normlab.records.run import Frozen, Outcome
+from normlab.records.run import Outcome, RunSpec
 
 Model = TypeVar("Model", bound=Frozen)
 Guard = Callable[[], None]
@@ -47,6 +49,8 @@ VOUCHED_FILES = (
 _SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}\n\Z')
 _FIRST_LINE = b"normlab checkpoint 1 sha256 %s\n"
 _FIRST_LINE_LENGTH = len(_FIRST_LINE) - 2 + 64
+_BLOCK = re.compile(rb'^ "block": (0|[1-9][0-9]{0,6}),$', re.MULTILINE)
+"""The block in a spec.json as it is written: one blank before a key of the outermost object."""
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 """How files are opened: as bytes, and without waiting where a pipe is found."""
 _RUN_ID = re.compile(r".*-([0-9a-f]{12})")
@@ -233,6 +237,24 @@ def parse(content: bytes, path: Path | str, model: type[Model], remedy: str = TR
         ) from error
 
 
+def parse_spec(content: bytes, path: Path) -> RunSpec:
+    """What a spec.json holds; specs that differ in the block alone share all the rest.
+
+    Raises:
+        StorageError: it holds none; the sentence names the key and ends with the remedy.
+    """
+    found = _BLOCK.findall(content)
+    if len(found) == 1 and (block := int(found[0])) < 2 * MAX_BLOCKS:
+        with contextlib.suppress(ValidationError):  # or it is said of which file
+            return _spec_of_block_0(_BLOCK.sub(b' "block": 0,', content)).in_block(block)
+    return parse(content, path, RunSpec)
+
+
+@functools.lru_cache(4096)
+def _spec_of_block_0(content: bytes) -> RunSpec:
+    return RunSpec.model_validate_json(content)
+
+
 class SealedOutcome(Outcome):
     """An outcome as it is stored."""
 
@@ -244,9 +266,12 @@ class SealedOutcome(Outcome):
     @property
     def plain(self) -> Outcome:
         """What became of the run, without what the record says of itself."""
-        names = Outcome.model_fields
-        given = self.model_fields_set & set(names)
-        return Outcome.model_construct(given, **{name: getattr(self, name) for name in names})
+        values = vars(self).copy()
+        del values["run"], values["files"]
+        for part in (self.train, self.validation, self.test):
+            if part is not None:
+                share_field_set(part)
+        return of_checked(Outcome, values, self.model_fields_set - {"run", "files"})
 
 
 def seal(content: bytes) -> bytes:
@@ -341,6 +366,19 @@ def id_in_name(folder: Path) -> str:
 
 def _hex(content: bytes) -> bytes:
     return hashlib.sha256(content).hexdigest().encode()
+
+
+@contextmanager
+def out_of_collection() -> Iterator[None]:
+    """Leave all that is in memory now out of what the collector of cycles walks through.
+
+    For work on many records that stay: judging 100,000 runs took a third longer with them in it.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager

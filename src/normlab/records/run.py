@@ -15,8 +15,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    BaseModel,
-    ConfigDict,
     Field,
     field_validator,
     model_validator,
@@ -24,6 +22,8 @@ from pydantic import (
 
 from normlab.canonical import canonical_json
 from normlab.errors import UnknownNameError, UsageError
+from normlab.frozen import Frozen as Frozen
+from normlab.frozen import of_checked
 from normlab.limits import (
     MAX_BATCH_SIZE,
     MAX_BLOCKS,
@@ -58,14 +58,6 @@ Policy = frozenset[str]
 METRICS = ("accuracy", "loss", "micro_f1", "macro_f1")
 
 Status = Literal["finished", "stopped_early", "diverged", "out_of_memory", "failed", "interrupted"]
-
-
-class Frozen(BaseModel):
-    """A value: compared by content, never changed, no field that it does not know."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", ser_json_inf_nan="strings", allow_inf_nan=True
-    )
 
 
 TEST_FRACTION = AliasChoices("test_fraction", "evaluation_fraction")
@@ -259,14 +251,10 @@ class RunSpec(Frozen):
     def in_block(self, block: int) -> Self:
         """The same in another block, a tenth of a copy's time: a study may have 100,000 runs."""
         assert self.around_block  # which the copies share
-        content = vars(self) | {"block": block}
+        values = vars(self) | {"block": block}
         for name in ("id", "folder_name"):
-            content.pop(name, None)
-        copied = type(self).__new__(type(self))
-        object.__setattr__(copied, "__dict__", content)
-        for name in ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"):
-            object.__setattr__(copied, name, getattr(self, name))
-        return copied
+            values.pop(name, None)
+        return of_checked(type(self), values, self.model_fields_set)
 
     @cached_property
     def id(self) -> str:

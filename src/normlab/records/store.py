@@ -15,6 +15,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ from normlab.records.files import (
     checksum,
     id_in_name,
     no_collection,
-    parse,
+    parse_spec,
     read_bytes,
     read_outcome,
     seal,
@@ -46,6 +47,7 @@ from normlab.records.files import no_guard as no_guard
 from normlab.records.files import read_optional as read_optional
 from normlab.records.files import write_model as write_model
 from normlab.records.layer_diagnostics import LayerDiagnosticsRow
+from normlab.records.lean.rows import EpochTable
 from normlab.records.lease import Lease, take_lease
 from normlab.records.predictions import Predictions as Predictions
 from normlab.records.predictions import check_agreement, pack, unpack
@@ -62,7 +64,6 @@ Files = Mapping[str, str]
 """SHA-256 of files by their names."""
 _shared_json = functools.lru_cache(256)(from_json)
 """Of facts that most runs of a study have alike, 3 kB each."""
-_FIELD_SETS: dict[frozenset[str], set[str]] = {}
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class RunRecord:
     folder: Path
     spec: RunSpec
     environment: Environment
-    rows: tuple[EpochRow, ...]
+    rows: Sequence[EpochRow]
+    """An EpochTable, where it was read with its rows; normlab.records.lean.rows.column reads it."""
     outcome: Outcome | None
     vouched: bool = field(default=False, compare=False)
     """Whether the outcome holds checksums of the other files; records of before have none."""
@@ -87,11 +89,19 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         """Bind to the folder; nothing is read or made yet."""
         self.path = path
-        self.checkpoint_path = path / "checkpoint"
-        self.weights_path = path / "weights.safetensors"
         self._lease: Lease | None = None
         self._appended: dict[str, Any] = {}
         """SHA-256 of the files that this process appends to, as it wrote them."""
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The folder of what only a continuation needs."""
+        return self.path / "checkpoint"
+
+    @property
+    def weights_path(self) -> Path:
+        """The weights at the reported epoch."""
+        return self.path / "weights.safetensors"
 
     @contextlib.contextmanager
     def leased(self) -> Iterator[bool]:
@@ -168,7 +178,7 @@ class RunFolder:
         return self._rows(self._vouched())
 
     def _rows(self, files: Files | None) -> tuple[EpochRow, ...]:
-        rows = _share_field_sets(self._read_lines("epochs.jsonl", EpochRow, _ROWS, files))
+        rows = self._read_lines("epochs.jsonl", EpochRow, _ROWS, files)
         for number, row in enumerate(rows, start=1):
             if row.epoch != number:
                 raise StorageError(
@@ -264,7 +274,7 @@ class RunFolder:
         outcome, files = self._outcome()  # before the rows, which are there when it is written
         spec = self.read_spec(files)
         environment = self._read_environment(files)
-        own_rows = self._rows(files) if rows else ()
+        own_rows = EpochTable.of(self._rows(files)) if rows else ()
         done = max([0 if outcome is None else outcome.epochs, len(own_rows)])
         if done > spec.epochs:
             raise StorageError(
@@ -289,7 +299,7 @@ class RunFolder:
             raise StorageError(f"{path} is missing; this folder is not a normlab run")
         if files is not None:
             check_file(path, files.get(path.name), content)
-        spec = parse(content, path, RunSpec)
+        spec = parse_spec(content, path)
         if id_in_name(self.path) not in ("", spec.id):
             raise StorageError(
                 f"{path} is that of the run {spec.id}, not of this folder; {TRAIN_AGAIN}"
@@ -365,23 +375,20 @@ class RunFolder:
             self._appended[name].update(line.encode() + b"\n")
 
 
-def _share_field_sets(rows: tuple[EpochRow, ...]) -> tuple[EpochRow, ...]:
-    """Let the rows share what pydantic keeps of each one: the set of the fields that were given.
-
-    A set for every one of 300,000 values is 65 MB in a study of 1,000 runs × 100 epochs.
-    """
-    for row in rows:
-        for model in (row, row.train, row.validation):
-            given = model.__pydantic_fields_set__
-            shared = _FIELD_SETS.setdefault(frozenset(given), given)
-            object.__setattr__(model, "__pydantic_fields_set__", shared)
-    return rows
-
-
 def run_folders(study_folder: Path) -> Iterator[RunFolder]:
     """The run folders of a study, in the order of their names, without those of its tuning."""
-    for path in sorted((study_folder / "runs").glob("*/spec.json")):
-        yield RunFolder(path.parent)
+    runs = study_folder / "runs"
+    for name in names_in(runs):
+        if os.path.exists(f"{runs}/{name}/spec.json"):  # noqa: PTH110 - of 100,000
+            yield RunFolder(runs / name)
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names in a folder, in order; none where it cannot be listed."""
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208
+    except OSError:
+        return []
 
 
 def read_runs(study_folder: Path, *, rows: bool = True) -> Sequence[RunRecord]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from normlab.errors import PlanError, StorageError
-from normlab.records.cells import Setting
+from normlab.records.cells import Setting, setting_finder
 from normlab.records.files import read_outcome
 from normlab.records.plan import StudyPlan, read_plan
 from normlab.records.run import Outcome, RunSpec
@@ -41,6 +41,7 @@ class StudyRuns:
         """Bind a frozen plan to its folder; nothing is read yet."""
         self.folder = folder
         self.plan = plan
+        self._setting_of = setting_finder(plan)  # of [training] and factors, which are fixed
         self._planned: tuple[StudyPlan, TuningResults | None, list[RunSpec]] | None = None
         self._done: set[str] = set()
         """Ids of runs whose outcome cannot change any more."""
@@ -248,4 +249,4 @@ class StudyRuns:
         return found
 
     def _key(self, spec: RunSpec) -> tuple[Setting, str, int]:
-        return Setting.of(spec, self.plan), spec.arm, spec.block
+        return self._setting_of(spec), spec.arm, spec.block

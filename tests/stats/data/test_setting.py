@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from normlab.records.plan import parse_plan
-from normlab.stats.data.setting import Setting, arms_of, planned_arms
+from normlab.stats.data.setting import Setting, arms_of, planned_arms, setting_finder
 
 
 @pytest.fixture
@@ -39,3 +39,12 @@ def test_a_small_rate_reads_well_and_the_slug_is_portable():
     setting = Setting("adam", 1e-4, 128)
     assert setting.label == "adam, learning rate 0.0001, batch 128"
     assert setting.slug == "adam-lr0.0001-batch128"
+
+
+def test_the_setting_of_many_runs_is_that_of_each(plan, fabricate):
+    specs = [fabricate.make_spec(fabricate.make_plan(), arm, b) for arm in "ab" for b in (0, 7)]
+    specs += [specs[0].model_copy(update={"batch_size": 64})]
+    find = setting_finder(plan)
+    for spec in (*specs, *specs):
+        assert find(spec) == Setting.of(spec, plan)
+    assert find(specs[0]) is find(specs[1])

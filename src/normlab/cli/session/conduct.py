@@ -31,9 +31,7 @@ from normlab.plugins import use_plugins
 from normlab.records.data_report import LOOK
 from normlab.records.plan import StudyPlan
 from normlab.records.run import RunSpec
-from normlab.report.page.build import build_report
-from normlab.stats.data.reading import read_study
-from normlab.stats.summary.analysis import analyse_study
+from normlab.report.page.build import report_context, write_report
 from normlab.study.budget import (
     cost_key,
     parse_duration,
@@ -215,15 +213,15 @@ def _say_answer(folder: Path, console: Console, sitting: Sitting, length: float 
     Raises:
         typer.Exit: the study was stopped before its end (code 3), or some run failed (1).
     """
-    records = read_study(folder)
-    analysis = analyse_study(records)
+    context = report_context(folder)
+    records, analysis = context.study, context.analysis
     only = records.runs[0] if len(records.runs) == analysis.planned == 1 else None
     if only is None:
         found = print_answer(analysis, console, folder)
     else:
         print_run(only, console)
     with console.status("drawing the report"):
-        page = build_report(folder, exports=sitting.ended != "stopped")
+        page = write_report(context, exports=sitting.ended != "stopped")
     if sitting.ended != "finished":
         say_facts(console, "page", [str(page)])
         say_facts(

@@ -58,18 +58,15 @@ def report(
 def _single(folder: Path, compare: str | None, reference: str | None) -> None:
     from normlab.cli.screen.console import make_console
     from normlab.cli.summary import print_answer, print_paths, print_words
-    from normlab.report.page.build import build_report
-    from normlab.stats.data.reading import read_study
-    from normlab.stats.data.regroup import regroup
-    from normlab.stats.summary.analysis import analyse_study
+    from normlab.report.charts.parallel_drawing import start_drawing
+    from normlab.report.page.build import report_context, write_report
 
     console = make_console()
-    records = read_study(folder)
-    if compare is not None:
-        records = regroup(records, compare, reference)
+    start_drawing()
     with console.status("drawing the report"):
-        page = build_report(folder, compare=compare, reference=reference)
-    analysis = analyse_study(records)
+        context = report_context(folder, compare, reference)
+        page = write_report(context)
+    records, analysis = context.study, context.analysis
     found = print_answer(analysis, console, folder)
     print_words(records, analysis, console)
     for damaged in records.unreadable:

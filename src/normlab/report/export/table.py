@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from normlab.stats.inference.intervals import Summary
 
@@ -37,7 +38,7 @@ class Table:
     """With the unit, where the numbers have one: a CSV file has no caption."""
     rows: tuple[tuple[Cell, ...], ...]
 
-    @property
+    @cached_property
     def text_columns(self) -> tuple[bool, ...]:
         """Whether each column holds text: text is set to the left, numbers to the right."""
         return tuple(

@@ -14,8 +14,8 @@ from typing import Any
 from markupsafe import Markup
 
 from normlab.errors import UsageError
+from normlab.records.files import atomic_write, out_of_collection
 from normlab.records.network import is_own
-from normlab.records.store import atomic_write
 from normlab.report.charts.colours import strokes
 from normlab.report.charts.parallel_drawing import ChartCall, draw_all, start_drawing
 from normlab.report.export.formats import to_csv, to_latex, to_markdown
@@ -62,15 +62,11 @@ def build_report(
     compare: str | None = None,
     reference: str | None = None,
 ) -> Path:
-    """Read study.toml and runs/, write report/, and give the path of the page.
+    """Read study.toml and runs/, write report/, and give the path of the page; see `write_report`.
 
     With `compare` the finished runs are regrouped: the levels of that factor are the arms, the
     first or `reference` is what they are set against, and all goes to report/by-FACTOR/, so that
     the page of the plan stays.
-
-    What is missing (no finished run, one arm, one block, a damaged record) is named in the page,
-    and the rest is shown. Every file is written whole or not at all; the page comes last, so that
-    it never speaks of a file that is not there. Without `exports` only the page is written.
 
     Raises:
         PlanError: there is no study.toml, or it cannot be used.
@@ -78,10 +74,32 @@ def build_report(
         PluginError: an installed package brings a section that cannot be used.
         UsageError: the factor does not vary in the study.
     """
-    log = progress or (lambda _: None)
-    log("reading the records")
+    if progress is not None:
+        progress("reading the records")
     start_drawing()
     context = report_context(study_folder, compare, reference)
+    return write_report(context, progress=progress, exports=exports)
+
+
+def write_report(
+    context: ReportContext, *, progress: Progress | None = None, exports: bool = True
+) -> Path:
+    """Write the report of a study that has been read, and give the path of the page.
+
+    What is missing (no finished run, one arm, one block, a damaged record) is named in the page,
+    and the rest is shown. Every file is written whole or not at all; the page comes last, so that
+    it never speaks of a file that is not there. Without `exports` only the page is written.
+
+    Raises:
+        StorageError: the report cannot be written.
+        PluginError: an installed package brings a section that cannot be used.
+    """
+    log = progress or (lambda _: None)
+    with out_of_collection():
+        return _write(context, log, exports)
+
+
+def _write(context: ReportContext, log: Progress, exports: bool) -> Path:
     regrouped = context.study.planned_compare is not None
     own = is_own(context.study.plan.analysis.metric)
     built = [
@@ -90,7 +108,8 @@ def build_report(
         if (section.in_regrouping or not regrouped) and (section.of_own or not own)
     ]
     shown = [one for one in built if one.view is not None]
-    report = report_folder(study_folder, compare if regrouped else None)
+    factor = context.study.plan.analysis.compare
+    report = report_folder(context.study.folder, factor if regrouped else None)
     tables = [table for one in shown for table in one.section.tables(one.view)]
     if exports:
         log("writing the tables")
@@ -134,7 +153,8 @@ def report_context(
     study = read_study(study_folder)
     if compare is not None:
         study = regroup(study, compare, reference)
-    analysis = analyse_study(study)
+    with out_of_collection():
+        analysis = analyse_study(study)
     arms = dict.fromkeys(row.arm for setting in analysis.settings for row in setting.rows)
     layouts = tuple(arrange(study.plan, study.runs))
     return ReportContext(study, analysis, layouts, strokes(list(arms)))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from normlab.records.lean.rows import column
 from normlab.records.plan import StudyPlan
 from normlab.records.run import METRICS
 from normlab.records.store import RunRecord
@@ -49,7 +50,7 @@ def _setting_curves(layout: Layout, settings: list[str]) -> pd.DataFrame:
     values = [_values(record) for _, record in records]
     per_epoch = len(PARTS) * len(METRICS)
     rows = [value.size for value in values]
-    epochs = [np.array([row.epoch for row in record.rows]) for _, record in records]
+    epochs = [column(record.rows, "epoch").astype(int) for _, record in records]
     count = sum(rows) // per_epoch
     arms = list(dict.fromkeys(arm for arm, _ in records))
     flat = np.concatenate([v.ravel() for v in values]) if values else np.empty(0)
@@ -73,12 +74,12 @@ def _setting_curves(layout: Layout, settings: list[str]) -> pd.DataFrame:
 
 
 def _values(record: RunRecord) -> Float[np.ndarray, "epochs parts metrics"]:
-    return np.array(
+    return np.stack(
         [
-            [[getattr(part, metric) for metric in METRICS] for part in (row.train, row.validation)]
-            for row in record.rows
+            np.stack([column(record.rows, f"{part}.{metric}") for metric in METRICS], axis=-1)
+            for part in PARTS
         ],
-        dtype=float,
+        axis=1,
     )
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from normlab.records.plan import StudyPlan
 from normlab.records.run import Status
 from normlab.records.store import RunRecord
-from normlab.stats.data.setting import Setting, arms_of
+from normlab.stats.data.setting import Setting, arms_of, setting_finder
 
 CellStatus = Status | Literal["unfinished", "missing", "ambiguous", "not needed"]
 """How a run ended, or: has not ended, was never started, has several rival records, was skipped by
@@ -54,11 +55,12 @@ class Layout:
         got furthest. Of two rival final records neither counts: choosing would be ours, and
         averaging would mix two specifications.
         """
-        candidates = self.records.get((arm, block), ())
-        final = [record for record in candidates if is_final(record)]
-        if final:
-            return final[0] if len(final) == 1 else None
-        return max(candidates, key=lambda record: len(record.rows), default=None)
+        return self._counting.get((arm, block))
+
+    @cached_property
+    def _counting(self) -> dict[tuple[str, int], RunRecord | None]:
+        """Worked out once: each is asked for some fifty times."""
+        return {cell: _counts(candidates) for cell, candidates in self.records.items()}
 
     def status(self, arm: str, block: int) -> CellStatus:
         """What became of a cell."""
@@ -75,6 +77,13 @@ def first_blocks(layout: Layout, blocks: int) -> Layout:
     return replace(layout, blocks=layout.blocks[:blocks])
 
 
+def _counts(candidates: Sequence[RunRecord]) -> RunRecord | None:
+    final = [record for record in candidates if is_final(record)]
+    if final:
+        return final[0] if len(final) == 1 else None
+    return max(candidates, key=lambda record: len(record.rows), default=None)
+
+
 def is_final(record: RunRecord) -> bool:
     """Whether running this record's spec again would change nothing."""
     return record.outcome is not None and record.outcome.is_final
@@ -83,10 +92,11 @@ def is_final(record: RunRecord) -> bool:
 def arrange(plan: StudyPlan, runs: Sequence[RunRecord]) -> tuple[Layout, ...]:
     """One layout a setting, in the order of the plan."""
     blocks = tuple(sorted({*range(plan.blocks), *(run.spec.block for run in runs)}))
+    setting_of = setting_finder(plan)
     cells: dict[Setting, dict[tuple[str, int], list[RunRecord]]] = defaultdict(dict)
     for run in runs:
         cell = (run.spec.arm, run.spec.block)
-        cells[Setting.of(run.spec, plan)].setdefault(cell, []).append(run)
+        cells[setting_of(run.spec)].setdefault(cell, []).append(run)
     return tuple(
         Layout(setting, arms, blocks, {cell: tuple(r) for cell, r in cells[setting].items()})
         for setting, arms in arms_of(plan, (run.spec for run in runs)).items()

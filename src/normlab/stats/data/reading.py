@@ -15,6 +15,7 @@ from normlab.records.store import (
     Predictions,
     RunFolder,
     RunRecord,
+    names_in,
     read_optional,
     run_folders,
 )
@@ -66,11 +67,11 @@ def read_study(folder: Path) -> StudyRecords:
                 runs.append(run_folder.read())
             except (StorageError, ValueError, OSError) as error:  # ValueError: JSON cut in half
                 unreadable.append(Unreadable(run_folder.path.name, str(error)))
-    known = {run_folder.path for run_folder in readable}
+    known = {run_folder.path.name for run_folder in readable}
     unreadable += [
-        Unreadable(path.name, "there is no spec.json in it")
-        for path in sorted((folder / "runs").glob("*/"))
-        if path not in known
+        Unreadable(name, "there is no spec.json in it")
+        for name in names_in(folder / "runs")
+        if name not in known and (folder / "runs" / name).is_dir()
     ]
     return StudyRecords(
         folder,

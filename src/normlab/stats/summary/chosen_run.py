@@ -11,7 +11,7 @@ from normlab.records.network import is_own
 from normlab.records.run import known
 from normlab.records.store import RunRecord
 from normlab.stats.data.reading import StudyRecords
-from normlab.stats.data.setting import Setting
+from normlab.stats.data.setting import Setting, setting_finder
 from normlab.stats.summary.analysis import Analysis
 from normlab.stats.summary.recommendation import Recommendation, recommend
 from normlab.text import shell_command
@@ -69,8 +69,9 @@ def _recommended(
     records: StudyRecords, analysis: Analysis, runs: Sequence[RunRecord]
 ) -> tuple[list[RunRecord], str]:
     groups: dict[tuple[Setting, str], list[RunRecord]] = {}
+    setting_of = setting_finder(records.plan)
     for run in runs:
-        key = Setting.of(run.spec, records.plan), run.spec.arm
+        key = setting_of(run.spec), run.spec.arm
         groups.setdefault(key, []).append(run)
     used = recommendations(analysis, records.folder)
     wanted = {

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from normlab.records.lean.rows import column
 from normlab.records.store import RunRecord
 from normlab.stats.data.layout import Layout, is_final
 from normlab.stats.inference.intervals import Interval, paired_difference
@@ -75,7 +76,7 @@ def curve_facts(layout: Layout, alpha: float = 0.05) -> SettingCurves:
         for arm in layout.arms
     }
     ends = [
-        float(np.mean([record.rows[-1].validation.accuracy for record in records if record.rows]))
+        float(np.mean([_accuracies(record)[-1] for record in records if record.rows]))
         for records in finished.values()
         if any(record.rows for record in records)
     ]
@@ -107,14 +108,18 @@ def roughness(curve: Float[np.ndarray, " epochs"]) -> float | None:
 
 def first_epoch(record: RunRecord, target: float | None) -> float | None:
     """The first epoch with at least the target on the validation part; None if there is none."""
-    for row in record.rows:
-        if target is not None and row.validation.accuracy >= target:
-            return float(row.epoch)
-    return None
+    if target is None or not record.rows:
+        return None
+    there = np.flatnonzero(_accuracies(record) >= target)
+    return float(column(record.rows, "epoch")[there[0]]) if there.size else None
 
 
 def _roughness(record: RunRecord) -> float | None:
-    return roughness(np.array([row.validation.accuracy for row in record.rows]))
+    return roughness(_accuracies(record))
+
+
+def _accuracies(record: RunRecord) -> Float[np.ndarray, " epochs"]:
+    return column(record.rows, "validation.accuracy")
 
 
 def _gap(record: RunRecord) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from normlab.records.cells import Setting
+from normlab.records.cells import Setting, setting_finder
 from normlab.stats.data.reading import StudyRecords
 from normlab.stats.summary.analysis import Analysis
 from normlab.stats.summary.recommendation import Recommendation
@@ -26,8 +26,9 @@ def seconds_of_a_block(records: StudyRecords, analysis: Analysis) -> float:
     plan = records.plan
     gone = {(one.setting, arm) for one in analysis.settings for arm in one.verdict.dropped}
     took: dict[tuple[Setting, str], list[float]] = {}
+    setting_of = setting_finder(plan)
     for run in records.runs:
-        cell = Setting.of(run.spec, plan), run.spec.arm
+        cell = setting_of(run.spec), run.spec.arm
         told = run.outcome is not None and (run.outcome.test or run.outcome.scores)
         if run.outcome is not None and told and cell not in gone:
             took.setdefault(cell, []).append(run.outcome.seconds)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 
+from normlab.records.lean.rows import column
 from normlab.records.store import RunRecord
 from normlab.stats.data.layout import Layout
 
@@ -28,8 +29,8 @@ def run_speed(record: RunRecord) -> float | None:
 
     The first epoch is left out where there are more: it pays for warming up.
     """
-    rows = record.rows[1:] if len(record.rows) > 1 else record.rows
-    median = statistics.median([row.images_per_second for row in rows]) if rows else 0.0
+    speeds = column(record.rows, "images_per_second").tolist()
+    median = statistics.median(speeds[1:] or speeds) if speeds else 0.0
     return median if median > 0 else None
 
 

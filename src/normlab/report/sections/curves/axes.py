@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from normlab.records.lean.rows import column
 from normlab.stats.data.layout import Layout
 
 Ticks = list[tuple[float, str]]
@@ -40,8 +41,9 @@ def curve_axes(layout: Layout, arms: Mapping[str, int]) -> Axes:
         for block in layout.blocks
         if (record := layout.record(arm, block)) is not None and record.rows
     }
-    last = max([2, *(rows[-1].epoch for rows in runs.values())])
-    images = statistics.median(r[0].train.images for r in runs.values()) if runs else 0
+    last = max([2, *map(len, runs.values())])
+    sizes = [int(column(rows, "train.images")[0]) for rows in runs.values()]
+    images = statistics.median(sizes) if sizes else 0
     ticks = {}
     batch_size = layout.setting.batch_size
     if images and batch_size is not None:  # where batch sizes are compared, steps are not alike
@@ -49,7 +51,7 @@ def curve_axes(layout: Layout, arms: Mapping[str, int]) -> Axes:
         ticks["steps"] = linear_ticks(steps, last * steps)
     if images:
         ticks["images"] = linear_ticks(images, last * images)
-    elapsed = {key: np.cumsum([row.seconds for row in rows]) for key, rows in runs.items()}
+    elapsed = {key: np.cumsum(column(rows, "seconds")) for key, rows in runs.items()}
     longest = max((float(own[-1]) for own in elapsed.values()), default=0.0)
     seconds: dict[str, list[int]] = {}
     if longest > 0 and math.isfinite(longest):

@@ -33,8 +33,11 @@ def broken_pairing(study: StudyToCheck) -> Result:
         return not_applicable("there are no two runs to compare")
     faults = []
     by_setting: dict[Setting, list[RunSpec]] = defaultdict(list)
+    unlike: dict[tuple[str, str], RunSpec] = {}
     for run in study.runs:
-        by_setting[Setting.of(run.spec, study.plan)].append(run.spec)
+        unlike.setdefault(run.spec.around_block, run.spec)
+    for spec in unlike.values():
+        by_setting[Setting.of(spec, study.plan)].append(spec)
     for setting, specs in by_setting.items():
         faults += [f"{setting}: {fault}" for fault in differing_fields(specs, study.plan)]
         if study.plan.analysis.compare == "norm":

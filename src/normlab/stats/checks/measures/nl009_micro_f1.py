@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from normlab.records.run import Measures
+import numpy as np
+
+from normlab.records.lean.rows import column
+from normlab.records.run import EpochRow, Measures
 from normlab.records.store import RunRecord
 from normlab.stats.checks.base import (
     Result,
@@ -30,13 +33,12 @@ def micro_f1(study: StudyToCheck) -> Result:
     compared = 0
     faults = []
     for run in study.runs:
-        for part, measures in _all_measures(run):
-            compared += 1
-            if abs(measures.micro_f1 - measures.accuracy) > TOLERANCE:
-                faults.append(
-                    f"{run.spec.arm}, block {run.spec.block + 1}, {part}: micro F1 "
-                    f"{measures.micro_f1:.4f}, accuracy {measures.accuracy:.4f}"
-                )
+        compared += 2 * len(run.rows)
+        if any(_differ(run.rows, part) for part in ("train", "validation")):
+            faults += _faults(run, _of_epochs(run))
+        ends = _of_outcome(run)
+        compared += len(ends)
+        faults += _faults(run, ends)
     if not compared:
         return not_applicable("no run has been measured yet")
     if faults:
@@ -44,12 +46,27 @@ def micro_f1(study: StudyToCheck) -> Result:
     return passed(f"in all {compared} measurements")
 
 
-def _all_measures(run: RunRecord) -> Iterator[tuple[str, Measures]]:
+def _differ(rows: Sequence[EpochRow], part: str) -> bool:
+    difference = column(rows, f"{part}.micro_f1") - column(rows, f"{part}.accuracy")
+    return bool((np.abs(difference) > TOLERANCE).any())
+
+
+def _faults(run: RunRecord, measured: Iterable[tuple[str, Measures]]) -> list[str]:
+    return [
+        f"{run.spec.arm}, block {run.spec.block + 1}, {part}: micro F1 "
+        f"{measures.micro_f1:.4f}, accuracy {measures.accuracy:.4f}"
+        for part, measures in measured
+        if abs(measures.micro_f1 - measures.accuracy) > TOLERANCE
+    ]
+
+
+def _of_epochs(run: RunRecord) -> Iterator[tuple[str, Measures]]:
     for row in run.rows:
         yield f"epoch {row.epoch}, train", row.train
         yield f"epoch {row.epoch}, validation", row.validation
-    if run.outcome is not None:
-        for part in ("train", "validation", "test"):
-            measures = getattr(run.outcome, part)
-            if measures is not None:
-                yield f"outcome, {part}", measures
+
+
+def _of_outcome(run: RunRecord) -> list[tuple[str, Measures]]:
+    parts = ("train", "validation", "test")
+    found = [(f"outcome, {part}", getattr(run.outcome, part, None)) for part in parts]
+    return [(name, measures) for name, measures in found if measures is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from normlab.records.lean.rows import column
 from normlab.records.store import RunRecord
 from normlab.stats.checks.base import (
     Result,
@@ -15,7 +16,7 @@ from normlab.stats.checks.base import (
     passed,
 )
 from normlab.stats.data.chance import at_chance, chance_share, mean_accuracy
-from normlab.stats.data.setting import Setting
+from normlab.stats.data.setting import setting_finder
 
 STEEP = 0.05
 """Validation accuracy gained in the last quarter of the epochs."""
@@ -29,9 +30,10 @@ def nothing_learned(study: StudyToCheck) -> Result:
     they rose are compared in speed rather than in quality.
     """
     arms: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
+    setting_of = setting_finder(study.plan)
     for run in study.runs:
         if run.outcome is not None and run.outcome.test is not None:
-            arms[Setting.of(run.spec, study.plan).label, run.spec.arm].append(run)
+            arms[setting_of(run.spec).label, run.spec.arm].append(run)
     if not arms:
         return not_applicable("no run has finished yet")
     faults = []
@@ -51,9 +53,8 @@ def nothing_learned(study: StudyToCheck) -> Result:
 def last_quarter(runs: list[RunRecord]) -> float:
     """Mean gain in validation accuracy from 75 % of the epochs to the end; 0 below 8 epochs."""
     gains = [
-        run.rows[-1].validation.accuracy
-        - run.rows[(3 * len(run.rows)) // 4 - 1].validation.accuracy
+        float(accuracies[-1] - accuracies[(3 * len(accuracies)) // 4 - 1])
         for run in runs
-        if len(run.rows) >= 8
+        if len(accuracies := column(run.rows, "validation.accuracy")) >= 8
     ]
     return sum(gains) / len(gains) if gains else 0.0

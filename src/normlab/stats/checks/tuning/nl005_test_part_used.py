@@ -32,9 +32,10 @@ def selecting_on_test(study: StudyToCheck) -> Result:
         if outcome.validation == outcome.test:
             faults.append(f"{name}: validation and test figures are the same")
         epoch = outcome.reported_epoch
-        rows = [row for row in run.rows if row.epoch <= outcome.epochs]
-        if epoch is None or not rows or epoch == rows[-1].epoch:
+        last = min(outcome.epochs, len(run.rows))  # rows are 1, 2, 3, …
+        if epoch is None or not last or epoch == last:
             continue
+        rows = run.rows[:last]
         best = max(row.validation.accuracy for row in rows)
         reported = [row.validation.accuracy for row in rows if row.epoch == epoch]
         if run.spec.patience is None or (reported and reported[0] < best):

@@ -18,6 +18,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
+from normlab.records.lean.rows import column
 from normlab.records.store import RunRecord
 from normlab.stats.data.layout import Layout, is_final
 from normlab.stats.data.metrics import chance_level, is_share, orientation
@@ -133,7 +134,7 @@ def _end(record: RunRecord, metric: str) -> float:
 
 
 def _curve(record: RunRecord, metric: str) -> Float[np.ndarray, " epochs"]:
-    return np.array([getattr(row.validation, metric) for row in record.rows], dtype=float)
+    return column(record.rows, f"validation.{metric}")
 
 
 def _ended(layout: Layout, arm: str, block: int) -> RunRecord | None:
