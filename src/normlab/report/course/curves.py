@@ -43,7 +43,7 @@ def _by_metric(
     figure: CurveFigure, note: str, compare: str | None
 ) -> Mapping[str, tuple[str, str]]:
     names = {str(number): number for number in range(len(figure.panels))}
-    svgs = draw({k: (panel_chart, (figure.panels[n], figure)) for k, n in names.items()})
+    svgs = draw({k: (panel_chart, (figure.panels[n], figure.frame)) for k, n in names.items()})
     made = {}
     for number in range(0, len(figure.panels), 2):
         pair = figure.panels[number : number + 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -75,6 +76,15 @@ def to_csv(table: Table) -> str:
             for cell, column in zip(row, columns, strict=True)
             for field in _csv_fields(cell, [part for _, part in column])
         )
+    return buffer.getvalue()
+
+
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A CSV file of many rows, for programs alone; texts are written as `to_csv` does."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    for row in (head, *rows):
+        writer.writerow([escape_formula(x) if isinstance(x, str) else x for x in row])
     return buffer.getvalue()
 
 

@@ -35,6 +35,9 @@ from normlab.stats.summary.layer_diagnostics import (
     read_layer_summaries,
 )
 
+BLOCKS_SHOWN = 100
+"""Blocks up to which the page shows each by itself; of more, what they have together."""
+
 View = TypeVar("View")
 Rows = Sequence[tuple[str, ...]]
 

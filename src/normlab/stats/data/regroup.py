@@ -7,12 +7,13 @@ the records and the plan on disk stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from normlab.errors import UnknownNameError, UsageError
 from normlab.records.cells import Cell, Setting, arm_of, arm_of_run, cells, split_name, tuned
 from normlab.records.plan import Exclusion, StudyPlan
+from normlab.records.run import RunSpec
 from normlab.records.store import RunRecord
 from normlab.records.tuning_results import TuningResults
 from normlab.stats.data.reading import StudyRecords
@@ -75,7 +76,7 @@ def regroup(study: StudyRecords, factor: str, reference: str | None = None) -> S
     return replace(
         study,
         plan=seen,
-        runs=tuple(_regrouped(run, factor, names) for run in study.runs),
+        runs=_regrouped(study.runs, factor, names),
         tuning_results=_tuning(study.tuning_results, plan, seen),
         planned_compare=plan.analysis.compare,
     )
@@ -111,12 +112,21 @@ def _with_twins(rule: Exclusion, names: Mapping[str, str]) -> Exclusion:
     return rule.model_copy(update={"norm": (*rule.norm, *twins)})
 
 
-def _regrouped(run: RunRecord, factor: str, names: Mapping[str, str]) -> RunRecord:
-    spec = run.spec
-    changed = {"arm": arm_of_run(spec, factor)}
-    if spec.arm in names:
-        changed["norm"] = spec.arm
-    return replace(run, spec=spec.model_copy(update=changed))
+def _regrouped(
+    runs: Sequence[RunRecord], factor: str, names: Mapping[str, str]
+) -> tuple[RunRecord, ...]:
+    """The runs under their new arms; of those that differ in the block alone one is worked out."""
+    known: dict[tuple[str, str], RunSpec] = {}
+    for run in runs:
+        spec = run.spec
+        if spec.around_block not in known:
+            changed = {"arm": arm_of_run(spec, factor)}
+            if spec.arm in names:
+                changed["norm"] = spec.arm
+            known[spec.around_block] = spec.model_copy(update=changed)
+    return tuple(
+        replace(run, spec=known[run.spec.around_block].in_block(run.spec.block)) for run in runs
+    )
 
 
 def _tuning(

@@ -81,7 +81,10 @@
       mark.classList.toggle("followed", block !== "" && mark.dataset.block === block);
       mark.classList.toggle("faded", block !== "" && mark.dataset.block !== block);
     }
-    for (const median of all("path[data-arm]:not([data-block])", root)) median.classList.toggle("resting", block !== "");
+    for (const svg of all("svg", root)) {  // of very many blocks there are medians alone
+      const rests = block !== "" && one("[data-block]", svg) !== null;
+      for (const median of all("path[data-arm]:not([data-block])", svg)) median.classList.toggle("resting", rests);
+    }
   }
   let hovered = { setting: "", block: "" };
   function hover(event) {

@@ -8,6 +8,7 @@ import pandas as pd
 from normlab.report.charts.style import BAND, INK, MUTED, arm_axis, arrow_layers, colour_scale
 from normlab.report.sections.answer.differences import DifferenceFigure
 from normlab.report.sections.answer.values import ValueFigure
+from normlab.report.sections.base import BLOCKS_SHOWN
 
 
 def value_chart(figure: ValueFigure, width: int = 520) -> alt.TopLevelMixin:
@@ -41,13 +42,13 @@ def value_chart(figure: ValueFigure, width: int = 520) -> alt.TopLevelMixin:
         else alt.Chart(points)
         .mark_line(color=MUTED, strokeWidth=0.9, strokeOpacity=0.4, clip=True)
         .encode(x=x, y=y, detail="block:N", order="order:Q", description="line:N"),
-        alt.Chart(inside)
-        .mark_point(size=34, filled=True, opacity=0.9)
-        .encode(x=x, y=y, color=colour, description="name:N"),
-        alt.Chart(means)
-        .mark_tick(thickness=3, height=22, opacity=1)
-        .encode(x=x, y=y, color=colour),
     ]
+    if not figure.crowded:
+        dots = alt.Chart(inside).mark_point(size=34, filled=True, opacity=0.9)
+        layers.append(dots.encode(x=x, y=y, color=colour, description="name:N"))
+    layers.append(
+        alt.Chart(means).mark_tick(thickness=3, height=22, opacity=1).encode(x=x, y=y, color=colour)
+    )
     beyond = [
         (row.arm, side, row.mean_text if mean_out else "")
         for row in figure.rows
@@ -115,7 +116,7 @@ def difference_chart(figure: DifferenceFigure, width: int = 520) -> alt.TopLevel
             (row.arm, value, f"{row.arm}, block {block}")
             for row in figure.rows
             for block, value in row.blocks.items()
-            if low <= value <= high
+            if len(row.blocks) <= BLOCKS_SHOWN and low <= value <= high
         ],
         columns=["arm", "value", "name"],
     )

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from normlab.report.export.formats import NOTHING, difference_cell, interval_cell, summary_cell
+from normlab.report.export.formats import (
+    NOTHING,
+    csv_text,
+    difference_cell,
+    interval_cell,
+    summary_cell,
+)
 from normlab.report.export.table import Printed, Table
 from normlab.report.sections.answer.differences import DifferenceFigure
 from normlab.report.sections.answer.sentence import Sentence
-from normlab.report.sections.base import PageFigure
+from normlab.report.sections.base import BLOCKS_SHOWN, PageFigure
 from normlab.stats.data.metrics import LABELS, format_difference, format_value, unit
 from normlab.stats.inference.intervals import ShareBetter
 from normlab.stats.inference.looks.margins import least_margin
@@ -62,6 +68,8 @@ class Answer:
     values: PageFigure | None
     perspectives: tuple[Perspective, ...]
     """The plan's reference first."""
+    blocks_file: str = ""
+    """The file that has a row a block, where the page has none."""
 
 
 def answer(
@@ -69,6 +77,7 @@ def answer(
     sentence: Sentence,
     values: PageFigure | None,
     behind: Mapping[str, BlockTable],
+    blocks_file: str = "",
 ) -> Answer:
     """The tables and figures of a setting; the plan's reference comes first."""
     return Answer(
@@ -80,6 +89,7 @@ def answer(
             perspective(setting, reference, behind.get(reference or ""))
             for reference in references(setting)
         ),
+        blocks_file=blocks_file,
     )
 
 
@@ -248,9 +258,11 @@ def difference_note(figure: DifferenceFigure, setting: SettingAnalysis) -> str:
     """What the marks of a plot of differences are."""
     verdict = setting.verdict
     margin = format_difference(verdict.metric, verdict.margin).removeprefix("+")
+    has_ticks = any(len(row.blocks) <= BLOCKS_SHOWN for row in figure.rows)
+    each = ", each tick one block" if has_ticks else ""
     return (
         f"Differences: the point is the mean over blocks, the bar its "
-        f"{100 * (1 - verdict.alpha):g} % interval, each tick one block; grey is practical "
+        f"{100 * (1 - verdict.alpha):g} % interval{each}; grey is practical "
         f"equality (±{margin} {unit(verdict.metric)}); an arrow points beyond "
         "the axis."
     )
@@ -290,6 +302,19 @@ def block_table(setting: SettingAnalysis) -> BlockTable:
         for b, block in enumerate(table.blocks)
     ]
     return head, rows
+
+
+def blocks_csv(setting: SettingAnalysis) -> str:
+    """The values of every block as a CSV file, in the unit of the page, in full precision."""
+    table = setting.table
+    percent = unit(table.metric) == "points"
+    scale, sign = (100.0, " (%)") if percent else (1.0, "")
+    head = ("block", *(f"{arm}: {LABELS[table.metric]}{sign}" for arm in table.arms))
+    rows = [
+        (block + 1, *("" if v != v else scale * v for v in table.values[:, place].tolist()))
+        for place, block in enumerate(table.blocks)
+    ]
+    return csv_text(head, rows)
 
 
 def how_to_read(analysis: Analysis) -> tuple[str, ...]:

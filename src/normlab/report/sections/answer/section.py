@@ -14,6 +14,7 @@ from normlab.report.sections.answer.data import (
     answer,
     answer_table,
     block_table,
+    blocks_csv,
     difference_note,
     difference_table,
     how_to_read,
@@ -24,6 +25,7 @@ from normlab.report.sections.answer.differences import DifferenceFigure, differe
 from normlab.report.sections.answer.sentence import Sentence, sentence
 from normlab.report.sections.answer.values import ValueFigure, value_figure
 from normlab.report.sections.base import (
+    BLOCKS_SHOWN,
     DrawnCharts,
     PageFigure,
     ReportContext,
@@ -33,18 +35,6 @@ from normlab.report.sections.base import (
 )
 from normlab.stats.summary.analysis import SettingAnalysis
 from normlab.text import shell_command
-
-VALUE_CAPTION = (
-    "Every dot is one run; a thin line joins the runs of one block, the upright bar is the mean. "
-    "An arrow points to runs beyond the axis; a number beside it is a mean that lies there."
-)
-
-
-MANY_CAPTION = (
-    "Every dot is one run, the upright bar the mean, the pale bar the mean ± one standard "
-    "deviation. An arrow points to runs beyond the axis; a number beside it is a mean that lies "
-    "there."
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +52,16 @@ class SettingAnswer:
     def value_name(self) -> str:
         """The name of the chart of values."""
         return f"values/{self.analysis.setting.slug}"
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there are too many blocks for a row each in the page: a file has them."""
+        return len(self.analysis.table.blocks) > BLOCKS_SHOWN
+
+    @property
+    def blocks_file(self) -> str:
+        """The file with a row a block, in the folder of the report."""
+        return f"tables/blocks-{self.analysis.setting.slug}.csv"
 
     @property
     def difference_name(self) -> str:
@@ -153,7 +153,7 @@ def figures(view: AnswerView, drawn: DrawnCharts) -> dict[str, str]:
         if one.values is not None:
             titles.append("Every block")
             parts.append(("", drawn.svgs[one.value_name]))
-            notes.append(MANY_CAPTION if one.values.many else VALUE_CAPTION)
+            notes.append(one.values.caption)
             found[f"values-{setting.slug}"] = sheet(
                 f"{titles[0]}: {setting.label}", parts, note=f"{notes[0]} {drawn.n}"
             )
@@ -179,6 +179,11 @@ def tables(view: AnswerView) -> tuple[Table, ...]:
     )
 
 
+def texts(view: AnswerView) -> dict[str, str]:
+    """The values of every block, of settings that have too many for the page."""
+    return {one.blocks_file: blocks_csv(one.analysis) for one in view.settings if one.crowded}
+
+
 def content(view: AnswerView, drawn: DrawnCharts) -> AnswerContent:
     """The answers with their drawn plots."""
     return AnswerContent(
@@ -191,13 +196,14 @@ def _answer(one: SettingAnswer, drawn: DrawnCharts) -> Answer:
     if one.values is not None:
         head, rows = block_table(one.analysis)
         svg = drawn.inline(one.value_name, one.values.description, marks=True)
-        caption = MANY_CAPTION if one.values.many else VALUE_CAPTION
-        values = PageFigure(svg, caption, head, rows)
+        values = PageFigure(svg, one.values.caption, head, () if one.crowded else rows)
     behind = {
         reference: difference_table(figure, one.analysis)
         for reference, figure in one.differences.items()
+        if not one.crowded
     }
-    return answer(one.analysis, one.sentence, values, behind)
+    file = one.blocks_file if one.crowded else ""
+    return answer(one.analysis, one.sentence, values, behind, file)
 
 
 SECTION = Section(
@@ -213,4 +219,5 @@ SECTION = Section(
     paper_charts=paper_charts,
     figures=figures,
     tables=tables,
+    texts=texts,
 )

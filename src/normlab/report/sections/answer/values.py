@@ -8,12 +8,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from normlab.report.charts.colours import Stroke
+from normlab.report.sections.base import BLOCKS_SHOWN
 from normlab.stats.data.metrics import LABELS, format_value, is_share
 from normlab.stats.summary.analysis import SettingAnalysis
 from normlab.text import count
 
 MANY = 6
 """Blocks up to which a line joins the runs of each."""
+CAPTION = (
+    "Every dot is one run; a thin line joins the runs of one block, the upright bar is the mean. "
+    "An arrow points to runs beyond the axis; a number beside it is a mean that lies there."
+)
+MANY_CAPTION = (
+    "Every dot is one run, the upright bar the mean, the pale bar the mean ± one standard "
+    "deviation. An arrow points to runs beyond the axis; a number beside it is a mean that lies "
+    "there."
+)
+CROWDED_CAPTION = (
+    "The upright bar is the mean of an arm's runs, the pale bar the mean ± one standard deviation. "
+    "An arrow points to runs beyond the axis; a number beside it is a mean that lies there."
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,23 @@ class ValueFigure:
     @property
     def many(self) -> bool:
         """Whether lines from arm to arm would be a zigzag that nobody can read."""
-        return len(self.rows) > 2 and max(len(row.blocks) for row in self.rows) > MANY
+        return self.crowded or (len(self.rows) > 2 and self._most > MANY)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the dots of all runs would be a bar of their own."""
+        return self._most > BLOCKS_SHOWN
+
+    @property
+    def caption(self) -> str:
+        """What the marks are."""
+        if self.crowded:
+            return CROWDED_CAPTION
+        return MANY_CAPTION if self.many else CAPTION
+
+    @property
+    def _most(self) -> int:
+        return max(len(row.blocks) for row in self.rows)
 
 
 def value_figure(setting: SettingAnalysis, strokes: Mapping[str, Stroke]) -> ValueFigure | None:

@@ -50,10 +50,10 @@ def build(context: ReportContext) -> FactorView | None:
 def charts(view: FactorView) -> dict[str, ChartCall]:
     """Every panel that is no twin of an earlier one, medians alone."""
     return {
-        _chart(group, number): (panel_chart, (panel, group.figure, False))
+        _chart(group, number): (panel_chart, (panel, group.figure.frame, False))
         for group in view.drawn
         for number, panel in enumerate(group.figure.panels)
-        if group.figure.twin(number) is None
+        if panel.twin is None
     }
 
 
@@ -99,7 +99,7 @@ def _panels(group: FactorGroup, drawn: DrawnCharts) -> tuple[Panel, ...]:
         description = (
             f"{panel.axis_title}, {panel.part}, {group.label}, for {', '.join(group.levels)}"
         )
-        if group.figure.twin(number) is None:
+        if panel.twin is None:
             svg = drawn.inline(_chart(group, number), description, shared=True)
         else:
             svg = drawn.again(_chart(group, number), description)
@@ -109,7 +109,7 @@ def _panels(group: FactorGroup, drawn: DrawnCharts) -> tuple[Panel, ...]:
 
 def _chart(group: FactorGroup, number: int) -> str:
     """The name of a panel's chart: that of its twin, where the two show the same."""
-    twin = group.figure.twin(number)
+    twin = group.figure.panels[number].twin
     return f"by-factor/{group.slug}/{number if twin is None else twin}"
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from normlab.records.lean.rows import column
+from normlab.report.sections.curves.data import FOLLOWED_BLOCKS
 from normlab.stats.data.layout import Layout
 
 Ticks = list[tuple[float, str]]
@@ -29,8 +30,8 @@ class Axes:
     ticks: Mapping[str, Ticks]
     """Ticks for "steps", "images" and "seconds"; a unit that is not known is not there."""
     seconds: Mapping[str, list[int]]
-    """Place, in thousandths of the axis, of every epoch of a run, by "arm number|block"; of
-    a median by "arm number|"."""
+    """Place, in thousandths of the axis, of every epoch of a run, by "arm number|block" (up to
+    FOLLOWED_BLOCKS); of a median by "arm number|"."""
 
 
 def curve_axes(layout: Layout, arms: Mapping[str, int]) -> Axes:
@@ -59,7 +60,8 @@ def curve_axes(layout: Layout, arms: Mapping[str, int]) -> Axes:
         by_arm: dict[str, list[list[int]]] = {}
         for (arm, block), own in elapsed.items():
             places = [round(1000 * float(value) / longest) for value in own]
-            seconds[f"{arms[arm]}|{block + 1}"] = places
+            if len(layout.blocks) <= FOLLOWED_BLOCKS:
+                seconds[f"{arms[arm]}|{block + 1}"] = places
             by_arm.setdefault(arm, []).append(places)
         for arm, lists in by_arm.items():
             seconds[f"{arms[arm]}|"] = [

@@ -17,7 +17,7 @@ def panel_chart(
 ) -> alt.TopLevelMixin:
     """One panel without a legend: the page has one for all; with or without a line a block."""
     low, high = panel.range
-    clip = bool((panel.blocks["value"] > high).any())  # only where needed: it is slow to paint
+    clip = panel.goes_beyond  # only where needed: it is slow to paint
     x = epoch_axis(panel.last_epoch)
     is_share = panel.metric != "loss"
     scale = alt.Scale(domain=[low, high], zero=False, nice=True, clamp=False)
@@ -26,21 +26,23 @@ def panel_chart(
     y = alt.Y("value:Q", scale=scale, axis=axis)
     colour = colour_scale(figure.strokes, figure.arms, legend=False)
     dash = dash_scale(figure.strokes, figure.arms, legend=False)
-    named = panel.blocks.assign(
-        name=panel.blocks["arm"].astype(str) + ", block " + panel.blocks["block"].astype(str)
-    )
     many = panel.many
-    thin = (
-        alt.Chart(named)
-        .mark_line(strokeWidth=0.8, strokeOpacity=0.0 if many else 0.38, clip=clip)
-        .encode(x=x, y=y, color=colour, strokeDash=dash, detail="block:N", description="name:N")
-    )
     bold = (
         alt.Chart(panel.medians.assign(name=panel.medians["arm"].astype(str) + ", median"))
         .mark_line(strokeWidth=2.4, clip=clip)
         .encode(x=x, y=y, color=colour, strokeDash=dash, description="name:N")
     )
-    drawn = [thin, bold] if blocks else [bold]
+    drawn = [bold]
+    if blocks and len(panel.blocks):
+        named = panel.blocks.assign(
+            name=panel.blocks["arm"].astype(str) + ", block " + panel.blocks["block"].astype(str)
+        )
+        thin = (
+            alt.Chart(named)
+            .mark_line(strokeWidth=0.8, strokeOpacity=0.0 if many else 0.38, clip=clip)
+            .encode(x=x, y=y, color=colour, strokeDash=dash, detail="block:N", description="name:N")
+        )
+        drawn.insert(0, thin)
     if blocks and many:
         band = (
             alt.Chart(panel.band)

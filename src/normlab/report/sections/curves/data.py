@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -16,6 +16,9 @@ CURVE_ROWS = 10
 FIGURE_METRICS = ("loss", "accuracy", "micro_f1", "macro_f1")
 MANY_BLOCKS = 5
 """Blocks up to which each has a line of its own."""
+FOLLOWED_BLOCKS = 30
+"""Blocks up to which the page can bring out the line of one; lines that nobody sees of 100 blocks
+of 10 arms weigh half a MB a setting."""
 BAND = (0.1, 0.9)
 """The share of the blocks below the ends of the band."""
 MEDIAN_NEEDS = 0.5
@@ -30,12 +33,19 @@ class CurvePanel:
     part: str
     axis_title: str
     blocks: pd.DataFrame
-    """arm, block, epoch, value."""
+    """arm, block, epoch, value; no row where there are over FOLLOWED_BLOCKS."""
     medians: pd.DataFrame
     """arm, epoch, value."""
+    band: pd.DataFrame
+    """The middle of the blocks: arm, epoch, and their 10th and 90th percentile, low and high."""
     range: tuple[float, float]
     """Limits of the values; train and validation share them, so that the two can be compared."""
     last_epoch: int
+    number_of_blocks: int
+    goes_beyond: bool
+    """Whether a value lies above the range."""
+    twin: int | None
+    """The earlier panel that has the very same values, if there is one."""
 
     @property
     def heading(self) -> str:
@@ -46,15 +56,7 @@ class CurvePanel:
     @property
     def many(self) -> bool:
         """Whether a line a block would be a tangle; a band stands in their place."""
-        return int(self.blocks["block"].nunique()) > MANY_BLOCKS
-
-    @property
-    def band(self) -> pd.DataFrame:
-        """The middle of the blocks: arm, epoch, and their 10th and 90th percentile."""
-        found = self.blocks.groupby(["arm", "epoch"], sort=True)["value"]
-        low, high = (found.quantile(share) for share in BAND)
-        ends = pd.DataFrame({"low": low, "high": high}).reset_index()
-        return ends.merge(self.medians[["arm", "epoch"]], on=["arm", "epoch"])
+        return self.number_of_blocks > MANY_BLOCKS
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,25 +70,18 @@ class CurveFigure:
     panels: tuple[CurvePanel, ...]
     """Panels in the order of the metrics, train before validation."""
 
-    def twin(self, number: int) -> int | None:
-        """The earlier panel that has the very same values, if there is one.
-
-        Micro F1 is accuracy where every image has one label.
-        """
-        own = self.panels[number].blocks
-        for earlier, panel in enumerate(self.panels[:number]):
-            if panel.range == self.panels[number].range and panel.blocks.equals(own):
-                return earlier
-        return None
+    @property
+    def frame(self) -> CurveFigure:
+        """The same without its panels: what the drawing of one panel needs of it."""
+        return replace(self, panels=())
 
     @property
     def same(self) -> tuple[str, ...]:
         """Which metrics are no panels of their own, a sentence each."""
         found = {}
-        for number, panel in enumerate(self.panels):
-            twin = self.twin(number)
-            if twin is not None:
-                found[panel.axis_title] = self.panels[twin].axis_title
+        for panel in self.panels:
+            if panel.twin is not None:
+                found[panel.axis_title] = self.panels[panel.twin].axis_title
         return tuple(
             f"{metric[0].upper()}{metric[1:]} is {other} here, to the last digit (every image has "
             "one class), so it is not drawn again; the tables have both."
@@ -96,7 +91,7 @@ class CurveFigure:
     @property
     def is_empty(self) -> bool:
         """Whether there is not one epoch to draw."""
-        return all(panel.blocks.empty for panel in self.panels)
+        return all(panel.number_of_blocks == 0 for panel in self.panels)
 
 
 def curve_figure(
@@ -123,23 +118,26 @@ def figure_of(
     """The eight panels of these arms; `curves` are those of one setting."""
     own = curves[curves["value"].notna()]
     own = own.astype({"arm": str})  # a column of categories multiplies and groups in its own way
-    panels = []
+    panels: list[CurvePanel] = []
+    whole: list[pd.DataFrame] = []
+    """The lines of each panel; micro F1 is accuracy where every image has one label."""
     for metric in FIGURE_METRICS:
         both = own[own["metric"] == metric]
         limits = value_range(both["value"])
         for part in ("train", "validation"):
             blocks = both[both["part"] == part][["arm", "block", "epoch", "value"]]
-            panels.append(
-                CurvePanel(
-                    metric=metric,
-                    part=part,
-                    axis_title=LABELS[metric],
-                    blocks=blocks.reset_index(drop=True),
-                    medians=medians(blocks),
-                    range=limits,
-                    last_epoch=int(own["epoch"].max()) if len(own) else 1,
-                )
+            blocks = blocks.reset_index(drop=True)
+            twin = next(
+                (
+                    earlier
+                    for earlier, panel in enumerate(panels)
+                    if panel.range == limits and whole[earlier].equals(blocks)
+                ),
+                None,
             )
+            last_epoch = int(own["epoch"].max()) if len(own) else 1
+            panels.append(_panel(metric, part, blocks, limits, last_epoch, twin))
+            whole.append(blocks)
     return CurveFigure(
         slug=slug,
         title=title,
@@ -147,6 +145,40 @@ def figure_of(
         strokes={arm: strokes[arm] for arm in arms},
         panels=tuple(panels),
     )
+
+
+def _panel(
+    metric: str,
+    part: str,
+    blocks: pd.DataFrame,
+    limits: tuple[float, float],
+    last_epoch: int,
+    twin: int | None,
+) -> CurvePanel:
+    number = int(blocks["block"].nunique())
+    middle = medians(blocks)
+    none = blocks.iloc[:0].copy()  # a view would keep all of them in memory
+    return CurvePanel(
+        metric=metric,
+        part=part,
+        axis_title=LABELS[metric],
+        blocks=blocks if number <= FOLLOWED_BLOCKS else none,
+        medians=middle,
+        band=band(blocks, middle) if number > MANY_BLOCKS else none,
+        range=limits,
+        last_epoch=last_epoch,
+        number_of_blocks=number,
+        goes_beyond=bool((blocks["value"] > limits[1]).any()),
+        twin=twin,
+    )
+
+
+def band(blocks: pd.DataFrame, medians: pd.DataFrame) -> pd.DataFrame:
+    """The 10th and 90th percentile over blocks, where there is a median: arm, epoch, low, high."""
+    found = blocks.groupby(["arm", "epoch"], sort=True)["value"]
+    low, high = (found.quantile(share) for share in BAND)
+    ends = pd.DataFrame({"low": low, "high": high}).reset_index()
+    return ends.merge(medians[["arm", "epoch"]], on=["arm", "epoch"])
 
 
 def value_range(values: pd.Series[float]) -> tuple[float, float]:

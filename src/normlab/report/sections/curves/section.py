@@ -40,7 +40,7 @@ class SettingCurves:
 
     def chart(self, number: int) -> str:
         """The name of a panel's chart: that of its twin, where the two show the same."""
-        twin = self.figure.twin(number)
+        twin = self.figure.panels[number].twin
         return f"curves/{self.slug}/{number if twin is None else twin}"
 
 
@@ -113,10 +113,10 @@ def build(context: ReportContext) -> CurvesView | None:
 def charts(view: CurvesView) -> dict[str, ChartCall]:
     """Every panel that is no twin of an earlier one."""
     return {
-        one.chart(number): (panel_chart, (panel, one.figure))
+        one.chart(number): (panel_chart, (panel, one.figure.frame))
         for one in view.settings
         for number, panel in enumerate(one.figure.panels)
-        if one.figure.twin(number) is None
+        if panel.twin is None
     }
 
 
@@ -161,7 +161,7 @@ def _panels(one: SettingCurves, drawn: DrawnCharts) -> PanelsOfSetting:
             f"{panel.axis_title}, {panel.part}, for {', '.join(figure.arms)}; the medians are in "
             "the table behind the curves"
         )
-        if figure.twin(number) is not None:
+        if panel.twin is not None:
             continue
         svg = drawn.inline(one.chart(number), description, marks=True)
         panels.append(Panel(panel.axis_title, panel.part, svg))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from normlab.records.network import is_own
-from normlab.records.plan import StudyPlan
 from normlab.records.store import RunRecord
-from normlab.report.export.formats import NOTHING
+from normlab.report.export.formats import NOTHING, csv_text
 from normlab.report.sections.base import shown_folder
 from normlab.stats.data.metrics import LABELS, format_value
 from normlab.stats.data.pairing import score
 from normlab.stats.data.reading import StudyRecords
-from normlab.stats.data.setting import Setting
+from normlab.stats.data.setting import Setting, setting_finder
 from normlab.stats.inference.power import BLOCKS_CAP
 from normlab.stats.inference.sequential import EXPLORATORY_BELOW
 from normlab.stats.summary.analysis import Analysis
@@ -41,25 +41,63 @@ class RunRow:
     """The number of the run's environment among those of the study; 0 if it left none."""
 
 
+RUNS_SHOWN = 2000
+"""Runs that the page has a row of; a browser takes seconds for ten times as many."""
+RUNS_FILE = "tables/runs.csv"
+"""All of them, where the page has not."""
+WELL = ("finished", "stopped early")
+"""Outcomes that need no look."""
+
+
 def run_rows(study: StudyRecords) -> tuple[RunRow, ...]:
     """Every run in the order of block and arm."""
-    plan = study.plan
-    ordered = sorted(
-        study.runs, key=lambda run: (run.spec.block, str(Setting.of(run.spec, plan)), run.spec.arm)
-    )
+    setting_of = setting_finder(study.plan)
+    texts: dict[Setting, tuple[str, str]] = {}
+    for run in study.runs:
+        setting = setting_of(run.spec)
+        if setting not in texts:
+            texts[setting] = setting.label, setting.slug
+
+    def place(run: RunRecord) -> tuple[int, str, str]:
+        return run.spec.block, texts[setting_of(run.spec)][0], run.spec.arm
+
     numbers = environment_numbers(study)
-    return tuple(_run_row(run, plan, numbers) for run in ordered)
+    metric = study.plan.analysis.metric
+    return tuple(
+        _run_row(run, metric, *texts[setting_of(run.spec)], numbers)
+        for run in sorted(study.runs, key=place)
+    )
 
 
-def _run_row(run: RunRecord, plan: StudyPlan, numbers: Mapping[str, int]) -> RunRow:
-    outcome, metric = run.outcome, plan.analysis.metric
+def shown_rows(rows: Sequence[RunRow]) -> tuple[RunRow, ...]:
+    """The rows of the page: those that need a look first of all, in the order of all."""
+    if len(rows) <= RUNS_SHOWN:
+        return tuple(rows)
+    first = sorted(range(len(rows)), key=lambda place: rows[place].outcome in WELL)[:RUNS_SHOWN]
+    return tuple(rows[place] for place in sorted(first))
+
+
+def runs_csv(rows: Sequence[RunRow], metric: str) -> str:
+    """All rows as a CSV file, as they are printed."""
+    names = (
+        *("id", "arm", "setting", "block", "outcome", "error", "epochs", "seconds", "value"),
+        *("predictions", "environment"),
+    )
+    head = tuple(LABELS[metric] if name == "value" else name for name in names)
+    return csv_text(head, ([getattr(row, name) for name in names] for row in rows))
+
+
+def _run_row(
+    run: RunRecord, metric: str, label: str, slug: str, numbers: Mapping[str, int]
+) -> RunRow:
+    outcome = run.outcome
     value = score(run, metric)
     seconds = sum(row.seconds for row in run.rows) if outcome is None else outcome.seconds
     return RunRow(
         id=run.spec.id,
         arm=run.spec.arm,
-        setting=Setting.of(run.spec, plan).label,
-        slug=Setting.of(run.spec, plan).slug,
+        setting=label,
+        slug=slug,
         block=run.spec.block + 1,
         outcome="not ended" if outcome is None else outcome.status.replace("_", " "),
         error=(outcome.error or "") if outcome is not None else "",
@@ -73,7 +111,7 @@ def _run_row(run: RunRecord, plan: StudyPlan, numbers: Mapping[str, int]) -> Run
 
 def has_predictions(run: RunRecord) -> bool:
     """Whether the run left its predictions; they are not opened, which a big study would feel."""
-    return (run.folder / "predictions.npz").exists()
+    return os.path.exists(f"{run.folder}/predictions.npz")  # noqa: PTH110 - of 100,000
 
 
 def provenance(study: StudyRecords) -> tuple[tuple[str, str], ...]:

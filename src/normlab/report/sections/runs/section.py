@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import tomli_w
 
 from normlab.report.sections.base import ReportContext, Section, section_template
-from normlab.report.sections.runs.data import RunRow, next_step, provenance, run_rows
+from normlab.report.sections.runs.data import (
+    RUNS_FILE,
+    RunRow,
+    next_step,
+    provenance,
+    run_rows,
+    runs_csv,
+    shown_rows,
+)
 from normlab.report.sections.runs.specs import Specs, flat_specs
 
 
@@ -17,11 +25,20 @@ class RunsView:
     """The runs, where the numbers come from, and how to go on."""
 
     runs: tuple[RunRow, ...]
+    """All of them."""
+    shown: tuple[RunRow, ...]
+    """Those that the page has a row of."""
+    metric: str
     specs: Specs
     provenance: tuple[tuple[str, str], ...]
     next_step: str
     command: str
     plan_text: str
+
+    @property
+    def file(self) -> str:
+        """The file of the report with all runs, where the page has not."""
+        return RUNS_FILE if len(self.shown) < len(self.runs) else ""
 
     @property
     def shared_spec(self) -> Mapping[str, str]:
@@ -33,9 +50,13 @@ def build(context: ReportContext) -> RunsView:
     """Runs, provenance, the next step and the plan."""
     study = context.study
     step, command = next_step(study, context.analysis)
+    rows = run_rows(study)
+    shown = shown_rows(rows)
     return RunsView(
-        runs=run_rows(study),
-        specs=flat_specs([run.spec for run in study.runs]),
+        runs=rows,
+        shown=shown,
+        metric=study.plan.analysis.metric,
+        specs=flat_specs([run.spec for run in study.runs], {row.id for row in shown}),
         provenance=provenance(study),
         next_step=step,
         command=command,
@@ -48,6 +69,11 @@ def script_data(view: RunsView) -> dict[str, object]:
     return {"specs": view.specs.own}
 
 
+def texts(view: RunsView) -> dict[str, str]:
+    """All runs, where they are too many for the page."""
+    return {view.file: runs_csv(view.runs, view.metric)} if view.file else {}
+
+
 SECTION = Section(
     name="runs",
     title="Runs and provenance",
@@ -56,6 +82,7 @@ SECTION = Section(
     template=section_template(__file__),
     build=build,
     of_own=True,
+    texts=texts,
     script_data=script_data,
     in_regrouping=False,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,16 +18,27 @@ class Specs:
     shared: Mapping[str, str]
     """Keys and values that all runs share."""
     own: Mapping[str, Mapping[str, str]]
-    """By the id of each run: its values of the keys in which any two runs differ."""
+    """By the id of each run that is shown: its values of the keys in which any two runs differ."""
 
 
-def flat_specs(specs: Sequence[RunSpec]) -> Specs:
-    """What the runs share, and what each has of its own."""
-    flat = {spec.id: _flat(_used(spec)) for spec in specs}
+def flat_specs(specs: Sequence[RunSpec], shown: Collection[str] | None = None) -> Specs:
+    """What the runs share, and what each of those has of its own whose ids are `shown` (all)."""
+    unlike = {spec.around_block: spec for spec in specs}
+    """One of those that differ in the block alone."""
+    flat = {key: _flat(_used(spec)) for key, spec in unlike.items()}
     keys = dict.fromkeys(key for one in flat.values() for key in one)
     values = {key: {one.get(key) for one in flat.values()} for key in keys}
+    if "block" in values:
+        values["block"] = {str(spec.block) for spec in specs}
     shared = {k: str(next(iter(found))) for k, found in values.items() if len(found) == 1}
-    own = {name: {k: v for k, v in one.items() if k not in shared} for name, one in flat.items()}
+    differing = {
+        key: {k: v for k, v in one.items() if k not in shared} for key, one in flat.items()
+    }
+    own = {}
+    for spec in specs:
+        if shown is None or spec.id in shown:
+            mine = differing[spec.around_block]
+            own[spec.id] = {k: str(spec.block) if k == "block" else v for k, v in mine.items()}
     return Specs(shared, own)
 
 

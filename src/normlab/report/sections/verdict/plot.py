@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from normlab.report.charts.colours import Stroke
 from normlab.report.sections.answer.differences import DifferenceFigure, DifferenceRow
+from normlab.report.sections.base import BLOCKS_SHOWN
 from normlab.report.sections.curves.axes import linear_ticks
 from normlab.stats.data.metrics import format_difference, format_value, is_share
 from normlab.stats.summary.analysis import SettingAnalysis
@@ -39,7 +40,7 @@ class PlotRow:
     """Whether the interval goes on beyond the left end of the axis."""
     cut_high: bool
     blocks: tuple[tuple[int, float], ...]
-    """Block and place of every difference that is on the axis."""
+    """Block and place of every difference that is on the axis; none of over BLOCKS_SHOWN."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class DifferencePlot:
     margin_text: str
     confidence: str
     blocks: int
+
+    @property
+    def has_ticks(self) -> bool:
+        """Whether blocks are marked one by one."""
+        return self.blocks <= BLOCKS_SHOWN
 
 
 def difference_plot(
@@ -101,9 +107,7 @@ def difference_plot(
             high=None if one.high is None else place(min(one.high, high)),
             cut_low=cut_low,
             cut_high=cut_high,
-            blocks=tuple(
-                (block, place(value)) for block, value in one.blocks.items() if low <= value <= high
-            ),
+            blocks=tuple((block, place(value)) for block, value in shown_blocks(one, (low, high))),
         )
 
     own = PlotRow(
@@ -133,6 +137,13 @@ def difference_plot(
         confidence=f"{100 * (1 - verdict.alpha):g} %",
         blocks=max(len(one.blocks) for one in figure.rows),
     )
+
+
+def shown_blocks(row: DifferenceRow, limits: tuple[float, float]) -> list[tuple[int, float]]:
+    """Block and difference of all that are on the axis; none where they are over BLOCKS_SHOWN."""
+    if len(row.blocks) > BLOCKS_SHOWN:
+        return []
+    return [(block, at) for block, at in row.blocks.items() if limits[0] <= at <= limits[1]]
 
 
 def _value_text(setting: SettingAnalysis, arm: str) -> str:

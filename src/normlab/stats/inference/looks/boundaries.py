@@ -31,6 +31,8 @@ MAX_TABLED = 20
 _BASE = 0.05
 _ALPHAS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
 _DRAWS = 200_000
+_CACHED = 2**17
+"""Draws of a part."""
 # Cap → C, and s at the levels of _ALPHAS.
 # fmt: off
 _TABLE: dict[int, tuple[float, tuple[float, ...]]] = {
@@ -134,8 +136,9 @@ def _deviates(looks: tuple[int, ...]) -> Float[np.ndarray, "draws looks"]:
     """The normal deviates of the p-values of series without any effect."""
     generator = np.random.default_rng(20240229)
     found = []
-    for _ in range(10):  # in parts, so that memory stays small
-        blocks = generator.standard_normal((_DRAWS // 10, looks[-1]))
+    size = max(1, _CACHED // looks[-1])
+    for start in range(0, _DRAWS, size):  # in parts that stay in the processor's cache
+        blocks = generator.standard_normal((min(size, _DRAWS - start), looks[-1]))
         parts = []
         for n in looks:
             part = blocks[:, :n]
