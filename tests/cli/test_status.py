@@ -135,3 +135,23 @@ def test_runs_that_are_no_folder_are_one_sentence(normlab, runs, scratch) -> Non
     with pytest.raises(StorageError, match="runs cannot be read: Not a directory"):
         StudyRuns.open("S").begun()
     assert normlab("status", "S").code == 2
+
+
+def test_looks_are_taken_of_outcomes_and_of_runs_that_no_plan_knows(runs, scratch) -> None:
+    study = scratch / "S"
+    for spec in runs[:2]:
+        end(study, spec)
+    end(study, runs[2], Outcome(status="failed", epochs=1, error="tried"))
+    stranger = end(study, runs[3].model_copy(update={"epochs": 7}))
+    (study / "runs" / runs[4].folder_name).mkdir()  # is about to begin
+    found = StudyRuns.open(study)._records_so_far()
+    assert {record.folder: record.spec for record in found} == {
+        **{study / "runs" / spec.folder_name: spec for spec in runs[:3]},
+        stranger.path: stranger.read_spec(),
+    }
+    for record in found:
+        whole = RunFolder(record.folder).read(rows=False)
+        assert (record.outcome, type(record.outcome)) == (whole.outcome, Outcome)
+    (stranger.path / "spec.json").write_text("{}")
+    with pytest.raises(StorageError, match="checksum differs"):
+        StudyRuns.open(study)._records_so_far()

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Self
 
 from normlab.errors import PlanError, StorageError
 from normlab.records.cells import Setting, setting_finder
-from normlab.records.files import read_outcome
+from normlab.records.files import SealedOutcome, no_collection, read_outcome
 from normlab.records.plan import StudyPlan, read_plan
 from normlab.records.run import Outcome, RunSpec
 from normlab.records.store import (
     TUNING_RESULTS,
     RunFolder,
     RunRecord,
+    names_in,
     read_optional,
-    run_folders,
     write_model,
 )
 from normlab.records.tuning_results import TuningResults
@@ -201,8 +201,10 @@ class StudyRuns:
     def _tunes_blocks(self) -> bool:
         return self.plan.tuning is not None and self.plan.tuning.scope == "block"
 
-    def read_outcome(self, spec: RunSpec) -> Outcome | None:
+    def read_outcome(self, spec: RunSpec, *, keep: bool = False) -> Outcome | None:
         """How a run has ended, and a note of it; None while it has not.
+
+        With `keep` it is not read again for the looks, which are taken where runs are missing.
 
         Raises:
             StorageError: the outcome is damaged, was changed, or is that of another run.
@@ -210,6 +212,10 @@ class StudyRuns:
         outcome = read_outcome(f"{run_path(self.folder, spec)}/outcome.json", spec.id)
         if outcome is not None:
             self.note(spec, outcome)
+            if keep and outcome.is_final and outcome.epochs <= spec.epochs and not spec.is_tuning:
+                plain = outcome.plain if isinstance(outcome, SealedOutcome) else outcome
+                folder = self.run_folder(spec).path
+                self._final_records[folder.name] = RunRecord(folder, spec, {}, (), plain)
         return outcome
 
     def note(self, spec: RunSpec, outcome: Outcome) -> None:
@@ -241,12 +247,27 @@ class StudyRuns:
         }
 
     def _records_so_far(self) -> list[RunRecord]:
-        """The records without their rows; those of runs that are final are read once."""
-        known = self._final_records
-        folders = run_folders(self.folder)
-        found = [known.get(each.path.name) or each.read(rows=False) for each in folders]
+        """The records without rows and environments; those of runs that are final are read once."""
+        planned = {spec.folder_name: spec for spec in self.specs()}
+        found = []
+        with no_collection():
+            for name in names_in(self.folder / "runs"):
+                record = self._final_records.get(name) or self._record(name, planned.get(name))
+                if record is not None:
+                    found.append(record)
         self._final_records = {r.folder.name: r for r in found if r.outcome and r.outcome.is_final}
         return found
+
+    def _record(self, name: str, planned: RunSpec | None) -> RunRecord | None:
+        """What a folder holds; one that is named after a planned run holds that run, if any: its
+        name ends with the hash of its spec.
+        """
+        if planned is not None:
+            self.read_outcome(planned, keep=True)
+            if name in self._final_records:
+                return self._final_records[name]
+        folder = RunFolder(self.folder / "runs" / name)
+        return folder.read(rows=False) if (folder.path / "spec.json").exists() else None
 
     def _key(self, spec: RunSpec) -> tuple[Setting, str, int]:
         return self._setting_of(spec), spec.arm, spec.block

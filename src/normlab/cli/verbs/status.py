@@ -20,29 +20,32 @@ def status(
     from statistics import median
 
     from normlab.cli.screen.console import SafeConsole
+    from normlab.records.files import no_collection
     from normlab.study.runs import StudyRuns
     from normlab.text import count, format_seconds, shell_command
 
     console = SafeConsole(highlight=False, markup=False, soft_wrap=True)
     opened = StudyRuns.open(study)
-    begun = opened.begun()
+    specs, begun = opened.specs(), opened.begun()
+    looks = any(spec.folder_name not in begun for spec in specs)
     outcomes: Counter[str] = Counter()
     seconds, not_begun = [], set()
-    for spec in opened.specs():
-        outcome = opened.read_outcome(spec) if spec.folder_name in begun else None
-        kind, line = "not begun", ""
-        if outcome is not None and outcome.status != "interrupted":
-            kind = outcome.status
-            line = "" if outcome.error is None else f"{kind:<12} {_name(spec)}  {outcome.error}"
-        elif spec.folder_name in begun:
-            kind, line = _unfinished(spec, outcome, opened.run_folder(spec))
-        outcomes[kind] += 1
-        if kind == "not begun":
-            not_begun.add(spec.id)
-        if outcome is not None and outcome.test is not None:
-            seconds.append(outcome.seconds)
-        if line:
-            console.print(line)
+    with no_collection():
+        for spec in specs:
+            outcome = opened.read_outcome(spec, keep=looks) if spec.folder_name in begun else None
+            kind, line = "not begun", ""
+            if outcome is not None and outcome.status != "interrupted":
+                kind = outcome.status
+                line = "" if outcome.error is None else f"{kind:<12} {_name(spec)}  {outcome.error}"
+            elif spec.folder_name in begun:
+                kind, line = _unfinished(spec, outcome, opened.run_folder(spec))
+            outcomes[kind] += 1
+            if kind == "not begun":
+                not_begun.add(spec.id)
+            if outcome is not None and outcome.test is not None:
+                seconds.append(outcome.seconds)
+            if line:
+                console.print(line)
     missing = {spec.id for spec in opened.missing()}
     left = len(missing)
     outcomes["not needed"] = len(not_begun - missing)  # of arms that earlier looks have decided

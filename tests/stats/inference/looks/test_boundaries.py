@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normlab.stats.inference.looks.boundaries import Boundary, boundary, every_block, level
+from normlab.stats.inference.looks.boundaries import (
+    Boundary,
+    boundary,
+    every_block,
+    level,
+    simulated,
+)
 
 
 def p_values(cap: int, repeats: int, seed: int) -> np.ndarray:
@@ -57,6 +63,15 @@ def test_on_demand_and_the_table_agree() -> None:
     looks = (3, 4, 5, 6, 7, 8)
     drawn = Boundary(looks, tabled.critical, tabled.scales)
     assert drawn.level(8, 0.05) == level(looks, 8, 0.05)
+
+
+def test_long_studies_have_the_simulated_boundary_in_the_table() -> None:
+    looks = every_block(25)
+    fresh, tabled = simulated(looks), boundary(looks)
+    assert tabled.critical == pytest.approx(fresh.critical, rel=1e-9)
+    assert tabled.scales == pytest.approx(fresh.scales, rel=1e-9)
+    studies = [boundary(every_block(cap)).critical for cap in (30, 60, 100, 200, 500, 1000)]
+    assert max(studies) - min(studies) < 0.05
 
 
 def test_long_studies_still_have_eighteen_looks() -> None:
