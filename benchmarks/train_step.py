@@ -23,6 +23,7 @@ from torch.nn import functional
 
 import normlab
 from norm_layers import PlainNorm, Separate
+from normlab.norms.fused.cpu.memory import keep_freed_memory
 from normlab.norms.spec import norm_names
 from timing import as_data, machine, markdown_table, take_turns
 
@@ -106,6 +107,7 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     here = machine(options.device)
+    keep_freed_memory()  # as training does
     generator = torch.Generator().manual_seed(1)
     shape = (options.batch, 3, options.size, options.size)
     layout = {"channels_last": torch.channels_last, "nchw": torch.contiguous_format}[options.layout]

@@ -14,6 +14,7 @@ from normlab.norms.functional.engine import Rule, plane_norm
 from normlab.norms.functional.rank_pool import RankPool
 from normlab.norms.fused.arguments import Operands, Scheme
 from normlab.norms.fused.autograd import fused_norm
+from normlab.norms.fused.closed import ClosedRule
 
 ONE_VALUE_PER_CHANNEL = "use a larger batch or image, or a norm without batch statistics (gn, ln)"
 
@@ -65,7 +66,10 @@ def normalize_over_batch(
         fused = fused_norm(operands, running, scheme, rule)
         if fused is not None:
             return fused
-    y, own_mean, own_variance = plane_norm(x, rule, parameters, residual, activation)
+    if isinstance(rule, ClosedRule):
+        y, own_mean, own_variance = rule.normalize(x, parameters, residual, activation)
+    else:
+        y, own_mean, own_variance = plane_norm(x, rule, parameters, residual, activation)
     if layer.training and layer.track_running_stats:
         mean, variance = rules.over_batch(
             own_mean[:, first_channel:], own_variance[:, first_channel:]

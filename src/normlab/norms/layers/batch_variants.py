@@ -15,11 +15,12 @@ from normlab.errors import UsageError
 from normlab.norms.base import Images, RunningNormalization, in_backward
 from normlab.norms.functional import rules
 from normlab.norms.functional.activation import Activation
-from normlab.norms.functional.engine import plane_norm
+from normlab.norms.functional.engine import Rule, plane_norm
 from normlab.norms.functional.planes import statistics_dtype
 from normlab.norms.functional.rank_pool import average_over_ranks
 from normlab.norms.fused.arguments import Operands, Scheme
 from normlab.norms.fused.autograd import fused_norm, serving_backend
+from normlab.norms.fused.closed import ClosedRule
 from normlab.norms.layers.apply import ONE_VALUE_PER_CHANNEL, normalize_over_batch
 
 
@@ -178,13 +179,11 @@ class BatchRenorm2d(RunningNormalization):
         if self.uses_running:
             return self.normalize_by_running(x, residual, activation)
         mean, variance, grown = self._state_before_it_moves(x)
-        rule = partial(
-            rules.batch_renorm,
-            running=(mean, variance),
-            r_max=1 + grown * (self.r_max - 1),
-            d_max=grown * self.d_max,
-            eps=self.eps,
+        r_max, d_max = 1 + grown * (self.r_max - 1), grown * self.d_max
+        plain = partial(
+            rules.batch_renorm, running=(mean, variance), r_max=r_max, d_max=d_max, eps=self.eps
         )
+        rule = ClosedRule("batch_renorm", plain, self.eps, (r_max, d_max), (mean, variance))
         return normalize_over_batch(self, x, rule, (self.weight, self.bias), residual, activation)
 
     def _state_before_it_moves(self, x: Images) -> tuple[Tensor, ...]:
@@ -265,7 +264,9 @@ class SwitchableNorm2d(RunningNormalization):
     def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
         """See `Normalization.normalize`."""
         running = self.running_for(x) if self.uses_running else None
-        rule = partial(rules.switchable, eps=self.eps, running=running)
+        rule: Rule = partial(rules.switchable, eps=self.eps, running=running)
+        if running is None:
+            rule = ClosedRule("switchable", rule, self.eps)
         parameters = (self.weight, self.bias, self.mean_weight, self.var_weight)
         return normalize_over_batch(self, x, rule, parameters, residual, activation)
 

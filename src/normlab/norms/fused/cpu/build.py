@@ -19,10 +19,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SOURCES = tuple(FOLDER / name for name in ("planes.cpp", "fused_norm.cpp", "curved.cpp"))
+SOURCES = tuple(
+    FOLDER / f"{name}.cpp" for name in ("planes", "fused_norm", "curved", "closed_norm")
+)
 HEADERS = tuple(
     FOLDER / f"{name}.h"
-    for name in ("vector", "sweeps", "tiles", "tensors", "fused_norm", "curved")
+    for name in ("vector", "sweeps", "tiles", "tensors", "fused_norm", "curved", "closed_norm")
 )
 
 

@@ -7,28 +7,6 @@
 namespace normlab {
 namespace {
 
-const float* floats_of(const Optional& t) {
-  return t ? static_cast<const float*>(t->data_ptr()) : nullptr;
-}
-
-Tensor uninitialized_rows(int64_t rows, int64_t n, int64_t c) {
-  const int64_t size[3] = {rows, n, c}, stride[3] = {n * c, c, 1};
-  return uninitialized({size, 3}, {stride, 3}, aoti_torch_dtype_float32());
-}
-
-Tensor uninitialized_channel(int64_t c) {
-  const int64_t size[1] = {c}, stride[1] = {1};
-  return uninitialized({size, 1}, {stride, 1}, aoti_torch_dtype_float32());
-}
-
-bool are_channel_values(const Tensor& x, std::initializer_list<const Optional*> parameters) {
-  for (const Optional* each : parameters)
-    if (*each && (!(*each)->is_cpu() || (*each)->dim() != 1 || (*each)->size(0) != x.size(1) ||
-                  (*each)->stride(0) != 1 || dtype_of(**each) != aoti_torch_dtype_float32()))
-      return false;
-  return true;
-}
-
 // running ← (1 − weight)·running + weight·batch, with the unbiased variance.
 void update_running(const Tensor& mean, const Tensor& variance, const Tensor& batches,
                     double momentum, const float* batch, int64_t channels, double count) {
@@ -59,7 +37,7 @@ void fused_norm(StableIValue* stack, uint64_t, uint64_t) {
   const auto activation = activation_named(to<std::string>(stack[13]));
   const bool centred = to<bool>(stack[14]);
   STD_TORCH_CHECK(activation && is_served(given) && is_partner(added, given) &&
-                      are_channel_values(given, {&weight, &bias, &gate, &mean, &variance}) &&
+                      are_values(given.size(1), {&weight, &bias, &gate, &mean, &variance}) &&
                       (!fixed || (mean && variance)),
                   "normlab::fused_norm does not serve these tensors");
   const Tensor x = dense(given), y = uninitialized_like(x);
@@ -99,14 +77,14 @@ void fused_norm_backward(StableIValue* stack, uint64_t, uint64_t) {
   const auto activation = activation_named(to<std::string>(stack[11]));
   const bool centred = to<bool>(stack[12]), needs_dz = to<bool>(stack[13]);
   STD_TORCH_CHECK(activation && is_served(given) && is_partner(gradient, given) &&
-                      is_partner(added, given) && are_channel_values(given, {&weight, &gate}),
+                      is_partner(added, given) && are_values(given.size(1), {&weight, &gate}),
                   "normlab::fused_norm_backward does not serve these tensors");
   const Tensor x = dense(given), dy = beside(gradient, x), dx = uninitialized_like(x);
   const Optional residual = beside(added, x);
   const Optional dz = needs_dz ? Optional(uninitialized_like(x)) : std::nullopt;
   const int64_t n = x.size(0), c = x.size(1);
-  const Tensor dweight = uninitialized_channel(c), dbias = uninitialized_channel(c),
-               dgate = uninitialized_channel(c);
+  const Tensor dweight = uninitialized_values(c), dbias = uninitialized_values(c),
+               dgate = uninitialized_values(c);
   const Tensor found = uninitialized_rows(kGradientRows, n, c);
   const Geometry g = geometry(x);
   const float* known = floats(statistics);

@@ -55,6 +55,17 @@ inline Tensor uninitialized_plane_values(const Tensor& x) {
   return uninitialized({size, 2}, {stride, 2}, aoti_torch_dtype_float32());
 }
 
+// `rows` of N×C numbers each.
+inline Tensor uninitialized_rows(int64_t rows, int64_t n, int64_t c) {
+  const int64_t size[3] = {rows, n, c}, stride[3] = {n * c, c, 1};
+  return uninitialized({size, 3}, {stride, 3}, aoti_torch_dtype_float32());
+}
+
+inline Tensor uninitialized_values(int64_t count) {
+  const int64_t size[1] = {count}, stride[1] = {1};
+  return uninitialized({size, 1}, {stride, 1}, aoti_torch_dtype_float32());
+}
+
 inline bool same_size(const Tensor& a, const Tensor& b) {
   const auto x = a.sizes(), y = b.sizes();
   return x.size() == y.size() && std::equal(x.begin(), x.end(), y.begin());
@@ -72,6 +83,15 @@ inline bool is_partner(const Optional& t, const Tensor& x) { return !t || is_par
 inline bool is_plane_values(const Tensor& t, const Tensor& x) {
   return t.is_cpu() && t.dim() == 2 && t.size(0) == x.size(0) && t.size(1) == x.size(1) &&
          dtype_of(t) == aoti_torch_dtype_float32();
+}
+
+// Whether each is `count` float32 numbers in a row, or is not there.
+inline bool are_values(int64_t count, std::initializer_list<const Optional*> all) {
+  for (const Optional* each : all)
+    if (*each && (!(*each)->is_cpu() || (*each)->dim() != 1 || (*each)->size(0) != count ||
+                  (*each)->stride(0) != 1 || dtype_of(**each) != aoti_torch_dtype_float32()))
+      return false;
+  return true;
 }
 
 // x itself where it is contiguous in one of the two layouts, or else a copy that is.
@@ -105,6 +125,10 @@ inline Geometry geometry(const Tensor& x) {
 
 inline PlaneValues plane_values(const Tensor& t) {
   return {static_cast<const float*>(t.data_ptr()), t.stride(0), t.stride(1)};
+}
+
+inline const float* floats_of(const Optional& t) {
+  return t ? static_cast<const float*>(t->data_ptr()) : nullptr;
 }
 
 inline float* floats(const Tensor& t) { return static_cast<float*>(t.data_ptr()); }
