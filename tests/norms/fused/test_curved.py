@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from normlab.norms.functional import rules
 from normlab.norms.functional.activation import ACTIVATIONS, Activation
 from normlab.norms.fused import curved
 from normlab.norms.fused.cpu import loader
@@ -29,22 +28,20 @@ SHAPES = ((2, 4, 3, 3), (3, 6, 17, 19), (1, 48, 1, 1), (2, 2, 130, 130))
 def evonorm(activation: Activation, channels: int) -> tuple[CurvedScheme, list[Tensor]]:
     facts = {"num_groups": 2, "eps": 1e-5}
     plain = partial(_evonorm_s0, activation=activation, **facts)
-    scheme = CurvedScheme("swish", partial(rules.evonorm_s0, **facts), plain, True)
+    scheme = CurvedScheme("swish", plain, scale="deviation", groups=2, eps=1e-5)
     return scheme, [torch.randn(channels) for _ in range(3)]
 
 
 def tanh(activation: Activation, channels: int) -> tuple[CurvedScheme, list[Tensor]]:
     plain = partial(_dynamic_tanh, activation=activation)
-    scheme = CurvedScheme("tanh", rules.dynamic_tanh, plain, False)
+    scheme = CurvedScheme("tanh", plain)
     return scheme, [torch.rand(1) + 0.5, torch.randn(channels), torch.randn(channels)]
 
 
 def response(activation: Activation, channels: int) -> tuple[CurvedScheme, list[Tensor]]:
     """The threshold takes the place of the activation."""
-    rule, plain = (
-        partial(f, eps=1e-6) for f in (rules.thresholded_response, _thresholded_response)
-    )
-    scheme = CurvedScheme("threshold", rule, plain, True)
+    plain = partial(_thresholded_response, eps=1e-6)
+    scheme = CurvedScheme("threshold", plain, scale="response", eps=1e-6)
     return scheme, [torch.randn(channels) for _ in range(3)]
 
 
@@ -93,7 +90,7 @@ def test_value_and_gradients_are_those_of_float64(
 def test_the_kernel_serves_and_is_left_aside_for_what_it_does_not(monkeypatch) -> None:
     called = []
     monkeypatch.setattr(
-        curved, "_forward", lambda *a: called.append(a) or torch.ops.normlab.curved.default(*a)
+        curved, "_forward", lambda *a: called.append(a) or torch.ops.normlab.curved_norm.default(*a)
     )
     norm = EvoNormS0(2, 4)
     x = torch.randn(2, 4, 3, 3)

@@ -19,11 +19,10 @@ from normlab.norms.functional.activation import Activation
 from normlab.norms.functional.engine import (
     differentiable_gradients,
     is_differentiated_or_batched,
-    needs_plain_operations,
     plane_norm,
 )
 from normlab.norms.functional.planes import LIBRARY
-from normlab.norms.fused.cpu import loader
+from normlab.norms.fused.cpu.served import are_served
 
 _RULE = (
     "Tensor? weight, Tensor? bias, Tensor? first, Tensor? second, float eps, float number, "
@@ -36,7 +35,6 @@ LIBRARY.define(
 )
 _forward = torch.ops.normlab.closed_norm.default
 _backward = torch.ops.normlab.closed_norm_backward.default
-_PLAIN_TYPES = (Tensor, torch.nn.Parameter)
 
 
 @dataclass(frozen=True)
@@ -87,36 +85,13 @@ class ClosedRule:
         Returns:
             y with the shape, dtype and memory format of x; the planes' mean and variance (N, C).
         """
-        if not self._is_served(x, residual, parameters):
+        if not are_served(x, residual, (*parameters, *(self.constants or ()))):
             return plane_norm(x, self, parameters, residual, activation)
         inputs = (x, residual, *parameters)
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
             return _ClosedNorm.apply(x, residual, activation, self, *parameters)  # type: ignore[no-untyped-call,no-any-return]
         y, planes = _forward(*self.arguments(parameters, activation), x, residual)
         return y, planes[0], planes[1]
-
-    def _is_served(
-        self, x: Tensor, residual: Tensor | None, parameters: Sequence[Tensor | None]
-    ) -> bool:
-        return (
-            loader.library_path() is not None
-            and type(x) in _PLAIN_TYPES
-            and x.device.type == "cpu"
-            and x.dtype in (torch.float32, torch.bfloat16)
-            and x.numel() > 0
-            and (residual is None or residual.device.type == "cpu")
-            and all(
-                t is None
-                or (
-                    t.dtype is torch.float32
-                    and t.device.type == "cpu"
-                    and t.dim() == 1
-                    and t.is_contiguous()
-                )
-                for t in (*parameters, *(self.constants or ()))
-            )
-            and not needs_plain_operations()
-        )
 
     def arguments(
         self, parameters: Sequence[Tensor | None], activation: Activation

@@ -76,9 +76,10 @@ class EvoNormS0(ChannelNormalization):
         activation = "none" if residual is None else activation
         scheme = CurvedScheme(
             "swish",
-            partial(rules.evonorm_s0, num_groups=groups, eps=eps),
             partial(_evonorm_s0, activation=activation, num_groups=groups, eps=eps),
-            has_statistics=True,
+            scale="deviation",
+            groups=groups,
+            eps=eps,
         )
         return curved_norm(x, residual, (self.slope, self.weight, self.bias), activation, scheme)
 
@@ -126,12 +127,7 @@ class DynamicTanh2d(ChannelNormalization):
         """See `Normalization.normalize`."""
         assert self.weight is not None
         assert self.bias is not None
-        scheme = CurvedScheme(
-            "tanh",
-            rules.dynamic_tanh,
-            partial(_dynamic_tanh, activation=activation),
-            has_statistics=False,
-        )
+        scheme = CurvedScheme("tanh", partial(_dynamic_tanh, activation=activation))
         return curved_norm(x, residual, (self.alpha, self.weight, self.bias), activation, scheme)
 
     def extra_repr(self) -> str:

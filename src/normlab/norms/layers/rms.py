@@ -110,9 +110,9 @@ class FilterResponseNorm2d(ChannelNormalization):
         assert self.bias is not None
         scheme = CurvedScheme(
             "threshold",
-            partial(rules.thresholded_response, eps=self.eps),
             partial(_thresholded_response, eps=self.eps),
-            has_statistics=True,
+            scale="response",
+            eps=self.eps,
         )
         return curved_norm(x, residual, (self.threshold, self.weight, self.bias), "none", scheme)
 

@@ -39,7 +39,7 @@ struct Rule {
                     kRefused);
     return {x.size(0),
             x.size(1),
-            double(x.size(2) * x.size(3)),
+            x.size(2) * x.size(3),
             planes[kMean],
             planes[kVariance],
             floats_of(weight),

@@ -17,12 +17,13 @@ namespace normlab {
 using Doubles = std::vector<double>;
 
 struct RuleInputs {
-  int64_t samples, channels;  // N, C
-  double pixels;              // M
+  int64_t samples, channels, pixels;  // N, C, M
   const float *mean, *variance;  // N×C
   const float *weight, *bias;    // C, or null
   const float *first, *second;   // what else the rule has
   double eps, number, other_number;
+
+  int64_t group_size() const { return channels; }
 
   // The sample i alone.
   RuleInputs of_sample(int64_t i) const {
@@ -131,7 +132,7 @@ struct BatchRenorm {
       plain[c] += s1[at];
       centred[c] += s2[at] + double(s1[at]) * (in.mean[at] - batch.mean[c]);
     });
-    const double value = 1.0 / (double(in.samples) * in.pixels);
+    const double value = 1.0 / (double(in.samples) * double(in.pixels));
     for (int64_t c = 0; c < in.channels; ++c) {
       const double inverse = in.inverse(batch.variance[c]), share = in.gamma(c) * r(c) * inverse;
       weight[c] = r(c) * inverse * centred[c] + d(c) * plain[c];
@@ -206,7 +207,7 @@ struct Switchable {
       const double variances[3] = {in.variance[at], layer.variance[i], batch.variance[c]};
       for (int k = 0; k < 3; ++k) dw[k] += dm[at] * means[k], du[k] += ds[at] * variances[k];
     });
-    const double of_layer = 1.0 / double(c_), of_batch = 1.0 / double(n), value = 1.0 / in.pixels;
+    const double of_layer = 1.0 / double(c_), of_batch = 1.0 / double(n), value = 1.0 / double(in.pixels);
     in.each([&](int64_t at, int64_t c) {
       const int64_t i = at / in.channels;
       const double by_layer = u[1] * ds_layer[i] * of_layer, by_batch = u[2] * ds_batch[c] * of_batch;
@@ -227,7 +228,7 @@ struct GlobalResponse {
   const RuleInputs& in;
 
   double squares(int64_t at) const {
-    return in.pixels * (in.variance[at] + double(in.mean[at]) * in.mean[at]);
+    return double(in.pixels) * (in.variance[at] + double(in.mean[at]) * in.mean[at]);
   }
   double length(int64_t at) const {
     return std::sqrt(std::max(squares(at), double(std::numeric_limits<float>::min())));
@@ -272,25 +273,16 @@ struct GlobalResponse {
   }
 };
 
-// work(geometry of one sample, sample, its first plane, offset into x) on every sample, in threads.
-template <class Work>
-void for_samples(const Geometry& g, int64_t samples, int64_t channels, const Work& work) {
-  const int64_t values = channels * g.pixels;
-  const int64_t grain = std::max<int64_t>(kValuesPerTask / values, 1);
-  torch::stable::parallel_for(0, samples, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      work(Geometry(1, channels, g.pixels, g.channels != 1), i, i * channels, i * values);
-  });
-}
-
 // Rule: one of those above, made of its inputs.
 template <class Rule, class T>
 void closed_forward(const Geometry& g, const RuleInputs& in, const T* x, const T* residual,
                     Activation activation, T* y, const Rows& planes) {
   float *mean = planes[kMean], *variance = planes[kVariance];
   float *scale = planes[kScale], *offset = planes[kOffset];
-  if (Rule::kBySample && in.samples > 1)  // a sample stays in the second cache between two sweeps
-    return for_samples(g, in.samples, in.channels, [&](const Geometry& one, int64_t i, int64_t at, int64_t start) {
+  const bool channels_last = g.channels != 1;
+  if (Rule::kBySample && in_pieces(in, channels_last))
+    return for_pieces(in, channels_last, [&](const Geometry& one, int64_t i, int64_t, int64_t, int64_t start) {
+      const int64_t at = i * in.channels;
       statistics<T>(one, x + start, mean + at, variance + at);
       const RuleInputs own = in.of_sample(i);
       Rule{own}.forward(scale + at, offset + at);
@@ -308,10 +300,12 @@ void closed_backward(const Geometry& g, const RuleInputs& in, const T* dy, const
                      const T* residual, Activation activation, const Rows& planes,
                      const Rows& sums, const RuleGradients& found, T* dx, T* dz) {
   float *s1 = sums[kS1], *s2 = sums[kS2];
-  if (Rule::kBySample && in.samples > 1) {
+  const bool channels_last = g.channels != 1;
+  if (Rule::kBySample && in_pieces(in, channels_last)) {
     const size_t count = size_t(in.samples * in.channels);
     std::vector<float> weights(count), biases(count);
-    for_samples(g, in.samples, in.channels, [&](const Geometry& one, int64_t i, int64_t at, int64_t start) {
+    for_pieces(in, channels_last, [&](const Geometry& one, int64_t i, int64_t, int64_t, int64_t start) {
+      const int64_t at = i * in.channels;
       gradient_sums<T>(one, dy + start, x + start, moved(residual, start), activation, planes, at,
                        s1 + at, s2 + at);
       const RuleInputs own = in.of_sample(i);

@@ -160,15 +160,17 @@ enum PlaneRow { kMean, kVariance, kScale, kOffset };  // what the forward keeps
 enum GradientRow { kS1, kS2, kP, kQ, kOwn, kGradientRows = kOwn + 2 };  // kOwn is float64
 
 // How a sample is cut so that a piece stays in the second cache between two sweeps: whole groups.
-inline int64_t channels_of_piece(const NormRule& b, bool channels_last) {
+// `Rule` says how many samples, channels and pixels there are, and how many channels are a group.
+template <class Rule>
+int64_t channels_of_piece(const Rule& b, bool channels_last) {
   if (channels_last) return b.channels;
   const int64_t size = b.group_size(), values = size * b.pixels;
   return std::min(std::max<int64_t>(32768 / values, 1) * size, b.channels);
 }
 
 // work(piece's geometry, sample, first channel, last, offset into x) on every piece, in threads.
-template <class Work>
-void for_pieces(const NormRule& b, bool channels_last, const Work& work) {
+template <class Rule, class Work>
+void for_pieces(const Rule& b, bool channels_last, const Work& work) {
   const int64_t size = channels_of_piece(b, channels_last);
   const int64_t pieces = (b.channels + size - 1) / size;
   const int64_t grain = std::max<int64_t>(kValuesPerTask / (size * b.pixels), 1);
@@ -183,7 +185,8 @@ void for_pieces(const NormRule& b, bool channels_last, const Work& work) {
 }
 
 // One sample has one piece in channels_last memory: then the sweeps share it out by tiles.
-inline bool in_pieces(const NormRule& b, bool channels_last) {
+template <class Rule>
+bool in_pieces(const Rule& b, bool channels_last) {
   return b.samples > 1 || !channels_last;
 }
 
