@@ -61,7 +61,8 @@ class Normalized(NamedTuple):
 
     y: Tensor
     planes: Tensor
-    """(4, N, C): mean, variance, scale and offset of every plane."""
+    """(4, N, C): mean, variance, scale and offset of every plane; (4, 1, C) on the CPU where only
+    the batch's part is there."""
     statistics: Tensor
     """Mean and variance: (2, 1, C) of the batch, or (2, N, G) of the groups (GPU only)."""
 

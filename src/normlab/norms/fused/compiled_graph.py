@@ -108,7 +108,9 @@ def _shapes(*flat: Any) -> Normalized:
     by_group = x.device.type == "cuda" and not scheme.batch and 0 < scheme.groups < c
     shape = (2, n, scheme.groups) if by_group else (2, 1, c)
     statistics = x.new_empty(shape, dtype=torch.float32)
-    return Normalized(torch.empty_like(x), x.new_empty((4, n, c), dtype=torch.float32), statistics)
+    by_channel = x.device.type != "cuda" and not scheme.groups and operands.gate is None
+    planes = x.new_empty((4, 1 if by_channel else n, c), dtype=torch.float32)
+    return Normalized(torch.empty_like(x), planes, statistics)
 
 
 def _backward_shapes(dy: Tensor, x: Tensor, *flat: Any) -> tuple[Tensor | None, ...]:

@@ -24,7 +24,8 @@ SOURCES = tuple(
 )
 HEADERS = tuple(
     FOLDER / f"{name}.h"
-    for name in ("vector", "sweeps", "tiles", "tensors", "fused_norm", "curved", "closed_norm")
+    for name in ("vector", "sweeps", "tiles", "tensors")
+    + ("fused_norm", "batch_norm", "curved", "closed_norm")
 )
 
 

@@ -1,7 +1,7 @@
 // The six main norms in one call each way (see ../autograd.py) for float32 and bfloat16 on the CPU.
 // The Python side asks only for what is served here; anything else is refused.
 
-#include "fused_norm.h"
+#include "batch_norm.h"
 #include "tensors.h"
 
 namespace normlab {
@@ -23,7 +23,7 @@ void update_running(const Tensor& mean, const Tensor& variance, const Tensor& ba
 
 // fused_norm(x, residual?, weight?, bias?, gate?, running_mean?, running_variance?, batches?,
 //            momentum, batch, fixed, groups, eps, activation, centred)
-//   -> y, planes (4, N, C), batch statistics (2, 1, C)
+//   -> y, planes (4, N, C), or (4, 1, C) of the batch's part alone, batch statistics (2, 1, C)
 void fused_norm(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor given = to<Tensor>(stack[0]);
   const Optional added = to<Optional>(stack[1]), weight = to<Optional>(stack[2]),
@@ -42,7 +42,7 @@ void fused_norm(StableIValue* stack, uint64_t, uint64_t) {
                   "normlab::fused_norm does not serve these tensors");
   const Tensor x = dense(given), y = uninitialized_like(x);
   const int64_t n = x.size(0), c = x.size(1), pixels = x.size(2) * x.size(3);
-  const Tensor planes = uninitialized_rows(4, n, c), found = uninitialized_rows(2, 1, c);
+  const Tensor found = uninitialized_rows(2, 1, c);
   const Optional residual = beside(added, x);
   const Geometry g = geometry(x);
   float* own = floats(found);
@@ -52,8 +52,13 @@ void fused_norm(StableIValue* stack, uint64_t, uint64_t) {
   }
   NormRule b{n, c, pixels, groups, batch, fixed, centred, floats_of(weight), floats_of(bias),
              floats_of(gate), own, own + c, float(eps)};
+  const int64_t rows = b.by_channel() ? 1 : n;
+  const Tensor planes = uninitialized_rows(4, rows, c);
   with_type(x, [&](auto type) {
     using T = decltype(type);
+    if (b.by_channel())
+      return batch_forward<T>(g, b, data<T>(x), data<T>(residual), *activation, data<T>(y),
+                              Rows{floats(planes), rows, c}, own, own + c);
     fused_forward<T>(g, g.channels != 1, b, data<T>(x), data<T>(residual), *activation, data<T>(y),
                      Rows{floats(planes), n, c}, own, own + c);
   });
@@ -85,13 +90,18 @@ void fused_norm_backward(StableIValue* stack, uint64_t, uint64_t) {
   const int64_t n = x.size(0), c = x.size(1);
   const Tensor dweight = uninitialized_values(c), dbias = uninitialized_values(c),
                dgate = uninitialized_values(c);
-  const Tensor found = uninitialized_rows(kGradientRows, n, c);
   const Geometry g = geometry(x);
   const float* known = floats(statistics);
   const NormRule b{n, c, x.size(2) * x.size(3), groups, batch, fixed, centred, floats_of(weight),
                    nullptr, floats_of(gate), known, known + c, float(eps)};
+  std::fill_n(floats(dgate), c, 0.0f);
   with_type(x, [&](auto type) {
     using T = decltype(type);
+    if (b.by_channel())
+      return batch_backward<T>(g, b, data<T>(dy), data<T>(x), data<T>(residual), *activation,
+                               Rows{floats(planes), 1, c}, data<T>(dx), data<T>(dz),
+                               floats(dweight), floats(dbias));
+    const Tensor found = uninitialized_rows(kGradientRows, n, c);
     fused_backward<T>(g, g.channels != 1, b, data<T>(dy), data<T>(x), data<T>(residual),
                       *activation, Rows{floats(planes), n, c}, Rows{floats(found), n, c},
                       data<T>(dx), data<T>(dz), floats(dweight), floats(dbias), floats(dgate));

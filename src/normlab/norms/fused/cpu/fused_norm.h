@@ -31,6 +31,7 @@ struct NormRule {
   double gamma(int64_t c) const { return weight ? weight[c] : 1.0; }
   double inverse(double variance) const { return 1.0 / std::sqrt(variance + double(eps)); }
   int64_t group_size() const { return groups ? channels / groups : 1; }
+  bool by_channel() const { return batch && !groups && !gate; }  // see batch_norm.h
   bool by_sample() const { return !batch || fixed; }
 
   // Statistics of the union of `count` equally large planes.
@@ -152,8 +153,9 @@ struct Rows {
   float* data;
   int64_t samples, channels;
   float* operator[](int64_t row) const { return data + row * samples * channels; }
+  // The values of one sample are those of all.
   PlaneValues values(int64_t row, int64_t at = 0) const {
-    return {(*this)[row] + at, channels, 1};
+    return {(*this)[row] + at, samples == 1 ? 0 : channels, 1};
   }
 };
 enum PlaneRow { kMean, kVariance, kScale, kOffset };  // what the forward keeps
