@@ -10,9 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from normlab.errors import UsageError
-from normlab.norms.functional import rules
 from normlab.norms.functional.activation import ACTIVATIONS, Activation
-from normlab.norms.functional.engine import fixed_affine
 from normlab.norms.functional.layout import Layout, as_planes, from_planes
 from normlab.norms.functional.planes import statistics_dtype
 from normlab.norms.fused.arguments import RunningStatistics
@@ -321,19 +319,6 @@ class RunningNormalization(Normalization):
             return None
         mean, variance = self.running()
         return RunningStatistics(mean, variance, self.num_batches_tracked, self.momentum)
-
-    def normalize_by_running(
-        self,
-        x: Images,
-        residual: Images | None,
-        activation: Activation,
-    ) -> Images:
-        """Evaluate: act(γ·(x − running mean)/√(running variance + ε) + β + residual)."""
-        mean, variance = self.running_for(x)
-        scale, offset = rules.apply_affine(
-            (variance + self.eps).rsqrt(), torch.zeros_like(mean), self.weight, self.bias
-        )
-        return fixed_affine(x, mean, scale, offset, residual, activation)
 
     def reset_running_stats(self) -> None:
         """Forget all batches: mean 0, variance 1, count 0."""

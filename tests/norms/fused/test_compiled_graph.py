@@ -118,4 +118,4 @@ def test_whole_networks_compile_with_it(graphs) -> None:
         nn.functional.cross_entropy(model(x), labels).backward()
     for (name, one), other in zip(network.named_parameters(), twin.parameters(), strict=True):
         assert_close(other.grad, one.grad, 2e-5, name)
-    assert str(found[0].graph).count("normlab.fused_norm_in_graph") == 7
+    assert str(found[0].graph).count("normlab.fused_norm_of_graph") == 7

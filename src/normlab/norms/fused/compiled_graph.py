@@ -26,12 +26,15 @@ from normlab.norms.fused.backends import find_backend
 from normlab.norms.fused.triton import serve
 
 LIBRARY.define(
-    "fused_norm_in_graph(Tensor x, Tensor? residual, Tensor? weight, Tensor? bias, Tensor? gate, "
+    "fused_norm_of_graph(Tensor x, Tensor? residual, Tensor? weight, Tensor? bias, Tensor? gate, "
     "Tensor? fixed_mean, Tensor? fixed_variance, bool batch, bool fixed, int groups, float eps, "
     "str activation, bool centred) -> (Tensor, Tensor, Tensor)"
 )
-OPERATOR = torch.ops.normlab.fused_norm_in_graph.default
-"""Takes (*operands, fixed_mean, fixed_variance, *scheme) and gives a `Normalized`."""
+OPERATOR = torch.ops.normlab.fused_norm_of_graph.default
+"""Takes (*operands, fixed_mean, fixed_variance, *scheme) and gives a `Normalized`.
+
+Inductor keeps graphs on disk by the names in them: where a result gets another shape, the operator
+needs another name, or a graph of an older version fails."""
 _INPUTS = 13
 
 
@@ -140,12 +143,12 @@ def _backward(ctx: Any, dy: Tensor | None, *_: Tensor | None) -> tuple[Tensor | 
     return (dx, dz, *own, *(None,) * (_INPUTS - 2 - len(own)))
 
 
-LIBRARY.impl("fused_norm_in_graph", _forward_on_cpu, "CPU")
+LIBRARY.impl("fused_norm_of_graph", _forward_on_cpu, "CPU")
 if serve.gpu_kernels_available():
-    LIBRARY.impl("fused_norm_in_graph", _forward, "CUDA")
+    LIBRARY.impl("fused_norm_of_graph", _forward, "CUDA")
     LIBRARY.impl("fused_norm_backward", _backward_on_gpu, "CUDA")
-torch.library.register_fake("normlab::fused_norm_in_graph", _shapes, lib=LIBRARY)
+torch.library.register_fake("normlab::fused_norm_of_graph", _shapes, lib=LIBRARY)
 torch.library.register_fake("normlab::fused_norm_backward", _backward_shapes, lib=LIBRARY)
 torch.library.register_autograd(
-    "normlab::fused_norm_in_graph", _backward, setup_context=_set_up, lib=LIBRARY
+    "normlab::fused_norm_of_graph", _backward, setup_context=_set_up, lib=LIBRARY
 )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from normlab.norms.base import Images, Normalization, RunningNormalization
 from normlab.norms.functional import rules
 from normlab.norms.functional.activation import Activation
-from normlab.norms.functional.engine import Rule, plane_norm
+from normlab.norms.functional.engine import Rule, fixed_affine, plane_norm
 from normlab.norms.functional.rank_pool import RankPool
-from normlab.norms.fused.arguments import Operands, Scheme
+from normlab.norms.fused.arguments import Operands, RunningStatistics, Scheme
 from normlab.norms.fused.autograd import fused_norm
 from normlab.norms.fused.closed import ClosedRule
 
@@ -76,6 +77,36 @@ def normalize_over_batch(
         )
         layer.observe(mean[0], variance[0], count)
     return y
+
+
+def normalize_by_running(
+    layer: RunningNormalization, x: Images, residual: Images | None, activation: Activation
+) -> Images:
+    """Normalize by the running statistics, which stay: act(γ·(x − m)/√(s² + ε) + β + residual).
+
+    Args:
+        layer: whose running statistics, γ, β and ε they are.
+        x: checked already.
+        residual: added before the activation.
+        activation: what follows.
+
+    Returns:
+        y with the shape, dtype and memory format of x.
+    """
+    weight, bias, eps = layer.weight, layer.bias, layer.eps
+    if x.device.type == "cpu":  # on a GPU `fixed_affine` is one call already
+        running = RunningStatistics(*layer.running(), layer.num_batches_tracked, layer.momentum)
+        by = (running.mean[None], running.variance[None])
+        rule = partial(rules.batch, eps=eps, pool=lambda _, __: by)
+        operands = Operands(x, residual, weight, bias, None)
+        fused = fused_norm(operands, running, Scheme(True, True, 0, eps, activation), rule)
+        if fused is not None:
+            return fused
+    mean, variance = layer.running_for(x)
+    scale, offset = rules.apply_affine(
+        (variance + eps).rsqrt(), torch.zeros_like(mean), weight, bias
+    )
+    return fixed_affine(x, mean, scale, offset, residual, activation)
 
 
 def normalize_by_sample(

@@ -11,7 +11,7 @@ from normlab.errors import UsageError
 from normlab.norms.base import Images, RunningNormalization
 from normlab.norms.functional import rules
 from normlab.norms.functional.activation import Activation
-from normlab.norms.layers.apply import normalize_over_batch
+from normlab.norms.layers.apply import normalize_by_running, normalize_over_batch
 
 
 class BatchNorm2d(RunningNormalization, nn.BatchNorm2d):  # type: ignore[misc]  # γ, β: may be None
@@ -65,7 +65,7 @@ class BatchNorm2d(RunningNormalization, nn.BatchNorm2d):  # type: ignore[misc]  
     def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
         """See `Normalization.normalize`."""
         if self.uses_running or self.frozen:
-            return self.normalize_by_running(x, residual, activation)
+            return normalize_by_running(self, x, residual, activation)
         rule = partial(rules.batch, eps=self.eps)
         return normalize_over_batch(
             self, x, rule, (self.weight, self.bias), residual, activation, groups=0

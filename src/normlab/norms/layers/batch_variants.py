@@ -21,7 +21,11 @@ from normlab.norms.functional.rank_pool import average_over_ranks
 from normlab.norms.fused.arguments import Operands, Scheme
 from normlab.norms.fused.autograd import fused_norm, serving_backend
 from normlab.norms.fused.closed import ClosedRule
-from normlab.norms.layers.apply import ONE_VALUE_PER_CHANNEL, normalize_over_batch
+from normlab.norms.layers.apply import (
+    ONE_VALUE_PER_CHANNEL,
+    normalize_by_running,
+    normalize_over_batch,
+)
 
 
 @torch.library.custom_op("normlab::snapshot", mutates_args=())
@@ -90,7 +94,7 @@ class GhostBatchNorm2d(RunningNormalization):
     def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
         """See `Normalization.normalize`."""
         if self.uses_running:
-            return self.normalize_by_running(x, residual, activation)
+            return normalize_by_running(self, x, residual, activation)
         size, plane = self.virtual_batch, x.shape[2] * x.shape[3]
         last = x.shape[0] % size or min(size, x.shape[0])
         self.check_count(last * plane, "use another batch size or virtual_batch, or a larger image")
@@ -177,7 +181,7 @@ class BatchRenorm2d(RunningNormalization):
     def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
         """See `Normalization.normalize`."""
         if self.uses_running:
-            return self.normalize_by_running(x, residual, activation)
+            return normalize_by_running(self, x, residual, activation)
         mean, variance, grown = self._state_before_it_moves(x)
         r_max, d_max = 1 + grown * (self.r_max - 1), grown * self.d_max
         plain = partial(

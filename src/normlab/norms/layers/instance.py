@@ -11,7 +11,7 @@ from normlab.norms.functional import rules
 from normlab.norms.functional.activation import Activation
 from normlab.norms.functional.engine import plane_norm
 from normlab.norms.functional.rank_pool import average_over_ranks
-from normlab.norms.layers.apply import normalize_by_sample
+from normlab.norms.layers.apply import normalize_by_running, normalize_by_sample
 
 
 class InstanceNorm2d(RunningNormalization):
@@ -57,7 +57,7 @@ class InstanceNorm2d(RunningNormalization):
     def normalize(self, x: Images, residual: Images | None, activation: Activation) -> Images:
         """See `Normalization.normalize`."""
         if self.uses_running:
-            return self.normalize_by_running(x, residual, activation)
+            return normalize_by_running(self, x, residual, activation)
         count = x.shape[2] * x.shape[3]
         self.check_count(count, "use a larger image")
         rule = partial(rules.instance, eps=self.eps)

@@ -22,11 +22,8 @@ FOLDER = Path(__file__).parent
 SOURCES = tuple(
     FOLDER / f"{name}.cpp" for name in ("planes", "fused_norm", "curved", "closed_norm")
 )
-HEADERS = tuple(
-    FOLDER / f"{name}.h"
-    for name in ("vector", "sweeps", "tiles", "tensors")
-    + ("fused_norm", "batch_norm", "curved", "closed_norm")
-)
+_NAMES = "vector sweeps tiles tensors fused_norm batch_norm curved closed_norm"
+HEADERS = tuple(FOLDER / f"{name}.h" for name in _NAMES.split())
 
 
 @dataclass(frozen=True)
