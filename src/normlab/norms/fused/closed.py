@@ -16,19 +16,20 @@ import torch
 from torch import Tensor
 
 from normlab.norms.functional.activation import Activation
-from normlab.norms.functional.engine import (
-    differentiable_gradients,
-    is_differentiated_or_batched,
-    plane_norm,
-)
+from normlab.norms.functional.engine import differentiable_gradients, is_differentiated_or_batched
 from normlab.norms.functional.planes import LIBRARY
+from normlab.norms.fused.arguments import RunningStatistics
 from normlab.norms.fused.cpu.served import are_served
 
 _RULE = (
     "Tensor? weight, Tensor? bias, Tensor? first, Tensor? second, float eps, float number, "
     "float other_number, str name, str activation"
 )
-LIBRARY.define(f"closed_norm({_RULE}, Tensor x, Tensor? residual) -> (Tensor, Tensor)")
+LIBRARY.define(
+    f"closed_norm({_RULE}, Tensor x, Tensor? residual, "
+    "Tensor(a!)? running_mean, Tensor(b!)? running_variance, Tensor(c!)? batches, float momentum)"
+    " -> (Tensor, Tensor, Tensor)"
+)
 LIBRARY.define(
     f"closed_norm_backward({_RULE}, Tensor dy, Tensor x, Tensor? residual, Tensor planes, "
     "bool needs_dz) -> (Tensor, Tensor?, Tensor, Tensor, Tensor, Tensor)"
@@ -45,10 +46,9 @@ class ClosedRule:
     >>> from normlab.norms.functional import rules
     >>> plain = partial(rules.global_response, plane_size=16, eps=1e-6)
     >>> rule = ClosedRule("global_response", plain, 1e-6)
-    >>> x, weight, bias = torch.randn(2, 3, 4, 4), torch.ones(3), torch.zeros(3)
-    >>> y, mean, variance = rule.normalize(x, (weight, bias), None, "relu")
-    >>> y.shape, mean.shape
-    (torch.Size([2, 3, 4, 4]), torch.Size([2, 3]))
+    >>> scale, offset = rule(torch.ones(2, 3), torch.ones(2, 3), torch.ones(3), torch.zeros(3))
+    >>> scale.shape
+    torch.Size([2, 3])
     """
 
     name: Literal["batch_renorm", "switchable", "global_response"]
@@ -67,40 +67,58 @@ class ClosedRule:
         """The rule in plain operations."""
         return self.plain(mean, variance, *parameters, **others)
 
-    def normalize(
-        self,
-        x: Tensor,
-        parameters: Sequence[Tensor | None],
-        residual: Tensor | None,
-        activation: Activation,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """`engine.plane_norm` by this rule: by the kernel where it serves.
 
-        Args:
-            x: (N, C, H, W), in any memory format.
-            parameters: γ, β (C,), and what else the rule takes.
-            residual: of the shape of x, added before the activation.
-            activation: what follows.
+def closed_norm(
+    x: Tensor,
+    residual: Tensor | None,
+    parameters: Sequence[Tensor | None],
+    activation: Activation,
+    rule: ClosedRule,
+    running: RunningStatistics | None = None,
+) -> Tensor | None:
+    """Normalize x and move the running statistics; None where no kernel serves.
 
-        Returns:
-            y with the shape, dtype and memory format of x; the planes' mean and variance (N, C).
-        """
-        if not are_served(x, residual, (*parameters, *(self.constants or ()))):
-            return plane_norm(x, self, parameters, residual, activation)
-        inputs = (x, residual, *parameters)
-        if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
-            return _ClosedNorm.apply(x, residual, activation, self, *parameters)  # type: ignore[no-untyped-call,no-any-return]
-        y, planes = _forward(*self.arguments(parameters, activation), x, residual)
-        return y, planes[0], planes[1]
+    Args:
+        x: (N, C, H, W), in any memory format.
+        residual: of the shape of x, added before the activation.
+        parameters: γ, β (C,), and what else the rule takes.
+        activation: what follows.
+        rule: which norm it is.
+        running: of the batch's statistics; they move after the rule has seen them.
 
-    def arguments(
-        self, parameters: Sequence[Tensor | None], activation: Activation
-    ) -> tuple[Any, ...]:
-        """What both operators are given of the rule."""
-        weight, bias, *others = parameters
-        first, second = others or self.constants or (None, None)
-        numbers = (float(number) for number in self.numbers)
-        return (weight, bias, first, second, self.eps, *numbers, self.name, activation)
+    Returns:
+        y with the shape, dtype and memory format of x, or None.
+    """
+    moved = (None, None, None, 0.0) if running is None else running
+    others = (*parameters, *(rule.constants or ()), *moved[:2])
+    if not are_served(x, residual, others):
+        return None
+    inputs = (x, residual, *parameters)
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
+        return _ClosedNorm.apply(x, residual, activation, rule, running, *parameters)  # type: ignore[no-untyped-call,no-any-return]
+    return _run(x, residual, activation, rule, running, parameters)[0]
+
+
+def _run(
+    x: Tensor,
+    residual: Tensor | None,
+    activation: Activation,
+    rule: ClosedRule,
+    running: RunningStatistics | None,
+    parameters: Sequence[Tensor | None],
+) -> tuple[Tensor, Tensor, Tensor]:
+    mean, variance, batches, momentum = running or (None, None, None, 0.0)
+    momentum = -1.0 if momentum is None else momentum
+    first, second = parameters[2:] or rule.constants or (None, None)
+    facts = _facts(rule, activation)
+    return _forward(  # type: ignore[no-any-return]
+        *parameters[:2], first, second, *facts, x, residual, mean, variance, batches, momentum
+    )
+
+
+def _facts(rule: ClosedRule, activation: Activation) -> tuple[Any, ...]:
+    number, other_number = (float(number) for number in rule.numbers)
+    return (rule.eps, number, other_number, rule.name, activation)
 
 
 class _ClosedNorm(torch.autograd.Function):
@@ -111,36 +129,33 @@ class _ClosedNorm(torch.autograd.Function):
         residual: Tensor | None,
         activation: Activation,
         rule: ClosedRule,
+        running: RunningStatistics | None,
         *parameters: Tensor | None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        y, planes = _forward(*rule.arguments(parameters, activation), x, residual)
+    ) -> Tensor:
+        y, planes, constants = _run(x, residual, activation, rule, running, parameters)
         # The pre-activation is computed again from x (and the residual); nothing else is kept.
         known = residual if activation != "none" else None
-        ctx.save_for_backward(x, known, planes, *parameters)
+        ctx.save_for_backward(x, known, planes, constants, *parameters)
         ctx.rule, ctx.activation = rule, activation
         ctx.has_residual = residual is not None
-        mean, variance = planes[0], planes[1]
-        ctx.mark_non_differentiable(mean, variance)
-        return y, mean, variance
+        return y
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        x, residual, planes, *parameters = ctx.saved_tensors
-        needs_x, needs_residual, _, _, *needs = ctx.needs_input_grad
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, residual, planes, constants, *parameters = ctx.saved_tensors
+        needs_x, needs_residual, _, _, _, *needs = ctx.needs_input_grad
         if is_differentiated_or_batched(dy):
             if residual is None and ctx.has_residual:  # linear: its value is in no gradient
                 residual = torch.zeros_like(x).requires_grad_(needs_residual)
+            needed = (needs_x, needs_residual, *needs)
             dx, dz, *others = differentiable_gradients(
-                dy,
-                x,
-                residual,
-                ctx.activation,
-                ctx.rule,
-                parameters,
-                (needs_x, needs_residual, *needs),
+                dy, x, residual, ctx.activation, ctx.rule, parameters, needed
             )
-            return (dx, dz, None, None, *others)
-        arguments = ctx.rule.arguments(parameters, ctx.activation)
-        dx, dz, *found = _backward(*arguments, dy, x, residual, planes, needs_residual)
+            return (dx, dz, None, None, None, *others)
+        first, second = parameters[2:] or (constants.chunk(2) if len(constants) else (None, None))
+        facts = _facts(ctx.rule, ctx.activation)
+        dx, dz, *found = _backward(
+            *parameters[:2], first, second, *facts, dy, x, residual, planes, needs_residual
+        )
         wanted = [g if n else None for g, n in zip(found, needs, strict=False)]
-        return (dx if needs_x else None, dz, None, None, *wanted)
+        return (dx if needs_x else None, dz, None, None, None, *wanted)

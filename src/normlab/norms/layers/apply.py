@@ -15,7 +15,7 @@ from normlab.norms.functional.engine import Rule, fixed_affine, plane_norm
 from normlab.norms.functional.rank_pool import RankPool
 from normlab.norms.fused.arguments import Operands, RunningStatistics, Scheme
 from normlab.norms.fused.autograd import fused_norm
-from normlab.norms.fused.closed import ClosedRule
+from normlab.norms.fused.closed import ClosedRule, closed_norm
 
 ONE_VALUE_PER_CHANNEL = "use a larger batch or image, or a norm without batch statistics (gn, ln)"
 
@@ -68,9 +68,11 @@ def normalize_over_batch(
         if fused is not None:
             return fused
     if isinstance(rule, ClosedRule):
-        y, own_mean, own_variance = rule.normalize(x, parameters, residual, activation)
-    else:
-        y, own_mean, own_variance = plane_norm(x, rule, parameters, residual, activation)
+        moving = layer.running_in_this_call() if layer.training else None
+        closed = closed_norm(x, residual, parameters, activation, rule, moving)
+        if closed is not None:
+            return closed
+    y, own_mean, own_variance = plane_norm(x, rule, parameters, residual, activation)
     if layer.training and layer.track_running_stats:
         mean, variance = rules.over_batch(
             own_mean[:, first_channel:], own_variance[:, first_channel:]

@@ -12,7 +12,7 @@ from normlab.norms.functional import rules
 from normlab.norms.functional.activation import Activation
 from normlab.norms.functional.engine import plane_norm
 from normlab.norms.functional.planes import activate_like, to_statistics_dtype
-from normlab.norms.fused.closed import ClosedRule
+from normlab.norms.fused.closed import ClosedRule, closed_norm
 from normlab.norms.fused.curved import CurvedScheme, curved_norm
 from normlab.norms.layers.apply import normalize_by_sample
 
@@ -163,7 +163,9 @@ class GlobalResponseNorm2d(ChannelNormalization):
         """See `Normalization.normalize`."""
         plain = partial(rules.global_response, plane_size=x.shape[2] * x.shape[3], eps=self.eps)
         rule = ClosedRule("global_response", plain, self.eps)
-        return rule.normalize(x, (self.weight, self.bias), residual, activation)[0]
+        parameters = (self.weight, self.bias)
+        y = closed_norm(x, residual, parameters, activation, rule)
+        return plane_norm(x, rule, parameters, residual, activation)[0] if y is None else y
 
     def extra_repr(self) -> str:
         """The layer's arguments, as torch prints them."""

@@ -68,25 +68,43 @@ void with_kind(const std::string& name, const Tensor& x, const Use& use) {
   });
 }
 
-// closed_norm(weight?, …, activation, x, residual?) -> y, planes (4, N, C)
+// closed_norm(weight?, …, activation, x, residual?, running_mean?, running_variance?, batches?,
+//             momentum) -> y, planes (4, N, C), first and second as they were (2, C), or nothing
 void closed_norm(StableIValue* stack, uint64_t, uint64_t) {
   const Rule rule(stack);
   const Tensor given = to<Tensor>(stack[9]);
-  const Optional added = to<Optional>(stack[10]);
-  STD_TORCH_CHECK(is_served(given) && is_partner(added, given), kRefused);
+  const Optional added = to<Optional>(stack[10]), mean = to<Optional>(stack[11]),
+                 variance = to<Optional>(stack[12]), batches = to<Optional>(stack[13]);
+  const double momentum = to<double>(stack[14]);
+  STD_TORCH_CHECK(is_served(given) && is_partner(added, given) &&
+                      are_values(given.size(1), {&mean, &variance}),
+                  kRefused);
   const Tensor x = dense(given), y = uninitialized_like(x);
   const Optional residual = beside(added, x);
-  const Tensor kept = uninitialized_rows(4, x.size(0), x.size(1));
-  const Rows planes{floats(kept), x.size(0), x.size(1)};
+  const int64_t n = x.size(0), c = x.size(1);
+  const Tensor kept = uninitialized_rows(4, n, c);
+  const Rows planes{floats(kept), n, c};
   const RuleInputs inputs = rule.inputs(x, planes);
+  // Running statistics may be constants of the rule, and move below.
+  const bool has_constants = rule.first && !rule.shares();
+  const Tensor constants = uninitialized_values(has_constants ? 2 * c : 0);
+  if (has_constants) {
+    std::copy_n(inputs.first, c, floats(constants));
+    std::copy_n(inputs.second, c, floats(constants) + c);
+  }
+  std::vector<float> batch(size_t(2 * c));
   with_kind(rule.name, x, [&](auto kind, auto type) {
     using T = decltype(type);
     closed_forward<typename decltype(kind)::Type, T>(geometry(x), inputs, data<T>(x),
                                                      data<T>(residual), *rule.activation,
-                                                     data<T>(y), planes);
+                                                     data<T>(y), planes, batch.data());
   });
+  if (mean && variance && batches)
+    update_running(*mean, *variance, *batches, momentum, batch.data(), c,
+                   double(n) * double(inputs.pixels));
   stack[0] = from(y);
   stack[1] = from(kept);
+  stack[2] = from(constants);
 }
 
 // closed_norm_backward(weight?, …, activation, dy, x, residual?, planes, needs_dz)

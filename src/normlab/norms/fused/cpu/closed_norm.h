@@ -273,10 +273,11 @@ struct GlobalResponse {
   }
 };
 
-// Rule: one of those above, made of its inputs.
+// Rule: one of those above, made of its inputs. `batch` gets the mean and variance of every channel
+// over the batch, of a rule that looks at them.
 template <class Rule, class T>
 void closed_forward(const Geometry& g, const RuleInputs& in, const T* x, const T* residual,
-                    Activation activation, T* y, const Rows& planes) {
+                    Activation activation, T* y, const Rows& planes, float* batch) {
   float *mean = planes[kMean], *variance = planes[kVariance];
   float *scale = planes[kScale], *offset = planes[kOffset];
   const bool channels_last = g.channels != 1;
@@ -290,7 +291,12 @@ void closed_forward(const Geometry& g, const RuleInputs& in, const T* x, const T
                 planes.values(kOffset, at), moved(residual, start), activation, y + start);
     });
   statistics<T>(g, x, mean, variance);
-  Rule{in}.forward(scale, offset);
+  const Rule rule{in};
+  rule.forward(scale, offset);
+  if constexpr (!Rule::kBySample) {
+    std::copy(rule.batch.mean.begin(), rule.batch.mean.end(), batch);
+    std::copy(rule.batch.variance.begin(), rule.batch.variance.end(), batch + in.channels);
+  }
   affine<T>(g, x, planes.values(kMean), planes.values(kScale), planes.values(kOffset), residual,
             activation, y);
 }

@@ -7,20 +7,6 @@
 namespace normlab {
 namespace {
 
-// running ← (1 − weight)·running + weight·batch, with the unbiased variance.
-void update_running(const Tensor& mean, const Tensor& variance, const Tensor& batches,
-                    double momentum, const float* batch, int64_t channels, double count) {
-  int64_t& number = *static_cast<int64_t*>(batches.data_ptr());
-  ++number;
-  const double weight = momentum < 0 ? 1.0 / double(number) : momentum;
-  const double unbiased = count / std::max(count - 1, 1.0);
-  float *m = floats(mean), *v = floats(variance);
-  for (int64_t c = 0; c < channels; ++c) {
-    m[c] = float(m[c] + weight * (double(batch[c]) - m[c]));
-    v[c] = float(v[c] + weight * (unbiased * double(batch[channels + c]) - v[c]));
-  }
-}
-
 // fused_norm(x, residual?, weight?, bias?, gate?, running_mean?, running_variance?, batches?,
 //            momentum, batch, fixed, groups, eps, activation, centred)
 //   -> y, planes (4, N, C), or (4, 1, C) of the batch's part alone, batch statistics (2, 1, C)

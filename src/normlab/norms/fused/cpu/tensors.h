@@ -133,6 +133,21 @@ inline const float* floats_of(const Optional& t) {
 
 inline float* floats(const Tensor& t) { return static_cast<float*>(t.data_ptr()); }
 
+// running ← (1 − weight)·running + weight·batch, with the unbiased variance; batch: C means, then C
+// variances. A momentum below 0 is the average over all batches.
+inline void update_running(const Tensor& mean, const Tensor& variance, const Tensor& batches,
+                           double momentum, const float* batch, int64_t channels, double count) {
+  int64_t& number = *static_cast<int64_t*>(batches.data_ptr());
+  ++number;
+  const double weight = momentum < 0 ? 1.0 / double(number) : momentum;
+  const double unbiased = count / std::max(count - 1, 1.0);
+  float *m = floats(mean), *v = floats(variance);
+  for (int64_t c = 0; c < channels; ++c) {
+    m[c] = float(m[c] + weight * (double(batch[c]) - m[c]));
+    v[c] = float(v[c] + weight * (unbiased * double(batch[channels + c]) - v[c]));
+  }
+}
+
 template <class T>
 T* data(const Tensor& t) {
   return static_cast<T*>(t.data_ptr());
