@@ -19,7 +19,7 @@ NORMLAB_INLINE Vector hyperbolic_tangent(Vector u) {
   p = p * square + 1.33314422036e-1f;
   p = p * square - 3.33332819422e-1f;
   const Vector near_zero = u + u * (square * p);
-  const Vector far = splat(1.0f) - splat(2.0f) / (exponential(u + u) + 1.0f);
+  const Vector far = splat(1.0f) - inverse_of_successor(exponential(u + u)) * 2.0f;
   return square < 0.390625f ? near_zero : far;
 }
 

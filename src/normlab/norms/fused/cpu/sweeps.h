@@ -17,7 +17,7 @@ enum class Activation { none, relu, leaky_relu, silu };
 constexpr float kLeakySlope = 0.01f;
 constexpr int kColumns = 4;  // registers side by side, to hide the latency of an addition
 
-NORMLAB_INLINE Vector sigmoid(Vector u) { return splat(1.0f) / (exponential(-u) + 1.0f); }
+NORMLAB_INLINE Vector sigmoid(Vector u) { return inverse_of_successor(exponential(-u)); }
 
 // The activation is no template parameter: the branch is the same every time and costs nothing,
 // and the file compiles in a third of the time. NaN goes through comparisons as in torch.
@@ -30,7 +30,7 @@ NORMLAB_INLINE Vector activate(Vector z, Activation activation) {
     case Activation::leaky_relu:
       return z > Vector{} ? z : z * kLeakySlope;
     case Activation::silu:
-      return z / (exponential(-z) + 1.0f);
+      return z * sigmoid(z);
   }
   __builtin_unreachable();
 }
