@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from normlab.norms.fused.cpu.memory import keep_freed_memory
 from normlab.norms.spec import make_norm
 from timing import Timing, geometric_mean, machine, markdown_table, take_turns
 
@@ -177,6 +178,7 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     here = machine(options.device)
+    keep_freed_memory()  # as training does
     print(f"{here.sentence()}; {options.rounds} rounds\n")
     shapes = [SHAPES[index] for index in options.shapes]
     everything: list[dict[str, object]] = []
