@@ -73,7 +73,7 @@ def facts(study: StudyRecords, analysis: Analysis) -> str:
     own = is_own(plan.analysis.metric)
     arms = dict.fromkeys(row.arm for setting in analysis.settings for row in setting.rows)
     parts = [
-        f"{analysis.done} of {count(analysis.planned, 'run')} ended",
+        f"{analysis.done:,} of {count(analysis.planned, 'run')} ended",
         f"{count(len(arms), 'norm')} × {count(plan.blocks, 'block')}",
         str(plan.training.network)
         if own
