@@ -1,5 +1,6 @@
 // The compiled kernel's layers without torch: for processors that run in an emulator. See
-// test_other_processors.py, which gives numbers on standard input and reads some on standard output.
+// test_other_processors.py, which gives numbers on standard input and reads some on standard
+// output.
 
 #include <cstdio>
 #include <functional>
@@ -47,8 +48,8 @@ int main() {
   };
 
   const auto fused = [&](bool batch, int64_t groups, bool centred, const float* gates) {
-    NormRule b{n, c, pixels, groups, batch, false, centred, weight.data(), bias.data(),
-               gates, own.data(), own.data() + c, 1e-5f};
+    NormRule b{n,           c,     pixels,     groups,         batch, false, centred, weight.data(),
+               bias.data(), gates, own.data(), own.data() + c, 1e-5f};
     if (b.by_channel()) {
       const Rows one{kept.data(), 1, c};
       batch_forward<float>(g, b, x.data(), residual.data(), activation, y.data(), one, own.data(),
@@ -63,20 +64,31 @@ int main() {
                           planes, rows, dx.data(), dz.data(), dw.data(), db.data(), third.data());
     give();
   };
-  fused(true, 0, true, nullptr);       // bn
-  fused(false, c, true, nullptr);      // in
-  fused(false, 2, true, nullptr);      // gn
-  fused(false, 1, false, nullptr);     // rms, with a shift
-  fused(true, c, true, gate.data());   // bin
+  fused(true, 0, true, nullptr);      // bn
+  fused(false, c, true, nullptr);     // in
+  fused(false, 2, true, nullptr);     // gn
+  fused(false, 1, false, nullptr);    // rms, with a shift
+  fused(true, c, true, gate.data());  // bin
 
   const auto closed = [&](auto kind, const float* first, const float* second) {
     using Rule = typename decltype(kind)::type;
-    const RuleInputs in{n, c, pixels, planes[kMean], planes[kVariance], weight.data(), bias.data(),
-                        first, second, 1e-5, 3.0, 5.0};
+    const RuleInputs in{n,
+                        c,
+                        pixels,
+                        planes[kMean],
+                        planes[kVariance],
+                        weight.data(),
+                        bias.data(),
+                        first,
+                        second,
+                        1e-5,
+                        3.0,
+                        5.0};
     closed_forward<Rule, float>(g, in, x.data(), residual.data(), activation, y.data(), planes,
                                 own.data());
     third.assign(3, 0.0f), fourth.assign(3, 0.0f);
-    const RuleGradients gradients{rows[kP], rows[kQ], dw.data(), db.data(), third.data(), fourth.data()};
+    const RuleGradients gradients{rows[kP],  rows[kQ],     dw.data(),
+                                  db.data(), third.data(), fourth.data()};
     closed_backward<Rule, float>(g, in, dy.data(), x.data(), residual.data(), activation, planes,
                                  rows, gradients, dx.data(), dz.data());
   };
@@ -98,7 +110,7 @@ int main() {
     sum_samples(rows[kByOffset], b, 1, db.data());
     give({&third});
   };
-  curved(Curve::threshold, ScaleRule::response, 1);   // frn
-  curved(Curve::swish, ScaleRule::deviation, 2);      // evonorm-s0
-  curved(Curve::tanh, ScaleRule::constant, 1);        // dyt, with a slope a channel
+  curved(Curve::threshold, ScaleRule::response, 1);  // frn
+  curved(Curve::swish, ScaleRule::deviation, 2);     // evonorm-s0
+  curved(Curve::tanh, ScaleRule::constant, 1);       // dyt, with a slope a channel
 }

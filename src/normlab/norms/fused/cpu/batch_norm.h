@@ -2,7 +2,8 @@
 //
 //   y = γ·(x − m)·r + β,     r = (s² + ε)^-½
 //
-// m and s² are the batch's, or fixed ones; then y is no more than one sweep, and so is the backward.
+// m and s² are the batch's, or fixed ones; then y is no more than one sweep, and so is the
+// backward.
 
 #pragma once
 

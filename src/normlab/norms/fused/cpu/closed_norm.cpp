@@ -1,6 +1,6 @@
-// The norms whose rule is written out in closed_norm.h, in one call each way (see ../closed.py), for
-// float32 and bfloat16 on the CPU. The Python side asks only for what is served here; anything else
-// is refused.
+// The norms whose rule is written out in closed_norm.h, in one call each way (see ../closed.py),
+// for float32 and bfloat16 on the CPU. The Python side asks only for what is served here; anything
+// else is refused.
 
 #include "closed_norm.h"
 #include "tensors.h"
@@ -76,9 +76,9 @@ void closed_norm(StableIValue* stack, uint64_t, uint64_t) {
   const Optional added = to<Optional>(stack[10]), mean = to<Optional>(stack[11]),
                  variance = to<Optional>(stack[12]), batches = to<Optional>(stack[13]);
   const double momentum = to<double>(stack[14]);
-  STD_TORCH_CHECK(is_served(given) && is_partner(added, given) &&
-                      are_values(given.size(1), {&mean, &variance}),
-                  kRefused);
+  STD_TORCH_CHECK(
+      is_served(given) && is_partner(added, given) && are_values(given.size(1), {&mean, &variance}),
+      kRefused);
   const Tensor x = dense(given), y = uninitialized_like(x);
   const Optional residual = beside(added, x);
   const int64_t n = x.size(0), c = x.size(1);
@@ -122,7 +122,8 @@ void closed_norm_backward(StableIValue* stack, uint64_t, uint64_t) {
   const Optional dz = needs_dz ? Optional(uninitialized_like(x)) : std::nullopt;
   const int64_t n = x.size(0), c = x.size(1);
   const Tensor weight = uninitialized_values(c), bias = uninitialized_values(c),
-               first = uninitialized_values(rule.shares()), second = uninitialized_values(rule.shares());
+               first = uninitialized_values(rule.shares()),
+               second = uninitialized_values(rule.shares());
   const Tensor found = uninitialized_rows(kGradientRows, n, c);
   const Rows planes{floats(kept), n, c}, sums{floats(found), n, c};
   const RuleGradients gradients{sums[kP],     sums[kQ],      floats(weight),
@@ -130,9 +131,9 @@ void closed_norm_backward(StableIValue* stack, uint64_t, uint64_t) {
   const RuleInputs inputs = rule.inputs(x, planes);
   with_kind(rule.name, x, [&](auto kind, auto type) {
     using T = decltype(type);
-    closed_backward<typename decltype(kind)::Type, T>(
-        geometry(x), inputs, data<T>(dy), data<T>(x), data<T>(residual), *rule.activation, planes,
-        sums, gradients, data<T>(dx), data<T>(dz));
+    closed_backward<typename decltype(kind)::Type, T>(geometry(x), inputs, data<T>(dy), data<T>(x),
+                                                      data<T>(residual), *rule.activation, planes,
+                                                      sums, gradients, data<T>(dx), data<T>(dz));
   });
   stack[0] = from(dx);
   stack[1] = from(dz);

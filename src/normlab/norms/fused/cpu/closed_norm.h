@@ -18,9 +18,9 @@ using Doubles = std::vector<double>;
 
 struct RuleInputs {
   int64_t samples, channels, pixels;  // N, C, M
-  const float *mean, *variance;  // N×C
-  const float *weight, *bias;    // C, or null
-  const float *first, *second;   // what else the rule has
+  const float *mean, *variance;       // N×C
+  const float *weight, *bias;         // C, or null
+  const float *first, *second;        // what else the rule has
   double eps, number, other_number;
 
   int64_t group_size() const { return channels; }
@@ -47,13 +47,17 @@ struct RuleInputs {
 };
 
 struct RuleGradients {
-  float *p, *q;             // N×C
-  float *weight, *bias;     // C
-  float *first, *second;    // of the parameters there; null where they are none
+  float *p, *q;           // N×C
+  float *weight, *bias;   // C
+  float *first, *second;  // of the parameters there; null where they are none
 
   RuleGradients of_sample(int64_t i, int64_t channels, float* weights, float* biases) const {
-    return {p + i * channels, q + i * channels, weights + i * channels, biases + i * channels,
-            first, second};
+    return {p + i * channels,
+            q + i * channels,
+            weights + i * channels,
+            biases + i * channels,
+            first,
+            second};
   }
 
   void of_parameters(const Doubles& weights, const Doubles& biases) const {
@@ -207,14 +211,18 @@ struct Switchable {
       const double variances[3] = {in.variance[at], layer.variance[i], batch.variance[c]};
       for (int k = 0; k < 3; ++k) dw[k] += dm[at] * means[k], du[k] += ds[at] * variances[k];
     });
-    const double of_layer = 1.0 / double(c_), of_batch = 1.0 / double(n), value = 1.0 / double(in.pixels);
+    const double of_layer = 1.0 / double(c_), of_batch = 1.0 / double(n),
+                 value = 1.0 / double(in.pixels);
     in.each([&](int64_t at, int64_t c) {
       const int64_t i = at / in.channels;
-      const double by_layer = u[1] * ds_layer[i] * of_layer, by_batch = u[2] * ds_batch[c] * of_batch;
+      const double by_layer = u[1] * ds_layer[i] * of_layer,
+                   by_batch = u[2] * ds_batch[c] * of_batch;
       found.p[at] = float(2 * (u[0] * ds[at] + by_layer + by_batch) * value);
-      found.q[at] = float((w[0] * dm[at] + w[1] * dm_layer[i] * of_layer + w[2] * dm_batch[c] * of_batch +
-                           2 * by_layer * (in.mean[at] - layer.mean[i]) +
-                           2 * by_batch * (in.mean[at] - batch.mean[c])) * value);
+      found.q[at] =
+          float((w[0] * dm[at] + w[1] * dm_layer[i] * of_layer + w[2] * dm_batch[c] * of_batch +
+                 2 * by_layer * (in.mean[at] - layer.mean[i]) +
+                 2 * by_batch * (in.mean[at] - batch.mean[c])) *
+                value);
     });
     found.of_parameters(weight, bias);
     through_softmax(w, dw, found.first);
@@ -262,8 +270,8 @@ struct GlobalResponse {
     in.each([&](int64_t at, int64_t c) {
       const int64_t i = at / in.channels;
       const double t = s2[at] + double(s1[at]) * in.mean[at], g = length(at);
-      const double by_length =
-          in.gamma(c) * t / average[i] - product[i] / (average[i] * average[i] * double(in.channels));
+      const double by_length = in.gamma(c) * t / average[i] -
+                               product[i] / (average[i] * average[i] * double(in.channels));
       const bool flat = squares(at) < double(std::numeric_limits<float>::min());
       const double by_square = flat ? 0.0 : by_length / (2 * g);
       found.p[at] = float(2 * by_square);
@@ -282,14 +290,15 @@ void closed_forward(const Geometry& g, const RuleInputs& in, const T* x, const T
   float *scale = planes[kScale], *offset = planes[kOffset];
   const bool channels_last = g.channels != 1;
   if (Rule::kBySample && in_pieces(in, channels_last))
-    return for_pieces(in, channels_last, [&](const Geometry& one, int64_t i, int64_t, int64_t, int64_t start) {
-      const int64_t at = i * in.channels;
-      statistics<T>(one, x + start, mean + at, variance + at);
-      const RuleInputs own = in.of_sample(i);
-      Rule{own}.forward(scale + at, offset + at);
-      affine<T>(one, x + start, planes.values(kMean, at), planes.values(kScale, at),
-                planes.values(kOffset, at), moved(residual, start), activation, y + start);
-    });
+    return for_pieces(
+        in, channels_last, [&](const Geometry& one, int64_t i, int64_t, int64_t, int64_t start) {
+          const int64_t at = i * in.channels;
+          statistics<T>(one, x + start, mean + at, variance + at);
+          const RuleInputs own = in.of_sample(i);
+          Rule{own}.forward(scale + at, offset + at);
+          affine<T>(one, x + start, planes.values(kMean, at), planes.values(kScale, at),
+                    planes.values(kOffset, at), moved(residual, start), activation, y + start);
+        });
   statistics<T>(g, x, mean, variance);
   const Rule rule{in};
   rule.forward(scale, offset);
@@ -303,23 +312,24 @@ void closed_forward(const Geometry& g, const RuleInputs& in, const T* x, const T
 
 template <class Rule, class T>
 void closed_backward(const Geometry& g, const RuleInputs& in, const T* dy, const T* x,
-                     const T* residual, Activation activation, const Rows& planes,
-                     const Rows& sums, const RuleGradients& found, T* dx, T* dz) {
+                     const T* residual, Activation activation, const Rows& planes, const Rows& sums,
+                     const RuleGradients& found, T* dx, T* dz) {
   float *s1 = sums[kS1], *s2 = sums[kS2];
   const bool channels_last = g.channels != 1;
   if (Rule::kBySample && in_pieces(in, channels_last)) {
     const size_t count = size_t(in.samples * in.channels);
     std::vector<float> weights(count), biases(count);
-    for_pieces(in, channels_last, [&](const Geometry& one, int64_t i, int64_t, int64_t, int64_t start) {
-      const int64_t at = i * in.channels;
-      gradient_sums<T>(one, dy + start, x + start, moved(residual, start), activation, planes, at,
-                       s1 + at, s2 + at);
-      const RuleInputs own = in.of_sample(i);
-      Rule{own}.backward(s1 + at, s2 + at,
-                         found.of_sample(i, in.channels, weights.data(), biases.data()));
-      gradients<T>(one, dy + start, x + start, moved(residual, start), activation, planes, sums,
-                   at, dx + start, moved(dz, start));
-    });
+    for_pieces(in, channels_last,
+               [&](const Geometry& one, int64_t i, int64_t, int64_t, int64_t start) {
+                 const int64_t at = i * in.channels;
+                 gradient_sums<T>(one, dy + start, x + start, moved(residual, start), activation,
+                                  planes, at, s1 + at, s2 + at);
+                 const RuleInputs own = in.of_sample(i);
+                 Rule{own}.backward(s1 + at, s2 + at,
+                                    found.of_sample(i, in.channels, weights.data(), biases.data()));
+                 gradients<T>(one, dy + start, x + start, moved(residual, start), activation,
+                              planes, sums, at, dx + start, moved(dz, start));
+               });
     Doubles weight(size_t(in.channels)), bias(weight.size());
     in.each([&](int64_t at, int64_t c) { weight[c] += weights[at], bias[c] += biases[at]; });
     return found.of_parameters(weight, bias);

@@ -47,8 +47,15 @@ struct Layer {
                         (are_values(c, {&slope}) || are_values(1, {&slope})) && groups >= 1 &&
                         c % groups == 0,
                     "normlab::curved_norm does not serve these tensors");
-    return {x.size(0), c,     x.size(2) * x.size(3), groups,          *kind,
-            eps,       floats_of(slope), floats_of(weight), floats_of(bias),
+    return {x.size(0),
+            c,
+            x.size(2) * x.size(3),
+            groups,
+            *kind,
+            eps,
+            floats_of(slope),
+            floats_of(weight),
+            floats_of(bias),
             slope->size(0) == c ? 1 : 0};
   }
 };
@@ -95,8 +102,8 @@ void curved_norm_backward(StableIValue* stack, uint64_t, uint64_t) {
   with_type(x, [&](auto type) {
     using T = decltype(type);
     curved_backward<T>(geometry(x), rule, data<T>(dy), data<T>(x), data<T>(residual),
-                                *layer.activation, *layer.curve, Rows{floats(kept), n, c}, found,
-                                data<T>(dx), data<T>(dz));
+                       *layer.activation, *layer.curve, Rows{floats(kept), n, c}, found,
+                       data<T>(dx), data<T>(dz));
   });
   const bool constant = rule.kind == ScaleRule::constant;
   sum_samples(found[kBySlope], rule, rule.slope_stride, floats(by_slope));

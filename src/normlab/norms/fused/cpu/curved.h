@@ -103,8 +103,7 @@ struct CurvedSums : CurvedGradient<T> {  // Σ dz, Σ dz·f, and Σ dy·∂y/∂
     const Vector g = get<kPartial>(this->dy + at, lanes);
     Vector dz = this->template through<kPartial>(g, at, f, coefficient, lanes);
     Vector by_scale = dz * f.value;
-    Vector by_slope =
-        this->curve == Curve::threshold ? g - dz : coefficient[1] * (dz * f.by_slope);
+    Vector by_slope = this->curve == Curve::threshold ? g - dz : coefficient[1] * (dz * f.by_slope);
     if constexpr (kPartial)
       dz = keep(dz, lanes), by_scale = keep(by_scale, lanes), by_slope = keep(by_slope, lanes);
     sum[0] += dz;
@@ -132,7 +131,8 @@ struct CurvedBackward : CurvedGradient<T> {  // dx = scale·dz·∂f/∂x + p·(
 };
 
 template <class T>
-struct CurvedAtOnce : CurvedGradient<T> {  // both where nothing depends on the sums: dx = scale·dz·∂f/∂x
+struct CurvedAtOnce
+    : CurvedGradient<T> {  // both where nothing depends on the sums: dx = scale·dz·∂f/∂x
   static constexpr int kCoefficients = 3, kSums = 3;
   T *dx, *dz;  // dz may be null
 
@@ -234,7 +234,9 @@ struct ScaleRule {
   }
 
   // slope, scale and offset of the planes from `at` on, for the sweeps.
-  PlaneValues slopes(int64_t first) const { return {slope + first * slope_stride, 0, slope_stride}; }
+  PlaneValues slopes(int64_t first) const {
+    return {slope + first * slope_stride, 0, slope_stride};
+  }
   PlaneValues offsets(int64_t first) const { return {bias + first, 0, 1}; }
   PlaneValues scales(const Rows& planes, int64_t at, int64_t first) const {
     return kind == constant ? PlaneValues{weight + first, 0, 1} : planes.values(kScale, at);
@@ -253,12 +255,14 @@ void curved_forward(const Geometry& g, const ScaleRule& b, const T* x, const T* 
   const bool channels_last = g.channels != 1;
   if (b.kind == ScaleRule::constant) return write(g, 0, 0, 0);
   if (in_pieces(b, channels_last))
-    return for_pieces(b, channels_last, [&](const Geometry& piece, int64_t i, int64_t first, int64_t last, int64_t start) {
-      const int64_t at = i * b.channels + first;
-      statistics<T>(piece, x + start, planes[kMean] + at, planes[kVariance] + at);
-      b.forward(i, first, last, planes);
-      write(piece, at, first, start);
-    });
+    return for_pieces(
+        b, channels_last,
+        [&](const Geometry& piece, int64_t i, int64_t first, int64_t last, int64_t start) {
+          const int64_t at = i * b.channels + first;
+          statistics<T>(piece, x + start, planes[kMean] + at, planes[kVariance] + at);
+          b.forward(i, first, last, planes);
+          write(piece, at, first, start);
+        });
   statistics<T>(g, x, planes[kMean], planes[kVariance]);
   for (int64_t i = 0; i < b.samples; ++i) b.forward(i, 0, b.channels, planes);
   write(g, 0, 0, 0);
@@ -277,18 +281,27 @@ void curved_backward(const Geometry& g, const ScaleRule& b, const T* dy, const T
   if (b.kind == ScaleRule::constant) {
     const PlaneValues values[3] = {b.slopes(0), b.scales(planes, 0, 0), b.offsets(0)};
     float* const totals[3] = {found[kByOffset], found[kByScale], found[kBySlope]};
-    return total_tiles<CurvedAtOnce<T>>(g, values, [=](int64_t k) {
-      return CurvedAtOnce<T>{gradient(k), dx + k, moved(dz, k)};
-    }, totals);
+    return total_tiles<CurvedAtOnce<T>>(
+        g, values, [=](int64_t k) { return CurvedAtOnce<T>{gradient(k), dx + k, moved(dz, k)}; },
+        totals);
   }
-  const auto work = [&](const Geometry& piece, int64_t i, int64_t first, int64_t last, int64_t start) {
+  const auto work = [&](const Geometry& piece, int64_t i, int64_t first, int64_t last,
+                        int64_t start) {
     const int64_t at = i * b.channels + first;
-    const PlaneValues slope = b.slopes(first), scale = b.scales(planes, at, first), offset = b.offsets(first);
+    const PlaneValues slope = b.slopes(first), scale = b.scales(planes, at, first),
+                      offset = b.offsets(first);
     const PlaneValues values[3] = {slope, scale, offset};
     float* const totals[3] = {found[kByOffset] + at, found[kByScale] + at, found[kBySlope] + at};
-    total_tiles<CurvedSums<T>>(piece, values, [=](int64_t k) { return CurvedSums<T>{gradient(start + k)}; }, totals);
-    b.backward(i, first, last, planes, found[kByScale], found[kCurvedP], found[kCurvedQ], found[kByWeight]);
-    const PlaneValues all[6] = {slope, scale, offset, planes.values(kMean, at), found.values(kCurvedP, at), found.values(kCurvedQ, at)};
+    total_tiles<CurvedSums<T>>(
+        piece, values, [=](int64_t k) { return CurvedSums<T>{gradient(start + k)}; }, totals);
+    b.backward(i, first, last, planes, found[kByScale], found[kCurvedP], found[kCurvedQ],
+               found[kByWeight]);
+    const PlaneValues all[6] = {slope,
+                                scale,
+                                offset,
+                                planes.values(kMean, at),
+                                found.values(kCurvedP, at),
+                                found.values(kCurvedQ, at)};
     map_tiles(piece, all, [=](int64_t k) {
       return CurvedBackward<T>{gradient(start + k), dx + start + k, moved(dz, start + k)};
     });
