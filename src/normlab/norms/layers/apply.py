@@ -98,8 +98,11 @@ def normalize_by_running(
     weight, bias, eps = layer.weight, layer.bias, layer.eps
     if x.device.type == "cpu":  # on a GPU `fixed_affine` is one call already
         running = RunningStatistics(*layer.running(), layer.num_batches_tracked, layer.momentum)
-        by = (running.mean[None], running.variance[None])
-        rule = partial(rules.batch, eps=eps, pool=lambda _, __: by)
+
+        def by_running(*_: Tensor) -> rules.Statistics:  # asked where a backward is differentiated
+            return running.mean[None], running.variance[None]
+
+        rule = partial(rules.batch, eps=eps, pool=by_running)
         operands = Operands(x, residual, weight, bias, None)
         fused = fused_norm(operands, running, Scheme(True, True, 0, eps, activation), rule)
         if fused is not None:
