@@ -86,11 +86,12 @@ def test_what_is_learned_is_seen(frozen, dataset) -> None:
     clear = replace(
         dataset, images=images, pixel_sums=images.sum((1, 2), dtype=np.int64), pixel_squares=squares
     )
-    run = run.model_copy(update={"epochs": 60})  # all of them: no clock in this test
+    # All epochs, as no clock has a part in this, at a rate so small that rounding has none either.
+    run = run.model_copy(update={"epochs": 40, "learning_rate": 0.02})
     probe = run_probe(run, block_data(clear, run), Cost(train=0.001, evaluate=0), 1000)
     assert probe is not None
-    assert probe.epochs >= 48
-    assert probe.right > probe.largest  # of 3: whether all are right, rounding may decide
+    assert probe.epochs >= 32
+    assert probe.right == probe.images > probe.largest
 
 
 def test_a_run_that_breaks_gives_no_probe(frozen, dataset, monkeypatch) -> None:
