@@ -26,6 +26,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from normlab.norms.base import Normalization
+from normlab.norms.fused.cpu.memory import keep_freed_memory
 from timing import machine, markdown_table
 from train_step import network, training_step
 
@@ -137,6 +138,7 @@ def main() -> None:
     options = arguments()
     if options.threads:
         torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as training does
     print(f"{machine().sentence()}\n")
     copy, product = copy_rate(), product_rate()
     print(f"limits: {copy:.1f} GB/s copied (read and written), {product:.0f} GFLOP/s multiplied\n")
