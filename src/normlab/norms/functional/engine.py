@@ -42,8 +42,7 @@ def plane_norm(
     if needs_plain_operations():
         y, mean, variance = _plain(x, rule, parameters, residual, activation)
         return y, mean.detach(), variance.detach()
-    inputs = (x, residual, *parameters)
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
+    if needs_gradient(x, residual, *parameters):
         return _PlaneNorm.apply(x, residual, activation, rule, *parameters)  # type: ignore[no-any-return,no-untyped-call]
     mean, variance = planes.statistics(x)
     scale, offset = rule(mean, variance, *parameters)
@@ -60,13 +59,8 @@ def fixed_affine(
 ) -> Float[Tensor, "n c h w"]:
     """Apply one map to all samples, by statistics that do not depend on x (running ones)."""
     center, scale, offset = (values.expand(x.shape[:2]) for values in (center, scale, offset))
-    inputs = (x, scale, offset, residual)
-    needs_gradient = torch.is_grad_enabled() and any(
-        t is not None and t.requires_grad for t in inputs
-    )
-    if (
-        needs_plain_operations() or needs_gradient
-    ):  # fine-tuning on frozen statistics: rare, kept simple
+    # Fine-tuning on frozen statistics where no kernel serves it whole: rare, kept simple.
+    if needs_plain_operations() or needs_gradient(x, scale, offset, residual):
         return planes.plain_affine(x, center, scale, offset, residual, activation)
     return planes.affine(x, center, scale, offset, residual, activation)
 
@@ -142,6 +136,20 @@ def vector_jacobian_product(
         )
     )
     return [None if leaf is None else next(found) for leaf in leaves]
+
+
+def needs_gradient(*tensors: Tensor | None) -> bool:
+    """Whether autograd must hear of what is made of these."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+def residual_or_zeros(ctx: Any, x: Tensor, residual: Tensor | None, needs: bool) -> Tensor | None:
+    """The residual for a differentiated backward: where it was not kept because the layer is linear
+    in it (`ctx.has_residual`), its value is in no gradient, and zeros stand for it.
+    """
+    if residual is None and ctx.has_residual:
+        return torch.zeros_like(x).requires_grad_(needs)
+    return residual
 
 
 def is_differentiated_or_batched(dy: Tensor) -> bool:

@@ -26,6 +26,7 @@ from normlab.norms.functional.engine import (
     differentiable_gradients,
     is_differentiated_or_batched,
     is_traced_or_transformed,
+    residual_or_zeros,
 )
 from normlab.norms.fused.arguments import Operands, RunningStatistics, Saved, Scheme
 from normlab.norms.fused.backends import Backend, find_backend
@@ -155,9 +156,7 @@ class _FusedNorm(torch.autograd.Function):
 
 def _differentiable_backward(ctx: Any, dy: Tensor, saved: Saved) -> tuple[Tensor | None, ...]:
     """The backward by the rule, in plain operations: see `is_differentiated_or_batched`."""
-    residual = saved.residual
-    if residual is None and ctx.has_residual:  # linear: its value has no part in any gradient
-        residual = torch.zeros_like(saved.x).requires_grad_(ctx.needs_input_grad[1])
+    residual = residual_or_zeros(ctx, saved.x, saved.residual, ctx.needs_input_grad[1])
     used = [saved.weight, saved.bias]
     used += [] if saved.gate is None else [saved.gate]
     needs = ctx.needs_input_grad[: 2 + len(used)]

@@ -16,7 +16,12 @@ import torch
 from torch import Tensor
 
 from normlab.norms.functional.activation import Activation
-from normlab.norms.functional.engine import differentiable_gradients, is_differentiated_or_batched
+from normlab.norms.functional.engine import (
+    differentiable_gradients,
+    is_differentiated_or_batched,
+    needs_gradient,
+    residual_or_zeros,
+)
 from normlab.norms.functional.planes import LIBRARY
 from normlab.norms.fused.arguments import RunningStatistics
 from normlab.norms.fused.cpu.served import are_served
@@ -28,7 +33,7 @@ _RULE = (
 LIBRARY.define(
     f"closed_norm({_RULE}, Tensor x, Tensor? residual, "
     "Tensor(a!)? running_mean, Tensor(b!)? running_variance, Tensor(c!)? batches, float momentum)"
-    " -> (Tensor, Tensor, Tensor)"
+    " -> (Tensor, Tensor)"
 )
 LIBRARY.define(
     f"closed_norm_backward({_RULE}, Tensor dy, Tensor x, Tensor? residual, Tensor planes, "
@@ -59,7 +64,7 @@ class ClosedRule:
     numbers: tuple[float | Tensor, float | Tensor] = (0.0, 0.0)
     """r_max and d_max of batch renormalization."""
     constants: tuple[Tensor, Tensor] | None = None
-    """The running mean and variance (C,) of batch renormalization."""
+    """Copies of the running mean and variance (C,), of batch renormalization."""
 
     def __call__(
         self, mean: Tensor, variance: Tensor, *parameters: Tensor | None, **others: Any
@@ -89,12 +94,10 @@ def closed_norm(
     Returns:
         y with the shape, dtype and memory format of x, or None.
     """
-    moved = (None, None, None, 0.0) if running is None else running
-    others = (*parameters, *(rule.constants or ()), *moved[:2])
-    if not are_served(x, residual, others):
+    moved = () if running is None else (running.mean, running.variance)
+    if not are_served(x, residual, (*parameters, *(rule.constants or ()), *moved)):
         return None
-    inputs = (x, residual, *parameters)
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
+    if needs_gradient(x, residual, *parameters):
         return _ClosedNorm.apply(x, residual, activation, rule, running, *parameters)  # type: ignore[no-untyped-call,no-any-return]
     return _run(x, residual, activation, rule, running, parameters)[0]
 
@@ -106,19 +109,21 @@ def _run(
     rule: ClosedRule,
     running: RunningStatistics | None,
     parameters: Sequence[Tensor | None],
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
     mean, variance, batches, momentum = running or (None, None, None, 0.0)
     momentum = -1.0 if momentum is None else momentum
+    described = _described(rule, parameters, activation)
+    return _forward(*described, x, residual, mean, variance, batches, momentum)  # type: ignore[no-any-return]
+
+
+def _described(
+    rule: ClosedRule, parameters: Sequence[Tensor | None], activation: Activation
+) -> tuple[Any, ...]:
+    """What both operators are given first."""
     first, second = parameters[2:] or rule.constants or (None, None)
-    facts = _facts(rule, activation)
-    return _forward(  # type: ignore[no-any-return]
-        *parameters[:2], first, second, *facts, x, residual, mean, variance, batches, momentum
-    )
-
-
-def _facts(rule: ClosedRule, activation: Activation) -> tuple[Any, ...]:
     number, other_number = (float(number) for number in rule.numbers)
-    return (rule.eps, number, other_number, rule.name, activation)
+    facts = (rule.eps, number, other_number, rule.name, activation)
+    return (*parameters[:2], first, second, *facts)
 
 
 class _ClosedNorm(torch.autograd.Function):
@@ -132,30 +137,26 @@ class _ClosedNorm(torch.autograd.Function):
         running: RunningStatistics | None,
         *parameters: Tensor | None,
     ) -> Tensor:
-        y, planes, constants = _run(x, residual, activation, rule, running, parameters)
+        y, planes = _run(x, residual, activation, rule, running, parameters)
         # The pre-activation is computed again from x (and the residual); nothing else is kept.
         known = residual if activation != "none" else None
-        ctx.save_for_backward(x, known, planes, constants, *parameters)
+        ctx.save_for_backward(x, known, planes, *parameters)
         ctx.rule, ctx.activation = rule, activation
         ctx.has_residual = residual is not None
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, residual, planes, constants, *parameters = ctx.saved_tensors
+        x, residual, planes, *parameters = ctx.saved_tensors
         needs_x, needs_residual, _, _, _, *needs = ctx.needs_input_grad
         if is_differentiated_or_batched(dy):
-            if residual is None and ctx.has_residual:  # linear: its value is in no gradient
-                residual = torch.zeros_like(x).requires_grad_(needs_residual)
+            residual = residual_or_zeros(ctx, x, residual, needs_residual)
             needed = (needs_x, needs_residual, *needs)
             dx, dz, *others = differentiable_gradients(
                 dy, x, residual, ctx.activation, ctx.rule, parameters, needed
             )
             return (dx, dz, None, None, None, *others)
-        first, second = parameters[2:] or (constants.chunk(2) if len(constants) else (None, None))
-        facts = _facts(ctx.rule, ctx.activation)
-        dx, dz, *found = _backward(
-            *parameters[:2], first, second, *facts, dy, x, residual, planes, needs_residual
-        )
+        described = _described(ctx.rule, parameters, ctx.activation)
+        dx, dz, *found = _backward(*described, dy, x, residual, planes, needs_residual)
         wanted = [g if n else None for g, n in zip(found, needs, strict=False)]
         return (dx if needs_x else None, dz, None, None, None, *wanted)

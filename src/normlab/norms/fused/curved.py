@@ -20,7 +20,12 @@ import torch
 from torch import Tensor
 
 from normlab.norms.functional.activation import Activation
-from normlab.norms.functional.engine import gradients_of, is_differentiated_or_batched
+from normlab.norms.functional.engine import (
+    gradients_of,
+    is_differentiated_or_batched,
+    needs_gradient,
+    residual_or_zeros,
+)
 from normlab.norms.functional.planes import LIBRARY
 from normlab.norms.fused.cpu.served import are_served
 
@@ -77,8 +82,7 @@ def curved_norm(
     """
     if not are_served(x, residual, parameters):
         return scheme.plain(x, residual, *parameters)
-    inputs = (x, residual, *parameters)
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
+    if needs_gradient(x, residual, *parameters):
         return _CurvedNorm.apply(x, residual, activation, scheme, *parameters)  # type: ignore[no-untyped-call,no-any-return]
     return _forward(*_layer(parameters, activation, scheme), x, residual)[0]  # type: ignore[no-any-return]
 
@@ -112,8 +116,7 @@ class _CurvedNorm(torch.autograd.Function):
         x, residual, planes, *parameters = ctx.saved_tensors
         needs_x, needs_residual, _, _, *needs = ctx.needs_input_grad
         if is_differentiated_or_batched(dy):
-            if residual is None and ctx.has_residual:  # linear: its value is in no gradient
-                residual = torch.zeros_like(x).requires_grad_(needs_residual)
+            residual = residual_or_zeros(ctx, x, residual, needs_residual)
             dx, dz, *others = gradients_of(
                 ctx.scheme.plain, dy, (x, residual, *parameters), (needs_x, needs_residual, *needs)
             )

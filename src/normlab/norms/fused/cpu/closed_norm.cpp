@@ -69,7 +69,7 @@ void with_kind(const std::string& name, const Tensor& x, const Use& use) {
 }
 
 // closed_norm(weight?, …, activation, x, residual?, running_mean?, running_variance?, batches?,
-//             momentum) -> y, planes (4, N, C), first and second as they were (2, C), or nothing
+//             momentum) -> y, planes (4, N, C)
 void closed_norm(StableIValue* stack, uint64_t, uint64_t) {
   const Rule rule(stack);
   const Tensor given = to<Tensor>(stack[9]);
@@ -85,13 +85,6 @@ void closed_norm(StableIValue* stack, uint64_t, uint64_t) {
   const Tensor kept = uninitialized_rows(4, n, c);
   const Rows planes{floats(kept), n, c};
   const RuleInputs inputs = rule.inputs(x, planes);
-  // Running statistics may be constants of the rule, and move below.
-  const bool has_constants = rule.first && !rule.shares();
-  const Tensor constants = uninitialized_values(has_constants ? 2 * c : 0);
-  if (has_constants) {
-    std::copy_n(inputs.first, c, floats(constants));
-    std::copy_n(inputs.second, c, floats(constants) + c);
-  }
   std::vector<float> batch(size_t(2 * c));
   with_kind(rule.name, x, [&](auto kind, auto type) {
     using T = decltype(type);
@@ -104,7 +97,6 @@ void closed_norm(StableIValue* stack, uint64_t, uint64_t) {
                    double(n) * double(inputs.pixels));
   stack[0] = from(y);
   stack[1] = from(kept);
-  stack[2] = from(constants);
 }
 
 // closed_norm_backward(weight?, …, activation, dy, x, residual?, planes, needs_dz)

@@ -66,36 +66,22 @@ struct RuleGradients {
   }
 };
 
-// Mean and variance of the union of the planes of every channel over the batch, or of every group
-// of adjacent channels of a sample.
+// Mean and variance of the union of the planes of every channel over the batch, or of every sample.
 struct Merged {
   Doubles mean, variance;
 
   static Merged over_batch(const RuleInputs& in) {
     Merged all{Doubles(size_t(in.channels)), Doubles(size_t(in.channels))};
-    const double each = 1.0 / double(in.samples);
-    in.each([&](int64_t at, int64_t c) { all.mean[c] += in.mean[at]; });
-    for (double& m : all.mean) m *= each;
-    in.each([&](int64_t at, int64_t c) {
-      const double d = in.mean[at] - all.mean[c];
-      all.variance[c] += in.variance[at] + d * d;
-    });
-    for (double& v : all.variance) v *= each;
+    merge_samples(in.samples, in.channels, in.mean, in.variance, all.mean.data(),
+                  all.variance.data());
     return all;
   }
 
-  static Merged over_groups(const RuleInputs& in, int64_t size) {
-    const int64_t count = in.samples * in.channels / size;
-    Merged all{Doubles(size_t(count)), Doubles(size_t(count))};
-    for (int64_t k = 0; k < count; ++k) {
-      const float *mean = in.mean + k * size, *variance = in.variance + k * size;
-      double m = 0, v = 0;
-      for (int64_t i = 0; i < size; ++i) m += mean[i];
-      m /= double(size);
-      for (int64_t i = 0; i < size; ++i) v += variance[i] + (mean[i] - m) * (mean[i] - m);
-      all.mean[k] = m;
-      all.variance[k] = v / double(size);
-    }
+  static Merged over_channels(const RuleInputs& in) {
+    Merged all{Doubles(size_t(in.samples)), Doubles(size_t(in.samples))};
+    for (int64_t i = 0; i < in.samples; ++i)
+      NormRule::merge(in.mean + i * in.channels, in.variance + i * in.channels, in.channels, 1,
+                      all.mean[i], all.variance[i]);
     return all;
   }
 };
@@ -156,7 +142,7 @@ struct BatchRenorm {
 struct Switchable {
   static constexpr bool kBySample = false;
   const RuleInputs& in;
-  const Merged batch = Merged::over_batch(in), layer = Merged::over_groups(in, in.channels);
+  const Merged batch = Merged::over_batch(in), layer = Merged::over_channels(in);
   double w[3], u[3];
 
   explicit Switchable(const RuleInputs& inputs) : in(inputs) {

@@ -192,24 +192,28 @@ bool in_pieces(const Rule& b, bool channels_last) {
   return b.samples > 1 || !channels_last;
 }
 
-// The statistics of every channel over the samples, which are equally large.
+// The statistics of every channel over the samples, which are equally large; m and v are 0 before.
+inline void merge_samples(int64_t samples, int64_t channels, const float* mean,
+                          const float* variance, double* m, double* v) {
+  const double each = 1.0 / double(samples);
+  for (int64_t i = 0, at = 0; i < samples; ++i)
+    for (int64_t c = 0; c < channels; ++c, ++at) m[c] += mean[at];
+  for (int64_t c = 0; c < channels; ++c) m[c] *= each;
+  for (int64_t i = 0, at = 0; i < samples; ++i)
+    for (int64_t c = 0; c < channels; ++c, ++at) {
+      const double d = mean[at] - m[c];
+      v[c] += variance[at] + d * d;
+    }
+  for (int64_t c = 0; c < channels; ++c) v[c] *= each;
+}
+
 inline void merge_samples(const NormRule& b, const float* mean, const float* variance,
                           float* batch_mean, float* batch_variance) {
   std::vector<double> memory(size_t(2 * b.channels));
   double *m = memory.data(), *v = m + b.channels;
-  const double each = 1.0 / double(b.samples);
-  for (int64_t i = 0; i < b.samples; ++i)
-    for (int64_t c = 0, at = i * b.channels; c < b.channels; ++c, ++at) m[c] += mean[at];
-  for (int64_t c = 0; c < b.channels; ++c) m[c] *= each;
-  for (int64_t i = 0; i < b.samples; ++i)
-    for (int64_t c = 0, at = i * b.channels; c < b.channels; ++c, ++at) {
-      const double d = mean[at] - m[c];
-      v[c] += variance[at] + d * d;
-    }
-  for (int64_t c = 0; c < b.channels; ++c) {
-    batch_mean[c] = float(m[c]);
-    batch_variance[c] = float(v[c] * each);
-  }
+  merge_samples(b.samples, b.channels, mean, variance, m, v);
+  std::copy_n(m, b.channels, batch_mean);
+  std::copy_n(v, b.channels, batch_variance);
 }
 
 template <class T>
